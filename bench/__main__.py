@@ -1,0 +1,91 @@
+"""The other verbs: `python -m bench run|list|report`.
+
+    run [OPTIONS]     what `run_bench.py` does
+    list [PATTERN]    the registry as a table
+    report RUN        everything derived again from a run folder's log
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from bench.config import Config
+from bench.console import guarded, print_path, rich_table
+from bench.report.tables import Cell, Table
+from bench.results import load_run
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Parse options, run, report; the exit code says how it went (0, 1, 2)."""
+    config = tyro.cli(Config, args=arguments, prog="run_bench.py")
+    from bench.console import Reporter
+    from bench.report.page import write_report
+    from bench.runner import exit_code, run
+
+    reporter = Reporter(Console())
+    try:
+        result = run(config, reporter.show)
+    finally:
+        reporter.close()
+    write_report(result)
+    reporter.finish(result)
+    return exit_code(result)
+
+
+def list_command(pattern: Annotated[str, tyro.conf.Positional] = "*") -> int:
+    """Show the models that --models takes.
+
+    Args:
+        pattern: name or wildcard; '*:*' shows the variants.
+    """
+    from models import REGISTRY
+
+    headers = ("Name", "Native px", "Smallest px", "Parameters (10⁶)", "GMACs", "Auxiliary", "Paper")
+    rows = []
+    for name in REGISTRY.match(pattern):
+        f = REGISTRY.get(name).facts
+        millions = "–" if f.params_imagenet is None else f"{f.params_imagenet / 1e6:.2f}"
+        heads = " ".join(f"{w:g}" for w in f.aux_weights.values()) or "–"
+        texts = (name, str(f.native_size), str(f.smallest_size), millions, f"{f.gmacs:.3f}", heads, f.paper)
+        rows.append(tuple(Cell(text) for text in texts))
+    Console().print(rich_table(Table(headers, tuple(rows)), title="Models"))
+    print("Parameters as published for 1,000 classes, GMACs at native size; also torchvision:NAME, timm:NAME.")
+    return 0
+
+
+def report_command(run: Annotated[Path, tyro.conf.Positional]) -> int:
+    """Make tables, plots and report again from a run folder's log alone.
+
+    Args:
+        run: the run folder.
+    """
+    from bench.frames import write_tables
+    from bench.report.page import write_report
+
+    result = load_run(run)
+    write_tables(result)
+    write_report(result)
+    print_path(Console(), "report", run / "report.md")
+    return 0
+
+
+VERBS: dict[str, Callable[..., int]] = {"list": list_command, "report": report_command}
+
+
+def main() -> int:
+    """Run one verb."""
+
+    def verb() -> int:
+        if sys.argv[1:2] == ["run"]:
+            return run_command(sys.argv[2:])
+        return tyro.extras.subcommand_cli_from_dict(VERBS, prog="python -m bench")
+
+    return guarded(verb)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""From a data set to what the trials open: limited, decoded, measured, and saved as plain arrays.
+
+Done once per run, in a process of its own; every trial then reads the same bytes without decoding
+anything (`numpy.save` without pickling). A set too large for memory is left on disk as a list of
+files, which `bench.data.batches` streams.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.folder import decode
+from bench.data.source import Arrays, Channels, Files, Split, balanced_subset
+from bench.data.sources import SOURCES
+from bench.errors import Refused
+from bench.records import DatasetFacts
+
+STATISTICS_IMAGES = 10_000
+"""How many images of a streamed set the channel means and deviations are taken from."""
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """What to prepare. Limits count images (None for all); `largest_size` is the largest image size
+    of the run in pixels, `memory_bytes` what images may take in memory."""
+
+    dataset: str
+    data_dir: str | None
+    train_limit: int | None
+    test_limit: int | None
+    largest_size: int
+    memory_bytes: int
+
+
+def prepare(request: DataRequest, into: Path) -> DatasetFacts:
+    """Write the data set of a run into the folder `into` and say what it is.
+
+    Raises:
+        Refused: there is no such data set, an image cannot be read, or there are too few classes.
+    """
+    source = SOURCES.get(request.dataset)(Path(request.data_dir) if request.data_dir else None)
+    train, train_notes = _limited(source.train, request.train_limit, "train")
+    test, test_notes = _limited(source.test, request.test_limit, "test")
+    stored, resident = _layout(train, test, request)
+    sha256 = hashlib.sha256()
+    mean, std = source.mean, source.std
+    for part, split in (("train", train), ("test", test)):
+        arrays = _decoded(split, stored) if resident else None
+        if part == "train" and (mean is None or std is None):
+            mean, std = channel_statistics(arrays or _sample(split, stored))
+        _save(into, part, arrays or split, sha256)
+    assert mean is not None
+    assert std is not None
+    notes = source.notes + train_notes + test_notes
+    if not resident:
+        notes += ("The images do not fit in memory and are streamed from disk.",)
+    return DatasetFacts(
+        source.name,
+        request.dataset,
+        source.classes,
+        len(train.labels),
+        len(test.labels),
+        stored,
+        mean,
+        std,
+        sha256.hexdigest(),
+        resident,
+        notes,
+    )
+
+
+def _limited(split: Split, limit: int | None, part: str) -> tuple[Split, tuple[str, ...]]:
+    total = len(split.labels)
+    if limit is None or limit == total:
+        return split, ()
+    if limit > total:
+        return split, (f"--{part}-limit {limit} is more than the {total} {part} images there are.",)
+    return split.take(balanced_subset(split.labels, limit)), ()
+
+
+def _layout(train: Split, test: Split, request: DataRequest) -> tuple[int, bool]:
+    """The side that images are stored at, and whether all of them may be kept in memory.
+
+    Square images of one size no larger than any the run asks for are kept as they are and enlarged
+    on the device; all others are brought to the run's largest size on loading.
+    """
+    if isinstance(train, Arrays):
+        return train.images.shape[1], True
+    assert isinstance(test, Files)
+    common = _common_side(train.paths + test.paths)
+    stored = common if common and common <= request.largest_size else request.largest_size
+    count = len(train.paths) + len(test.paths)
+    return stored, count * stored * stored * 3 <= request.memory_bytes
+
+
+def _common_side(paths: Sequence[Path]) -> int | None:
+    """The side of the images if all are squares of one size (read from their headers), else None."""
+    from PIL import Image
+
+    side = None
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                width, height = image.size
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            decode(path, None)
+            raise Refused(f"{path} is not a readable image; mend or remove it.") from None
+        if width != height or (side is not None and width != side):
+            return None
+        side = width
+    return side
+
+
+def _decoded(split: Split, stored: int) -> Arrays:
+    if isinstance(split, Arrays):
+        return split
+    images = np.empty((len(split.paths), stored, stored, 3), dtype=np.uint8)
+    for index, path in enumerate(split.paths):
+        images[index] = decode(path, stored)
+    return Arrays(images, split.labels)
+
+
+def _sample(split: Split, stored: int) -> Arrays:
+    return _decoded(split.take(balanced_subset(split.labels, STATISTICS_IMAGES)), stored)
+
+
+def channel_statistics(arrays: Arrays) -> tuple[Channels, Channels]:
+    """Mean and standard deviation per channel of pixels in [0, 1], over all images.
+
+    From exact integer histograms, so that the result does not depend on the order of summation.
+    """
+    levels = np.arange(256) / 255.0
+    means, deviations = [], []
+    for channel in range(3):
+        counts = _histogram(arrays.images[..., channel])
+        mean = float((counts * levels).sum() / counts.sum())
+        means.append(mean)
+        deviations.append(float(np.sqrt((counts * (levels - mean) ** 2).sum() / counts.sum())))
+    std = [max(deviation, 1 / 255) for deviation in deviations]
+    return (means[0], means[1], means[2]), (std[0], std[1], std[2])
+
+
+def _histogram(channel: NDArray[np.uint8]) -> NDArray[np.int64]:
+    counts = np.zeros(256, dtype=np.int64)
+    for block in np.array_split(channel, max(1, channel.shape[0] // 4096)):
+        counts += np.bincount(block.ravel(), minlength=256)
+    return counts
+
+
+def _save(into: Path, part: str, split: Split, sha256: "hashlib._Hash") -> None:
+    labels = split.labels
+    if isinstance(split, Arrays):
+        np.save(into / f"{part}_images.npy", split.images, allow_pickle=False)
+        sha256.update(np.ascontiguousarray(split.images).data)
+    else:
+        files = [str(path.absolute()) for path in split.paths]
+        (into / f"{part}_files.json").write_text(json.dumps(files))
+        for path in split.paths:
+            sha256.update(f"{path.parent.name}/{path.name} {path.stat().st_size}\n".encode())
+    np.save(into / f"{part}_labels.npy", labels, allow_pickle=False)
+    sha256.update(np.ascontiguousarray(labels).data)

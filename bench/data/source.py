@@ -1,0 +1,67 @@
+"""What a data set is before it is prepared: arrays, or files yet to be read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Channels = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Images (count, side, side, 3) uint8 and labels (count,) int64."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def take(self, indices: NDArray[np.int64]) -> "Arrays":
+        """The images at `indices`, in that order."""
+        return Arrays(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files and their labels (count,) int64."""
+
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
+
+    def take(self, indices: NDArray[np.int64]) -> "Files":
+        """The files at `indices`, in that order."""
+        return Files(tuple(self.paths[i] for i in indices), self.labels[indices])
+
+
+Split = Arrays | Files
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set. `mean` and `std` are those published for its training images, if any are."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    mean: Channels | None = None
+    std: Channels | None = None
+    notes: tuple[str, ...] = ()
+
+
+def balanced_subset(labels: NDArray[np.int64], limit: int, seed: int = 0) -> NDArray[np.int64]:
+    """Indices of `limit` items with every class as equally often as it can be, in random order.
+
+    Each class is shuffled, and classes take turns until the limit; the same arguments give the same
+    indices. All of them, in their own order, where the limit is not below their number.
+    """
+    if limit >= len(labels):
+        return np.arange(len(labels))
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(len(labels))
+    turn = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        turn[members] = np.arange(len(members))
+    taken = shuffled[np.argsort(turn[shuffled], kind="stable")][:limit]
+    return np.asarray(rng.permutation(taken))

@@ -1,0 +1,32 @@
+"""What can go wrong, as a tree; caught and printed in one place, `bench.console.guarded`.
+
+    BenchError                 anything the harness says in one sentence, without a traceback
+    ├── Refused                bad input, found before any work starts           exit code 2
+    └── TrialFailed            one trial's failure; the other trials run on      exit code 1
+        ├── Diverged           the loss is no longer a finite number
+        └── WorkerDied         the process of a trial ended without a word (a signal, a crash)
+"""
+
+
+class BenchError(Exception):
+    """An error whose message is one sentence that names the culprit and the mend."""
+
+    exit_code = 1
+
+
+class Refused(BenchError):
+    """The input cannot work: said before anything is measured."""
+
+    exit_code = 2
+
+
+class TrialFailed(BenchError):
+    """One trial failed; it costs that trial alone."""
+
+
+class Diverged(TrialFailed):
+    """Training produced a loss that is not a finite number."""
+
+
+class WorkerDied(TrialFailed):
+    """A worker process ended without reporting why."""

@@ -1,0 +1,1 @@
+"""Fit: the largest batch that memory holds."""

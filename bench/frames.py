@@ -1,0 +1,91 @@
+"""The four tables of a run as pandas frames, and as CSV files in its folder.
+
+Values are raw: times in seconds, sizes in bytes, accuracies as fractions, nothing rounded. Columns are
+only ever added, never renamed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from bench.metrics import METRICS
+from bench.records import Epoch, Telemetry, TimeBudget
+from bench.results import Run, TrialResult
+from bench.store import write_atomic
+
+EPOCH_COLUMNS = (
+    "model",
+    "seed",
+    "epoch",
+    "train_seconds",
+    "test_seconds",
+    "images_per_second",
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "peak_memory_bytes",
+)
+SETTING_COLUMNS = ("image_size", "optimizer", "learning_rate", "precision")
+PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
+
+
+def models_frame(run: Run) -> pd.DataFrame:
+    """A row per trial."""
+    rows = [{metric.name: metric.value(result) for metric in METRICS} for result in run.trials]
+    return _frame(rows, [metric.name for metric in METRICS])
+
+
+def epochs_frame(run: Run) -> pd.DataFrame:
+    """A row per epoch of every trial."""
+    rows = [_epoch_row(result, epoch) for result in run.trials for epoch in result.epochs]
+    return _frame(rows, EPOCH_COLUMNS)
+
+
+def probes_frame(run: Run) -> pd.DataFrame:
+    """A row per attempt at a batch size, in the order they were made."""
+    rows = []
+    for probe in run.all_probes:
+        row = asdict(probe)
+        rows.append(row | row.pop("setting"))
+    return _frame(rows, PROBE_COLUMNS)
+
+
+def layers_frame(run: Run) -> pd.DataFrame:
+    """A row per layer with weights of every model, in forward order."""
+    rows = []
+    for described in run.described.values():
+        for layer in described.layers:
+            shape = "x".join(map(str, layer.output_shape))
+            row = {"model": described.model, "image_size": described.image_size}
+            rows.append(row | asdict(layer) | {"output_shape": shape})
+    return _frame(rows, ("model", "image_size", "layer", "type", "params", "gmacs"))
+
+
+def write_tables(run: Run) -> None:
+    """Replace the four CSV files of the run's folder; raises BenchError if that fails."""
+    for name in ("models", "epochs", "probes", "layers"):
+        frame: pd.DataFrame = getattr(run, name)
+        write_atomic(run.path / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _epoch_row(result: TrialResult, epoch: Epoch) -> dict[str, Any]:
+    plain = asdict(epoch)
+    budget = plain.pop("time_budget")
+    aux = {f"train_loss_{head}": loss for head, loss in plain.pop("aux_losses").items()}
+    telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
+    plain.pop("trial")
+    first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
+    setting = {name: getattr(result.trial.setting, name) for name in SETTING_COLUMNS}
+    more = {"batch_size": result.trial.batch_size, "dataset": result.run.dataset.name}
+    parts = {name: budget[name] for name in TimeBudget.__annotations__}
+    return first | setting | more | aux | plain | parts | telemetry
+
+
+def _frame(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
+    """A frame that has its columns even without rows, and counts as whole numbers despite gaps."""
+    rows = list(rows)
+    frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(columns))
+    return frame.convert_dtypes(convert_floating=False, convert_string=False)

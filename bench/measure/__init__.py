@@ -1,0 +1,1 @@
+"""Measurements besides training itself: the model's architecture, the card, the environment."""

@@ -1,0 +1,135 @@
+"""What a parent and its worker say to each other: lines of JSON over pipes, never pickles.
+
+A worker gets one job and sends records (`bench.records`) and the messages below. After a record it
+waits for the parent's answer, so that the parent writes files and draws the screen while nothing is being
+measured. A worker that fits answers one probe request after another.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bench.records import (
+    DatasetFacts,
+    DeviceFacts,
+    ModelFacts,
+    Record,
+    Setting,
+    Trial,
+    convert,
+)
+
+
+@dataclass(frozen=True)
+class PrepareJob:
+    """Look at everything that must be there before a run starts, and prepare the images.
+
+    Limits count images, None for all; `image_sizes` holds pixels or `native`; images go to `data_folder`.
+    """
+
+    models: tuple[str, ...]
+    device: str
+    precisions: tuple[str, ...]
+    dataset: str
+    data_dir: str | None
+    train_limit: int | None
+    test_limit: int | None
+    image_sizes: tuple[int | str, ...]
+    data_folder: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The answer to a `PrepareJob`."""
+
+    models: tuple[ModelFacts, ...]
+    device: DeviceFacts
+    dataset: DatasetFacts
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is the same for all models of a run. `budget_bytes` is None where the device's own memory
+    is the limit; `largest_size` of the images of the run in pixels."""
+
+    device: str
+    dataset: DatasetFacts
+    channels_last: bool
+    augment: bool
+    pretrained: bool
+    budget_bytes: int | None
+    workers: int
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """Count a model at the setting's image size, then answer probes of it."""
+
+    model: str
+    setting: Setting
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class ProbeRequest:
+    """Try a batch size; with `limited` False, without the budget, to learn what it takes."""
+
+    batch_size: int
+    limited: bool = True
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A fitting worker can take requests; a model may take `limit_bytes`, if that is known."""
+
+    limit_bytes: int | None
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Train one trial from images in `data_folder`."""
+
+    trial: Trial
+    epochs: int
+    data_folder: str
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a phase is; `rate` in images per second where that means something."""
+
+    phase: str
+    done: int
+    total: int
+    rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a worker could not do its job, in a sentence; `refused` if the input is at fault."""
+
+    reason: str
+    refused: bool = False
+
+
+Job = PrepareJob | FitJob | TrainJob
+Message = Record | Job | Prepared | ProbeRequest | Ready | Progress | Failure
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__}
+
+
+def encode_message(message: Message) -> bytes:
+    """One line of JSON with its newline."""
+    values = msgspec.to_builtins(message)
+    return msgspec.json.encode({"message": type(message).__name__} | values) + b"\n"
+
+
+def decode_message(line: bytes) -> Any:
+    """The message of one line; raises msgspec.MsgspecError or KeyError if it is none."""
+    values = msgspec.json.decode(line, type=dict[str, Any])
+    return convert(values, _KINDS[values.pop("message")])
+
+

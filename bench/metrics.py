@@ -1,0 +1,196 @@
+"""One table of everything that is known of a trial: name, label, unit, which way is better, and how.
+
+`models.csv`, tables, plots and comparisons read it; a new figure is a row here. Each `value` takes a
+trial's result and gives None where the figure is not known.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.records import Epoch
+from bench.results import TrialResult
+from bench.statistics import median
+
+Value = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column. `unit` is empty for names and counts; `better` None where neither way is."""
+
+    name: str
+    label: str
+    unit: str
+    value: Callable[[TrialResult], Value]
+    better: Literal["higher", "lower"] | None = None
+
+
+def _steady(result: TrialResult) -> list[Epoch]:
+    """The epochs without the first, which warms up; the first if there is no other."""
+    return result.epochs[1:] or result.epochs
+
+
+def _over_epochs(value: Callable[[Epoch], float]) -> Callable[[TrialResult], float | None]:
+    def middle(result: TrialResult) -> float | None:
+        return median([value(e) for e in _steady(result)]) if result.epochs else None
+
+    return middle
+
+
+def _last(result: TrialResult, value: Callable[[Epoch], Any]) -> Any:
+    return value(result.epochs[-1]) if result.epochs else None
+
+
+def _described(name: str) -> Callable[[TrialResult], Value]:
+    return lambda result: getattr(result.described, name, None)
+
+
+def _fitted(name: str) -> Callable[[TrialResult], Value]:
+    return lambda result: getattr(result.fitted, name, None)
+
+
+def _telemetry(name: str) -> Callable[[TrialResult], float | None]:
+    def middle(result: TrialResult) -> float | None:
+        known = [getattr(e.telemetry, name) for e in _steady(result) if e.telemetry]
+        return median(known) if known else None
+
+    return middle
+
+
+def _best_epoch(result: TrialResult) -> Epoch | None:
+    return max(result.epochs, key=lambda e: e.test_accuracy, default=None)
+
+
+def _peak(result: TrialResult) -> int | None:
+    return max((e.peak_memory_bytes for e in result.epochs if e.peak_memory_bytes), default=None)
+
+
+def _reserved(result: TrialResult) -> int | None:
+    known = (e.reserved_memory_bytes for e in result.epochs if e.reserved_memory_bytes)
+    return max(known, default=None)
+
+
+def _share(part: str) -> Callable[[TrialResult], float | None]:
+    return _over_epochs(lambda e: getattr(e.time_budget, part) / e.time_budget.total_seconds)
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("model", "Model", "", lambda r: r.trial.model),
+    Metric("seed", "Seed", "", lambda r: r.trial.seed),
+    Metric("status", "Status", "", lambda r: r.status),
+    Metric("dataset", "Data set", "", lambda r: r.run.dataset.name),
+    Metric("device", "Device", "", lambda r: r.run.device.device),
+    Metric("preset", "Preset", "", lambda r: r.run.started.config.get("preset")),
+    Metric("image_size", "Image size", "px", lambda r: r.trial.setting.image_size),
+    Metric("precision", "Precision", "", lambda r: r.trial.setting.precision),
+    Metric("optimizer", "Optimizer", "", lambda r: r.trial.setting.optimizer),
+    Metric("batch_size", "Batch size", "images", lambda r: r.trial.batch_size),
+    Metric("max_batch", "Largest batch", "images", _fitted("max_batch"), "higher"),
+    Metric("max_batch_source", "Largest batch is", "", _fitted("source")),
+    Metric("params", "Parameters", "", _described("params"), "lower"),
+    Metric("params_imagenet", "Parameters, 1,000 classes", "", _described("params_imagenet")),
+    Metric("params_aux", "Parameters in auxiliary heads", "", _described("params_aux")),
+    Metric("gmacs", "GMACs", "10^9 multiply-adds/image", _described("gmacs"), "lower"),
+    Metric("epochs", "Epochs", "", lambda r: len(r.epochs)),
+    Metric("epoch_seconds", "Epoch", "s", _over_epochs(lambda e: e.train_seconds), "lower"),
+    Metric("test_seconds", "Evaluation", "s", _over_epochs(lambda e: e.test_seconds), "lower"),
+    Metric(
+        "images_per_second",
+        "Throughput",
+        "images/s",
+        _over_epochs(lambda e: e.images_per_second),
+        "higher",
+    ),
+    Metric(
+        "step_milliseconds", "Step", "ms", _over_epochs(lambda e: e.step_seconds * 1e3), "lower"
+    ),
+    Metric("peak_memory_bytes", "Peak memory", "bytes", _peak, "lower"),
+    Metric(
+        "final_test_accuracy",
+        "Test accuracy, last epoch",
+        "fraction",
+        lambda r: _last(r, lambda e: e.test_accuracy),
+        "higher",
+    ),
+    Metric(
+        "best_test_accuracy",
+        "Test accuracy, best epoch (picked on the test set)",
+        "fraction",
+        lambda r: getattr(_best_epoch(r), "test_accuracy", None),
+        "higher",
+    ),
+    Metric(
+        "train_samples_per_sec",
+        "Throughput of the median step",
+        "images/s",
+        _over_epochs(lambda e: e.images_trained / e.steps / e.step_seconds),
+        "higher",
+    ),
+    Metric("train_step_time", "Step", "ms", _over_epochs(lambda e: e.step_seconds * 1e3), "lower"),
+    Metric("train_batch_size", "Batch size", "images", lambda r: r.trial.batch_size),
+    Metric("train_img_size", "Image size", "px", lambda r: r.trial.setting.image_size),
+    Metric(
+        "param_count",
+        "Parameters",
+        "10^6",
+        lambda r: None if r.described is None else round(r.described.params / 1e6, 2),
+        "lower",
+    ),
+    Metric("reason", "Why not done", "", lambda r: r.ended.reason if r.ended else None),
+    Metric("notes", "Notes", "", lambda r: " ".join(r.notes) or None),
+    Metric("dataset_asked", "Data set asked for", "", lambda r: r.run.dataset.asked),
+    Metric("dataset_sha256", "Data hash", "", lambda r: r.run.dataset.sha256),
+    Metric("train_images", "Training images", "images", lambda r: r.run.dataset.train_images),
+    Metric("test_images", "Test images", "images", lambda r: r.run.dataset.test_images),
+    Metric("device_name", "Device name", "", lambda r: r.run.device.name),
+    Metric("threads", "Threads", "", lambda r: r.run.device.threads),
+    Metric("learning_rate", "Learning rate", "", lambda r: r.trial.setting.learning_rate),
+    Metric("batch_choice", "Batch size asked for", "", lambda r: r.trial.batch_choice),
+    Metric("max_batch_limited_by", "Largest batch limited by", "", _fitted("limited_by")),
+    Metric("memory_budget_bytes", "Memory searched", "bytes", _fitted("budget_bytes")),
+    Metric("updates_per_epoch", "Updates per epoch", "", lambda r: _last(r, lambda e: e.steps)),
+    Metric(
+        "total_seconds",
+        "All epochs with evaluation",
+        "s",
+        lambda r: sum(e.time_budget.total_seconds for e in r.epochs) if r.epochs else None,
+        "lower",
+    ),
+    Metric(
+        "first_step_seconds",
+        "First step",
+        "s",
+        lambda r: r.epochs[0].first_step_seconds if r.epochs else None,
+    ),
+    Metric(
+        "final_train_loss", "Train loss, last epoch", "nats", lambda r: _last(r, lambda e: e.train_loss)
+    ),
+    Metric(
+        "final_test_loss", "Test loss, last epoch", "nats", lambda r: _last(r, lambda e: e.test_loss)
+    ),
+    Metric(
+        "best_epoch",
+        "Best epoch (picked on the test set)",
+        "",
+        lambda r: getattr(_best_epoch(r), "epoch", None),
+    ),
+    Metric("reserved_memory_bytes", "Peak memory reserved", "bytes", _reserved),
+    Metric("weight_bytes", "Weights", "bytes", _described("weight_bytes")),
+    Metric("gmacs_native", "GMACs at native size", "10^9 multiply-adds/image", _described("gmacs_native")),
+    Metric("published_gmacs", "GMACs, published", "10^9 multiply-adds/image", lambda r: getattr(r.facts, "gmacs", None)),
+    Metric("published_params", "Parameters, published", "", lambda r: getattr(r.facts, "params_imagenet", None)),
+    Metric("data_share", "Share of time waiting for data", "fraction", _share("data_seconds")),
+    Metric("forward_share", "Share of time in forward", "fraction", _share("forward_seconds")),
+    Metric("backward_share", "Share of time in backward", "fraction", _share("backward_seconds")),
+    Metric("optimizer_share", "Share of time in the optimizer", "fraction", _share("optimizer_seconds")),
+    Metric("evaluation_share", "Share of time in evaluation", "fraction", _share("evaluation_seconds")),
+    Metric("other_share", "Share of time elsewhere", "fraction", _share("other_seconds")),
+    Metric("power_watts", "Power", "W", _telemetry("power_watts"), "lower"),
+    Metric("energy_joules", "Energy of an epoch", "J", _telemetry("energy_joules"), "lower"),
+    Metric("utilisation", "GPU utilisation", "fraction", _telemetry("utilisation"), "higher"),
+    Metric("temperature_celsius", "GPU temperature", "°C", _telemetry("temperature_celsius")),
+    Metric("sm_clock_mhz", "GPU clock", "MHz", _telemetry("sm_clock_mhz")),
+)  # fmt: skip
+
+BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}

@@ -1,0 +1,124 @@
+"""A worker process, seen from its parent: started, listened to, answered, and never left behind.
+
+The parent waits in a blocking read and imports no torch. A worker ends by itself when its standard input
+closes, which happens even if the parent is killed.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from bench.allocator import allocator_environment
+from bench.errors import Refused, TrialFailed, WorkerDied
+from bench.messages import Failure, Job, ProbeRequest, decode_message, encode_message
+
+_ROOT = Path(__file__).parents[1]
+
+
+class Worker:
+    """One job in a fresh process; use as a context manager.
+
+    Args:
+        job: what to do.
+        log: file that the worker's standard error is appended to.
+        limited: whether it runs under a memory limit on the CPU (see `bench.allocator`).
+    """
+
+    def __init__(self, job: Job, log: Path, *, limited: bool = False) -> None:
+        self._log = log
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bench.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=_environment(limited),
+            )
+        self._send(encode_message(job))
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._process.wait()
+
+    def messages(self) -> Iterator[Any]:
+        """What the worker sends, until it ends.
+
+        Raises:
+            Refused, TrialFailed: the worker said why it could not go on.
+            WorkerDied: it ended without a word.
+        """
+        while (message := self.receive()) is not None:
+            yield message
+
+    def receive(self) -> Any:
+        """The next message, or None when the job is done. Raises like `messages`."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._ended()
+            return None
+        try:
+            message = decode_message(line)
+        except (msgspec.MsgspecError, KeyError) as error:
+            raise WorkerDied(f"its worker sent a damaged line ({error}).") from error
+        if isinstance(message, Failure):
+            raise Refused(message.reason) if message.refused else TrialFailed(message.reason)
+        return message
+
+    def answer(self) -> None:
+        """Tell a worker that waits after a record to go on."""
+        self._send(b"\n")
+
+    def ask(self, request: ProbeRequest) -> Any:
+        """Send a request and return the answer. Raises like `messages`."""
+        self._send(encode_message(request))
+        answer = self.receive()
+        if answer is None:
+            raise WorkerDied("its worker ended before the answer.")
+        return answer
+
+    def _send(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+
+    def _ended(self) -> None:
+        code = self._process.wait()
+        if code < 0:
+            name = signal.Signals(-code).name
+            hint = " (often the system's out-of-memory killer)" if name == "SIGKILL" else ""
+            raise WorkerDied(f"its worker was killed by {name}{hint}.")
+        if code:
+            raise WorkerDied(f"its worker ended with exit code {code}: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else "it said nothing."
+
+
+def _environment(limited: bool) -> dict[str, str]:
+    """This process's environment, our code first on the path, and no pickles from any weights."""
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | allocator_environment(limited) | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
+    }

@@ -1,0 +1,1 @@
+"""From a run's records to what people look at. Never imports torch."""

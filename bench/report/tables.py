@@ -1,0 +1,112 @@
+"""The comparison as a table of text: what the terminal and the pages show.
+
+The best value of a column is marked; a column has as many digits as its metric can carry; with several
+seeds a cell is a mean and the half-width of its 95 % confidence interval.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.metrics import BY_NAME
+from bench.report.series import Series
+from bench.results import TrialResult
+from bench.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: a metric in a unit that people read, with fixed decimals."""
+
+    header: str
+    metric: str
+    decimals: int
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell as text; `best` if no other row has a better value."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headers (units included) and rows of cells, the first of which names the row."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+HEADLINE = (
+    Column("Parameters (10⁶)", "params", 2, 1e-6),
+    Column("as it comes (10⁶)", "params_imagenet", 2, 1e-6),
+    Column("GMACs/image", "gmacs", 3),
+    Column("Largest batch", "max_batch", 0),
+    Column("Batch", "batch_size", 0),
+    Column("Epoch (s)", "epoch_seconds", 1),
+    Column("Evaluation (s)", "test_seconds", 1),
+    Column("All epochs (s)", "total_seconds", 0),
+    Column("Images/s", "images_per_second", 0),
+    Column("Peak memory (MiB)", "peak_memory_bytes", 0, 2**-20),
+    Column("Test accuracy, last epoch (%)", "final_test_accuracy", 1, 100),
+    Column("best epoch¹ (%)", "best_test_accuracy", 1, 100),
+)
+MISSING = "–"
+
+
+def headline(found: Sequence[Series]) -> Table:
+    """The comparison: a row per series, its status where it is not done."""
+    columns = [_column(column, found) for column in HEADLINE]
+    names = [Cell(s.label + _unfinished(s.trials)) for s in found]
+    rows = tuple(
+        (name, *(column[i] for column in columns)) for i, name in enumerate(names)
+    )
+    return Table(("Model", *(column.header for column in HEADLINE)), rows)
+
+
+def _unfinished(trials: Sequence[TrialResult]) -> str:
+    """What to say beside a model whose trials are not all done."""
+    bad = [t.status for t in trials if t.status != "done"]
+    if not bad:
+        return ""
+    return f" ({bad[0]})" if len(bad) == len(trials) else f" ({len(bad)} of {len(trials)} {bad[0]})"
+
+
+def _column(column: Column, found: Sequence[Series]) -> list[Cell]:
+    metric = BY_NAME[column.metric]
+    estimates = [s.summary(_number(metric.value)) for s in found]
+    means = [e.mean for e in estimates if e is not None]
+    best = None
+    if metric.better and len(set(means)) > 1:
+        best = (max if metric.better == "higher" else min)(means)
+    return [Cell(_text(e, column), best is not None and e is not None and e.mean == best) for e in estimates]
+
+
+def _number(value: Callable[[TrialResult], object]) -> Callable[[TrialResult], float | None]:
+    def number(result: TrialResult) -> float | None:
+        found = value(result)
+        return float(found) if isinstance(found, (int, float)) else None
+
+    return number
+
+
+def _text(found: Estimate | None, column: Column) -> str:
+    if found is None:
+        return MISSING
+    mean = f"{found.mean * column.scale:,.{column.decimals}f}"
+    if found.half_width is None or found.half_width == 0:
+        return mean
+    return f"{mean} ± {found.half_width * column.scale:,.{column.decimals}f}"
+
+
+def markdown(table: Table) -> str:
+    """The table in GitHub's Markdown, best values bold."""
+    lines = [_line(table.headers), _line(["---", *["---:"] * (len(table.headers) - 1)])]
+    lines += [_line([f"**{c.text}**" if c.best else c.text for c in row]) for row in table.rows]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,177 @@
+"""A run put together from its records: what reports, tables and notebooks read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from bench.errors import Refused
+from bench.records import (
+    DatasetFacts,
+    DeviceFacts,
+    Epoch,
+    Fitted,
+    ModelDescribed,
+    ModelFacts,
+    Probe,
+    Record,
+    RunEnded,
+    RunStarted,
+    Setting,
+    Trial,
+    TrialEnded,
+    TrialStarted,
+)
+from bench.store import read_log
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+
+
+@dataclass
+class TrialResult:
+    """One trial and what came of it. `batch_size` and the rest of `trial` are as it was run."""
+
+    trial: Trial
+    run: "Run"
+    notes: tuple[str, ...] = ()
+    epochs: list[Epoch] = field(default_factory=list)
+    ended: TrialEnded | None = None
+
+    @property
+    def status(self) -> str:
+        """`done`, `failed`, `refused`, or `unfinished` if the log ends before the trial did."""
+        return self.ended.status if self.ended else "unfinished"
+
+    @property
+    def facts(self) -> ModelFacts | None:
+        """What is published about the model."""
+        return self.run.facts.get(self.trial.model)
+
+    @property
+    def described(self) -> ModelDescribed | None:
+        """The model's counts at the trial's image size."""
+        return self.run.described.get((self.trial.model, self.trial.setting.image_size))
+
+    @property
+    def fitted(self) -> Fitted | None:
+        """The search for its largest batch, if there was one."""
+        return self.run.fits.get((self.trial.model, self.trial.setting))
+
+
+class Run:
+    """The records of one run, in memory; `add` takes them in the order of the log."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._started: RunStarted | None = None
+        self._dataset: DatasetFacts | None = None
+        self._device: DeviceFacts | None = None
+        self.ended: RunEnded | None = None
+        self.facts: dict[str, ModelFacts] = {}
+        self.described: dict[tuple[str, int], ModelDescribed] = {}
+        self.fits: dict[tuple[str, Setting], Fitted] = {}
+        self.all_probes: list[Probe] = []
+        self._trials: dict[str, TrialResult] = {}
+
+    def add(self, record: Record) -> None:
+        """Take one record in."""
+        match record:
+            case RunStarted():
+                self._started = record
+            case DatasetFacts():
+                self._dataset = record
+            case DeviceFacts():
+                self._device = record
+            case ModelFacts():
+                self.facts[record.name] = record
+            case ModelDescribed():
+                self.described[record.model, record.image_size] = record
+            case Probe():
+                self.all_probes.append(record)
+            case Fitted():
+                self.fits[record.model, record.setting] = record
+            case TrialStarted():
+                self._trials[record.trial.id] = TrialResult(record.trial, self, record.notes)
+            case Epoch():
+                self._trials[record.trial].epochs.append(record)
+            case TrialEnded():
+                result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
+                result.ended = record
+            case RunEnded():
+                self.ended = record
+
+    @property
+    def started(self) -> RunStarted:
+        """The first record; Refused if the log has none."""
+        return _present(self._started, self.path)
+
+    @property
+    def dataset(self) -> DatasetFacts:
+        """The images of the run; Refused if the log does not say."""
+        return _present(self._dataset, self.path)
+
+    @property
+    def device(self) -> DeviceFacts:
+        """Where it ran; Refused if the log does not say."""
+        return _present(self._device, self.path)
+
+    @property
+    def trials(self) -> list[TrialResult]:
+        """All trials that began or were refused, in order."""
+        return list(self._trials.values())
+
+    @property
+    def models(self) -> "pd.DataFrame":
+        """A row per trial: the columns of `models.csv`."""
+        from bench.frames import models_frame
+
+        return models_frame(self)
+
+    @property
+    def epochs(self) -> "pd.DataFrame":
+        """A row per epoch, the curves: the columns of `epochs.csv`."""
+        from bench.frames import epochs_frame
+
+        return epochs_frame(self)
+
+    @property
+    def probes(self) -> "pd.DataFrame":
+        """A row per attempt at a batch size: the columns of `probes.csv`."""
+        from bench.frames import probes_frame
+
+        return probes_frame(self)
+
+    @property
+    def layers(self) -> "pd.DataFrame":
+        """A row per layer with weights: the columns of `layers.csv`."""
+        from bench.frames import layers_frame
+
+        return layers_frame(self)
+
+
+def load_run(path: str | Path) -> Run:
+    """Read a run folder's log.
+
+    >>> load_run("results/lecture").epochs.groupby("model").test_accuracy.last()  # doctest: +SKIP
+
+    Raises:
+        Refused: `path` is not a run folder, or its log is damaged or of another schema.
+    """
+    return collect(Path(path), read_log(Path(path)))
+
+
+def collect(path: Path, records: Iterable[Record]) -> Run:
+    """A run of these records."""
+    run = Run(path)
+    for record in records:
+        run.add(record)
+    return run
+
+
+def _present(value: T | None, path: Path) -> T:
+    if value is None:
+        raise Refused(f"the log of {path} ends before its run began; there is nothing to report.")
+    return value

@@ -1,0 +1,310 @@
+"""The main job: options in, a run folder out.
+
+Everything that can be refused is refused before the folder exists. Then every model is described and
+fitted, and every trial trained, each in a process of its own; one that fails costs itself alone.
+"""
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bench.config import DEFAULT_MEMORY_BUDGET, Config, parse_bytes
+from bench.errors import BenchError, Refused, TrialFailed, WorkerDied
+from bench.fit.search import Answer, Attempt, largest_batch
+from bench.frames import write_tables
+from bench.messages import (
+    Conditions,
+    FitJob,
+    Prepared,
+    PrepareJob,
+    ProbeRequest,
+    Progress,
+    Ready,
+    TrainJob,
+)
+from bench.plan import Plan, Shape, choose_batches, make_plan, refusal
+from bench.process import Worker
+from bench.records import (
+    SCHEMA,
+    Fitted,
+    Probe,
+    Record,
+    RunEnded,
+    RunStarted,
+    Status,
+    Trial,
+    TrialEnded,
+    TrialStarted,
+)
+from bench.results import Run
+from bench.store import RunFolder, check_output
+from models import REGISTRY
+from models.zoo import is_zoo
+
+Listener = Callable[[Any], None]
+"""Called with every record and every `Progress` of a run, to show them."""
+
+SMALLEST_BATCH = 2
+"""Batch norm cannot train on one image."""
+
+
+def run(config: Config, listener: Listener = lambda message: None) -> Run:
+    """Run a comparison and return its results, which are in its folder too.
+
+    Raises:
+        Refused: the input cannot work; nothing was measured.
+        BenchError: the run folder cannot be written to any more.
+    """
+    refuse_early(config)
+    with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
+        prepared = _prepare(config, Path(scratch), listener)
+        plan = make_plan(config, prepared.models, prepared.dataset)
+        session = Session(config, prepared, Path(scratch), listener)
+        try:
+            session.start()
+            session.fit_all(plan)
+            session.train_all(plan)
+        finally:
+            session.end()
+    return session.run
+
+
+def refuse_early(config: Config) -> None:
+    """Find what can be found without torch: unknown names, sizes too small, an unusable folder."""
+    check_output(_output(config))
+    for pattern in config.models:
+        if is_zoo(pattern):
+            continue
+        for name in REGISTRY.match(pattern):
+            for size in config.image_size:
+                REGISTRY.get(name).facts.pixels(size)
+
+
+def _output(config: Config) -> Path:
+    if config.output is not None:
+        return config.output
+    now = datetime.now().astimezone()
+    stem = f"results/{now:%Y%m%d-%H%M%S}-{config.preset}"
+    numbered = (Path(stem if n == 0 else f"{stem}-{n}") for n in range(1000))
+    return next(path for path in numbered if not path.exists())
+
+
+def _prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
+    job = PrepareJob(
+        models=config.models,
+        device=config.device,
+        precisions=config.precision,
+        dataset=config.dataset,
+        data_dir=None if config.data_dir is None else str(config.data_dir),
+        train_limit=None if config.train_limit == "all" else config.train_limit,
+        test_limit=None if config.test_limit == "all" else config.test_limit,
+        image_sizes=config.image_size,
+        data_folder=str(scratch),
+    )
+    listener(Progress("preparing data", 0, 1))
+    with Worker(job, scratch / "worker.log") as worker:
+        for message in worker.messages():
+            if isinstance(message, Prepared):
+                return message
+            listener(message)
+    raise BenchError("the data could not be prepared.")
+
+
+class Session:
+    """One run under way: its folder, its results so far, and what all its workers are told."""
+
+    def __init__(
+        self, config: Config, prepared: Prepared, scratch: Path, listener: Listener
+    ) -> None:
+        self.config = config
+        self.prepared = prepared
+        self.scratch = scratch
+        self.listener = listener
+        self.folder = RunFolder(_output(config))
+        self.run = Run(self.folder.path)
+        self.log = self.folder.path / "workers.log"
+        self.began = perf_counter()
+        self.failed_shapes: dict[Shape, str] = {}
+        on_cpu = prepared.device.kind == "cpu"
+        budget = config.memory_budget_bytes
+        self.training = Conditions(
+            device=prepared.device.device,
+            dataset=prepared.dataset,
+            channels_last=config.channels_last,
+            augment=config.augment,
+            pretrained=config.pretrained,
+            budget_bytes=budget,
+            workers=config.workers,
+        )
+        default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
+        self.searching = replace(self.training, budget_bytes=budget or default)
+
+    def start(self) -> None:
+        """Write down what was asked for and where it runs."""
+        config = self.config.to_dict()
+        self.folder.write_json("config.json", config)
+        self.folder.write_json("environment.json", self.prepared.environment)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        self.record(RunStarted(SCHEMA, now, command, config, self.prepared.environment))
+        self.record(self.prepared.device)
+        self.record(self.prepared.dataset)
+        for facts in self.prepared.models:
+            self.record(facts)
+
+    def fit_all(self, plan: Plan) -> None:
+        """Describe every model and find the largest batch of each shape."""
+        for shape in plan.shapes:
+            try:
+                self._fit(shape)
+            except (TrialFailed, Refused) as error:
+                self.failed_shapes[shape] = str(error)
+        write_tables(self.run)
+
+    def train_all(self, plan: Plan) -> None:
+        """Train every trial that is not known to fail, one after the other."""
+        chosen = choose_batches(plan.trials, self.run.fits, self.prepared.dataset.train_images)
+        for trial in plan.trials:
+            shape = (trial.model, trial.setting)
+            settled = replace(trial, batch_size=chosen[trial])
+            no = refusal(trial, chosen[trial], self.run.fits.get(shape))
+            if shape in self.failed_shapes:
+                self.record(TrialEnded(settled, "failed", self.failed_shapes[shape], 0.0))
+            elif no is not None:
+                self.record(TrialEnded(settled, "refused", no, 0.0))
+            else:
+                self._train(settled)
+            write_tables(self.run)
+
+    def end(self) -> None:
+        """Close the log, tables up to date; nothing that was measured is lost."""
+        seconds = perf_counter() - self.began
+        with suppress(BenchError):
+            self.record(RunEnded(exit_code(self.run), seconds))
+            write_tables(self.run)
+        self.folder.close()
+
+    def record(self, record: Record) -> None:
+        """Write a record to the log, take it into the results, show it."""
+        self.folder.append(record)
+        self.run.add(record)
+        self.listener(record)
+
+    def _fit(self, shape: Shape) -> None:
+        prober = Prober(FitJob(*shape, self.searching), self)
+        try:
+            prober.open()
+            if self.config.fit:
+                self.record(prober.search(self.prepared.dataset.train_images))
+        finally:
+            prober.close()
+
+    def _train(self, trial: Trial) -> None:
+        now, start = datetime.now(UTC).isoformat(timespec="seconds"), perf_counter()
+        self.record(TrialStarted(trial, now, self._notes(trial)))
+        status: Status = "done"
+        reason = None
+        job = TrainJob(trial, self.config.epochs, str(self.scratch), self.training)
+        try:
+            with Worker(job, self.log, limited=self.training.budget_bytes is not None) as worker:
+                for message in worker.messages():
+                    if isinstance(message, Progress):
+                        self.listener(message)
+                        continue
+                    self.record(message)
+                    write_tables(self.run)
+                    worker.answer()
+        except (TrialFailed, Refused) as error:
+            status, reason = "failed", str(error)
+        self.record(TrialEnded(trial, status, reason, perf_counter() - start))
+
+    def _notes(self, trial: Trial) -> tuple[str, ...]:
+        if trial.batch_choice in ("auto", "own") and not self.config.fit:
+            return (f"Batch {trial.batch_size} was chosen without a search.",)
+        return ()
+
+
+class Prober:
+    """The search of one shape: asks a worker, and starts a fresh one if it is killed."""
+
+    def __init__(self, job: FitJob, session: Session) -> None:
+        self._job = job
+        self._session = session
+        self._worker: Worker | None = None
+        self._limit: int | None = None
+
+    def open(self) -> Worker:
+        """Start the worker if there is none; its first word is the model, counted."""
+        if self._worker is None:
+            limited = self._session.prepared.device.kind == "cpu"
+            self._worker = Worker(self._job, self._session.log, limited=limited)
+            described = self._worker.receive()
+            known = self._session.run.described
+            if (described.model, described.image_size) not in known:
+                self._session.record(described)
+            ready: Ready = self._worker.receive()
+            self._limit = ready.limit_bytes
+        return self._worker
+
+    def close(self) -> None:
+        """End the worker, if there is one."""
+        if self._worker is not None:
+            self._worker.__exit__(None, None, None)
+            self._worker = None
+
+    def search(self, train_images: int) -> Fitted:
+        """Find the largest batch, every probe on record."""
+        answer = largest_batch(
+            self._attempt,
+            limit_bytes=self._limit,
+            cap=max(train_images, SMALLEST_BATCH),
+            cap_reason="data set",
+            smallest=SMALLEST_BATCH,
+        )
+        return self._fitted(answer)
+
+    def _attempt(self, batch_size: int) -> Attempt:
+        probe = self._probe(ProbeRequest(batch_size))
+        self._session.record(probe)
+        return Attempt(probe.fits, probe.peak_memory_bytes)
+
+    def _probe(self, request: ProbeRequest) -> Probe:
+        start = perf_counter()
+        try:
+            answer: Probe = self.open().ask(request)
+        except WorkerDied as error:
+            self.close()
+            model, setting, n = self._job.model, self._job.setting, request.batch_size
+            seconds = perf_counter() - start
+            return Probe(model, setting, n, False, None, seconds, str(error))
+        return answer
+
+    def _fitted(self, answer: Answer) -> Fitted:
+        needed = None
+        if answer.largest == 0:
+            needed = self._probe(ProbeRequest(SMALLEST_BATCH, limited=False)).peak_memory_bytes
+        return Fitted(
+            self._job.model,
+            self._job.setting,
+            answer.largest,
+            "measured",
+            answer.limited_by,
+            self._limit,
+            answer.contradictory,
+            needed,
+        )
+
+
+def exit_code(run: Run) -> int:
+    """0 if every trial is done, 2 if all were refused, 1 if some trial failed or was refused."""
+    statuses = [result.status for result in run.trials]
+    if statuses and all(status == "refused" for status in statuses):
+        return 2
+    return 0 if statuses and all(status == "done" for status in statuses) else 1

@@ -1,0 +1,1 @@
+"""Training: one epoch, one evaluation, and the rules of timing."""

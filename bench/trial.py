@@ -1,0 +1,290 @@
+"""The story of one model and one trial, top to bottom: prepare, describe, fit; train.
+
+Each function here is one job of a worker process (`bench.worker`); none of them plots, prints or
+writes to the run folder.
+"""
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+import torch
+
+from bench.data.batches import (
+    Split,
+    Transform,
+    blank_split,
+    dropped_images,
+    open_split,
+    steps_per_epoch,
+)
+from bench.data.prepare import DataRequest
+from bench.data.prepare import prepare as prepare_data
+from bench.device import Device, is_out_of_memory, open_device
+from bench.errors import BenchError, Diverged, TrialFailed
+from bench.fit.isolated import in_child
+from bench.fit.probe import Bench, make_network
+from bench.measure import architecture
+from bench.measure.environment import environment
+from bench.measure.telemetry import Sampler
+from bench.messages import (
+    Conditions,
+    Failure,
+    FitJob,
+    Prepared,
+    PrepareJob,
+    ProbeRequest,
+    Ready,
+    TrainJob,
+    decode_message,
+    encode_message,
+)
+from bench.records import Epoch, ModelDescribed, Probe, TimeBudget, Trial
+from bench.statistics import median, percentile
+from bench.train.clock import StepClock, Timed, timed
+from bench.train.loop import Batch, Pass, evaluation_pass, train_pass
+from bench.train.optimizers import open_optimizer
+from bench.train.precision import check_precision, open_precision
+from models.entry import Entry
+from models.zoo import resolve
+
+
+class ProgressSink(Protocol):
+    """Where a story says how far it is."""
+
+    def __call__(self, phase: str, done: int, total: int, rate: float | None = None) -> None:
+        """`done` of `total` of a phase, at `rate` images per second."""
+
+
+def prepare(job: PrepareJob) -> Prepared:
+    """Look at everything a run needs before it starts: models, device, precision, images.
+
+    Raises:
+        Refused: something is missing or cannot work, said in one sentence.
+    """
+    entries = {e.facts.name: e for pattern in job.models for e in resolve(pattern)}
+    device = open_device(job.device)
+    for precision in job.precisions:
+        check_precision(precision, device.kind)
+    models = tuple(entry.facts for entry in entries.values())
+    sizes = [model.pixels(size) for model in models for size in job.image_sizes]
+    request = DataRequest(
+        job.dataset,
+        job.data_dir,
+        job.train_limit,
+        job.test_limit,
+        largest_size=max(sizes),
+        memory_bytes=device.available_memory() // 2,
+    )
+    dataset = prepare_data(request, Path(job.data_folder))
+    return Prepared(models, device.facts(), dataset, environment(device.facts()))
+
+
+def describe(job: FitJob) -> ModelDescribed:
+    """Count a model for the classes of the data set.
+
+    Raises:
+        TrialFailed: it cannot take images of that size.
+    """
+    size = job.setting.image_size
+    try:
+        return architecture.describe(_entry(job.model), len(job.conditions.dataset.classes), size)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        first = next(iter(str(error).splitlines()), "")
+        raise TrialFailed(f"{job.model} cannot take {size} px images: {first}") from error
+
+
+def open_fit(job: FitJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
+    """A function that answers probe requests; on the CPU, each in a child of its own."""
+    if job.conditions.device != "cpu" or not hasattr(os, "fork"):
+        limit, answer = _open_bench(job)
+        return Ready(limit), answer
+
+    def isolated(request: ProbeRequest) -> Probe:
+        answer: Probe | Failure = decode_message(in_child(lambda: _probe_safely(job, request)))
+        if isinstance(answer, Failure):
+            raise TrialFailed(answer.reason)
+        return answer
+
+    return Ready(job.conditions.budget_bytes), isolated
+
+
+def _probe_safely(job: FitJob, request: ProbeRequest) -> bytes:
+    try:
+        return encode_message(_open_bench(job)[1](request))
+    except BenchError as error:
+        return encode_message(Failure(str(error)))
+
+
+def _open_bench(job: FitJob) -> tuple[int | None, Callable[[ProbeRequest], Probe]]:
+    """Get ready to probe: the data's place taken, the device warm; the limit holds from here on."""
+    device = open_device(job.conditions.device)
+    facts = job.conditions.dataset
+    transform = _transform(job.setting.image_size, job.conditions, device)
+    bench = Bench(
+        _entry(job.model),
+        job.setting,
+        job.conditions,
+        blank_split(facts.train_images, facts, transform),
+        blank_split(facts.test_images, facts, transform),
+        device,
+        open_precision(job.setting.precision, device.kind),
+    )
+    _warm_up(device)
+    limit = device.limit_memory(job.conditions.budget_bytes)
+
+    def answer(request: ProbeRequest) -> Probe:
+        with contextlib.nullcontext() if request.limited else device.unlimited():
+            return bench.probe(request.batch_size)
+
+    return limit, answer
+
+
+def train(job: TrainJob, progress: ProgressSink) -> Iterator[Epoch]:
+    """Train one trial, a record per epoch.
+
+    Raises:
+        Diverged: the loss is no longer finite.
+        TrialFailed: memory ran out.
+    """
+    trial, conditions = job.trial, job.conditions
+    assert trial.batch_size is not None
+    torch.manual_seed(trial.seed)
+    device = open_device(conditions.device)
+    precision = open_precision(trial.setting.precision, device.kind)
+    splits = [
+        open_split(
+            Path(job.data_folder),
+            part,
+            conditions.dataset,
+            _transform(trial.setting.image_size, conditions, device),
+            conditions.workers,
+        )
+        for part in ("train", "test")
+    ]
+    _warm_up(device)
+    device.limit_memory(conditions.budget_bytes)
+    try:
+        yield from _epochs(job, splits[0], splits[1], device, precision, progress)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        mend = "let the search choose (--batch-size auto), or give a smaller one"
+        raise TrialFailed(f"out of memory at batch {trial.batch_size}: {mend}.") from error
+
+
+def _epochs(
+    job: TrainJob,
+    train_split: Split,
+    test_split: Split,
+    device: Device,
+    precision: Any,
+    progress: ProgressSink,
+) -> Iterator[Epoch]:
+    trial = job.trial
+    batch_size = trial.batch_size or 0
+    network = make_network(_entry(trial.model), job.conditions, device)
+    setting = trial.setting
+    optimizer = open_optimizer(setting.optimizer, network.parameters(), setting.learning_rate)
+    order = torch.Generator().manual_seed(trial.seed)
+    for epoch in range(1, job.epochs + 1):
+        clock = StepClock(device, steps_per_epoch(len(train_split), batch_size))
+        shuffled = train_split.shuffled(batch_size, order, job.conditions.augment)
+        heard = _heard(shuffled, f"epoch {epoch}/{job.epochs}", clock.steps, batch_size, progress)
+        device.reset_peak()
+        with Sampler(device.pci_bus_id()) as sampler:
+            trained, train_time = timed(
+                device, lambda: train_pass(network, heard, optimizer, precision, clock)  # noqa: B023
+            )
+        if not math.isfinite(trained.loss):
+            raise Diverged(f"the training loss was {trained.loss} in epoch {epoch}; try a lower --lr.")
+        tested, test_time = timed(
+            device,
+            lambda: evaluation_pass(
+                network, test_split.in_order(batch_size), precision, device.torch
+            ),
+        )
+        yield _record(
+            trial, epoch, trained, tested, train_time, test_time, clock, device, sampler, len(train_split)
+        )
+
+
+def _record(
+    trial: Trial,
+    epoch: int,
+    trained: Pass,
+    tested: Pass,
+    train_time: Timed,
+    test_time: Timed,
+    clock: StepClock,
+    device: Device,
+    sampler: Sampler,
+    train_images: int,
+) -> Epoch:
+    steps = clock.step_seconds()
+    steady = (steps[1:] or steps) if epoch == 1 else steps
+    parts = clock.part_seconds(train_time.seconds)
+    return Epoch(
+        model=trial.model,
+        seed=trial.seed,
+        trial=trial.id,
+        epoch=epoch,
+        train_seconds=train_time.seconds,
+        test_seconds=test_time.seconds,
+        images_per_second=trained.images / train_time.seconds,
+        train_loss=trained.loss,
+        train_accuracy=trained.accuracy,
+        test_loss=tested.loss,
+        test_accuracy=tested.accuracy,
+        aux_losses=trained.aux_losses,
+        steps=len(steps),
+        images_trained=trained.images,
+        images_dropped=dropped_images(train_images, trial.batch_size or 0),
+        step_seconds=median(steady),
+        step_seconds_p95=percentile(steady, 95),
+        first_step_seconds=steps[0] if epoch == 1 else None,
+        peak_memory_bytes=device.peak_memory(),
+        reserved_memory_bytes=device.reserved_memory(),
+        time_budget=TimeBudget(
+            data_seconds=parts["data"],
+            forward_seconds=parts["forward"],
+            backward_seconds=parts["backward"],
+            optimizer_seconds=parts["optimizer"],
+            evaluation_seconds=test_time.seconds,
+            other_seconds=train_time.seconds - sum(parts.values()),
+        ),
+        cpu_seconds=train_time.cpu_seconds,
+        telemetry=sampler.result(),
+    )
+
+
+def _heard(
+    batches: Iterator[Batch], phase: str, steps: int, batch_size: int, progress: ProgressSink
+) -> Iterator[Batch]:
+    """The same batches, with a word now and then of how far they are."""
+    start = perf_counter()
+    for step, batch in enumerate(batches):
+        yield batch
+        done = step + 1
+        progress(phase, done, steps, done * batch_size / (perf_counter() - start))
+
+
+def _transform(image_size: int, conditions: Conditions, device: Device) -> Transform:
+    facts = conditions.dataset
+    return Transform(image_size, facts.mean, facts.std, device.torch, conditions.channels_last)
+
+
+def _warm_up(device: Device) -> None:
+    """Start the device's threads and libraries, so that they do not count as the model's memory."""
+    images = torch.zeros(2, 3, 32, 32, device=device.torch)
+    layer = torch.nn.Conv2d(3, 8, 3).to(device.torch)
+    layer(images).sum().backward()
+    device.synchronize()
+
+
+def _entry(name: str) -> Entry:
+    return resolve(name)[0]

@@ -1,0 +1,41 @@
+"""Last layers: ImageNet's 1,000 outputs replaced by the data set's classes."""
+
+from typing import cast
+
+from torch import nn
+
+IMAGENET_CLASSES = 1000
+
+
+def replace_heads(module: nn.Module, classes: int) -> nn.Module:
+    """Give every last layer with 1,000 outputs a fresh one with `classes`, auxiliary heads too.
+
+    The new layer has torch's default random weights, as in the lecture, where ResNet-18's 512->1000
+    layer became 512->10. Returns `module`, changed in place; with 1,000 classes it is left alone.
+
+    Raises:
+        ValueError: no layer has 1,000 outputs.
+    """
+    if classes == IMAGENET_CLASSES:
+        return module
+    heads = [name for name, layer in module.named_modules() if _outputs(layer) == IMAGENET_CLASSES]
+    if not heads:
+        raise ValueError("no layer with 1,000 outputs to replace")
+    for name in heads:
+        parent, _, child = name.rpartition(".")
+        setattr(module.get_submodule(parent), child, _resized(module.get_submodule(name), classes))
+    return module
+
+
+def _outputs(layer: nn.Module) -> int | None:
+    if isinstance(layer, nn.Linear):
+        return layer.out_features
+    return layer.out_channels if isinstance(layer, nn.Conv2d) else None
+
+
+def _resized(layer: nn.Module, classes: int) -> nn.Module:
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(layer.in_features, classes, bias=layer.bias is not None)
+    conv = cast(nn.Conv2d, layer)
+    size = cast(tuple[int, int], conv.kernel_size)
+    return nn.Conv2d(conv.in_channels, classes, size, bias=conv.bias is not None)

@@ -1,0 +1,61 @@
+"""A model as the training loop sees it: logits and losses, never a tuple to take apart."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.entry import Entry
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Of one batch: `total` is what is minimised, `main` the main head's, `aux` by head, unweighted.
+
+    All are scalars, means over the batch, in nats. `logits` is (batch, classes).
+    """
+
+    total: Tensor
+    main: Tensor
+    aux: dict[str, Tensor]
+    logits: Tensor
+
+
+class Network(nn.Module):
+    """A classifier with its auxiliary heads settled: cross entropy, and their weights in the sum."""
+
+    def __init__(self, module: nn.Module, aux_weights: dict[str, float]) -> None:
+        super().__init__()
+        self.module = module
+        self.aux_weights = aux_weights
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (batch, classes) of float images (batch, 3, height, width)."""
+        output = self.module(images)
+        logits: Tensor = output if isinstance(output, Tensor) else output.logits
+        return logits
+
+    def losses(self, images: Tensor, labels: Tensor) -> Losses:
+        """Losses of a batch with int64 labels (batch,), with the heads that training has."""
+        output = self.module(images)
+        if isinstance(output, Tensor):
+            main = functional.cross_entropy(output, labels)
+            return Losses(main, main, {}, output)
+        main = functional.cross_entropy(output.logits, labels)
+        aux = {
+            head: functional.cross_entropy(getattr(output, head), labels)
+            for head in self.aux_weights
+        }
+        weighted = [weight * aux[head] for head, weight in self.aux_weights.items()]
+        total = main + torch.stack(weighted).sum() if weighted else main
+        return Losses(total, main, aux, output.logits)
+
+
+def build_network(entry: Entry, classes: int, *, pretrained: bool = False) -> Network:
+    """Build an entry for a number of classes, on the CPU and in training mode.
+
+    Raises:
+        TrialFailed: pretrained weights cannot be had.
+    """
+    return Network(entry.build(classes, pretrained), entry.facts.aux_weights).train()

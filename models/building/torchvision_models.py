@@ -1,0 +1,57 @@
+"""Torchvision's definitions, built for any number of classes.
+
+Weights, where asked for, come from torchvision's own download, checked by the hash in their name.
+"""
+
+import contextlib
+import urllib.error
+import warnings
+from collections.abc import Iterator
+
+from torch import nn
+from torchvision.models import get_model, get_model_weights
+
+from bench.errors import TrialFailed
+from models.building.heads import replace_heads
+
+
+def plain(name: str, classes: int, pretrained: bool) -> nn.Module:
+    """A torchvision classifier without auxiliary heads, its last layer replaced.
+
+    Raises:
+        TrialFailed: the pretrained weights do not exist or cannot be fetched.
+    """
+    with _torchvision(name):
+        module: nn.Module = get_model(name, weights=_weights(name, pretrained))
+    return replace_heads(module, classes)
+
+
+def with_aux(name: str, classes: int, pretrained: bool, *, keep_aux: bool) -> nn.Module:
+    """GoogLeNet or Inception v3 with or without auxiliary heads; all last layers replaced.
+
+    Raises:
+        TrialFailed: the pretrained weights cannot be fetched.
+    """
+    options = {} if pretrained else {"init_weights": True}
+    with _torchvision(name):
+        module: nn.Module = get_model(
+            name, weights=_weights(name, pretrained), aux_logits=keep_aux, **options
+        )
+    return replace_heads(module, classes)
+
+
+def _weights(name: str, pretrained: bool) -> str | None:
+    if pretrained and not list(get_model_weights(name)):
+        raise TrialFailed(f"torchvision has no pretrained weights for {name}.")
+    return "DEFAULT" if pretrained else None
+
+
+@contextlib.contextmanager
+def _torchvision(name: str) -> Iterator[None]:
+    """Torchvision's advice about its own defaults is not news to the user; a failed download is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            raise TrialFailed(f"cannot fetch the pretrained weights of {name}: {error}.") from error
