@@ -130,11 +130,10 @@ class Reporter:
     def _fitted(self, fit: Fitted) -> None:
         budget = f" of {fit.budget_bytes / 2**20:,.0f} MiB" if fit.budget_bytes else ""
         reason = f"memory{budget}" if fit.limited_by == "memory" else f"the {fit.limited_by}"
-        odd = "; probes contradict each other" if fit.contradictory else ""
         s = fit.setting
         self._line(
             f"[bold]{escape(fit.model)}[/]: largest batch {fit.max_batch} at {s.image_size} px, "
-            f"{s.optimizer}, {s.precision} ({fit.source}, limited by {reason}{odd})"
+            f"{s.optimizer}, {s.precision} ({fit.source}, limited by {reason})"
         )
 
     def _epoch(self, e: Epoch) -> None:

@@ -323,7 +323,7 @@ _OUT_OF_MEMORY = re.compile(
     r"|can't allocate memory"  # torch's CPU allocator on Linux
     r"|not enough memory"  # torch's CPU allocator on Windows
     r"|bad_?alloc"
-    r"|could not create a memory"  # oneDNN
+    r"|could not create a memory"  # oneDNN's memory object
     r"|(CUDNN|CUBLAS|CUSOLVER)_STATUS_(INTERNAL_ERROR_HOST_)?ALLOC(ATION)?_FAILED"
     r"|Unable to find a valid cuDNN algorithm"
     r"|unable to find an engine"
@@ -341,6 +341,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
+
+
+def is_ambiguous(message: str) -> bool:
+    """Whether a message is oneDNN's "could not create a primitive" and the like, which may mean that
+    memory ran out or that it has no such kernel."""
+    return bool(re.search(r"could not (create|execute) a primitive", message))
 
 
 def _status_bytes(key: str) -> int:

@@ -5,6 +5,7 @@
     └── TrialFailed            one trial's failure; the other trials run on      exit code 1
         ├── Diverged           the loss is no longer a finite number
         └── WorkerDied         the process of a trial ended without a word (a signal, a crash)
+            └── OutOfMemoryKilled   by SIGKILL, as the system kills when memory runs out
 """
 
 
@@ -30,3 +31,7 @@ class Diverged(TrialFailed):
 
 class WorkerDied(TrialFailed):
     """A worker process ended without reporting why."""
+
+
+class OutOfMemoryKilled(WorkerDied):
+    """A process was killed by SIGKILL, which is how the system ends one when memory runs out."""

@@ -175,6 +175,18 @@ METRICS: tuple[Metric, ...] = (
         "",
         lambda r: getattr(_best_epoch(r), "epoch", None),
     ),
+    Metric(
+        "first_test_accuracy",
+        "Test accuracy, first epoch",
+        "fraction",
+        lambda r: r.epochs[0].test_accuracy if r.epochs else None,
+    ),
+    Metric(
+        "lowest_test_accuracy",
+        "Test accuracy, worst epoch",
+        "fraction",
+        lambda r: min((e.test_accuracy for e in r.epochs), default=None),
+    ),
     Metric("reserved_memory_bytes", "Peak memory reserved", "bytes", _reserved),
     Metric("weight_bytes", "Weights", "bytes", _described("weight_bytes")),
     Metric("gmacs_native", "GMACs at native size", "10^9 multiply-adds/image", _described("gmacs_native")),

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from bench.allocator import allocator_environment
-from bench.errors import Refused, TrialFailed, WorkerDied
+from bench.errors import OutOfMemoryKilled, Refused, TrialFailed, WorkerDied
 from bench.messages import Failure, Job, ProbeRequest, decode_message, encode_message
 
 _ROOT = Path(__file__).parents[1]
@@ -105,8 +105,9 @@ class Worker:
         code = self._process.wait()
         if code < 0:
             name = signal.Signals(-code).name
-            hint = " (often the system's out-of-memory killer)" if name == "SIGKILL" else ""
-            raise WorkerDied(f"its worker was killed by {name}{hint}.")
+            if name == "SIGKILL":
+                raise OutOfMemoryKilled("its worker was killed (SIGKILL): memory ran out, most likely.")
+            raise WorkerDied(f"its worker was killed by {name}.")
         if code:
             raise WorkerDied(f"its worker ended with exit code {code}: {self._last_words()}")
 

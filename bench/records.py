@@ -165,7 +165,6 @@ class Fitted:
     source: Source
     limited_by: str
     budget_bytes: int | None
-    contradictory: bool = False
     needed_bytes: int | None = None
 
 

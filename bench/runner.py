@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.config import DEFAULT_MEMORY_BUDGET, Config, parse_bytes
-from bench.errors import BenchError, Refused, TrialFailed, WorkerDied
+from bench.errors import BenchError, OutOfMemoryKilled, Refused, TrialFailed
 from bench.fit.search import Answer, Attempt, largest_batch
 from bench.frames import write_tables
 from bench.messages import (
@@ -265,7 +265,6 @@ class Prober:
             self._attempt,
             limit_bytes=self._limit,
             cap=max(train_images, SMALLEST_BATCH),
-            cap_reason="data set",
             smallest=SMALLEST_BATCH,
         )
         return self._fitted(answer)
@@ -279,7 +278,7 @@ class Prober:
         start = perf_counter()
         try:
             answer: Probe = self.open().ask(request)
-        except WorkerDied as error:
+        except OutOfMemoryKilled as error:
             self.close()
             model, setting, n = self._job.model, self._job.setting, request.batch_size
             seconds = perf_counter() - start
@@ -297,7 +296,6 @@ class Prober:
             "measured",
             answer.limited_by,
             self._limit,
-            answer.contradictory,
             needed,
         )
 

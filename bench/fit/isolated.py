@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from bench.errors import WorkerDied
+from bench.errors import OutOfMemoryKilled, WorkerDied
 
 _PR_SET_PDEATHSIG = 1
 
@@ -23,7 +23,8 @@ def in_child(call: Callable[[], bytes]) -> bytes:
     """The bytes that `call` returns, computed in a child that ends with it.
 
     Raises:
-        WorkerDied: the child ended without an answer, by a signal or a crash.
+        OutOfMemoryKilled: the child was killed by SIGKILL.
+        WorkerDied: it ended without an answer in any other way.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
@@ -34,7 +35,9 @@ def in_child(call: Callable[[], bytes]) -> bytes:
         return ours.recv_bytes()
     except EOFError:
         child.join()
-        raise WorkerDied(f"the probe's process ended with {_ending(child.exitcode)}.") from None
+        killed = child.exitcode == -signal.SIGKILL
+        error = OutOfMemoryKilled if killed else WorkerDied
+        raise error(f"the probe's process ended with {_ending(child.exitcode)}.") from None
     finally:
         ours.close()
         child.join()

@@ -1,7 +1,8 @@
 """One attempt at a batch size: what training does, several steps of it, and an evaluation.
 
-The last, smaller batches of an epoch are in it too, for they cost memory of their own: on the CPU, oneDNN
-compiles kernels for every batch size it meets; on a card, cuDNN tries algorithms.
+The first step has no optimizer state in its forward pass, the second has. The smaller batches that end an
+epoch are in it too, and a full one after them, for they cost memory that stays: oneDNN compiles kernels for
+every batch size it meets, and cuDNN tries algorithms.
 
 Everything a probe makes dies with it, after the `except` block has ended, for a traceback pins tensors;
 so the next probe finds the device as this one did.
@@ -13,7 +14,7 @@ from time import perf_counter
 import torch
 
 from bench.data.batches import Split
-from bench.device import Device, is_out_of_memory
+from bench.device import Device, is_ambiguous, is_out_of_memory
 from bench.errors import TrialFailed
 from bench.messages import Conditions
 from bench.records import Probe, Setting
@@ -23,10 +24,6 @@ from bench.train.optimizers import open_optimizer
 from bench.train.precision import Precision
 from models.building.network import Network, build_network
 from models.entry import Entry
-
-FULL_STEPS = 3
-"""The first step has no optimizer state in its forward pass, the second and third have."""
-
 
 def make_network(entry: Entry, conditions: Conditions, device: Device) -> Network:
     """A model on the device, in the memory format of the run."""
@@ -53,6 +50,9 @@ class Bench:
     def probe(self, batch_size: int) -> Probe:
         """Try one batch size; out of memory is an answer, any other error is raised.
 
+        oneDNN does not say whether it was memory that a kernel lacked; then the same batch is tried
+        once more without the limit, and what works there had run out of memory.
+
         Raises:
             TrialFailed: training failed for a reason that is not memory.
         """
@@ -60,42 +60,52 @@ class Bench:
         device.release()
         device.reset_peak()
         retries, start = device.allocation_retries(), perf_counter()
-        reason = None
-        try:
-            self._train_a_little(batch_size)
-        except Exception as error:
-            first = next(iter(str(error).splitlines()), "")
-            if not is_out_of_memory(error):
-                raise TrialFailed(f"training at batch {batch_size} failed: {first}") from error
-            reason = f"{type(error).__name__}: {first}"[:300]
+        reason = self._attempt(batch_size)
         peak = device.peak_memory() if reason is None else None
         seconds = perf_counter() - start
         retries = device.allocation_retries() - retries
         device.release()
+        if reason is not None and is_ambiguous(reason):
+            with device.unlimited():
+                unlimited = self._attempt(batch_size)
+            if unlimited is not None:
+                raise TrialFailed(f"training at batch {batch_size} failed: {unlimited}")
+            device.release()
         fits, model = reason is None, self.entry.facts.name
         return Probe(model, self.setting, batch_size, fits, peak, seconds, reason, retries)
+
+    def _attempt(self, batch_size: int) -> str | None:
+        """Why memory ran out, or None; returning only text, lest a traceback pin the tensors."""
+        try:
+            self._train_a_little(batch_size)
+        except Exception as error:
+            first = next(iter(str(error).splitlines()), "")
+            if not is_out_of_memory(error) and not is_ambiguous(first):
+                raise TrialFailed(f"training at batch {batch_size} failed: {first}") from error
+            return f"{type(error).__name__}: {first}"[:300]
+        return None
 
     def _train_a_little(self, batch_size: int) -> None:
         network = make_network(self.entry, self.conditions, self.device)
         optimizer = open_optimizer(
             self.setting.optimizer, network.parameters(), self.setting.learning_rate
         )
-        sizes = [batch_size] * FULL_STEPS + _last(self.train, batch_size)
-        augment = torch.Generator().manual_seed(0) if self.conditions.augment else None
-        train_pass(
-            network,
-            (self.train.first(size, augment) for size in sizes),
-            optimizer,
-            self.precision,
-            StepClock(self.device, len(sizes)),
-        )
+
+        def train(sizes: list[int]) -> None:
+            augment = torch.Generator().manual_seed(0) if self.conditions.augment else None
+            batches = (self.train.first(size, augment) for size in sizes)
+            clock = StepClock(self.device, len(sizes))
+            train_pass(network, batches, optimizer, self.precision, clock)
+
+        train([batch_size, batch_size, *_last(self.train, batch_size)])
         sizes = [min(batch_size, len(self.test)), *_last(self.test, batch_size)]
-        evaluated = (self.test.first(size) for size in sizes)
-        evaluation_pass(network, evaluated, self.precision, self.device.torch)
+        evaluation = (self.test.first(size) for size in sizes)
+        evaluation_pass(network, evaluation, self.precision, self.device.torch)
+        train([batch_size])
         self.device.synchronize()
 
 
 def _last(split: Split, batch_size: int) -> list[int]:
-    """The size of a part's last batch, where it is smaller: kernels compile for it too."""
+    """The size of a part's last batch, where it is smaller."""
     left = len(split) % batch_size
     return [left] if left > 1 else []

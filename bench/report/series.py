@@ -6,6 +6,7 @@ Labels say only what varies within the run; a model has one colour through the w
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench.metrics import BY_NAME
 from bench.records import Epoch
 from bench.results import Run, TrialResult
 from bench.statistics import Estimate, estimate
@@ -46,9 +47,10 @@ class Series:
         columns = zip(*([value(e) for e in t.epochs] for t in self.trained), strict=False)
         return [estimate(column) for column in columns]
 
-    def summary(self, value: Callable[[TrialResult], float | int | None]) -> Estimate | None:
-        """One figure per trial, over the seeds; None if no trial has it."""
-        known = [v for trial in self.trials if (v := value(trial)) is not None]
+    def metric(self, name: str) -> Estimate | None:
+        """A metric over the seeds; None if no trial has it, or if it is not a number."""
+        values = [BY_NAME[name].value(trial) for trial in self.trials]
+        known = [float(value) for value in values if isinstance(value, (int, float))]
         return estimate(known) if known else None
 
 

@@ -4,13 +4,12 @@ The best value of a column is marked; a column has as many digits as its metric 
 seeds a cell is a mean and the half-width of its 95 % confidence interval.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.metrics import BY_NAME
 from bench.report.series import Series
 from bench.results import TrialResult
-from bench.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -75,30 +74,26 @@ def _unfinished(trials: Sequence[TrialResult]) -> str:
 
 
 def _column(column: Column, found: Sequence[Series]) -> list[Cell]:
-    metric = BY_NAME[column.metric]
-    estimates = [s.summary(_number(metric.value)) for s in found]
+    better = BY_NAME[column.metric].better
+    estimates = [s.metric(column.metric) for s in found]
     means = [e.mean for e in estimates if e is not None]
     best = None
-    if metric.better and len(set(means)) > 1:
-        best = (max if metric.better == "higher" else min)(means)
-    return [Cell(_text(e, column), best is not None and e is not None and e.mean == best) for e in estimates]
+    if better and len(set(means)) > 1:
+        best = (max if better == "higher" else min)(means)
+    return [
+        Cell(MISSING)
+        if e is None
+        else Cell(cell_text(e.mean, e.half_width, column), best is not None and e.mean == best)
+        for e in estimates
+    ]
 
 
-def _number(value: Callable[[TrialResult], object]) -> Callable[[TrialResult], float | None]:
-    def number(result: TrialResult) -> float | None:
-        found = value(result)
-        return float(found) if isinstance(found, (int, float)) else None
-
-    return number
-
-
-def _text(found: Estimate | None, column: Column) -> str:
-    if found is None:
-        return MISSING
-    mean = f"{found.mean * column.scale:,.{column.decimals}f}"
-    if found.half_width is None or found.half_width == 0:
-        return mean
-    return f"{mean} ± {found.half_width * column.scale:,.{column.decimals}f}"
+def cell_text(mean: float, half_width: float | None, column: Column) -> str:
+    """A mean in the column's unit, with the half-width of its interval if there is one."""
+    text = f"{mean * column.scale:,.{column.decimals}f}"
+    if not half_width:
+        return text
+    return f"{text} ± {half_width * column.scale:,.{column.decimals}f}"
 
 
 def markdown(table: Table) -> str:

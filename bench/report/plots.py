@@ -1,0 +1,258 @@
+"""The pictures of a run, as matplotlib figures; PNG for slides, SVG for print.
+
+A model has one colour everywhere. Bands are 95 % confidence intervals over seeds. Every picture says on
+which data and device it was measured.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import accumulate
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+
+from bench.records import Epoch
+from bench.report.series import Series, series
+from bench.results import Run, TrialResult
+from bench.statistics import Estimate
+from bench.store import write_atomic
+
+STYLE: dict[str, Any] = {
+    "font.size": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e0e0e0",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "archbench",
+}
+
+Points = Sequence[float]
+
+
+def figures(run: Run) -> dict[str, Figure]:
+    """Every picture that the run has data for, by file name without its suffix."""
+    found = series(run)
+    trained = [s for s in found if s.trained]
+    drawn: dict[str, Figure | None] = {}
+    with mpl.rc_context(STYLE):
+        if trained:
+            drawn = {
+                "accuracy": _curves(run, trained, "accuracy"),
+                "loss": _curves(run, trained, "loss"),
+                "accuracy_over_time": _progress(run, trained, _wall_clock, "Wall-clock time (s)"),
+                "accuracy_over_updates": _progress(run, trained, _updates, "Updates"),
+                "epoch_time": _epoch_time(run, trained),
+                "parameters_accuracy": _parameters(run, trained),
+                "time_budget": _time_budget(run, trained),
+            }
+        drawn["memory"] = _memory(run, found)
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def write_plots(run: Run) -> list[str]:
+    """Replace the pictures in the run's folder; returns their names."""
+    drawn = figures(run)
+    for name, figure in drawn.items():
+        for suffix, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
+            buffer = BytesIO()
+            with mpl.rc_context(STYLE):
+                figure.savefig(buffer, format=suffix, **options)  # type: ignore[arg-type]
+            write_atomic(run.path / "plots" / f"{name}.{suffix}", buffer.getvalue())
+    return list(drawn)
+
+
+@contextmanager
+def _axes(run: Run, title: str, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure with its title and, below, what it was measured on."""
+    figure = Figure(figsize=(8 if columns == 1 else 11, 5), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    yield figure, list(axes)
+    figure.suptitle(title, fontsize=14, fontweight="bold")
+    figure.supxlabel(_caption(run), fontsize=8, color="#555555")
+
+
+def _caption(run: Run) -> str:
+    data, device = run.dataset, run.device
+    sizes = sorted({t.trial.setting.image_size for t in run.trials})
+    seeds = len({t.trial.seed for t in run.trials})
+    return (
+        f"measured: {data.name}, {data.train_images:,} train and {data.test_images:,} test images, "
+        f"{', '.join(map(str, sizes))} px, {seeds} seed{'s' if seeds > 1 else ''}, "
+        f"{device.name} ({device.device})"
+    )
+
+
+def _line(axes: Axes, one: Series, x: Points, curve: list[Estimate], **options: Any) -> None:
+    """A curve with its band over seeds, marked where the points are few."""
+    y = [e.mean for e in curve]
+    style = {"color": one.colour, "linestyle": one.line_style, "marker": "o"} | options
+    axes.plot(list(x)[: len(y)], y, **style)
+    low = [e.mean - (e.half_width or 0) for e in curve]
+    high = [e.mean + (e.half_width or 0) for e in curve]
+    if any(e.half_width for e in curve):
+        axes.fill_between(list(x)[: len(y)], low, high, color=one.colour, alpha=0.15, linewidth=0)
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(frameon=False, fontsize=10)
+
+
+def _curves(run: Run, trained: list[Series], what: str) -> Figure:
+    """Train and test accuracy, or loss, over epochs side by side: the lecture's two pictures."""
+    label = {"accuracy": "Accuracy", "loss": "Loss, main head (nats)"}[what]
+    with _axes(run, f"{label.partition(',')[0]} over epochs", columns=2) as (figure, axes):
+        for ax, part in zip(axes, ("train", "test"), strict=True):
+            for one in trained:
+                curve = one.curve(_value(f"{part}_{what}"))
+                _line(ax, one, range(1, len(curve) + 1), curve, label=one.label)
+            ax.set(xlabel="Epoch", ylabel=label, title="Training" if part == "train" else "Test")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if what == "accuracy":
+                _percent(ax)
+        _share_y(axes)
+        _legend(axes[0])
+    return figure
+
+
+def _value(name: str) -> Callable[[Epoch], float]:
+    return lambda epoch: float(getattr(epoch, name))
+
+
+def _share_y(axes: list[Axes]) -> None:
+    limits = [ax.get_ylim() for ax in axes]
+    for ax in axes:
+        ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _percent(axes: Axes) -> None:
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+
+
+def _wall_clock(result: TrialResult) -> list[float]:
+    return list(accumulate(e.time_budget.total_seconds for e in result.epochs))
+
+
+def _updates(result: TrialResult) -> list[float]:
+    return list(accumulate(float(e.steps) for e in result.epochs))
+
+
+def _progress(
+    run: Run, trained: list[Series], position: Callable[[TrialResult], list[float]], label: str
+) -> Figure:
+    """Test accuracy over something that models spend at different rates."""
+    title = f"Test accuracy over {label.partition(' (')[0].lower()}"
+    with _axes(run, title) as (figure, (ax,)):
+        for one in trained:
+            curve = one.curve(lambda e: e.test_accuracy)
+            spent = zip(*(position(t) for t in one.trained), strict=False)
+            x = [sum(values) / len(values) for values in spent]
+            _line(ax, one, x, curve, label=one.label)
+        ax.set(xlabel=label, ylabel="Test accuracy", xlim=(0, None))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        _percent(ax)
+        _legend(ax)
+    return figure
+
+
+def _epoch_time(run: Run, trained: list[Series]) -> Figure:
+    """Seconds of an epoch, training and evaluation, as bars with intervals over seeds."""
+    with _axes(run, "Time of one epoch") as (figure, (ax,)):
+        for row, one in enumerate(trained):
+            train, test = (_summary(one, name) for name in ("epoch_seconds", "test_seconds"))
+            ax.barh(row, train.mean, color=one.colour, xerr=train.half_width, ecolor="#333333")
+            ax.barh(row, test.mean, left=train.mean, color=one.colour, alpha=0.45)
+            text = f" {train.mean:,.1f} + {test.mean:,.1f} s"
+            ax.annotate(text, (train.mean + test.mean, row), va="center", fontsize=10)
+        ax.set_yticks(range(len(trained)), [one.label for one in trained])
+        ax.invert_yaxis()
+        ax.margins(x=0.25)
+        ax.set(xlabel="Seconds of one epoch: training (full colour) + evaluation (pale)")
+        ax.grid(visible=False, axis="y")
+    return figure
+
+
+def _summary(one: Series, metric: str) -> Estimate:
+    return one.metric(metric) or Estimate(0.0, None, 0)
+
+
+def _parameters(run: Run, trained: list[Series]) -> Figure:
+    """Last epoch's test accuracy against parameters, a labelled point per series."""
+    with _axes(run, "Parameters against accuracy") as (figure, (ax,)):
+        for one in trained:
+            accuracy = _summary(one, "final_test_accuracy")
+            millions = _summary(one, "params").mean / 1e6
+            ax.errorbar(millions, accuracy.mean, accuracy.half_width, fmt="o", color=one.colour, ms=9)
+            place = {"xytext": (8, 6), "textcoords": "offset points"}
+            ax.annotate(one.label, (millions, accuracy.mean), color=one.colour, **place)
+        ax.margins(x=0.25, y=0.25)
+        ax.set(xlabel="Parameters as trained, auxiliary heads included (10⁶)")
+        ax.set(ylabel="Test accuracy, last epoch")
+        ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=1))
+    return figure
+
+
+BUDGET_PARTS = (
+    ("data_share", "data", "#E69F00"),
+    ("forward_share", "forward", "#56B4E9"),
+    ("backward_share", "backward", "#0072B2"),
+    ("optimizer_share", "optimizer", "#CC79A7"),
+    ("evaluation_share", "evaluation", "#009E73"),
+    ("other_share", "other", "#999999"),
+)
+
+
+def _time_budget(run: Run, trained: list[Series]) -> Figure:
+    """Where the wall-clock time of an epoch goes, as stacked shares."""
+    with _axes(run, "Where an epoch's time goes") as (figure, (ax,)):
+        left = [0.0] * len(trained)
+        for metric, label, colour in BUDGET_PARTS:
+            shares = [_summary(one, metric).mean for one in trained]
+            ax.barh(range(len(trained)), shares, left=left, color=colour, label=label)
+            left = [a + b for a, b in zip(left, shares, strict=True)]
+        ax.set_yticks(range(len(trained)), [one.label for one in trained])
+        ax.invert_yaxis()
+        ax.set(xlabel="Share of an epoch's wall-clock time", xlim=(0, 1))
+        ax.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        ax.grid(visible=False, axis="y")
+        figure.legend(loc="outside right center", frameon=False, fontsize=10)
+    return figure
+
+
+def _memory(run: Run, found: list[Series]) -> Figure | None:
+    """Peak memory of the probes against the batch size; crosses are sizes that failed."""
+    colours = {one.model: one.colour for one in found}
+    if not any(p.fits and p.peak_memory_bytes for p in run.all_probes):
+        return None
+    with _axes(run, "Memory against batch size, from the probes") as (figure, (ax,)):
+        budgets = {f.budget_bytes for f in run.fits.values() if f.budget_bytes}
+        for budget in budgets:
+            ax.axhline(budget / 2**20, color="#555555", linestyle=":", linewidth=1.5)
+            ax.annotate("limit", (0.01, budget / 2**20), xycoords=("axes fraction", "data"), va="bottom")
+        for shape in dict.fromkeys((p.model, p.setting) for p in run.all_probes):
+            probes = [p for p in run.all_probes if (p.model, p.setting) == shape]
+            colour = colours.get(shape[0], "#555555")
+            fits = sorted((p.batch_size, p.peak_memory_bytes) for p in probes if p.fits and p.peak_memory_bytes)
+            ax.plot([n for n, _ in fits], [b / 2**20 for _, b in fits], "o-", color=colour, label=_shape(run, *shape))
+            failed = [p.batch_size for p in probes if not p.fits]
+            top = max(budgets, default=max((b for _, b in fits), default=0)) / 2**20
+            ax.plot(failed, [top] * len(failed), "x", color=colour, markersize=9, markeredgewidth=2)
+        ax.set(xlabel="Batch size (images)", ylabel="Peak memory (MiB)", ylim=(0, None), xlim=(0, None))
+        _legend(ax)
+    return figure
+
+
+def _shape(run: Run, model: str, setting: Any) -> str:
+    fit = run.fits.get((model, setting))
+    most = f", at most {fit.max_batch}" if fit else ""
+    several = len({s for m, s in run.fits if m == model}) > 1
+    how = f" {setting.image_size} px {setting.optimizer} {setting.precision}" if several else ""
+    return f"{model}{how}{most}"
