@@ -25,7 +25,7 @@ from bench.data.batches import (
 )
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
-from bench.device import Device, is_out_of_memory, open_device
+from bench.device import Device, is_ambiguous, is_out_of_memory, open_device
 from bench.errors import BenchError, Diverged, OutOfMemoryKilled, TrialFailed
 from bench.fit.isolated import in_child
 from bench.fit.probe import Bench, make_network
@@ -107,18 +107,30 @@ def open_fit(job: FitJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
         return Ready(limit), answer
 
     def isolated(request: ProbeRequest) -> Probe:
-        start = perf_counter()
-        try:
-            answer = decode_message(in_child(lambda: _probe_safely(job, request)))
-        except OutOfMemoryKilled as error:
-            seconds = perf_counter() - start
-            size = request.batch_size
-            return Probe(job.model, job.setting, size, False, None, seconds, str(error))
-        if isinstance(answer, Failure):
-            raise TrialFailed(answer.reason)
-        return cast(Probe, answer)
+        answer = _probe_in_child(job, request)
+        if answer.reason is None or not is_ambiguous(answer.reason):
+            return answer
+        if not request.limited:
+            raise TrialFailed(f"training at batch {request.batch_size} failed: {answer.reason}")
+        # What works without the limit had run out of memory; what does not is raised there.
+        isolated(ProbeRequest(request.batch_size, limited=False))
+        return answer
 
     return Ready(job.conditions.budget_bytes), isolated
+
+
+def _probe_in_child(job: FitJob, request: ProbeRequest) -> Probe:
+    start = perf_counter()
+    try:
+        answer = decode_message(in_child(lambda: _probe_safely(job, request)))
+    except OutOfMemoryKilled as error:
+        seconds = perf_counter() - start
+        return Probe(
+            job.model, job.setting, request.batch_size, False, None, seconds, str(error)
+        )
+    if isinstance(answer, Failure):
+        raise TrialFailed(answer.reason)
+    return cast(Probe, answer)
 
 
 def _probe_safely(job: FitJob, request: ProbeRequest) -> bytes:

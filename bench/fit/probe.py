@@ -50,8 +50,7 @@ class Bench:
     def probe(self, batch_size: int) -> Probe:
         """Try one batch size; out of memory is an answer, any other error is raised.
 
-        oneDNN does not say whether it was memory that a kernel lacked; then the same batch is tried
-        once more without the limit, and what works there had run out of memory.
+        So is an error of which `bench.device.is_ambiguous`; the caller has to settle what it means.
 
         Raises:
             TrialFailed: training failed for a reason that is not memory.
@@ -65,12 +64,6 @@ class Bench:
         seconds = perf_counter() - start
         retries = device.allocation_retries() - retries
         device.release()
-        if reason is not None and is_ambiguous(reason):
-            with device.unlimited():
-                unlimited = self._attempt(batch_size)
-            if unlimited is not None:
-                raise TrialFailed(f"training at batch {batch_size} failed: {unlimited}")
-            device.release()
         fits, model = reason is None, self.entry.facts.name
         return Probe(model, self.setting, batch_size, fits, peak, seconds, reason, retries)
 

@@ -1,0 +1,181 @@
+"""Records of a small run, made by hand: no torch, no measuring, the same figures every time.
+
+`a_run(folder)` writes a run folder and returns its `Run`; the other builders make single records.
+Model number m (0, 1, ...), seed s, epoch e (1, 2, ...): an epoch trains for 10 (m + 1) seconds, the
+first one 5 seconds longer, and tests for 1; test accuracy is 0.3 + 0.1 e + 0.02 s + 0.05 m.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.config import Config
+from bench.records import (
+    SCHEMA,
+    DatasetFacts,
+    DeviceFacts,
+    Epoch,
+    Fitted,
+    Layer,
+    ModelDescribed,
+    ModelFacts,
+    Probe,
+    Record,
+    RunEnded,
+    RunStarted,
+    Setting,
+    TimeBudget,
+    Trial,
+    TrialEnded,
+    TrialStarted,
+)
+from bench.results import Run, collect
+from bench.store import RunFolder
+
+MIB = 2**20
+NOTE = "shapes10 is generated: its accuracies say nothing about photographs."
+
+
+def a_setting(**changes: Any) -> Setting:
+    return replace(Setting(32, "adam", 1e-3, "fp32"), **changes)
+
+
+def a_trial(model: str = "resnet18", seed: int = 0, **changes: Any) -> Trial:
+    return replace(Trial(model, seed, a_setting(), "auto", 64), **changes)
+
+
+def a_dataset(**changes: Any) -> DatasetFacts:
+    classes = tuple(f"class{i}" for i in range(10))
+    grey = (0.5, 0.5, 0.5)
+    facts = DatasetFacts(
+        "shapes10", "auto", classes, 640, 320, 32, grey, grey, "ab" * 32, True, (NOTE,)
+    )
+    return replace(facts, **changes)
+
+
+def a_device(**changes: Any) -> DeviceFacts:
+    return replace(DeviceFacts("cpu", "cpu", "Test CPU", 8192 * MIB, 2), **changes)
+
+
+def some_facts(model: str = "resnet18", **changes: Any) -> ModelFacts:
+    facts = ModelFacts(model, "family", 224, 1, {}, "https://example.org", 11_689_512, 1.814)
+    return replace(facts, **changes)
+
+
+def a_description(model: str = "resnet18", number: int = 0, **changes: Any) -> ModelDescribed:
+    layers = (
+        Layer("conv1", "Conv2d", 9_408, 0.002, (64, 16, 16), False),
+        Layer("fc", "Linear", 5_130, 0.000005, (10,), False),
+    )
+    described = ModelDescribed(
+        model=model,
+        image_size=32,
+        params=(number + 1) * 1_000_000,
+        params_aux=0,
+        params_imagenet=(number + 1) * 1_500_000,
+        params_by_kind={"Conv2d": 900_000, "Linear": 100_000},
+        gmacs=0.25 * (number + 1),
+        gmacs_native=1.75 * (number + 1),
+        weight_bytes=(number + 1) * 4_000_000,
+        layers=layers,
+    )
+    return replace(described, **changes)
+
+
+def a_probe(model: str = "resnet18", batch_size: int = 64, **changes: Any) -> Probe:
+    return replace(Probe(model, a_setting(), batch_size, True, 300 * MIB, 0.5), **changes)
+
+
+def a_fit(model: str = "resnet18", max_batch: int = 100, **changes: Any) -> Fitted:
+    fitted = Fitted(model, a_setting(), max_batch, "measured", "memory", 1024 * MIB)
+    return replace(fitted, **changes)
+
+
+def an_epoch(trial: Trial, epoch: int = 1, number: int = 0, **changes: Any) -> Epoch:
+    train_seconds = 10.0 * (number + 1) + (5.0 if epoch == 1 else 0.0)
+    accuracy = 0.3 + 0.1 * epoch + 0.02 * trial.seed + 0.05 * number
+    made = Epoch(
+        model=trial.model,
+        seed=trial.seed,
+        trial=trial.id,
+        epoch=epoch,
+        train_seconds=train_seconds,
+        test_seconds=1.0,
+        images_per_second=640 / train_seconds,
+        train_loss=2.0 / epoch,
+        train_accuracy=accuracy + 0.05,
+        test_loss=2.2 / epoch,
+        test_accuracy=accuracy,
+        aux_losses={},
+        steps=10,
+        images_trained=640,
+        images_dropped=0,
+        step_seconds=train_seconds / 10,
+        step_seconds_p95=train_seconds / 8,
+        first_step_seconds=6.0 if epoch == 1 else None,
+        peak_memory_bytes=(300 + epoch) * MIB,
+        reserved_memory_bytes=None,
+        time_budget=TimeBudget(0.5, 3.0, train_seconds - 4.5, 0.5, 1.0, 0.5),
+        cpu_seconds=train_seconds * 1.9,
+    )
+    return replace(made, **changes)
+
+
+def run_start(**config: Any) -> list[Record]:
+    """The records before any model: start, device, data set."""
+    values = Config(preset="smoke", device="cpu", **config).to_dict()
+    started = RunStarted(SCHEMA, "2026-01-02T03:04:05+00:00", "run_bench.py", values, {"os": "x"})
+    return [started, a_device(), a_dataset()]
+
+
+def a_done_trial(trial: Trial, epochs: int = 3, number: int = 0) -> list[Record]:
+    measured = [an_epoch(trial, epoch, number) for epoch in range(1, epochs + 1)]
+    started = TrialStarted(trial, "2026-01-02T03:05:00+00:00")
+    return [started, *measured, TrialEnded(trial, "done", None, 40.0)]
+
+
+def a_refused_trial(trial: Trial, reason: str = "nothing fits.") -> list[Record]:
+    return [TrialEnded(replace(trial, batch_size=None), "refused", reason, 0.0)]
+
+
+def a_failed_trial(trial: Trial, epochs: int = 0, reason: str = "it broke.") -> list[Record]:
+    """A trial that ended with `reason` after so many epochs."""
+    *before, _ = a_done_trial(trial, epochs)
+    return [*before, TrialEnded(trial, "failed", reason, 3.0)]
+
+
+def some_records(
+    models: Sequence[str] = ("resnet18", "googlenet"), seeds: int = 1, epochs: int = 3
+) -> list[Record]:
+    """A whole log in which every trial is done."""
+    records = run_start(models=tuple(models), seeds=seeds)
+    records += [some_facts(model) for model in models]
+    for number, model in enumerate(models):
+        records += [a_description(model, number), a_probe(model)]
+        records += [a_probe(model, 101, fits=False, peak_memory_bytes=None, reason="no memory")]
+        records += [a_fit(model, 100 - 10 * number)]
+    for seed in range(seeds):
+        for number, model in enumerate(models):
+            records += a_done_trial(a_trial(model, seed), epochs, number)
+    return [*records, RunEnded(0, 100.0)]
+
+
+def write_log(folder: Path, records: Sequence[Record]) -> Path:
+    """A new run folder that holds these records."""
+    run_folder = RunFolder(folder)
+    for record in records:
+        run_folder.append(record)
+    run_folder.close()
+    return folder
+
+
+def a_run(
+    folder: Path,
+    seeds: int = 1,
+    models: Sequence[str] = ("resnet18", "googlenet"),
+    epochs: int = 3,
+) -> Run:
+    """A run whose trials are all done, with its log in `folder` (new or empty)."""
+    records = some_records(models, seeds, epochs)
+    return collect(write_log(folder, records), records)
