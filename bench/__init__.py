@@ -17,7 +17,8 @@ _HOMES = {"Config": "bench.config", "load_run": "bench.results", "run": "bench.r
 
 
 def __getattr__(name: str) -> Any:
-    """Import the three public names when they are first used: `--help` needs none of what they need."""
+    """Import the three public names when they are first used: `--help` needs none of what they
+    need."""
     if name not in _HOMES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     import importlib

@@ -1,8 +1,8 @@
 """The other verbs: `python -m bench run|list|report`.
 
-    run [OPTIONS]     what `run_bench.py` does
-    list [PATTERN]    the registry as a table
-    report RUN        everything derived again from a run folder's log
+run [OPTIONS]     what `run_bench.py` does
+list [PATTERN]    the registry as a table
+report RUN        everything derived again from a run folder's log
 """
 
 import sys
@@ -44,16 +44,32 @@ def list_command(pattern: Annotated[str, tyro.conf.Positional] = "*") -> int:
     """
     from models import REGISTRY
 
-    headers = ("Name", "Native px", "Smallest px", "Parameters (10⁶)", "GMACs", "Auxiliary", "Paper")
+    headers = (
+        "Name",
+        "Native px",
+        "Smallest px",
+        "Parameters (10⁶)",
+        "GMACs",
+        "Auxiliary",
+        "Paper",
+    )
     rows = []
     for name in REGISTRY.match(pattern):
-        f = REGISTRY.get(name).facts
-        millions = "–" if f.params_imagenet is None else f"{f.params_imagenet / 1e6:.2f}"
-        heads = " ".join(f"{w:g}" for w in f.aux_weights.values()) or "–"
-        texts = (name, str(f.native_size), str(f.smallest_size), millions, f"{f.gmacs:.3f}", heads, f.paper)
+        facts = REGISTRY.get(name).facts
+        millions = "–" if facts.params_imagenet is None else f"{facts.params_imagenet / 1e6:.2f}"
+        texts = (
+            name,
+            str(facts.native_size),
+            str(facts.smallest_size),
+            millions,
+            f"{facts.gmacs:.3f}",
+            " ".join(f"{weight:g}" for weight in facts.aux_weights.values()) or "–",
+            facts.paper,
+        )
         rows.append(tuple(Cell(text) for text in texts))
-    Console().print(rich_table(Table(headers, tuple(rows)), title="Models"))
-    print("Parameters as published for 1,000 classes, GMACs at native size; also torchvision:NAME, timm:NAME.")
+    Console().print(rich_table(Table(headers, tuple(rows))))
+    print("Parameters for 1,000 classes and GMACs at native size, as published.")
+    print("Also torchvision:NAME, and timm:NAME where timm is installed.")
     return 0
 
 
@@ -82,7 +98,7 @@ def main() -> int:
     def verb() -> int:
         if sys.argv[1:2] == ["run"]:
             return run_command(sys.argv[2:])
-        return tyro.extras.subcommand_cli_from_dict(VERBS, prog="python -m bench")
+        return int(tyro.extras.subcommand_cli_from_dict(VERBS, prog="python -m bench"))
 
     return guarded(verb)
 

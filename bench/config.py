@@ -22,7 +22,8 @@ ImageSize = int | Literal["native"]
 BatchSize = int | Literal["auto", "own", "max"]
 Limit = int | Literal["all"]
 
-DEFAULT_MEMORY_BUDGET = "1GiB"
+DEFAULT_MEMORY_BUDGET = "768MiB"
+"""What a search on the CPU works against: modest, so that it takes seconds."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"image_size": (32,), "epochs": 2, "train_limit": 512, "test_limit": 256},
@@ -114,9 +115,9 @@ class Config:
     ] = None  # type: ignore[assignment]
     """Pixels a side that images are enlarged to; native is each model's own (224, or 299)."""
 
-    epochs: Annotated[
-        ByPreset[int], arg(metavar="N", help_behavior_hint=_by_preset("epochs"))
-    ] = None  # type: ignore[assignment]
+    epochs: Annotated[ByPreset[int], arg(metavar="N", help_behavior_hint=_by_preset("epochs"))] = (
+        None  # type: ignore[assignment]
+    )
     """Passes over the training images."""
 
     batch_size: Annotated[
@@ -129,9 +130,9 @@ class Config:
     optimizer: Annotated[tuple[OptimizerName, ...], arg(metavar="adam|adamw|sgd ...")] = ("adam",)
     """adam and adamw have learning rate 1e-3; sgd has Nesterov momentum 0.9 and 1e-2."""
 
-    lr: Annotated[float | None, arg(metavar="RATE", help_behavior_hint="(default: by optimizer)")] = (
-        None
-    )
+    lr: Annotated[
+        float | None, arg(metavar="RATE", help_behavior_hint="(default: by optimizer)")
+    ] = None
     """Learning rate."""
 
     precision: Annotated[tuple[PrecisionName, ...], arg(metavar="fp32|tf32|bf16|fp16 ...")] = (
@@ -182,7 +183,7 @@ class Config:
             value = getattr(self, field.name)
             if value is None:
                 value = values.get(field.name)
-            if field.name in ("models", "image_size", "batch_size", "optimizer", "precision"):
+            if field.name in _SEVERAL:
                 value = _several(value)
             if field.name in ("data_dir", "output") and value is not None:
                 value = Path(value)
@@ -207,6 +208,9 @@ class Config:
         return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
 
+_SEVERAL = ("models", "image_size", "batch_size", "optimizer", "precision")
+
+
 def _several(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
@@ -216,7 +220,8 @@ _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes in a size such as `700MiB`, `2 GiB` or `1.5GB`; Refused if it is none or not positive."""
+    """Bytes in a size such as `700MiB`, `2 GiB` or `1.5GB`; Refused if it is none or not
+    positive."""
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
     if not match or match[2].upper() not in _UNITS:
         raise Refused(f"--memory-budget {text!r} is not a size; write one like 700MiB or 2GiB.")
@@ -232,7 +237,9 @@ def _validate(config: Config) -> None:
     if config.memory_budget is not None:
         parse_bytes(config.memory_budget)
     if config.dataset == "folder" and config.data_dir is None:
-        raise Refused("--dataset folder needs --data-dir, a folder with train/CLASS and test/CLASS.")
+        raise Refused(
+            "--dataset folder needs --data-dir, a folder with train/CLASS and test/CLASS."
+        )
     if config.lr is not None and not 0 < config.lr < float("inf"):
         raise Refused(f"--lr {config.lr} must be a positive number.")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", config.device):
@@ -273,9 +280,9 @@ def _check_choices(config: Config) -> None:
         for value in values:
             if value not in allowed.__args__:
                 raise Refused(f"--{flag} {value!r} is not one of {', '.join(allowed.__args__)}.")
-    for flag in ("models", "image_size", "batch_size", "optimizer", "precision"):
-        values = getattr(config, flag)
-        if not values:
-            raise Refused(f"--{flag.replace('_', '-')} needs at least one value.")
-        if len(set(values)) < len(values):
-            raise Refused(f"--{flag.replace('_', '-')} names a value twice.")
+    for name in _SEVERAL:
+        given = getattr(config, name)
+        if not given:
+            raise Refused(f"--{name.replace('_', '-')} needs at least one value.")
+        if len(set(given)) < len(given):
+            raise Refused(f"--{name.replace('_', '-')} names a value twice.")

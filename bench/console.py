@@ -1,7 +1,7 @@
 """The terminal: one live line per phase, a line for what is finished, a table at the end.
 
-Where the output is not a terminal there is no live line, only plain ones. The screen is drawn only when a
-message comes in, never by a thread of its own, so that nothing runs beside what is measured.
+Where the output is not a terminal there is no live line, only plain ones. The screen is drawn only
+when a message comes in, never by a thread of its own, so that nothing runs beside what is measured.
 """
 
 import sys
@@ -25,7 +25,7 @@ from bench.records import (
     TrialStarted,
 )
 from bench.report.series import series
-from bench.report.tables import Table, headline
+from bench.report.tables import Table, headline, transposed
 from bench.results import Run
 
 
@@ -51,7 +51,8 @@ class Reporter:
 
     def close(self) -> None:
         """Take the live line away."""
-        self._live.stop()
+        if self.console.is_terminal:
+            self._live.stop()
 
     def show(self, message: Any) -> None:
         """Show one record or progress message."""
@@ -71,12 +72,13 @@ class Reporter:
             case Epoch():
                 self._epoch(message)
             case TrialEnded() if message.status != "done":
-                self._line(f"[bold red]{message.status}[/] {escape(message.trial.id)}: {escape(message.reason or '')}")
+                what = f"[bold red]{message.status}[/] {escape(message.trial.id)}"
+                self._line(f"{what}: {escape(message.reason or '')}")
 
     def finish(self, run: Run) -> None:
         """The comparison table, and where the files are."""
         self.close()
-        self.console.print(rich_table(headline(series(run)), title="Comparison"))
+        self.console.print(rich_table(transposed(headline(series(run)))))
         self.console.print("¹ picked on the test set: an optimistic figure.", style="dim")
         for note in run.dataset.notes:
             self._loud(note)
@@ -113,8 +115,9 @@ class Reporter:
     def _dataset(self, facts: DatasetFacts) -> None:
         kept = "kept on the device" if facts.resident else "streamed"
         self._line(
-            f"data [bold]{facts.name}[/]: {facts.train_images:,} train, {facts.test_images:,} test images, "
-            f"{len(facts.classes)} classes, stored at {facts.stored_size} px, {kept}"
+            f"data [bold]{facts.name}[/]: {facts.train_images:,} train and "
+            f"{facts.test_images:,} test images, {len(facts.classes)} classes, "
+            f"stored at {facts.stored_size} px, {kept}"
         )
         for note in facts.notes:
             self._loud(note)

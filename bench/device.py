@@ -1,8 +1,8 @@
 """Devices: the only room that knows CUDA from the CPU from MPS.
 
 A `Device` synchronises, marks moments, measures peak memory, holds a memory limit, and knows what
-counts as running out of memory. On Linux the CPU is treated as a card: with `RLIMIT_DATA` at the present
-size plus a budget, torch meets real allocation failures.
+counts as running out of memory. On Linux the CPU is treated as a card: with `RLIMIT_DATA` at the
+present size plus a budget, torch meets real allocation failures.
 """
 
 import contextlib
@@ -69,7 +69,8 @@ class Device(ABC):
 
     @contextlib.contextmanager
     def unlimited(self) -> Iterator[None]:
-        """Lift the limit of `limit_memory` for a while; where it cannot be lifted, nothing changes."""
+        """Lift the limit of `limit_memory` for a while; where it cannot be lifted, nothing
+        changes."""
         yield
 
     def reserved_memory(self) -> int | None:
@@ -81,7 +82,8 @@ class Device(ABC):
         return None
 
     def allocation_retries(self) -> int:
-        """Allocations that succeeded only after the cache was given back, since the process began."""
+        """Allocations that succeeded only after the cache was given back, since the process
+        began."""
         return 0
 
     def available_memory(self) -> int:
@@ -178,9 +180,7 @@ class CudaDevice(Device):
     def facts(self) -> DeviceFacts:
         """The card's name and memory."""
         properties = torch.cuda.get_device_properties(self.torch)
-        return DeviceFacts(
-            str(self.torch), "cuda", properties.name, properties.total_memory, None
-        )
+        return DeviceFacts(str(self.torch), "cuda", properties.name, properties.total_memory, None)
 
     def available_memory(self) -> int:
         """Memory free on the card now, whoever holds the rest."""
@@ -192,7 +192,7 @@ class CudaDevice(Device):
 
     def mark(self) -> Mark:
         """An event in the stream; costs microseconds and waits for nothing."""
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 
@@ -220,7 +220,7 @@ class CudaDevice(Device):
 
     def pci_bus_id(self) -> str | None:
         """From CUDA's own properties of the card."""
-        card = torch.cuda.get_device_properties(self.torch)
+        card: Any = torch.cuda.get_device_properties(self.torch)
         return f"{card.pci_domain_id:08x}:{card.pci_bus_id:02x}:{card.pci_device_id:02x}.0"
 
     def reset_peak(self) -> None:
@@ -335,8 +335,8 @@ _OUT_OF_MEMORY = re.compile(
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, and nothing else.
 
-    The types first; of other runtime errors, the messages of allocators and libraries that report it
-    only in words.
+    The types first; of other runtime errors, the messages of allocators and libraries that report
+    it only in words.
     """
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
@@ -344,8 +344,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_ambiguous(message: str) -> bool:
-    """Whether a message is oneDNN's "could not create a primitive" and the like, which may mean that
-    memory ran out or that it has no such kernel."""
+    """Whether a message is oneDNN's "could not create a primitive" and the like, which may mean
+    that memory ran out or that it has no such kernel."""
     return bool(re.search(r"could not (create|execute) a primitive", message))
 
 

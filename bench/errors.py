@@ -1,11 +1,11 @@
 """What can go wrong, as a tree; caught and printed in one place, `bench.console.guarded`.
 
-    BenchError                 anything the harness says in one sentence, without a traceback
-    ├── Refused                bad input, found before any work starts           exit code 2
-    └── TrialFailed            one trial's failure; the other trials run on      exit code 1
-        ├── Diverged           the loss is no longer a finite number
-        └── WorkerDied         the process of a trial ended without a word (a signal, a crash)
-            └── OutOfMemoryKilled   by SIGKILL, as the system kills when memory runs out
+BenchError                 anything the harness says in one sentence, without a traceback
+├── Refused                bad input, found before any work starts           exit code 2
+└── TrialFailed            one trial's failure; the other trials run on      exit code 1
+    ├── Diverged           the loss is no longer a finite number
+    └── WorkerDied         the process of a trial ended without a word (a signal, a crash)
+        └── OutOfMemoryKilled   by SIGKILL, as the system kills when memory runs out
 """
 
 

@@ -1,7 +1,7 @@
 """The four tables of a run as pandas frames, and as CSV files in its folder.
 
-Values are raw: times in seconds, sizes in bytes, accuracies as fractions, nothing rounded. Columns are
-only ever added, never renamed.
+Values are raw: times in seconds, sizes in bytes, accuracies as fractions, nothing rounded. Columns
+are only ever added, never renamed.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """What a parent and its worker say to each other: lines of JSON over pipes, never pickles.
 
 A worker gets one job and sends records (`bench.records`) and the messages below. After a record it
-waits for the parent's answer, so that the parent writes files and draws the screen while nothing is being
-measured. A worker that fits answers one probe request after another.
+waits for the parent's answer, so that the parent writes files and draws the screen while nothing is
+being measured. A worker that fits answers one probe request after another.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ from bench.records import (
 class PrepareJob:
     """Look at everything that must be there before a run starts, and prepare the images.
 
-    Limits count images, None for all; `image_sizes` holds pixels or `native`; images go to `data_folder`.
+    Limits count images, None for all; `image_sizes` holds pixels or `native`; images go to
+    `data_folder`.
     """
 
     models: tuple[str, ...]
@@ -51,8 +52,8 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What is the same for all models of a run. `budget_bytes` is None where the device's own memory
-    is the limit; `largest_size` of the images of the run in pixels."""
+    """What is the same for all models of a run. `budget_bytes` is None where the device's own
+    memory is the limit; `largest_size` of the images of the run in pixels."""
 
     device: str
     dataset: DatasetFacts
@@ -131,5 +132,3 @@ def decode_message(line: bytes) -> Any:
     """The message of one line; raises msgspec.MsgspecError or KeyError if it is none."""
     values = msgspec.json.decode(line, type=dict[str, Any])
     return convert(values, _KINDS[values.pop("message")])
-
-

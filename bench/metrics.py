@@ -1,7 +1,8 @@
-"""One table of everything that is known of a trial: name, label, unit, which way is better, and how.
+"""One table of everything that is known of a trial: name, label, unit, which way is better, and
+how.
 
-`models.csv`, tables, plots and comparisons read it; a new figure is a row here. Each `value` takes a
-trial's result and gives None where the figure is not known.
+`models.csv`, tables, plots and comparisons read it; a new figure is a row here. Each `value` takes
+a trial's result and gives None where the figure is not known.
 """
 
 from collections.abc import Callable
@@ -164,10 +165,16 @@ METRICS: tuple[Metric, ...] = (
         lambda r: r.epochs[0].first_step_seconds if r.epochs else None,
     ),
     Metric(
-        "final_train_loss", "Train loss, last epoch", "nats", lambda r: _last(r, lambda e: e.train_loss)
+        "final_train_loss",
+        "Train loss, last epoch",
+        "nats",
+        lambda r: _last(r, lambda e: e.train_loss),
     ),
     Metric(
-        "final_test_loss", "Test loss, last epoch", "nats", lambda r: _last(r, lambda e: e.test_loss)
+        "final_test_loss",
+        "Test loss, last epoch",
+        "nats",
+        lambda r: _last(r, lambda e: e.test_loss),
     ),
     Metric(
         "best_epoch",
@@ -189,20 +196,39 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("reserved_memory_bytes", "Peak memory reserved", "bytes", _reserved),
     Metric("weight_bytes", "Weights", "bytes", _described("weight_bytes")),
-    Metric("gmacs_native", "GMACs at native size", "10^9 multiply-adds/image", _described("gmacs_native")),
-    Metric("published_gmacs", "GMACs, published", "10^9 multiply-adds/image", lambda r: getattr(r.facts, "gmacs", None)),
-    Metric("published_params", "Parameters, published", "", lambda r: getattr(r.facts, "params_imagenet", None)),
+    Metric(
+        "gmacs_native",
+        "GMACs at native size",
+        "10^9 multiply-adds/image",
+        _described("gmacs_native"),
+    ),
+    Metric(
+        "published_gmacs",
+        "GMACs, published",
+        "10^9 multiply-adds/image",
+        lambda r: getattr(r.facts, "gmacs", None),
+    ),
+    Metric(
+        "published_params",
+        "Parameters, published",
+        "",
+        lambda r: getattr(r.facts, "params_imagenet", None),
+    ),
     Metric("data_share", "Share of time waiting for data", "fraction", _share("data_seconds")),
     Metric("forward_share", "Share of time in forward", "fraction", _share("forward_seconds")),
     Metric("backward_share", "Share of time in backward", "fraction", _share("backward_seconds")),
-    Metric("optimizer_share", "Share of time in the optimizer", "fraction", _share("optimizer_seconds")),
-    Metric("evaluation_share", "Share of time in evaluation", "fraction", _share("evaluation_seconds")),
+    Metric(
+        "optimizer_share", "Share of time in the optimizer", "fraction", _share("optimizer_seconds")
+    ),
+    Metric(
+        "evaluation_share", "Share of time in evaluation", "fraction", _share("evaluation_seconds")
+    ),
     Metric("other_share", "Share of time elsewhere", "fraction", _share("other_seconds")),
     Metric("power_watts", "Power", "W", _telemetry("power_watts"), "lower"),
     Metric("energy_joules", "Energy of an epoch", "J", _telemetry("energy_joules"), "lower"),
     Metric("utilisation", "GPU utilisation", "fraction", _telemetry("utilisation"), "higher"),
     Metric("temperature_celsius", "GPU temperature", "°C", _telemetry("temperature_celsius")),
     Metric("sm_clock_mhz", "GPU clock", "MHz", _telemetry("sm_clock_mhz")),
-)  # fmt: skip
+)
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}

@@ -17,7 +17,8 @@ Shape = tuple[str, Setting]
 
 @dataclass(frozen=True)
 class Plan:
-    """The trials of a run, interleaved, their batch sizes still open where they depend on the fits."""
+    """The trials of a run, interleaved, their batch sizes still open where they depend on the
+    fits."""
 
     trials: tuple[Trial, ...]
 
@@ -58,8 +59,8 @@ def choose_batches(
 ) -> dict[Trial, int | None]:
     """Each trial's batch size: what it was given, or what its choice comes to after the fits.
 
-    Without a fit, `auto` and `own` are at most `AUTO_LIMIT`, unchecked, and `max` is not known. None
-    means that nothing fits.
+    Without a fit, `auto` and `own` are at most `AUTO_LIMIT`, unchecked, and `max` is not known.
+    None means that nothing fits.
     """
     trials = list(trials)
     ceiling = power_of_two(min(AUTO_LIMIT, train_images))
@@ -84,10 +85,11 @@ def refusal(trial: Trial, batch_size: int | None, fit: Fitted | None) -> str | N
             f"{budget}{needs}: raise --memory-budget, lower --image-size or leave the model out."
         )
     if batch_size is None:
-        return f"{trial.model}: --batch-size {trial.batch_choice} is known only after a search; drop --no-fit."
+        return f"--batch-size {trial.batch_choice} is known only after a search; drop --no-fit."
     if fit is not None and batch_size > fit.max_batch:
+        size = trial.setting.image_size
         return (
-            f"--batch-size {batch_size} does not fit {trial.model} at {trial.setting.image_size} px: "
+            f"--batch-size {batch_size} does not fit {trial.model} at {size} px: "
             f"{fit.max_batch} is the largest; use --batch-size max or a smaller one."
         )
     return None

@@ -1,7 +1,7 @@
 """A worker process, seen from its parent: started, listened to, answered, and never left behind.
 
-The parent waits in a blocking read and imports no torch. A worker ends by itself when its standard input
-closes, which happens even if the parent is killed.
+The parent waits in a blocking read and imports no torch. A worker ends by itself when its standard
+input closes, which happens even if the parent is killed.
 """
 
 import contextlib
@@ -48,7 +48,10 @@ class Worker:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if kind is not None:
             self._process.kill()
@@ -106,7 +109,9 @@ class Worker:
         if code < 0:
             name = signal.Signals(-code).name
             if name == "SIGKILL":
-                raise OutOfMemoryKilled("its worker was killed (SIGKILL): memory ran out, most likely.")
+                raise OutOfMemoryKilled(
+                    "its worker was killed (SIGKILL): memory ran out, most likely."
+                )
             raise WorkerDied(f"its worker was killed by {name}.")
         if code:
             raise WorkerDied(f"its worker ended with exit code {code}: {self._last_words()}")
@@ -119,7 +124,11 @@ class Worker:
 def _environment(limited: bool) -> dict[str, str]:
     """This process's environment, our code first on the path, and no pickles from any weights."""
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | allocator_environment(limited) | {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
-    }
+    return (
+        os.environ
+        | allocator_environment(limited)
+        | {
+            "PYTHONPATH": os.pathsep.join(paths),
+            "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
+        }
+    )

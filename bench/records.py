@@ -1,8 +1,8 @@
 """What is written to disk: one frozen dataclass per kind of event.
 
 A line of `events.jsonl` is one record as JSON with its kind in `event`. Times are seconds, sizes
-bytes, accuracies fractions, losses nats. A worker sends the same records to its parent, so that what
-was measured is written in one way only.
+bytes, accuracies fractions, losses nats. A worker sends the same records to its parent, so that
+what was measured is written in one way only.
 
 Schema history: 1, the first.
 """
@@ -55,10 +55,11 @@ class DatasetFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is published about a model. Sizes in pixels a side; `params_imagenet` with auxiliary heads.
+    """What is published about a model. Sizes in pixels a side; `params_imagenet` with auxiliary
+    heads.
 
-    `gmacs` are billions of multiply-adds of one inference at the native size, without auxiliary heads.
-    None where nothing was published.
+    `gmacs` are billions of multiply-adds of one inference at the native size, without auxiliary
+    heads. None where nothing was published.
     """
 
     name: str
@@ -200,8 +201,8 @@ class TrialStarted:
 class TimeBudget:
     """Where an epoch's wall-clock seconds went; the parts add up to `total_seconds`.
 
-    Forward includes the loss. The four parts of a step are sampled on some steps and scaled to all of
-    them; `other_seconds` is the rest.
+    Forward includes the loss. The four parts of a step are sampled on some steps and scaled to all
+    of them; `other_seconds` is the rest.
     """
 
     data_seconds: float
@@ -214,12 +215,13 @@ class TimeBudget:
     @property
     def total_seconds(self) -> float:
         """Wall-clock seconds of the epoch, evaluation included."""
-        return sum(asdict(self).values())
+        return float(sum(asdict(self).values()))
 
 
 @dataclass(frozen=True)
 class Telemetry:
-    """NVML's figures over one epoch's training: means, but the maximum of memory and temperature."""
+    """NVML's figures over one epoch's training: means, but the maximum of memory and
+    temperature."""
 
     power_watts: float
     energy_joules: float
@@ -235,9 +237,9 @@ class Epoch:
     """One pass over the training images and one over the test images.
 
     `epoch` counts from 1. Train loss and accuracy are running means over the images as they were
-    trained on; `train_loss` is the main head's, `aux_losses` the auxiliary ones' by name. Seconds of
-    the first step are in `train_seconds` too. `step_seconds` is the median over the steps, without
-    the trial's first.
+    trained on; `train_loss` is the main head's, `aux_losses` the auxiliary ones' by name. Seconds
+    of the first step are in `train_seconds` too. `step_seconds` is the median over the steps,
+    without the trial's first.
     """
 
     model: str
@@ -310,9 +312,10 @@ def decode(line: bytes) -> Record:
     try:
         values = msgspec.json.decode(line, type=dict[str, Any])
         kind = _KINDS[values.pop("event")]
-        return convert(values, kind)
+        record: Record = convert(values, kind)
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
         raise Refused(f"not a record of schema {SCHEMA}: {error}") from error
+    return record
 
 
 def convert(values: Any, kind: type[Any]) -> Any:

@@ -1,7 +1,8 @@
 """The main job: options in, a run folder out.
 
-Everything that can be refused is refused before the folder exists. Then every model is described and
-fitted, and every trial trained, each in a process of its own; one that fails costs itself alone.
+Everything that can be refused is refused before the folder exists. Then every model is described
+and fitted, and every trial trained, each in a process of its own; one that fails costs itself
+alone.
 """
 
 import shlex

@@ -125,9 +125,7 @@ def _probe_in_child(job: FitJob, request: ProbeRequest) -> Probe:
         answer = decode_message(in_child(lambda: _probe_safely(job, request)))
     except OutOfMemoryKilled as error:
         seconds = perf_counter() - start
-        return Probe(
-            job.model, job.setting, request.batch_size, False, None, seconds, str(error)
-        )
+        return Probe(job.model, job.setting, request.batch_size, False, None, seconds, str(error))
     if isinstance(answer, Failure):
         raise TrialFailed(answer.reason)
     return cast(Probe, answer)
@@ -222,10 +220,13 @@ def _epochs(
         device.reset_peak()
         with Sampler(device.pci_bus_id()) as sampler:
             trained, train_time = timed(
-                device, lambda: train_pass(network, heard, optimizer, precision, clock)  # noqa: B023
+                device,
+                lambda: train_pass(network, heard, optimizer, precision, clock),  # noqa: B023
             )
         if not math.isfinite(trained.loss):
-            raise Diverged(f"the training loss was {trained.loss} in epoch {epoch}; try a lower --lr.")
+            raise Diverged(
+                f"the training loss was {trained.loss} in epoch {epoch}; try a lower --lr."
+            )
         tested, test_time = timed(
             device,
             lambda: evaluation_pass(
@@ -233,7 +234,16 @@ def _epochs(
             ),
         )
         yield _record(
-            trial, epoch, trained, tested, train_time, test_time, clock, device, sampler, len(train_split)
+            trial,
+            epoch,
+            trained,
+            tested,
+            train_time,
+            test_time,
+            clock,
+            device,
+            sampler,
+            len(train_split),
         )
 
 
@@ -303,8 +313,8 @@ def _transform(image_size: int, conditions: Conditions, device: Device) -> Trans
 
 
 def _warm_up(entry: Entry, device: Device, optimizer_name: str, precision: Precision) -> None:
-    """Train a tiny network: threads, libraries and modules imported on first use are not the model's
-    memory (torch loads some 90 MiB in an optimizer's first step, a model's builder 30)."""
+    """Train a tiny network: threads, libraries and modules imported on first use are not the
+    model's memory (torch loads some 90 MiB in an optimizer's first step, a model's builder 30)."""
     with torch.device("meta"):
         entry.build(2, False)
     layers = (nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten())

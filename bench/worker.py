@@ -9,8 +9,8 @@ import signal
 import sys
 import threading
 import traceback
-from time import perf_counter
 from io import RawIOBase
+from time import perf_counter
 from typing import Any, BinaryIO
 
 from bench.errors import BenchError, Refused

@@ -1,7 +1,8 @@
 """Densely connected networks: Huang, Liu, van der Maaten, Weinberger, 2016.
 
-Parameter counts and GMACs are torchvision's, published with its ImageNet weights, as is the smallest
-image: four halvings and a 2x2 pooling between blocks leave nothing of fewer than 29 pixels a side.
+Parameter counts and GMACs are torchvision's, published with its ImageNet weights, as is the
+smallest image: four halvings and a 2x2 pooling between blocks leave nothing of fewer than 29 pixels
+a side.
 """
 
 from typing import TYPE_CHECKING

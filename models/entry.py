@@ -19,9 +19,9 @@ class Entry:
     """A model that can be trained.
 
     `build(classes, pretrained)` returns a module for 3-channel images of at least
-    `facts.smallest_size` pixels a side with `classes` outputs, its auxiliary heads' too. In training
-    mode the module returns logits, or a named tuple with `logits` and one field per auxiliary head
-    that `facts.aux_weights` names.
+    `facts.smallest_size` pixels a side with `classes` outputs, its auxiliary heads' too. In
+    training mode the module returns logits, or a named tuple with `logits` and one field per
+    auxiliary head that `facts.aux_weights` names.
     """
 
     facts: ModelFacts
@@ -36,7 +36,9 @@ def register(entry: Entry) -> Entry:
     return REGISTRY.add(entry.facts.name, entry)
 
 
-def without_aux(entry: Entry, build: Callable[[int, bool], "nn.Module"], smallest_size: int) -> Entry:
+def without_aux(
+    entry: Entry, build: Callable[[int, bool], "nn.Module"], smallest_size: int
+) -> Entry:
     """The `:noaux` variant of an entry: the same network without auxiliary heads.
 
     Parameters published with the heads do not describe it, so none are stated.

@@ -2,7 +2,8 @@
 
 Its two auxiliary heads count 0.3 each in the training loss (section 5 of the paper). Torchvision
 returns logits, aux_logits2, aux_logits1 in that order; heads are named here, never numbered.
-Parameters, with both heads, are counted; torchvision publishes 6,624,904 without them, and the GMACs.
+Parameters, with both heads, are counted; torchvision publishes 6,624,904 without them, and the
+GMACs.
 """
 
 from typing import TYPE_CHECKING

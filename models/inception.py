@@ -1,9 +1,9 @@
 """Inception v3: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2015.
 
 Made for 299x299 pixels; the lecture's "GoogLeNet" is this network. Its auxiliary head counts 0.4 in
-the training loss, as in torchvision's reference training. That head cannot take a smaller image than
-299 (torchvision's stride there leaves nothing of 298); without it 75 is the smallest. Parameter count
-and GMACs are torchvision's.
+the training loss, as in torchvision's reference training. That head cannot take a smaller image
+than 299 (torchvision's stride there leaves nothing of 298); without it 75 is the smallest.
+Parameter count and GMACs are torchvision's.
 """
 
 from typing import TYPE_CHECKING

@@ -95,7 +95,14 @@ def _timm_entry(name: str) -> Entry:
     size = int(config.input_size[-1]) if config else 224
     smallest = size if config and config.fixed_input_size else 1
     facts = ModelFacts(
-        f"timm:{name}", "timm", size, smallest, {}, "https://github.com/huggingface/pytorch-image-models", None, None
+        f"timm:{name}",
+        "timm",
+        size,
+        smallest,
+        {},
+        "https://github.com/huggingface/pytorch-image-models",
+        None,
+        None,
     )
 
     def build(classes: int, pretrained: bool) -> "nn.Module":

@@ -53,8 +53,8 @@ class Transform:
 
 
 def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Stored images (batch, side, side, 3), each flipped with probability one half and shifted by up
-    to an eighth of its side; edges are repeated where nothing is left."""
+    """Stored images (batch, side, side, 3), each flipped with probability one half and shifted by
+    up to an eighth of its side; edges are repeated where nothing is left."""
     count, side = images.shape[:2]
     reach = int(side * MAX_SHIFT)
     shifts = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
@@ -91,9 +91,7 @@ class Split(ABC):
         for images, labels in self._stored(kept, batch_size):
             yield self.transform(augmented(images, generator) if augment else images), labels
 
-    def first(
-        self, count: int, augment: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def first(self, count: int, augment: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """A batch of the first `count` images, augmented with the generator if one is given."""
         images, labels = next(self._stored(torch.arange(count), count))
         return self.transform(augmented(images, augment) if augment else images), labels
@@ -121,7 +119,7 @@ class ResidentSplit(Split):
         self.images = images.to(transform.device)
 
     def _stored(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for indices in order.to(self.images.device).split(batch_size):
+        for indices in torch.split(order.to(self.images.device), batch_size):
             yield self.images[indices], self.labels[indices]
 
 
@@ -175,7 +173,8 @@ def open_split(
 def blank_split(count: int, facts: DatasetFacts, transform: Transform) -> ResidentSplit:
     """As many black images as a part holds: what a probe needs of the data is its place in memory.
 
-    That place is taken only on a card that will hold all images; elsewhere one image stands for all.
+    That place is taken only on a card that will hold all images; elsewhere one image stands for
+    all.
     """
     side = facts.stored_size
     taken = facts.resident and transform.device.type != "cpu"

@@ -34,8 +34,9 @@ def load(name: str, data_dir: Path | None) -> Source:
     if not on_disk(name, root):
         if not _reachable(_dataset_class(name).url):
             raise Refused(
-                f"{name} is not in {root} and its server cannot be reached; connect to a network, "
-                f"put {_dataset_class(name).filename} there (--data-dir), or use --dataset shapes10."
+                f"{name} is not in {root} and its server cannot be reached; connect to a "
+                f"network, put {_dataset_class(name).filename} there (see --data-dir), or use "
+                "--dataset shapes10."
             )
         _download(name, root)
     train, test = (_dataset_class(name)(str(root), train=flag) for flag in (True, False))
@@ -80,7 +81,8 @@ def _reachable(url: str) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - torchvision's own https address
+        # The address is torchvision's own, over https.
+        request = urllib.request.Request(url, method="HEAD")  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=REACH_SECONDS):  # noqa: S310
                 answered.set()

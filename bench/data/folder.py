@@ -61,7 +61,9 @@ def _cropped(image: Image.Image, side: int) -> Image.Image:
 def _classes(data_dir: Path, part: str) -> tuple[str, ...]:
     folder = data_dir / part
     if not folder.is_dir():
-        raise Refused(f"{data_dir} has no folder {part}/; --data-dir needs train/CLASS, test/CLASS.")
+        raise Refused(
+            f"{data_dir} has no folder {part}/; --data-dir needs train/CLASS, test/CLASS."
+        )
     return tuple(sorted(entry.name for entry in _visible(folder) if entry.is_dir()))
 
 

@@ -99,7 +99,8 @@ def _layout(train: Split, test: Split, request: DataRequest) -> tuple[int, bool]
 
 
 def _common_side(paths: Sequence[Path]) -> int | None:
-    """The side of the images if all are squares of one size (read from their headers), else None."""
+    """The side of the images if all are squares of one size (read from their headers), else
+    None."""
     from PIL import Image
 
     side = None

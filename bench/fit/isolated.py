@@ -1,8 +1,9 @@
 """Run a call in a forked child, so that nothing it leaves behind is there for the next one.
 
-On the CPU a search needs this: oneDNN keeps the code it compiles for every new batch size, which counts
-against a memory limit (measured: 230 MiB after seven sizes of GoogLeNet). A child starts in milliseconds
-where a new process imports torch for seconds, and one that is killed costs itself alone.
+On the CPU a search needs this: oneDNN keeps the code it compiles for every new batch size, which
+counts against a memory limit (measured: 230 MiB after seven sizes of GoogLeNet). A child starts in
+milliseconds where a new process imports torch for seconds, and one that is killed costs itself
+alone.
 
 The parent must not have run anything in torch's thread pool, which does not survive a fork.
 """

@@ -1,11 +1,11 @@
 """One attempt at a batch size: what training does, several steps of it, and an evaluation.
 
-The first step has no optimizer state in its forward pass, the second has. The smaller batches that end an
-epoch are in it too, and a full one after them, for they cost memory that stays: oneDNN compiles kernels for
-every batch size it meets, and cuDNN tries algorithms.
+The first step has no optimizer state in its forward pass, the second has. The smaller batches that
+end an epoch are in it too, and a full one after them, for they cost memory that stays: oneDNN
+compiles kernels for every batch size it meets, and cuDNN tries algorithms.
 
-Everything a probe makes dies with it, after the `except` block has ended, for a traceback pins tensors;
-so the next probe finds the device as this one did.
+Everything a probe makes dies with it, after the `except` block has ended, for a traceback pins
+tensors; so the next probe finds the device as this one did.
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from bench.train.precision import Precision
 from models.building.network import Network, build_network
 from models.entry import Entry
 
+
 def make_network(entry: Entry, conditions: Conditions, device: Device) -> Network:
     """A model on the device, in the memory format of the run."""
     network = build_network(
@@ -32,7 +33,7 @@ def make_network(entry: Entry, conditions: Conditions, device: Device) -> Networ
     )
     layout = torch.channels_last if conditions.channels_last else torch.contiguous_format
     network.to(device.torch)
-    return network.to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
+    return network.to(memory_format=layout)
 
 
 @dataclass(frozen=True)

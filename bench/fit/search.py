@@ -1,10 +1,10 @@
 """The largest batch that fits, in a handful of probes: a pure function over "try n".
 
-Peak memory of a training step is very nearly affine in the batch size. Two small probes give a slope and
-an intercept, a jump to where that line meets the limit lands at the answer or close by, and what is left is
-to close the bracket: the answer was seen to fit, and one more was seen to fail. On an affine curve with a
-known limit that takes at most five probes, whatever the size; where the line misleads, steps away from it
-double, and a bracket that does not shrink is bisected.
+Peak memory of a training step is very nearly affine in the batch size. Two small probes give a
+slope and an intercept, a jump to where that line meets the limit lands at the answer or close by,
+and what is left is to close the bracket: the answer was seen to fit, and one more was seen to fail.
+On an affine curve with a known limit that takes at most five probes, whatever the size; where the
+line misleads, steps away from it double, and a bracket that does not shrink is bisected.
 """
 
 import math
@@ -69,7 +69,8 @@ def largest_batch(
 
 @dataclass
 class _Bracket:
-    """What is known: `fits` fits (or is one below the smallest), `fails` fails (or is above the cap)."""
+    """What is known: `fits` fits (or is one below the smallest), `fails` fails (or is above the
+    cap)."""
 
     fits: int
     fails: int

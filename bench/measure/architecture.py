@@ -1,8 +1,8 @@
 """A model counted without running it: parameters, GMACs and layers, on the meta device.
 
-GMACs are half of the floating-point operations that torch's `FlopCounterMode` counts in convolutions
-and matrix products, for one image, in inference (no auxiliary heads): torchvision's convention, whose
-published figures they are checked against.
+GMACs are half of the floating-point operations that torch's `FlopCounterMode` counts in
+convolutions and matrix products, for one image, in inference (no auxiliary heads): torchvision's
+convention, whose published figures they are checked against.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,9 @@ def describe(entry: Entry, classes: int, image_size: int) -> ModelDescribed:
 def auxiliary_modules(module: nn.Module, image_size: int) -> list[str]:
     """Names of the top-level parts that training runs and inference does not: auxiliary heads."""
     shapes = {training: _output_shapes(module, image_size, training) for training in (True, False)}
-    with_weights = [n for n, child in module.named_children() if next(child.parameters(), None) is not None]
+    with_weights = [
+        n for n, child in module.named_children() if next(child.parameters(), None) is not None
+    ]
     return [n for n in with_weights if n in shapes[True] and n not in shapes[False]]
 
 

@@ -41,7 +41,7 @@ def _versions() -> dict[str, str]:
     found = {}
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
+            found[package] = version(package)  # type: ignore[no-untyped-call]
     return found
 
 

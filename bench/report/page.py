@@ -15,15 +15,48 @@ from bench.results import Run
 from bench.store import write_atomic
 
 PICTURES: tuple[tuple[str, str, str], ...] = (
-    ("accuracy", "Accuracy over epochs", "Training accuracy is a running mean while weights change; test accuracy is measured after the epoch, batch norm in inference mode."),
-    ("loss", "Loss over epochs", "Of the main head alone; auxiliary losses are in epochs.csv."),
-    ("accuracy_over_time", "Accuracy over wall-clock time", "Training and evaluation; which model gets there sooner on this machine."),
-    ("accuracy_over_updates", "Accuracy over updates", "A larger batch means fewer updates an epoch."),
-    ("epoch_time", "Time of one epoch", "Median over the epochs after the first."),
-    ("time_budget", "Where an epoch's time goes", "Sampled on some steps and scaled to the epoch's wall-clock time."),
-    ("parameters_accuracy", "Parameters against accuracy", "Accuracy of the last epoch."),
-    ("memory", "Memory against batch size", "Every probe of the search; crosses ran out of memory."),
-)  # fmt: skip
+    (
+        "accuracy",
+        "Accuracy over epochs",
+        "Training accuracy is a running mean while the weights change; test accuracy is measured "
+        "after the epoch, with batch norm in inference mode.",
+    ),
+    (
+        "loss",
+        "Loss over epochs",
+        "Of the main head alone; auxiliary losses are in epochs.csv.",
+    ),
+    (
+        "accuracy_over_time",
+        "Accuracy over wall-clock time",
+        "Training and evaluation: which model gets there sooner on this machine.",
+    ),
+    (
+        "accuracy_over_updates",
+        "Accuracy over updates",
+        "A larger batch means fewer updates an epoch.",
+    ),
+    (
+        "epoch_time",
+        "Time of one epoch",
+        "Median over the epochs after the first.",
+    ),
+    (
+        "time_budget",
+        "Where an epoch's time goes",
+        "Sampled on some steps, and scaled to the epoch's wall-clock time.",
+    ),
+    (
+        "parameters_accuracy",
+        "Parameters against accuracy",
+        "Accuracy of the last epoch.",
+    ),
+    (
+        "memory",
+        "Memory against batch size",
+        "Every probe of the search; crosses ran out of memory.",
+    ),
+)
 """File name, title and caption of each picture, in the report's order."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -98,8 +131,8 @@ def _different_updates(run: Run, found: list[Series]) -> list[str]:
         return []
     counts = ", ".join(f"{label} {count:,}" for label, count in updates.items())
     return [
-        f"Batch sizes differ, and with them the updates of an epoch ({counts}): accuracy after equal "
-        "epochs compares batch sizes as well as models."
+        f"Batch sizes differ, and with them the updates of an epoch ({counts}): "
+        "accuracy after equal epochs compares batch sizes as well as models."
     ]
 
 

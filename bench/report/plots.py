@@ -1,7 +1,7 @@
 """The pictures of a run, as matplotlib figures; PNG for slides, SVG for print.
 
-A model has one colour everywhere. Bands are 95 % confidence intervals over seeds. Every picture says on
-which data and device it was measured.
+A model has one colour everywhere. Bands are 95 % confidence intervals over seeds. Every picture
+says on which data and device it was measured.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ from bench.results import Run, TrialResult
 from bench.statistics import Estimate
 from bench.store import write_atomic
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 12,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -65,7 +65,7 @@ def write_plots(run: Run) -> list[str]:
         for suffix, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
             buffer = BytesIO()
             with mpl.rc_context(STYLE):
-                figure.savefig(buffer, format=suffix, **options)  # type: ignore[arg-type]
+                figure.savefig(buffer, format=suffix, **options)
             write_atomic(run.path / "plots" / f"{name}.{suffix}", buffer.getvalue())
     return list(drawn)
 
@@ -190,9 +190,16 @@ def _parameters(run: Run, trained: list[Series]) -> Figure:
         for one in trained:
             accuracy = _summary(one, "final_test_accuracy")
             millions = _summary(one, "params").mean / 1e6
-            ax.errorbar(millions, accuracy.mean, accuracy.half_width, fmt="o", color=one.colour, ms=9)
-            place = {"xytext": (8, 6), "textcoords": "offset points"}
-            ax.annotate(one.label, (millions, accuracy.mean), color=one.colour, **place)
+            ax.errorbar(
+                millions, accuracy.mean, accuracy.half_width, fmt="o", color=one.colour, ms=9
+            )
+            ax.annotate(
+                one.label,
+                (millions, accuracy.mean),
+                xytext=(8, 6),
+                textcoords="offset points",
+                color=one.colour,
+            )
         ax.margins(x=0.25, y=0.25)
         ax.set(xlabel="Parameters as trained, auxiliary heads included (10⁶)")
         ax.set(ylabel="Test accuracy, last epoch")
@@ -236,16 +243,30 @@ def _memory(run: Run, found: list[Series]) -> Figure | None:
         budgets = {f.budget_bytes for f in run.fits.values() if f.budget_bytes}
         for budget in budgets:
             ax.axhline(budget / 2**20, color="#555555", linestyle=":", linewidth=1.5)
-            ax.annotate("limit", (0.01, budget / 2**20), xycoords=("axes fraction", "data"), va="bottom")
+            ax.annotate(
+                "limit", (0.01, budget / 2**20), xycoords=("axes fraction", "data"), va="bottom"
+            )
         for shape in dict.fromkeys((p.model, p.setting) for p in run.all_probes):
             probes = [p for p in run.all_probes if (p.model, p.setting) == shape]
             colour = colours.get(shape[0], "#555555")
-            fits = sorted((p.batch_size, p.peak_memory_bytes) for p in probes if p.fits and p.peak_memory_bytes)
-            ax.plot([n for n, _ in fits], [b / 2**20 for _, b in fits], "o-", color=colour, label=_shape(run, *shape))
+            fits = sorted(
+                (p.batch_size, p.peak_memory_bytes)
+                for p in probes
+                if p.fits and p.peak_memory_bytes
+            )
+            ax.plot(
+                [n for n, _ in fits],
+                [b / 2**20 for _, b in fits],
+                "o-",
+                color=colour,
+                label=_shape(run, *shape),
+            )
             failed = [p.batch_size for p in probes if not p.fits]
             top = max(budgets, default=max((b for _, b in fits), default=0)) / 2**20
             ax.plot(failed, [top] * len(failed), "x", color=colour, markersize=9, markeredgewidth=2)
-        ax.set(xlabel="Batch size (images)", ylabel="Peak memory (MiB)", ylim=(0, None), xlim=(0, None))
+        ax.set(
+            xlabel="Batch size (images)", ylabel="Peak memory (MiB)", ylim=(0, None), xlim=(0, None)
+        )
         _legend(ax)
     return figure
 

@@ -21,8 +21,8 @@ PALETTE = (
     "#000000",
     "#8C6D31",
 )
-"""Okabe and Ito's colours, which people with any colour vision tell apart (yellow, too pale for lines,
-replaced by brown)."""
+"""Okabe and Ito's colours, which people with any colour vision tell apart (yellow, too pale for
+lines, replaced by brown)."""
 
 LINE_STYLES = ("-", "--", ":", "-.")
 
@@ -82,5 +82,7 @@ def _varying(keys: Sequence[Sequence[str]]) -> list[bool]:
     per_model: dict[str, list[Sequence[str]]] = {}
     for model, *traits in keys:
         per_model.setdefault(model, []).append(traits)
-    columns = [[len(set(column)) > 1 for column in zip(*rows, strict=True)] for rows in per_model.values()]
+    columns = [
+        [len(set(column)) > 1 for column in zip(*rows, strict=True)] for rows in per_model.values()
+    ]
     return [any(column) for column in zip(*columns, strict=True)]

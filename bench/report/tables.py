@@ -1,7 +1,7 @@
 """The comparison as a table of text: what the terminal and the pages show.
 
-The best value of a column is marked; a column has as many digits as its metric can carry; with several
-seeds a cell is a mean and the half-width of its 95 % confidence interval.
+The best value of a column is marked; a column has as many digits as its metric can carry; with
+several seeds a cell is a mean and the half-width of its 95 % confidence interval.
 """
 
 from collections.abc import Sequence
@@ -59,9 +59,7 @@ def headline(found: Sequence[Series]) -> Table:
     """The comparison: a row per series, its status where it is not done."""
     columns = [_column(column, found) for column in HEADLINE]
     names = [Cell(s.label + _unfinished(s.trials)) for s in found]
-    rows = tuple(
-        (name, *(column[i] for column in columns)) for i, name in enumerate(names)
-    )
+    rows = tuple((name, *(column[i] for column in columns)) for i, name in enumerate(names))
     return Table(("Model", *(column.header for column in HEADLINE)), rows)
 
 
@@ -94,6 +92,16 @@ def cell_text(mean: float, half_width: float | None, column: Column) -> str:
     if not half_width:
         return text
     return f"{text} ± {half_width * column.scale:,.{column.decimals}f}"
+
+
+def transposed(table: Table) -> Table:
+    """The same table on its side: a row per column, for narrow places."""
+    first, *metrics = table.headers
+    headers = (first, *(row[0].text for row in table.rows))
+    rows = tuple(
+        (Cell(header), *(row[i] for row in table.rows)) for i, header in enumerate(metrics, 1)
+    )
+    return Table(headers, rows)
 
 
 def markdown(table: Table) -> str:

@@ -1,8 +1,8 @@
 """The rules of timing, once.
 
-A clock is read only after the device has been synchronised; between the two ends of an epoch nothing
-waits for the device, but marks are left on its own time line (events on a GPU). The parts of a step
-are marked on a sample of steps only.
+A clock is read only after the device has been synchronised; between the two ends of an epoch
+nothing waits for the device, but marks are left on its own time line (events on a GPU). The parts
+of a step are marked on a sample of steps only.
 """
 
 from collections.abc import Callable

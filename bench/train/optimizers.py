@@ -33,5 +33,7 @@ def open_optimizer(name: str, parameters: Iterable[Parameter], lr: float) -> Opt
     if name not in _OPTIMIZERS:
         raise Refused(f"unknown optimizer {name!r}: there are {', '.join(_OPTIMIZERS)}.")
     trained = [p for p in parameters if p.requires_grad]
-    fused = all(p.device.type in ("cpu", "cuda", "mps") and p.dtype == torch.float32 for p in trained)
+    fused = all(
+        p.device.type in ("cpu", "cuda", "mps") and p.dtype == torch.float32 for p in trained
+    )
     return _OPTIMIZERS[name](trained, lr, fused)

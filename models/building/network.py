@@ -11,7 +11,8 @@ from models.entry import Entry
 
 @dataclass(frozen=True)
 class Losses:
-    """Of one batch: `total` is what is minimised, `main` the main head's, `aux` by head, unweighted.
+    """Of one batch: `total` is what is minimised, `main` the main head's, `aux` by head,
+    unweighted.
 
     All are scalars, means over the batch, in nats. `logits` is (batch, classes).
     """
@@ -23,7 +24,8 @@ class Losses:
 
 
 class Network(nn.Module):
-    """A classifier with its auxiliary heads settled: cross entropy, and their weights in the sum."""
+    """A classifier with its auxiliary heads settled: cross entropy, and their weights in the
+    sum."""
 
     def __init__(self, module: nn.Module, aux_weights: dict[str, float]) -> None:
         super().__init__()
