@@ -255,8 +255,12 @@ def _check_counts(config: Config) -> None:
         "batch-size": config.batch_size,
         "image-size": config.image_size,
     }
-    words = {"train-limit": ("all",), "test-limit": ("all",), "image-size": ("native",)}
-    words["batch-size"] = ("auto", "own", "max")
+    words: dict[str, tuple[str, ...]] = {
+        "train-limit": ("all",),
+        "test-limit": ("all",),
+        "batch-size": ("auto", "own", "max"),
+        "image-size": ("native",),
+    }
     for flag, values in counts.items():
         for value in values:
             if isinstance(value, str) and value in words.get(flag, ()):

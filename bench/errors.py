@@ -2,6 +2,7 @@
 
 BenchError                 anything the harness says in one sentence, without a traceback
 ├── Refused                bad input, found before any work starts           exit code 2
+├── Interrupted            Ctrl-C; what was measured is on disk              exit code 130
 └── TrialFailed            one trial's failure; the other trials run on      exit code 1
     ├── Diverged           the loss is no longer a finite number
     └── WorkerDied         the process of a trial ended without a word (a signal, a crash)
@@ -19,6 +20,12 @@ class Refused(BenchError):
     """The input cannot work: said before anything is measured."""
 
     exit_code = 2
+
+
+class Interrupted(BenchError):
+    """Somebody pressed Ctrl-C; 130 is what shells make of that."""
+
+    exit_code = 130
 
 
 class TrialFailed(BenchError):

@@ -88,4 +88,8 @@ def _frame(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> pd.DataFra
     """A frame that has its columns even without rows, and counts as whole numbers despite gaps."""
     rows = list(rows)
     frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(columns))
-    return frame.convert_dtypes(convert_floating=False, convert_string=False)
+    for name in frame.columns:
+        known = [row[name] for row in rows if row.get(name) is not None]
+        if known and all(type(value) is int for value in known):
+            frame[name] = frame[name].astype("Int64")
+    return frame

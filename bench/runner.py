@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.config import DEFAULT_MEMORY_BUDGET, Config, parse_bytes
-from bench.errors import BenchError, OutOfMemoryKilled, Refused, TrialFailed
+from bench.errors import BenchError, Interrupted, OutOfMemoryKilled, Refused, TrialFailed
 from bench.fit.search import Answer, Attempt, largest_batch
 from bench.frames import write_tables
 from bench.messages import (
@@ -60,7 +60,8 @@ def run(config: Config, listener: Listener = lambda message: None) -> Run:
     """Run a comparison and return its results, which are in its folder too.
 
     Raises:
-        Refused: the input cannot work; nothing was measured.
+        Refused: the input cannot work; nothing was trained.
+        Interrupted: Ctrl-C; what was measured until then is in the run folder.
         BenchError: the run folder cannot be written to any more.
     """
     refuse_early(config)
@@ -72,8 +73,19 @@ def run(config: Config, listener: Listener = lambda message: None) -> Run:
             session.start()
             session.fit_all(plan)
             session.train_all(plan)
+        except KeyboardInterrupt:
+            where = session.folder.path
+            raise Interrupted(
+                f"interrupted; what was measured is in {where}, "
+                f"and `python -m bench report {where}` makes its report."
+            ) from None
         finally:
             session.end()
+    refused = [
+        t.ended.reason or "" for t in session.run.trials if t.ended and t.status == "refused"
+    ]
+    if len(refused) == len(session.run.trials):
+        raise Refused(" ".join(dict.fromkeys(refused)))
     return session.run
 
 
@@ -187,10 +199,12 @@ class Session:
     def end(self) -> None:
         """Close the log, tables up to date; nothing that was measured is lost."""
         seconds = perf_counter() - self.began
-        with suppress(BenchError):
-            self.record(RunEnded(exit_code(self.run), seconds))
-            write_tables(self.run)
-        self.folder.close()
+        try:
+            with suppress(BenchError):
+                self.record(RunEnded(exit_code(self.run), seconds))
+                write_tables(self.run)
+        finally:
+            self.folder.close()
 
     def record(self, record: Record) -> None:
         """Write a record to the log, take it into the results, show it."""
@@ -302,8 +316,5 @@ class Prober:
 
 
 def exit_code(run: Run) -> int:
-    """0 if every trial is done, 2 if all were refused, 1 if some trial failed or was refused."""
-    statuses = [result.status for result in run.trials]
-    if statuses and all(status == "refused" for status in statuses):
-        return 2
-    return 0 if statuses and all(status == "done" for status in statuses) else 1
+    """0 if every trial is done, else 1."""
+    return 0 if all(result.status == "done" for result in run.trials) else 1

@@ -5,6 +5,7 @@ Model number m (0, 1, ...), seed s, epoch e (1, 2, ...): an epoch trains for 10 
 first one 5 seconds longer, and tests for 1; test accuracy is 0.3 + 0.1 e + 0.02 s + 0.05 m.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -124,7 +125,7 @@ def an_epoch(trial: Trial, epoch: int = 1, number: int = 0, **changes: Any) -> E
 
 def run_start(**config: Any) -> list[Record]:
     """The records before any model: start, device, data set."""
-    values = Config(preset="smoke", device="cpu", **config).to_dict()
+    values = json.loads(json.dumps(Config(preset="smoke", device="cpu", **config).to_dict()))
     started = RunStarted(SCHEMA, "2026-01-02T03:04:05+00:00", "run_bench.py", values, {"os": "x"})
     return [started, a_device(), a_dataset()]
 

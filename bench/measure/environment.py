@@ -31,7 +31,7 @@ def environment(device: DeviceFacts) -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "load_average_1min": round(psutil.getloadavg()[0], 2),
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,
+        "cudnn": _cudnn(),
         "driver": _driver() if device.kind == "cuda" else None,
         "commit": _commit(),
     }
@@ -41,8 +41,15 @@ def _versions() -> dict[str, str]:
     found = {}
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)  # type: ignore[no-untyped-call]
+            found[package] = version(package)
     return found
+
+
+def _cudnn() -> int | None:
+    if not torch.cuda.is_available():
+        return None
+    number: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return number
 
 
 def _affinity() -> int | None:

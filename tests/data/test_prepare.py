@@ -1,0 +1,200 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from bench.data.prepare import DataRequest, channel_statistics, prepare
+from bench.data.source import Arrays, balanced_subset
+from bench.errors import Refused
+from bench.records import DatasetFacts
+
+MANY = 10**12
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Noise of 8 by 8 pixels: three training and two test images of each of two classes."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 3), ("test", 2)):
+        for name in ("cat", "dog"):
+            folder = tmp_path / "images" / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    return tmp_path / "images"
+
+
+def prepared(
+    images: Path,
+    into: str = "prepared",
+    *,
+    limits: tuple[int | None, int | None] = (None, None),
+    largest: int = 32,
+    memory: int = MANY,
+) -> tuple[DatasetFacts, Path]:
+    folder = images.parent / into
+    folder.mkdir()
+    return prepare(DataRequest("folder", str(images), *limits, largest, memory), folder), folder
+
+
+labels_and_limit = st.lists(st.integers(0, 5), min_size=1, max_size=60).flatmap(
+    lambda labels: st.tuples(st.just(np.array(labels)), st.integers(1, len(labels) + 5))
+)
+
+
+class TestBalancedSubset:
+    @settings(max_examples=200, deadline=None)
+    @given(labels_and_limit, st.integers(0, 2**32))
+    def test_no_class_could_give_more(
+        self,
+        drawn: tuple[np.ndarray, int],
+        seed: int,  # type: ignore[type-arg]
+    ) -> None:
+        labels, limit = drawn
+        chosen = balanced_subset(labels, limit, seed)
+        assert len(chosen) == len(set(chosen.tolist())) == min(limit, len(labels))
+        counts = {c: int((labels[chosen] == c).sum()) for c in set(labels.tolist())}
+        for label, count in counts.items():
+            left = count < int((labels == label).sum())
+            assert not left or count >= max(counts.values()) - 1
+
+    def test_the_same_arguments_give_the_same_indices(self) -> None:
+        labels = np.arange(100) % 7
+        assert np.array_equal(balanced_subset(labels, 20), balanced_subset(labels, 20))
+        assert not np.array_equal(balanced_subset(labels, 20), balanced_subset(labels, 20, 1))
+
+    def test_all_of_them_stay_in_order(self) -> None:
+        assert balanced_subset(np.array([1, 0, 1]), 3).tolist() == [0, 1, 2]
+
+
+class TestStatistics:
+    def test_against_numpy_on_raw_pixels(self) -> None:
+        pixels = np.random.default_rng(1).integers(0, 200, (50, 6, 6, 3), dtype=np.uint8)
+        pixels[..., 1] //= 3
+        mean, std = channel_statistics(Arrays(pixels, np.zeros(50, dtype=np.int64)))
+        raw = pixels.astype(np.float64) / 255
+        assert mean == pytest.approx(raw.mean(axis=(0, 1, 2)), abs=1e-12)
+        assert std == pytest.approx(raw.std(axis=(0, 1, 2)), abs=1e-12)
+
+    def test_more_images_than_a_block(self) -> None:
+        pixels = np.zeros((9000, 1, 1, 3), dtype=np.uint8)
+        pixels[4500:] = 255
+        mean, std = channel_statistics(Arrays(pixels, np.zeros(9000, dtype=np.int64)))
+        assert mean == std == pytest.approx((0.5, 0.5, 0.5))
+
+    def test_a_flat_channel_does_not_divide_by_zero(self) -> None:
+        grey = Arrays(np.full((2, 4, 4, 3), 51, dtype=np.uint8), np.zeros(2, dtype=np.int64))
+        assert channel_statistics(grey) == (
+            pytest.approx((0.2, 0.2, 0.2)),
+            (1 / 255, 1 / 255, 1 / 255),
+        )
+
+    def test_are_of_the_training_images(self, images: Path) -> None:
+        facts, _ = prepared(images)
+        raw = np.stack([np.asarray(Image.open(p)) for p in images.glob("train/*/*.png")]) / 255
+        assert facts.mean == pytest.approx(raw.mean(axis=(0, 1, 2)))
+        assert facts.std == pytest.approx(raw.std(axis=(0, 1, 2)))
+
+    def test_streamed_images_give_the_same(self, images: Path) -> None:
+        resident, _ = prepared(images, "a")
+        streamed, _ = prepared(images, "b", memory=10)
+        assert (streamed.mean, streamed.std) == (resident.mean, resident.std)
+
+
+class TestFolder:
+    def test_images_are_stored_as_they_are(self, images: Path) -> None:
+        facts, folder = prepared(images)
+        assert (facts.train_images, facts.test_images, facts.stored_size) == (6, 4, 8)
+        assert (facts.name, facts.classes, facts.resident) == ("folder", ("cat", "dog"), True)
+        assert facts.notes == ()
+        stored = np.load(folder / "train_images.npy", allow_pickle=False)
+        assert stored.shape == (6, 8, 8, 3)
+        assert np.array_equal(stored[3], np.asarray(Image.open(images / "train/dog/0.png")))
+        labels = np.load(folder / "test_labels.npy", allow_pickle=False)
+        assert labels.tolist() == [0, 0, 1, 1]
+
+    def test_mixed_sizes_are_brought_to_the_runs_largest(self, images: Path) -> None:
+        Image.new("RGB", (40, 20)).save(images / "test" / "cat" / "wide.png")
+        facts, folder = prepared(images, largest=24)
+        assert facts.stored_size == 24
+        assert np.load(folder / "test_images.npy").shape == (5, 24, 24, 3)
+
+    def test_images_larger_than_any_the_run_asks_for(self, images: Path) -> None:
+        assert prepared(images, largest=6)[0].stored_size == 6
+
+    @pytest.mark.parametrize(("memory", "resident"), [(10 * 8 * 8 * 3, True), (1919, False)])
+    def test_streamed_where_memory_is_small(
+        self, memory: int, resident: bool, images: Path
+    ) -> None:
+        facts, folder = prepared(images, memory=memory)
+        assert facts.resident is resident
+        assert (folder / "train_images.npy").exists() is resident
+        if not resident:
+            files = json.loads((folder / "test_files.json").read_text())
+            assert files[2] == str(images / "test" / "dog" / "0.png")
+            assert facts.notes == ("The images do not fit in memory and are streamed from disk.",)
+
+    def test_limits_keep_classes_balanced(self, images: Path) -> None:
+        facts, folder = prepared(images, limits=(4, 2))
+        assert (facts.train_images, facts.test_images) == (4, 2)
+        labels = np.load(folder / "train_labels.npy", allow_pickle=False)
+        assert sorted(labels.tolist()) == [0, 0, 1, 1]
+
+    def test_a_limit_above_what_there_is_is_noted(self, images: Path) -> None:
+        facts, _ = prepared(images, limits=(7, None))
+        assert facts.train_images == 6
+        assert facts.notes == ("--train-limit 7 is more than the 6 train images there are.",)
+
+    @pytest.mark.parametrize("memory", [MANY, 10])
+    def test_the_hash_is_of_the_content(self, memory: int, images: Path) -> None:
+        moved = Path(shutil.copytree(images, images.parent / "elsewhere" / "images"))
+        first = prepared(images, "a", memory=memory)[0].sha256
+        assert prepared(moved, "b", memory=memory)[0].sha256 == first
+        Image.new("RGB", (8, 8)).save(images / "train" / "cat" / "0.png")
+        assert prepared(images, "c", memory=memory)[0].sha256 != first
+
+
+class TestBadFolders:
+    @pytest.mark.parametrize("memory", [MANY, 10])
+    @pytest.mark.parametrize("part", ["train", "test"])
+    def test_no_image(self, part: str, memory: int, images: Path) -> None:
+        (images / part / "dog" / "0.png").write_text("hello")
+        with pytest.raises(Refused, match=rf"{part}/dog/0\.png is not a readable image"):
+            prepared(images, memory=memory)
+
+    def test_truncated(self, images: Path) -> None:
+        path = images / "train" / "dog" / "1.png"
+        path.write_bytes(path.read_bytes()[:120])
+        with pytest.raises(Refused, match=r"train/dog/1\.png is not a readable image"):
+            prepared(images)
+
+    def test_empty_class(self, images: Path) -> None:
+        for path in (images / "test" / "dog").iterdir():
+            path.unlink()
+        with pytest.raises(Refused, match=r"test/dog has no images"):
+            prepared(images)
+
+    def test_one_class(self, images: Path) -> None:
+        for part in ("train", "test"):
+            shutil.rmtree(images / part / "dog")
+        with pytest.raises(Refused, match=r"images/train has 1 class folder"):
+            prepared(images)
+
+    def test_train_and_test_differ(self, images: Path) -> None:
+        (images / "test" / "dog").rename(images / "test" / "emu")
+        with pytest.raises(Refused, match="class 'dog' is in only one of train and test"):
+            prepared(images)
+
+    def test_unknown_data_set(self, tmp_path: Path) -> None:
+        with pytest.raises(Refused, match=r"unknown data set 'cifar11': did you mean cifar10"):
+            prepare(DataRequest("cifar11", None, None, None, 32, MANY), tmp_path)
+
+    def test_folder_without_data_dir(self, tmp_path: Path) -> None:
+        with pytest.raises(Refused, match="--dataset folder needs --data-dir"):
+            prepare(DataRequest("folder", None, None, None, 32, MANY), tmp_path)

@@ -1,0 +1,177 @@
+from pathlib import Path
+
+import pytest
+
+from bench.records import Record
+from bench.report.series import series
+from bench.report.tables import (
+    HEADLINE,
+    Cell,
+    Column,
+    Table,
+    cell_text,
+    headline,
+    markdown,
+    transposed,
+)
+from bench.results import collect
+from tests.builders import (
+    MIB,
+    a_done_trial,
+    a_failed_trial,
+    a_refused_trial,
+    a_trial,
+    an_epoch,
+    run_start,
+    some_records,
+)
+
+
+def table_of(records: list[Record]) -> Table:
+    return headline(series(collect(Path("somewhere"), records)))
+
+
+def column(table: Table, header: str) -> list[Cell]:
+    index = table.headers.index(header)
+    return [row[index] for row in table.rows]
+
+
+@pytest.fixture
+def two() -> Table:
+    """resnet18 and googlenet, one seed."""
+    return table_of(some_records())
+
+
+def test_a_row_per_model_and_a_cell_per_header(two: Table) -> None:
+    assert [row[0].text for row in two.rows] == ["resnet18", "googlenet"]
+    assert [len(row) for row in two.rows] == [13, 13]
+    assert len(two.headers) == 13
+
+
+@pytest.mark.parametrize(
+    ("header", "texts", "best"),
+    [
+        ("Parameters (10⁶)", ["1.00", "2.00"], [True, False]),
+        ("GMACs/image", ["0.250", "0.500"], [True, False]),
+        ("Largest batch", ["100", "90"], [True, False]),
+        ("Epoch (s)", ["10.0", "20.0"], [True, False]),
+        ("All epochs (s)", ["38", "68"], [True, False]),
+        ("Images/s", ["64", "32"], [True, False]),
+        ("Test accuracy, last epoch (%)", ["60.0", "65.0"], [False, True]),
+    ],
+)
+def test_the_better_value_is_marked(
+    two: Table, header: str, texts: list[str], best: list[bool]
+) -> None:
+    cells = column(two, header)
+    assert [cell.text for cell in cells] == texts
+    assert [cell.best for cell in cells] == best
+
+
+@pytest.mark.parametrize("header", ["Evaluation (s)", "Peak memory (MiB)"])
+def test_equal_values_are_not_marked(two: Table, header: str) -> None:
+    assert [cell.best for cell in column(two, header)] == [False, False]
+
+
+@pytest.mark.parametrize("header", ["Batch", "as it comes (10⁶)"])
+def test_where_neither_way_is_better_nothing_is_marked(two: Table, header: str) -> None:
+    assert [cell.best for cell in column(two, header)] == [False, False]
+
+
+def test_two_that_share_the_best_value_are_both_marked() -> None:
+    records = run_start()
+    for number, model in enumerate(("a", "b", "c")):
+        records += a_done_trial(a_trial(model), number=min(number, 1))
+    cells = column(table_of(records), "Test accuracy, last epoch (%)")
+    assert [cell.best for cell in cells] == [False, True, True]
+
+
+def test_a_model_alone_is_not_the_best() -> None:
+    table = table_of(some_records(models=["resnet18"], seeds=2))
+    assert not any(cell.best for row in table.rows for cell in row)
+
+
+def test_several_seeds_are_a_mean_and_an_interval() -> None:
+    cells = column(table_of(some_records(seeds=2)), "Test accuracy, last epoch (%)")
+    assert [cell.text for cell in cells] == ["61.0 ± 12.7", "66.0 ± 12.7"]
+
+
+def test_what_every_seed_shares_has_no_interval() -> None:
+    cells = column(table_of(some_records(seeds=2)), "Parameters (10⁶)")
+    assert [cell.text for cell in cells] == ["1.00", "2.00"]
+
+
+def test_memory_is_shown_in_mebibytes() -> None:
+    started, *_ = a_done_trial(a_trial())
+    epoch = an_epoch(a_trial(), peak_memory_bytes=1536 * MIB)
+    (cell,) = column(table_of([*run_start(), started, epoch]), "Peak memory (MiB)")
+    assert cell.text == "1,536"
+
+
+def test_a_model_that_was_refused_is_a_row_without_figures() -> None:
+    records = [*run_start(), *a_done_trial(a_trial()), *a_refused_trial(a_trial("big"))]
+    table = table_of(records)
+    assert [row[0].text for row in table.rows] == ["resnet18", "big (refused)"]
+    assert {cell.text for cell in table.rows[1][1:]} == {"–"}
+    assert not any(cell.best for cell in table.rows[1])
+
+
+def test_how_many_seeds_failed_is_said() -> None:
+    failed = [*a_failed_trial(a_trial(seed=1)), *a_failed_trial(a_trial(seed=2))]
+    table = table_of([*run_start(), *a_done_trial(a_trial()), *failed])
+    assert table.rows[0][0].text == "resnet18 (2 of 3 failed)"
+
+
+def test_a_trial_under_way_is_said_to_be_unfinished() -> None:
+    table = table_of([*run_start(), *a_done_trial(a_trial())[:-1]])
+    assert table.rows[0][0].text == "resnet18 (unfinished)"
+
+
+def test_a_run_without_trials_is_a_table_without_rows() -> None:
+    assert table_of(run_start()).rows == ()
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "shape", "text"),
+    [
+        (0.98765, None, Column("", "", 1, 100), "98.8"),
+        (0.98765, 0.0123, Column("", "", 1, 100), "98.8 ± 1.2"),
+        (1234567.0, None, Column("", "", 0), "1,234,567"),
+        (3.0, 0.0, Column("", "", 2), "3.00"),
+        (2.0, 0.004, Column("", "", 2), "2.00 ± 0.00"),
+    ],
+)
+def test_cells(mean: float, half_width: float | None, shape: Column, text: str) -> None:
+    assert cell_text(mean, half_width, shape) == text
+
+
+def test_every_header_is_used_once() -> None:
+    assert len({shape.header for shape in HEADLINE}) == len(HEADLINE)
+
+
+def test_markdown() -> None:
+    table = Table(
+        ("Model", "Epoch (s)"), ((Cell("a"), Cell("1.0", True)), (Cell("b"), Cell("2.0")))
+    )
+    assert markdown(table).splitlines() == [
+        "| Model | Epoch (s) |",
+        "| --- | ---: |",
+        "| a | **1.0** |",
+        "| b | 2.0 |",
+    ]
+
+
+def test_a_table_can_be_laid_on_its_side() -> None:
+    rows = ((Cell("a"), Cell("1", True), Cell("2")), (Cell("b"), Cell("3"), Cell("4")))
+    assert transposed(Table(("Model", "x", "y"), rows)) == Table(
+        ("Model", "a", "b"),
+        ((Cell("x"), Cell("1", True), Cell("3")), (Cell("y"), Cell("2"), Cell("4"))),
+    )
+
+
+def test_bars_are_escaped_in_markdown() -> None:
+    table = Table(("A|B",), ((Cell("x|y"),), (Cell("z|", True),)))
+    header, _, first, second = markdown(table).splitlines()
+    assert header == r"| A\|B |"
+    assert first == r"| x\|y |"
+    assert second == r"| **z\|** |"

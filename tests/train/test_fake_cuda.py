@@ -1,0 +1,38 @@
+"""A CPU tensor where a CUDA one belongs fails here, on a machine that has no GPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def errors() -> dict[str, str]:
+    """The error of each case, "" if it works; in a process of its own, for torch is patched."""
+    done = subprocess.run(
+        [sys.executable, "tests/fake_cuda.py"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("model", ["resnet18", "googlenet", "densenet121", "inception_v3"])
+def test_trains_and_evaluates_on_one_device(model: str, errors: dict[str, str]) -> None:
+    assert errors[model] == ""
+
+
+@pytest.mark.parametrize("fault", ["labels_on_cpu", "one_layer_on_cpu", "constants_on_cpu"])
+def test_a_mix_up_is_noticed(fault: str, errors: dict[str, str]) -> None:
+    assert errors[fault].startswith("FakeTensorDeviceMismatchError: Expected all tensors to be on")
