@@ -11,22 +11,25 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from bench.config import Config
-from bench.console import guarded, print_path, rich_table
+from bench.console import guarded, open_console, print_path, rich_table
 from bench.report.tables import Cell, Table
 from bench.results import load_run
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Parse options, run, report; the exit code says how it went (0, 1, 2)."""
-    config = tyro.cli(Config, args=arguments, prog="run_bench.py")
+    """Parse the options of `run_bench.py` and run."""
+    return run_config(tyro.cli(Config, args=arguments, prog="run_bench.py"))
+
+
+def run_config(config: tyro.conf.OmitArgPrefixes[Config]) -> int:
+    """Run a comparison and write its report; the exit code says whether every trial is done."""
     from bench.console import Reporter
     from bench.report.page import write_report
     from bench.runner import exit_code, run
 
-    reporter = Reporter(Console())
+    reporter = Reporter(open_console())
     try:
         result = run(config, reporter.show)
     finally:
@@ -67,7 +70,7 @@ def list_command(pattern: Annotated[str, tyro.conf.Positional] = "*") -> int:
             facts.paper,
         )
         rows.append(tuple(Cell(text) for text in texts))
-    Console().print(rich_table(Table(headers, tuple(rows))))
+    open_console().print(rich_table(Table(headers, tuple(rows))))
     print("Parameters for 1,000 classes and GMACs at native size, as published.")
     print("Also torchvision:NAME, and timm:NAME where timm is installed.")
     return 0
@@ -85,22 +88,20 @@ def report_command(run: Annotated[Path, tyro.conf.Positional]) -> int:
     result = load_run(run)
     write_tables(result)
     write_report(result)
-    print_path(Console(), "report", run / "report.md")
+    print_path(open_console(), "report", run / "report.md")
     return 0
 
 
-VERBS: dict[str, Callable[..., int]] = {"list": list_command, "report": report_command}
+VERBS: dict[str, Callable[..., int]] = {
+    "run": run_config,
+    "list": list_command,
+    "report": report_command,
+}
 
 
 def main() -> int:
     """Run one verb."""
-
-    def verb() -> int:
-        if sys.argv[1:2] == ["run"]:
-            return run_command(sys.argv[2:])
-        return int(tyro.extras.subcommand_cli_from_dict(VERBS, prog="python -m bench"))
-
-    return guarded(verb)
+    return guarded(lambda: int(tyro.extras.subcommand_cli_from_dict(VERBS, prog="python -m bench")))
 
 
 if __name__ == "__main__":

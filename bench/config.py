@@ -225,10 +225,10 @@ def parse_bytes(text: str) -> int:
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
     if not match or match[2].upper() not in _UNITS:
         raise Refused(f"--memory-budget {text!r} is not a size; write one like 700MiB or 2GiB.")
-    count = int(float(match[1]) * _UNITS[match[2].upper()])
-    if count < 1:
-        raise Refused(f"--memory-budget {text!r} must be more than nothing.")
-    return count
+    count = float(match[1]) * _UNITS[match[2].upper()]
+    if not 1 <= count < 2**63:
+        raise Refused(f"--memory-budget {text[:40]!r} is not a size that memory can have.")
+    return int(count)
 
 
 def _validate(config: Config) -> None:

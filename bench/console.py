@@ -4,6 +4,8 @@ Where the output is not a terminal there is no live line, only plain ones. The s
 when a message comes in, never by a thread of its own, so that nothing runs beside what is measured.
 """
 
+import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +36,6 @@ class Reporter:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._batch_sizes: dict[str, int] = {}
         self._live = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -62,13 +63,15 @@ class Reporter:
             case DatasetFacts():
                 self._dataset(message)
             case DeviceFacts():
-                self._line(f"on {message.name} ({message.device}{_threads(message)})")
+                self._line(f"on {escape(message.name)} ({message.device}{_threads(message)})")
             case ModelDescribed():
                 self._described(message)
             case Fitted():
                 self._fitted(message)
             case TrialStarted():
                 self._phase(message.trial.id)
+                for note in message.notes:
+                    self._loud(f"{message.trial.id}: {note}")
             case Epoch():
                 self._epoch(message)
             case TrialEnded() if message.status != "done":
@@ -140,20 +143,25 @@ class Reporter:
         )
 
     def _epoch(self, e: Epoch) -> None:
-        aux = " ".join(f"{name} {loss:.3f}" for name, loss in e.aux_losses.items())
+        aux = "".join(f" {name} {loss:.3f}" for name, loss in e.aux_losses.items())
         self._line(
-            f"{escape(e.trial)}  epoch {e.epoch}  train loss {e.train_loss:.3f} {aux}"
+            f"{escape(e.trial)}  epoch {e.epoch}  train loss {e.train_loss:.3f}{aux}"
             f" accuracy {e.train_accuracy:.1%}  test accuracy [bold]{e.test_accuracy:.1%}[/]"
             f"  epoch {e.train_seconds:.1f} s + evaluation {e.test_seconds:.1f} s"
             f"  {e.images_per_second:,.0f} images/s"
         )
 
 
+def open_console() -> Console:
+    """Standard output, and wide enough for tables where it is no terminal."""
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
 def rich_table(table: Table, title: str | None = None) -> RichTable:
     """A table for the terminal, best values bold."""
     rich = RichTable(title=title)
     for i, header in enumerate(table.headers):
-        rich.add_column(header, justify="right" if i else "left", overflow="fold")
+        rich.add_column(header, justify="right" if i else "left", no_wrap=not i)
     for row in table.rows:
         rich.add_row(*(f"[bold]{escape(c.text)}[/]" if c.best else escape(c.text) for c in row))
     return rich
@@ -169,14 +177,21 @@ def guarded(command: Callable[[], int]) -> int:
 
     130 after Ctrl-C, as shells have it.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return command()
     except BenchError as error:
         print(f"archbench: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("archbench: interrupted; what was measured is in the run folder.", file=sys.stderr)
+        print("archbench: interrupted before anything was measured.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read our output has left; what was measured is on disk.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _threads(facts: DeviceFacts) -> str:

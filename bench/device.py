@@ -10,7 +10,6 @@ import ctypes
 import gc
 import os
 import re
-import resource
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -22,6 +21,11 @@ import torch
 
 from bench.errors import Refused
 from bench.records import DeviceFacts
+
+try:
+    import resource
+except ImportError:  # Windows has none, and no limit is held there
+    resource = None  # type: ignore[assignment]
 
 Mark = Any
 """A moment on a device's own time line: an event on a GPU, seconds of a clock on the CPU."""
@@ -313,8 +317,10 @@ def open_device(name: str) -> Device:
     count = torch.cuda.device_count()
     index = int(name.partition(":")[2] or 0)
     if not torch.cuda.is_available() or index >= count:
-        cards = f"cards 0 to {count - 1}" if count else "no CUDA card"
-        raise Refused(f"--device {name}: there is {cards} here; use one there is, or cpu.")
+        cards = (
+            f"the cards here are cuda:0 to cuda:{count - 1}" if count else "no CUDA card is here"
+        )
+        raise Refused(f"--device {name}: {cards}; use one there is, or cpu.")
     return CudaDevice(torch.device("cuda", index))
 
 
@@ -327,7 +333,8 @@ _OUT_OF_MEMORY = re.compile(
     r"|(CUDNN|CUBLAS|CUSOLVER)_STATUS_(INTERNAL_ERROR_HOST_)?ALLOC(ATION)?_FAILED"
     r"|Unable to find a valid cuDNN algorithm"
     r"|unable to find an engine"
-    r"|Cannot allocate memory",
+    r"|Cannot allocate memory"
+    r"|Failed to allocate private MTLBuffer|Invalid buffer size",  # Metal
     re.IGNORECASE,
 )
 

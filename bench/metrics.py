@@ -47,6 +47,10 @@ def _described(name: str) -> Callable[[TrialResult], Value]:
     return lambda result: getattr(result.described, name, None)
 
 
+def _of_kind(kind: str) -> Callable[[TrialResult], Value]:
+    return lambda result: result.described and result.described.params_by_kind.get(kind)
+
+
 def _fitted(name: str) -> Callable[[TrialResult], Value]:
     return lambda result: getattr(result.fitted, name, None)
 
@@ -224,6 +228,10 @@ METRICS: tuple[Metric, ...] = (
         "evaluation_share", "Share of time in evaluation", "fraction", _share("evaluation_seconds")
     ),
     Metric("other_share", "Share of time elsewhere", "fraction", _share("other_seconds")),
+    Metric("params_convolution", "Parameters in convolutions", "", _of_kind("convolution")),
+    Metric("params_linear", "Parameters in linear layers", "", _of_kind("linear")),
+    Metric("params_normalisation", "Parameters in normalisation", "", _of_kind("normalisation")),
+    Metric("params_other", "Parameters elsewhere", "", _of_kind("other")),
     Metric("power_watts", "Power", "W", _telemetry("power_watts"), "lower"),
     Metric("energy_joules", "Energy of an epoch", "J", _telemetry("energy_joules"), "lower"),
     Metric("utilisation", "GPU utilisation", "fraction", _telemetry("utilisation"), "higher"),

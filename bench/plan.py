@@ -113,6 +113,8 @@ def _setting(
 
 
 def _check_batches(config: Config, dataset: DatasetFacts) -> None:
+    if dataset.train_images < 2:
+        raise Refused("one training image is too few for batch norm; raise --train-limit.")
     for batch in config.batch_size:
         if isinstance(batch, int) and batch > dataset.train_images:
             raise Refused(

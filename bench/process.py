@@ -80,7 +80,7 @@ class Worker:
             return None
         try:
             message = decode_message(line)
-        except (msgspec.MsgspecError, KeyError) as error:
+        except (msgspec.MsgspecError, KeyError, TypeError, RecursionError) as error:
             raise WorkerDied(f"its worker sent a damaged line ({error}).") from error
         if isinstance(message, Failure):
             raise Refused(message.reason) if message.refused else TrialFailed(message.reason)
@@ -107,18 +107,23 @@ class Worker:
     def _ended(self) -> None:
         code = self._process.wait()
         if code < 0:
-            name = signal.Signals(-code).name
-            if name == "SIGKILL":
+            if code == -signal.SIGKILL:
                 raise OutOfMemoryKilled(
                     "its worker was killed (SIGKILL): memory ran out, most likely."
                 )
-            raise WorkerDied(f"its worker was killed by {name}.")
+            raise WorkerDied(f"its worker was killed by {signal_name(-code)}.")
         if code:
             raise WorkerDied(f"its worker ended with exit code {code}: {self._last_words()}")
 
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else "it said nothing."
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal, or its number where it has none."""
+    names = {s.value: s.name for s in signal.Signals}
+    return names.get(number, f"signal {number}")
 
 
 def _environment(limited: bool) -> dict[str, str]:

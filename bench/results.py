@@ -96,6 +96,8 @@ class Run:
             case TrialStarted():
                 self._trials[record.trial.id] = TrialResult(record.trial, self, record.notes)
             case Epoch():
+                if record.trial not in self._trials:
+                    raise Refused(f"the log of {self.path} has an epoch of no trial.")
                 self._trials[record.trial].epochs.append(record)
             case TrialEnded():
                 result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))

@@ -17,7 +17,14 @@ from time import perf_counter
 from typing import Any
 
 from bench.config import DEFAULT_MEMORY_BUDGET, Config, parse_bytes
-from bench.errors import BenchError, Interrupted, OutOfMemoryKilled, Refused, TrialFailed
+from bench.errors import (
+    BenchError,
+    Interrupted,
+    OutOfMemoryKilled,
+    Refused,
+    TrialFailed,
+    WorkerDied,
+)
 from bench.fit.search import Answer, Attempt, largest_batch
 from bench.frames import write_tables
 from bench.messages import (
@@ -51,6 +58,9 @@ from models.zoo import is_zoo
 
 Listener = Callable[[Any], None]
 """Called with every record and every `Progress` of a run, to show them."""
+
+CPU_LIMIT_HOLDS = sys.platform == "linux"
+"""Elsewhere nothing limits a process's memory, so that the CPU has no largest batch to find."""
 
 SMALLEST_BATCH = 2
 """Batch norm cannot train on one image."""
@@ -92,6 +102,8 @@ def run(config: Config, listener: Listener = lambda message: None) -> Run:
 def refuse_early(config: Config) -> None:
     """Find what can be found without torch: unknown names, sizes too small, an unusable folder."""
     check_output(_output(config))
+    if config.memory_budget is not None and config.device == "cpu" and not CPU_LIMIT_HOLDS:
+        raise Refused("--memory-budget on the CPU needs Linux; leave it out.")
     for pattern in config.models:
         if is_zoo(pattern):
             continue
@@ -158,6 +170,7 @@ class Session:
         )
         default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
         self.searching = replace(self.training, budget_bytes=budget or default)
+        self.searches = config.fit and (not on_cpu or CPU_LIMIT_HOLDS)
 
     def start(self) -> None:
         """Write down what was asked for and where it runs."""
@@ -216,7 +229,7 @@ class Session:
         prober = Prober(FitJob(*shape, self.searching), self)
         try:
             prober.open()
-            if self.config.fit:
+            if self.searches:
                 self.record(prober.search(self.prepared.dataset.train_images))
         finally:
             prober.close()
@@ -241,9 +254,14 @@ class Session:
         self.record(TrialEnded(trial, status, reason, perf_counter() - start))
 
     def _notes(self, trial: Trial) -> tuple[str, ...]:
-        if trial.batch_choice in ("auto", "own") and not self.config.fit:
-            return (f"Batch {trial.batch_size} was chosen without a search.",)
-        return ()
+        """What was decided for the user."""
+        notes = []
+        if trial.batch_choice in ("auto", "own") and not self.searches:
+            notes.append(f"Batch {trial.batch_size} was chosen without a search.")
+        images = self.prepared.dataset.train_images
+        if trial.batch_size and images % trial.batch_size == 1:
+            notes.append("One image is left out of each epoch: batch norm cannot train on one.")
+        return tuple(notes)
 
 
 class Prober:
@@ -261,6 +279,8 @@ class Prober:
             limited = self._session.prepared.device.kind == "cpu"
             self._worker = Worker(self._job, self._session.log, limited=limited)
             described = self._worker.receive()
+            if described is None:
+                raise WorkerDied("its worker ended before it had counted the model.")
             known = self._session.run.described
             if (described.model, described.image_size) not in known:
                 self._session.record(described)

@@ -43,12 +43,16 @@ class RunFolder:
 
 def check_output(path: Path) -> None:
     """Raises Refused unless `path` is, or can become, an empty folder that can be written to."""
-    if path.exists() and not path.is_dir():
-        raise Refused(f"--output {path} is a file; name a new folder.")
-    if path.is_dir() and any(path.iterdir()):
-        raise Refused(f"--output {path} is not empty; name a new folder.")
-    parent = next(p for p in (path, *path.absolute().parents) if p.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+    try:
+        if path.exists() and not path.is_dir():
+            raise Refused(f"--output {path} is a file; name a new folder.")
+        if path.is_dir() and any(path.iterdir()):
+            raise Refused(f"--output {path} is not empty; name a new folder.")
+        parent = next(p for p in (path, *path.absolute().parents) if p.exists())
+        usable = parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise Refused(f"--output {path} cannot be used: {error.strerror}.") from error
+    if not usable:
         raise Refused(f"--output {path} cannot be written to; name a folder that can.")
 
 

@@ -44,7 +44,7 @@ from bench.messages import (
     decode_message,
     encode_message,
 )
-from bench.records import Epoch, ModelDescribed, Probe, TimeBudget, Trial
+from bench.records import Epoch, ModelDescribed, Probe, Setting, TimeBudget, Trial
 from bench.statistics import median, percentile
 from bench.train.clock import StepClock, Timed, timed
 from bench.train.loop import Batch, Pass, evaluation_pass, train_pass
@@ -145,7 +145,7 @@ def _open_bench(job: FitJob) -> tuple[int | None, Callable[[ProbeRequest], Probe
     """Get ready to probe: the data's place taken, the device warm; the limit holds from here on."""
     device = open_device(job.conditions.device)
     precision = open_precision(job.setting.precision, device.kind)
-    _warm_up(_entry(job.model), device, job.setting.optimizer, precision)
+    _warm_up(_entry(job.model), device, job.setting)
     facts = job.conditions.dataset
     transform = _transform(job.setting.image_size, job.conditions, device)
     bench = Bench(
@@ -177,7 +177,7 @@ def train(job: TrainJob, progress: ProgressSink) -> Iterator[Epoch]:
     assert trial.batch_size is not None
     device = open_device(conditions.device)
     precision = open_precision(trial.setting.precision, device.kind)
-    _warm_up(_entry(trial.model), device, trial.setting.optimizer, precision)
+    _warm_up(_entry(trial.model), device, trial.setting)
     torch.manual_seed(trial.seed)
     splits = [
         open_split(
@@ -192,7 +192,7 @@ def train(job: TrainJob, progress: ProgressSink) -> Iterator[Epoch]:
     device.limit_memory(conditions.budget_bytes)
     try:
         yield from _epochs(job, splits[0], splits[1], device, precision, progress)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         mend = "let the search choose (--batch-size auto), or give a smaller one"
@@ -223,16 +223,14 @@ def _epochs(
                 device,
                 lambda: train_pass(network, heard, optimizer, precision, clock),  # noqa: B023
             )
-        if not math.isfinite(trained.loss):
-            raise Diverged(
-                f"the training loss was {trained.loss} in epoch {epoch}; try a lower --lr."
-            )
+        _check_finite("training", trained, epoch)
         tested, test_time = timed(
             device,
             lambda: evaluation_pass(
                 network, test_split.in_order(batch_size), precision, device.torch
             ),
         )
+        _check_finite("test", tested, epoch)
         yield _record(
             trial,
             epoch,
@@ -245,6 +243,13 @@ def _epochs(
             sampler,
             len(train_split),
         )
+
+
+def _check_finite(part: str, passed: Pass, epoch: int) -> None:
+    losses = {"loss": passed.loss, **passed.aux_losses}
+    for name, loss in losses.items():
+        if not math.isfinite(loss):
+            raise Diverged(f"the {part} {name} was {loss} in epoch {epoch}; try a lower --lr.")
 
 
 def _record(
@@ -312,14 +317,15 @@ def _transform(image_size: int, conditions: Conditions, device: Device) -> Trans
     return Transform(image_size, facts.mean, facts.std, device.torch, conditions.channels_last)
 
 
-def _warm_up(entry: Entry, device: Device, optimizer_name: str, precision: Precision) -> None:
+def _warm_up(entry: Entry, device: Device, setting: Setting) -> None:
     """Train a tiny network: threads, libraries and modules imported on first use are not the
     model's memory (torch loads some 90 MiB in an optimizer's first step, a model's builder 30)."""
     with torch.device("meta"):
         entry.build(2, False)
     layers = (nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     network = Network(nn.Sequential(*layers, nn.Linear(8, 2)), {}).to(device.torch)
-    optimizer = open_optimizer(optimizer_name, network.parameters(), 1e-3)
+    optimizer = open_optimizer(setting.optimizer, network.parameters(), setting.learning_rate)
+    precision = open_precision(setting.precision, device.kind)
     images = torch.zeros(4, 3, 32, 32, device=device.torch)
     batch = (images, torch.zeros(4, dtype=torch.int64, device=device.torch))
     train_pass(network, [batch, batch], optimizer, precision, StepClock(device, 2))

@@ -102,13 +102,13 @@ class TestOpenDevice:
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
         with pytest.raises(Refused) as refused:
             open_device(name)
-        sentence = f"--device {name}: there is no CUDA card here; use one there is, or cpu."
+        sentence = f"--device {name}: no CUDA card is here; use one there is, or cpu."
         assert str(refused.value) == sentence
 
     def test_a_card_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-        with pytest.raises(Refused, match=r"--device cuda:2: there is cards 0 to 1 here"):
+        with pytest.raises(Refused, match=r"--device cuda:2: the cards here are cuda:0 to cuda:1"):
             open_device("cuda:2")
 
     def test_no_mps(self, monkeypatch: pytest.MonkeyPatch) -> None:

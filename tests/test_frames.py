@@ -1,5 +1,4 @@
 import csv
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,9 +70,6 @@ EPOCHS = [
 PROBES = ["model", "batch_size", "fits", "peak_memory_bytes", "seconds"]
 LAYERS = ["model", "image_size", "layer", "type", "params", "gmacs"]
 
-# See the strict xfail below: with pandas 3, convert_dtypes warns of its own arguments.
-pytestmark = pytest.mark.filterwarnings("ignore:.*convert_dtypes is deprecated")
-
 
 def run_of(folder: Path, *records: Record) -> Run:
     return collect(folder, [*run_start(), *records])
@@ -105,13 +101,6 @@ def test_a_table_without_rows_has_its_columns(
     frame = getattr(run_of(tmp_path), name)
     assert len(frame) == 0
     assert list(frame.columns)[: len(columns)] == columns
-
-
-@pytest.mark.xfail(strict=True, reason="convert_dtypes(convert_...=) is deprecated in pandas 3")
-def test_making_a_frame_warns_of_nothing(tmp_path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert len(a_run(tmp_path).models) == 2
 
 
 def test_a_row_per_trial(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.config import Config
@@ -141,7 +141,6 @@ def test_without_a_search(choice: str, size: int | None) -> None:
     assert choose_batches([trial], {}, 640) == {trial: size}
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(2, 3000), min_size=1, max_size=6),
     st.integers(2, 100_000),
@@ -187,12 +186,10 @@ def test_max_without_a_search_is_refused() -> None:
     assert "--batch-size max is known only after a search; drop --no-fit." in said
 
 
-@pytest.mark.xfail(strict=True, reason="with one training image it says to drop --no-fit")
 def test_one_training_image_is_refused_for_what_it_is() -> None:
-    trial = replace(a_trial(), batch_size=None)
-    fit = a_fit(max_batch=2, limited_by="data set")
-    chosen = choose_batches([trial], {(trial.model, trial.setting): fit}, train_images=1)
-    assert "--no-fit" not in (refusal(trial, chosen[trial], fit) or "")
+    config = Config(preset="smoke", device="cpu")
+    with pytest.raises(Refused, match="one training image is too few"):
+        make_plan(config, [some_facts()], a_dataset(train_images=1))
 
 
 def test_a_number_that_does_not_fit_is_refused_with_the_largest() -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -234,14 +235,16 @@ def test_what_libraries_print_does_not_reach_the_parent(start_real: Start, log: 
     assert log.read_text() == "a banner\n"
 
 
-def test_the_real_worker_waits_after_a_report(start_real: Start) -> None:
-    work = "[parent.report(Progress(name, 0, 0)) for name in 'ab']"
+def test_the_real_worker_waits_after_a_report(start_real: Start, tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    work = "import os; parent.report(Progress('epoch', 0, 0)); "
+    work += f"parent.send(Progress('next', int(os.path.exists({str(written)!r})), 1))"
     with start_real(work) as worker:
-        seen = []
-        for message in worker.messages():
-            seen.append(message.phase)
-            worker.answer()
-    assert seen == ["a", "b"]
+        assert worker.receive().phase == "epoch"
+        time.sleep(0.3)  # a worker that did not wait would look for the file now
+        written.touch()
+        worker.answer()
+        assert worker.receive().done == 1
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import Refused
@@ -51,7 +51,6 @@ def test_these_are_all_the_kinds_of_records() -> None:
     assert set(Record.__args__) == {RunStarted, *KINDS}
 
 
-@settings(deadline=None)
 @given(st.one_of(run_started, *(st.from_type(kind) for kind in KINDS)))
 def test_every_record_is_read_as_it_was_written(record: Any) -> None:
     line = encode(record)
@@ -61,7 +60,6 @@ def test_every_record_is_read_as_it_was_written(record: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_line_names_its_kind(kind: type[Any]) -> None:
-    @settings(deadline=None)
     @given(st.from_type(kind))
     def named(record: Any) -> None:
         assert json.loads(encode(record))["event"] == kind.__name__
@@ -69,7 +67,6 @@ def test_a_line_names_its_kind(kind: type[Any]) -> None:
     named()
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_junk_is_refused(line: bytes) -> None:
     with pytest.raises(Refused, match=r"^not a record of schema 1: "):

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.statistics import Estimate, estimate, median, percentile
@@ -47,7 +47,6 @@ def test_any_percentile_of_one_value_is_that_value() -> None:
     assert percentile([7.0], 95) == 7.0
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.integers(1, 99))
 def test_a_percentile_lies_among_the_values(values: list[float], percent: int) -> None:
     tiny = 1e-6

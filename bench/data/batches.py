@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from bench.data.folder import decode
+from bench.errors import Refused
 from bench.records import DatasetFacts
 
 MAX_SHIFT = 1 / 8
@@ -154,8 +155,13 @@ class StreamedSplit(Split):
             num_workers=self._workers,
             pin_memory=device.type == "cuda",
         )
-        for images, labels in loader:
-            yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        try:
+            for images, labels in loader:
+                yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        except Refused as error:
+            # A loader process wraps its error in a traceback; the last line is the sentence.
+            sentence = str(error).strip().splitlines()[-1].removeprefix("bench.errors.Refused: ")
+            raise Refused(sentence) from None
 
 
 def open_split(

@@ -33,6 +33,9 @@ def load(name: str, data_dir: Path | None) -> Source:
     root = data_dir or cache_dir()
     if not on_disk(name, root):
         if not _reachable(_dataset_class(name).url):
+            archive = root / _dataset_class(name).filename
+            if archive.is_file():
+                raise Refused(f"{archive} is damaged (its hash is wrong); remove or replace it.")
             raise Refused(
                 f"{name} is not in {root} and its server cannot be reached; connect to a "
                 f"network, put {_dataset_class(name).filename} there (see --data-dir), or use "

@@ -71,9 +71,12 @@ def write_plots(run: Run) -> list[str]:
 
 
 @contextmanager
-def _axes(run: Run, title: str, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure with its title and, below, what it was measured on."""
-    figure = Figure(figsize=(8 if columns == 1 else 11, 5), layout="constrained")
+def _axes(
+    run: Run, title: str, columns: int = 1, bars: int | None = None
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure with its title and, below, what it was measured on; as high as its bars need."""
+    height = 5.0 if bars is None else 1.8 + 0.7 * bars
+    figure = Figure(figsize=(8 if columns == 1 else 11, height), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
     yield figure, list(axes)
     figure.suptitle(title, fontsize=14, fontweight="bold")
@@ -165,7 +168,7 @@ def _progress(
 
 def _epoch_time(run: Run, trained: list[Series]) -> Figure:
     """Seconds of an epoch, training and evaluation, as bars with intervals over seeds."""
-    with _axes(run, "Time of one epoch") as (figure, (ax,)):
+    with _axes(run, "Time of one epoch", bars=len(trained)) as (figure, (ax,)):
         for row, one in enumerate(trained):
             train, test = (_summary(one, name) for name in ("epoch_seconds", "test_seconds"))
             ax.barh(row, train.mean, color=one.colour, xerr=train.half_width, ecolor="#333333")
@@ -219,7 +222,7 @@ BUDGET_PARTS = (
 
 def _time_budget(run: Run, trained: list[Series]) -> Figure:
     """Where the wall-clock time of an epoch goes, as stacked shares."""
-    with _axes(run, "Where an epoch's time goes") as (figure, (ax,)):
+    with _axes(run, "Where an epoch's time goes", bars=len(trained)) as (figure, (ax,)):
         left = [0.0] * len(trained)
         for metric, label, colour in BUDGET_PARTS:
             shares = [_summary(one, metric).mean for one in trained]

@@ -38,9 +38,14 @@ class Series:
     trials: tuple[TrialResult, ...]
 
     @property
+    def counted(self) -> tuple[TrialResult, ...]:
+        """The trials that figures are taken over: those that are done, or all if none is."""
+        return tuple(trial for trial in self.trials if trial.status == "done") or self.trials
+
+    @property
     def trained(self) -> tuple[TrialResult, ...]:
-        """The trials that have at least one epoch."""
-        return tuple(trial for trial in self.trials if trial.epochs)
+        """The counted trials that have at least one epoch."""
+        return tuple(trial for trial in self.counted if trial.epochs)
 
     def curve(self, value: Callable[[Epoch], float]) -> list[Estimate]:
         """`value` epoch by epoch over the seeds, as far as every seed got."""
@@ -49,7 +54,7 @@ class Series:
 
     def metric(self, name: str) -> Estimate | None:
         """A metric over the seeds; None if no trial has it, or if it is not a number."""
-        values = [BY_NAME[name].value(trial) for trial in self.trials]
+        values = [BY_NAME[name].value(trial) for trial in self.counted]
         known = [float(value) for value in values if isinstance(value, (int, float))]
         return estimate(known) if known else None
 

@@ -4,7 +4,6 @@ Weights, where asked for, come from torchvision's own download, checked by the h
 """
 
 import contextlib
-import urllib.error
 import warnings
 from collections.abc import Iterator
 
@@ -32,12 +31,20 @@ def with_aux(name: str, classes: int, pretrained: bool, *, keep_aux: bool) -> nn
     Raises:
         TrialFailed: the pretrained weights cannot be fetched.
     """
-    options = {} if pretrained else {"init_weights": True}
+    # Torchvision has weights only for the whole network; heads are taken off afterwards.
+    options = {"aux_logits": True} if pretrained else {"aux_logits": keep_aux, "init_weights": True}
     with _torchvision(name):
-        module: nn.Module = get_model(
-            name, weights=_weights(name, pretrained), aux_logits=keep_aux, **options
-        )
+        module: nn.Module = get_model(name, weights=_weights(name, pretrained), **options)
+    if not keep_aux:
+        _take_off_heads(module)
     return replace_heads(module, classes)
+
+
+def _take_off_heads(module: nn.Module) -> None:
+    for head in ("aux1", "aux2", "AuxLogits"):
+        if hasattr(module, head):
+            setattr(module, head, None)
+    module.aux_logits = False
 
 
 def _weights(name: str, pretrained: bool) -> str | None:
@@ -53,5 +60,5 @@ def _torchvision(name: str) -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        except OSError as error:
             raise TrialFailed(f"cannot fetch the pretrained weights of {name}: {error}.") from error

@@ -21,6 +21,7 @@ from bench.data.batches import (
     steps_per_epoch,
 )
 from bench.data.prepare import DataRequest, prepare
+from bench.errors import Refused
 from bench.records import DatasetFacts
 
 CPU = torch.device("cpu")
@@ -191,3 +192,15 @@ def test_streamed_equals_resident(workers: int, tmp_path: Path) -> None:
     for (images, labels), (others, other_labels) in zip(*pair, strict=True):
         assert torch.equal(images, others)
         assert torch.equal(labels, other_labels)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_streamed_image_is_named_in_one_line(workers: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    Image.effect_noise((32, 32), 50).save(path)
+    path.write_bytes(path.read_bytes()[:200])
+    split = StreamedSplit([str(path)] * 2, torch.arange(2), a_transform(32), 32, workers)
+    with pytest.raises(Refused) as refused:
+        list(split.in_order(2))
+    assert str(refused.value).startswith(f"{path} is not a readable image (")
+    assert "\n" not in str(refused.value)

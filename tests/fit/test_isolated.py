@@ -19,10 +19,15 @@ def test_the_answer_comes_back() -> None:
 
 def test_nothing_is_left_behind() -> None:
     memory: list[int] = []
-    assert in_child(lambda: memory.append(1) or str(len(memory)).encode()) == b"1"  # type: ignore[func-returns-value]
-    assert memory == []
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+
+    def call() -> bytes:
+        memory.append(1)
+        return f"{os.getpid()} {len(memory)}".encode()
+
+    pid, length = in_child(call).split()
+    assert (int(length), memory) == (1, [])
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
 
 
 def killed_by(number: int) -> bytes:

@@ -42,7 +42,7 @@ def test_the_commit_says_whether_files_were_changed(monkeypatch: pytest.MonkeyPa
         asked.append(command)
         return subprocess.CompletedProcess(command, 0, "0123456789ab+changes\n", "")
 
-    monkeypatch.setattr(module.subprocess, "run", answer)
+    monkeypatch.setattr(subprocess, "run", answer)
     monkeypatch.setattr(Path, "exists", lambda path: path.name == ".git")
     assert module._commit() == "0123456789ab+changes"
     assert "--dirty=+changes" in asked[0]
@@ -55,5 +55,5 @@ def test_no_git_no_commit(error: Exception, monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_args: Any, **_options: Any) -> None:
         raise error
 
-    monkeypatch.setattr(module.subprocess, "run", fail)
+    monkeypatch.setattr(subprocess, "run", fail)
     assert module._commit() is None

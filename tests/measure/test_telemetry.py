@@ -55,9 +55,9 @@ class Stub:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, stub: Stub) -> Stub:
-    monkeypatch.setitem(sys.modules, "pynvml", stub)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "pynvml", stub)
     monkeypatch.setattr(telemetry, "INTERVAL_SECONDS", 0.001)
-    seconds = iter(range(1_000_000))
+    seconds = iter(range(100, 1_000_000))
     monkeypatch.setattr(telemetry, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
     return stub
 

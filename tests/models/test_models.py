@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.models import WeightsEnum
 
 import models.building.torchvision_models as builders
 from bench.errors import Refused, TrialFailed
@@ -96,13 +97,13 @@ def test_one_pixel_less_cannot(name: str) -> None:
 
 
 def test_two_auxiliary_losses_count_three_tenths_each() -> None:
-    outputs = namedtuple("Outputs", "logits aux_logits2 aux_logits1")
+    Outputs = namedtuple("Outputs", "logits aux_logits2 aux_logits1")
     images, labels = torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 2, 0])
     main, second, first = torch.rand(3, 4, 3)
 
     class Stub(nn.Module):
         def forward(self, images: Tensor) -> Any:
-            return outputs(main, second, first)
+            return Outputs(main, second, first)
 
     losses = Network(Stub(), REGISTRY.get("googlenet").facts.aux_weights).losses(images, labels)
     l0, l1, l2 = (functional.cross_entropy(x, labels).item() for x in (main, first, second))
@@ -220,16 +221,28 @@ class TestZoo:
             resolve("timm:resnet18")
 
 
-@pytest.mark.parametrize("name", ["resnet18", "googlenet", "torchvision:squeezenet1_1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        "densenet121",
+        "googlenet",
+        "inception_v3",
+        "torchvision:squeezenet1_1",
+        "googlenet:noaux",
+        "inception_v3:noaux",
+    ],
+)
 def test_weights_that_cannot_be_fetched(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_args: Any, **_options: Any) -> None:
         raise urllib.error.URLError("no route")
 
-    monkeypatch.setattr(builders, "get_model", unreachable)
-    with pytest.raises(TrialFailed) as failed:
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", unreachable)
+    with pytest.raises(TrialFailed) as failed, torch.device("meta"):
         resolve(name)[0].build(10, True)
-    sentence = f"cannot fetch the pretrained weights of {name.removeprefix('torchvision:')}: "
-    assert str(failed.value) == sentence + "<urlopen error no route>."
+    known = name.removeprefix("torchvision:").removesuffix(":noaux")
+    sentence = f"cannot fetch the pretrained weights of {known}: <urlopen error no route>."
+    assert str(failed.value) == sentence
 
 
 def test_weights_that_do_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
