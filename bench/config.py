@@ -26,8 +26,8 @@ DEFAULT_MEMORY_BUDGET = "768MiB"
 """What a search on the CPU works against: modest, so that it takes seconds."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "smoke": {"image_size": (32,), "epochs": 2, "train_limit": 512, "test_limit": 256},
-    "quick": {"image_size": (32,), "epochs": 8, "train_limit": 4_000, "test_limit": 2_000},
+    "smoke": {"image_size": (32,), "epochs": 2, "train_limit": 384, "test_limit": 256},
+    "quick": {"image_size": (32,), "epochs": 10, "train_limit": 5_000, "test_limit": 2_000},
     "lecture": {"image_size": ("native",), "epochs": 10, "batch_size": ("own",)},
 }
 """What each preset gives to the options that were not given."""

@@ -58,14 +58,14 @@ BY_PRESET = {
     "smoke": {
         "image_size": (32,),
         "epochs": 2,
-        "train_limit": 512,
+        "train_limit": 384,
         "test_limit": 256,
         "batch_size": ("auto",),
     },
     "quick": {
         "image_size": (32,),
-        "epochs": 8,
-        "train_limit": 4000,
+        "epochs": 10,
+        "train_limit": 5000,
         "test_limit": 2000,
         "batch_size": ("auto",),
     },
@@ -152,7 +152,7 @@ def test_quick_keeps_a_limit_that_is_given_with_a_named_data_set() -> None:
 
 
 def test_smoke_limits_a_named_data_set_too() -> None:
-    assert smoke(dataset="cifar10").train_limit == 512
+    assert smoke(dataset="cifar10").train_limit == 384
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_lists_become_tuples() -> None:
         ({"device": "tpu"}, "--device 'tpu' is unknown; use auto, cpu, cuda, cuda:N or mps."),
         ({"device": "cuda:x"}, "--device 'cuda:x' is unknown"),
         ({"memory_budget": "much"}, "--memory-budget 'much' is not a size; write one like 700MiB"),
-        ({"memory_budget": "0GB"}, "--memory-budget '0GB' must be more than nothing."),
+        ({"memory_budget": "0GB"}, "--memory-budget '0GB' is not a size that memory can have."),
     ],
 )
 def test_what_cannot_work_is_refused(options: dict[str, Any], message: str) -> None:

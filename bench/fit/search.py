@@ -41,7 +41,7 @@ def largest_batch(
     limit_bytes: int | None,
     cap: int,
     smallest: int = 1,
-    first: tuple[int, int] = (8, 16),
+    first: tuple[int, int] = (11, 19),
 ) -> Answer:
     """Find the largest n in [`smallest`, `cap`] for which `attempt(n)` fits.
 
@@ -50,7 +50,8 @@ def largest_batch(
         limit_bytes: what the peak may come to, if it is known; a hint that need not be exact.
         cap: the largest size that makes sense, such as the number of training images.
         smallest: the smallest size that makes sense.
-        first: the two sizes that teach slope and intercept.
+        first: the two sizes that teach slope and intercept. Few data sets are multiples of these,
+            so that they have a smaller last batch, as most sizes do.
 
     Raises:
         ValueError: the bounds leave nothing to try.
@@ -109,6 +110,8 @@ class _Bracket:
             return min(self.fits * 2, self.cap)
         if self.fits < line < self.fails:
             return line
+        if line >= self.fails > 4 * self.fits:
+            return self._middle()
         if line >= self.fails:
             return max(self.fails - self._stride(), self._middle())
         return min(self.fits + self._stride(), self._middle() if bounded else self.cap)

@@ -117,7 +117,7 @@ def test_everything_fits_and_the_data_set_is_the_limit():
     answer = search(lambda n: n, limit=10**9, cap=50_000, hint=10**9)
     assert answer.largest == 50_000
     assert answer.limited_by == "data set"
-    assert [size for size, _ in answer.probes] == [8, 16, 50_000]
+    assert [size for size, _ in answer.probes] == [11, 19, 50_000]
 
 
 def test_one_image_fits():

@@ -105,10 +105,16 @@ def test_a_curve_has_a_point_per_epoch() -> None:
     assert [point.n for point in curve] == [2, 2, 2]
 
 
-def test_a_curve_goes_as_far_as_every_seed_got() -> None:
+def test_a_trial_that_broke_off_does_not_count_beside_one_that_is_done() -> None:
     cut = a_failed_trial(a_trial(seed=1), epochs=2)
     (found,) = series_of(*a_done_trial(a_trial()), *cut)
-    assert len(found.curve(lambda epoch: epoch.test_loss)) == 2
+    assert [point.n for point in found.curve(lambda epoch: epoch.test_loss)] == [1, 1, 1]
+
+
+def test_where_none_is_done_a_curve_goes_as_far_as_every_seed_got() -> None:
+    cuts = [a_failed_trial(a_trial(seed=seed), epochs=2 + seed) for seed in (0, 1)]
+    (found,) = series_of(*cuts[0], *cuts[1])
+    assert [point.n for point in found.curve(lambda epoch: epoch.test_loss)] == [2, 2]
 
 
 def test_a_trial_without_epochs_does_not_cut_the_curve() -> None:
