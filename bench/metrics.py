@@ -48,7 +48,10 @@ def _described(name: str) -> Callable[[TrialResult], Value]:
 
 
 def _of_kind(kind: str) -> Callable[[TrialResult], Value]:
-    return lambda result: result.described and result.described.params_by_kind.get(kind)
+    def count(result: TrialResult) -> int | None:
+        return None if result.described is None else result.described.params_by_kind.get(kind)
+
+    return count
 
 
 def _fitted(name: str) -> Callable[[TrialResult], Value]:

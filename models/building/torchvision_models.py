@@ -41,10 +41,9 @@ def with_aux(name: str, classes: int, pretrained: bool, *, keep_aux: bool) -> nn
 
 
 def _take_off_heads(module: nn.Module) -> None:
-    for head in ("aux1", "aux2", "AuxLogits"):
-        if hasattr(module, head):
-            setattr(module, head, None)
-    module.aux_logits = False
+    for name, off in (("aux1", None), ("aux2", None), ("AuxLogits", None), ("aux_logits", False)):
+        if hasattr(module, name):
+            setattr(module, name, off)
 
 
 def _weights(name: str, pretrained: bool) -> str | None:
