@@ -8,10 +8,11 @@ alone.
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -61,6 +62,8 @@ Listener = Callable[[Any], None]
 
 CPU_LIMIT_HOLDS = sys.platform == "linux"
 """Elsewhere nothing limits a process's memory, so that the CPU has no largest batch to find."""
+
+PRIVATE_FLAGS = ("--data-dir", "--output")
 
 SMALLEST_BATCH = 2
 """Batch norm cannot train on one image."""
@@ -178,7 +181,7 @@ class Session:
         self.folder.write_json("config.json", config)
         self.folder.write_json("environment.json", self.prepared.environment)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        command = shown_command(sys.argv)
         self.record(RunStarted(SCHEMA, now, command, config, self.prepared.environment))
         self.record(self.prepared.device)
         self.record(self.prepared.dataset)
@@ -333,6 +336,18 @@ class Prober:
             self._limit,
             needed,
         )
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    """A command line as it is kept with results: folders of this machine are nobody's business."""
+    words = [Path(arguments[0]).name]
+    for before, word in pairwise(arguments):
+        flag, equals, _ = word.partition("=")
+        if before in PRIVATE_FLAGS:
+            words.append("DIR")
+        else:
+            words.append(f"{flag}=DIR" if equals and flag in PRIVATE_FLAGS else word)
+    return shlex.join(words)
 
 
 def exit_code(run: Run) -> int:

@@ -17,7 +17,7 @@ from bench import Config, load_run, run
 from bench.errors import Refused
 from bench.frames import write_tables
 from bench.records import Epoch, Probe, TrialEnded, TrialStarted
-from bench.runner import exit_code
+from bench.runner import exit_code, shown_command
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -81,6 +81,11 @@ def test_the_same_seed_gives_the_same_curve_and_another_seed_another(images, tmp
     losses = ["seed", "epoch", "train_loss", "test_loss", "test_accuracy"]
     pd.testing.assert_frame_equal(first[losses], again[losses])
     assert first.train_loss[first.seed == 0].iloc[0] != first.train_loss[first.seed == 1].iloc[0]
+
+
+def test_a_kept_command_names_no_folder():
+    said = ["/home/me/run_bench.py", "--models", "a", "--data-dir", "/home/me/x", "--output=/y"]
+    assert shown_command(said) == "run_bench.py --models a --data-dir DIR --output=DIR"
 
 
 def test_a_killed_worker_costs_its_trial_alone(images, tmp_path):

@@ -54,7 +54,7 @@ PICTURES: tuple[tuple[str, str, str], ...] = (
     (
         "memory",
         "Memory against batch size",
-        "Every probe of the search; crosses ran out of memory.",
+        "The probes of the search; crosses ran out of memory.",
     ),
 )
 """File name, title and caption of each picture, in the report's order."""

@@ -239,37 +239,27 @@ def _time_budget(run: Run, trained: list[Series]) -> Figure:
 
 def _memory(run: Run, found: list[Series]) -> Figure | None:
     """Peak memory of the probes against the batch size; crosses are sizes that failed."""
-    colours = {one.model: one.colour for one in found}
-    if not any(p.fits and p.peak_memory_bytes for p in run.all_probes):
+    known = [p for p in run.all_probes if p.fits and p.peak_memory_bytes]
+    if not known:
         return None
+    colours = {one.model: one.colour for one in found}
+    budgets = {f.budget_bytes for f in run.fits.values() if f.budget_bytes}
+    top = max(budgets, default=max(p.peak_memory_bytes or 0 for p in known)) / 2**20
     with _axes(run, "Memory against batch size, from the probes") as (figure, (ax,)):
-        budgets = {f.budget_bytes for f in run.fits.values() if f.budget_bytes}
         for budget in budgets:
             ax.axhline(budget / 2**20, color="#555555", linestyle=":", linewidth=1.5)
-            ax.annotate(
-                "limit", (0.01, budget / 2**20), xycoords=("axes fraction", "data"), va="bottom"
-            )
         for shape in dict.fromkeys((p.model, p.setting) for p in run.all_probes):
             probes = [p for p in run.all_probes if (p.model, p.setting) == shape]
             colour = colours.get(shape[0], "#555555")
-            fits = sorted(
-                (p.batch_size, p.peak_memory_bytes)
-                for p in probes
-                if p.fits and p.peak_memory_bytes
-            )
-            ax.plot(
-                [n for n, _ in fits],
-                [b / 2**20 for _, b in fits],
-                "o-",
-                color=colour,
-                label=_shape(run, *shape),
-            )
+            fits = sorted((p.batch_size, p.peak_memory_bytes or 0) for p in probes if p in known)
+            sizes, peaks = [n for n, _ in fits], [peak / 2**20 for _, peak in fits]
+            ax.plot(sizes, peaks, "o-", color=colour, label=_shape(run, *shape))
             failed = [p.batch_size for p in probes if not p.fits]
-            top = max(budgets, default=max((b for _, b in fits), default=0)) / 2**20
-            ax.plot(failed, [top] * len(failed), "x", color=colour, markersize=9, markeredgewidth=2)
-        ax.set(
-            xlabel="Batch size (images)", ylabel="Peak memory (MiB)", ylim=(0, None), xlim=(0, None)
-        )
+            ax.plot(failed, [top] * len(failed), "x", color=colour, ms=9, mew=2)
+        # A search may look far beyond the answer; the picture is of where it ended.
+        ax.set_xlim(0, 1.2 * max(p.batch_size for p in known))
+        ax.set_ylim(0, 1.1 * top)
+        ax.set(xlabel="Batch size (images)", ylabel="Peak memory (MiB); dotted: the limit")
         _legend(ax)
     return figure
 
