@@ -206,7 +206,7 @@ def _parameters(run: Run, trained: list[Series]) -> Figure:
         ax.margins(x=0.25, y=0.25)
         ax.set(xlabel="Parameters as trained, auxiliary heads included (10⁶)")
         ax.set(ylabel="Test accuracy, last epoch")
-        ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=1))
+        ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     return figure
 
 
