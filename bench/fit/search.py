@@ -104,7 +104,7 @@ class _Bracket:
         """Where to look next: at the line's answer, near it, or in the middle."""
         bounded = self.fails <= self.cap
         line = self._line_answer(limit_bytes)
-        if bounded and (line is None or self.stalled >= 2):
+        if bounded and (line is None or self.stalled >= 4):
             return self._middle()
         if line is None:
             return min(self.fits * 2, self.cap)
