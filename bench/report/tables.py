@@ -74,15 +74,17 @@ def _unfinished(trials: Sequence[TrialResult]) -> str:
 def _column(column: Column, found: Sequence[Series]) -> list[Cell]:
     better = BY_NAME[column.metric].better
     estimates = [s.metric(column.metric) for s in found]
-    means = [e.mean for e in estimates if e is not None]
+    # What broke off early has not earned a best time.
+    finished = [any(t.status == "done" for t in s.trials) for s in found]
+    means = [e.mean for e, done in zip(estimates, finished, strict=True) if e is not None and done]
     best = None
     if better and len(set(means)) > 1:
         best = (max if better == "higher" else min)(means)
     return [
         Cell(MISSING)
         if e is None
-        else Cell(cell_text(e.mean, e.half_width, column), best is not None and e.mean == best)
-        for e in estimates
+        else Cell(cell_text(e.mean, e.half_width, column), done and e.mean == best)
+        for e, done in zip(estimates, finished, strict=True)
     ]
 
 
