@@ -86,6 +86,15 @@ def test_two_that_share_the_best_value_are_both_marked() -> None:
     assert [cell.best for cell in cells] == [False, True, True]
 
 
+def test_what_broke_off_early_has_no_best_time() -> None:
+    records = run_start()
+    for number, model in enumerate(("a", "b")):
+        records += a_done_trial(a_trial(model), number=number)
+    records += a_failed_trial(a_trial("c"), epochs=1)
+    cells = column(table_of(records), "All epochs (s)")
+    assert [cell.best for cell in cells] == [True, False, False]
+
+
 def test_a_model_alone_is_not_the_best() -> None:
     table = table_of(some_records(models=["resnet18"], seeds=2))
     assert not any(cell.best for row in table.rows for cell in row)
