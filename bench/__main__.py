@@ -1,21 +1,27 @@
-"""The other verbs: `python -m bench run|list|report`.
+"""The other verbs: `python -m bench run|fit|list|report`.
 
 run [OPTIONS]     what `run_bench.py` does
+fit [OPTIONS]     the largest batch alone: predicted for cards, or measured on a device
 list [PATTERN]    the registry as a table
 report RUN        everything derived again from a run folder's log
 """
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from bench.config import Config
 from bench.console import guarded, open_console, print_path, rich_table
+from bench.fit.predict import ERROR
+from bench.fits import FitOptions
+from bench.records import MemoryBreakdown
 from bench.report.tables import Cell, Table
 from bench.results import load_run
+from bench.store import check_output, new_folder, write_atomic
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -37,6 +43,67 @@ def run_config(config: tyro.conf.OmitArgPrefixes[Config]) -> int:
     write_report(result)
     reporter.finish(result)
     return exit_code(result)
+
+
+def fit_command(options: tyro.conf.OmitArgPrefixes[FitOptions]) -> int:
+    """Predict the largest batch of models on cards, or measure it here with --device."""
+    from bench.fits import measure_fits, predict_fits
+    from bench.report.fits import (
+        measured_records,
+        measured_table,
+        predicted_records,
+        predicted_table,
+    )
+
+    if options.output is not None:
+        check_output(options.output)
+    breakdowns: Sequence[MemoryBreakdown] = ()
+    if options.device is None:
+        found = predict_fits(options)
+        breakdowns, problems = found.breakdowns, list(found.problems)
+        table = predicted_table(found.largest)
+        records = predicted_records(found.largest, options)
+        words = (
+            "Largest batch, predicted from a simulated training step: nothing was measured. "
+            f"In brackets, the range that the known error of {ERROR:.0%} allows."
+        )
+    else:
+        measured, problems = measure_fits(options)
+        table, records = measured_table(measured), measured_records(measured, options)
+        words = "Largest batch, measured: real training steps and an evaluation ran at it."
+    if options.json:
+        print(json.dumps(records, indent=2))
+    else:
+        open_console().print(rich_table(table))
+        print(words)
+    for problem in problems:
+        print(f"archbench: {problem}", file=sys.stderr)
+    if options.output is not None or not options.json:
+        folder = options.output or new_folder("fit")
+        write_fits(folder, records, breakdowns, quiet=options.json)
+    return 1 if problems else 0
+
+
+def write_fits(
+    folder: Path,
+    records: list[dict[str, Any]],
+    breakdowns: Sequence[MemoryBreakdown],
+    *,
+    quiet: bool,
+) -> None:
+    """Write `fit.json`, `fit.csv` and the picture of what fills the memory."""
+    import pandas as pd
+
+    from bench.report.plots import memory_breakdown, save
+
+    write_atomic(folder / "fit.json", json.dumps(records, indent=2) + "\n")
+    write_atomic(folder / "fit.csv", pd.DataFrame(records).to_csv(index=False, lineterminator="\n"))
+    if breakdowns:
+        save(memory_breakdown(breakdowns), folder / "memory_breakdown")
+    if not quiet:
+        print_path(open_console(), "table  ", folder / "fit.csv")
+        if breakdowns:
+            print_path(open_console(), "picture", folder / "memory_breakdown.png")
 
 
 def list_command(pattern: Annotated[str, tyro.conf.Positional] = "*") -> int:
@@ -94,6 +161,7 @@ def report_command(run: Annotated[Path, tyro.conf.Positional]) -> int:
 
 VERBS: dict[str, Callable[..., int]] = {
     "run": run_config,
+    "fit": fit_command,
     "list": list_command,
     "report": report_command,
 }

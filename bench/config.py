@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from tyro.conf import arg
 
 from bench.errors import Refused
+from bench.fit.cards import DEFAULT_CARDS, find_card
+from bench.records import Setting
+from bench.units import parse_bytes
 
 PresetName = Literal["auto", "smoke", "quick", "lecture"]
 DatasetName = Literal["auto", "cifar10", "cifar100", "folder", "shapes10"]
@@ -56,11 +59,12 @@ def _by_preset(name: str) -> str:
 
 def default_preset(device: str) -> str:
     """`lecture` where the run will have a CUDA card, `quick` where it will not."""
-    return "lecture" if device != "cpu" and device != "mps" and _has_cuda_card() else "quick"
+    return "lecture" if device != "cpu" and device != "mps" and has_cuda_card() else "quick"
 
 
 @functools.cache
-def _has_cuda_card() -> bool:
+def has_cuda_card() -> bool:
+    """Whether NVML sees a card; without torch."""
     import pynvml
 
     try:
@@ -152,6 +156,19 @@ class Config:
     fit: bool = True
     """Search for the largest batch that fits, before any training."""
 
+    sweep_batch: bool = False
+    """Also time a few batch sizes up to the largest, to find the fastest one."""
+
+    card: Annotated[
+        tuple[str, ...] | None,
+        arg(
+            metavar="CARD|SIZE ...",
+            help_behavior_hint=f"(default: {' '.join(DEFAULT_CARDS)} without a GPU, none with one)",
+        ),
+    ] = None
+    """Predict the largest batch on these cards, which need not be here; a size such as 21.6GiB is
+    what tensors may take. No value means no prediction."""
+
     memory_budget: Annotated[
         str | None,
         arg(
@@ -183,7 +200,7 @@ class Config:
             value = getattr(self, field.name)
             if value is None:
                 value = values.get(field.name)
-            if field.name in _SEVERAL:
+            if field.name in _SEVERAL or (field.name == "card" and value is not None):
                 value = _several(value)
             if field.name in ("data_dir", "output") and value is not None:
                 value = Path(value)
@@ -215,20 +232,9 @@ def _several(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-
-
-def parse_bytes(text: str) -> int:
-    """Bytes in a size such as `700MiB`, `2 GiB` or `1.5GB`; Refused if it is none or not
-    positive."""
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
-    if not match or match[2].upper() not in _UNITS:
-        raise Refused(f"--memory-budget {text!r} is not a size; write one like 700MiB or 2GiB.")
-    count = float(match[1]) * _UNITS[match[2].upper()]
-    if not 1 <= count < 2**63:
-        raise Refused(f"--memory-budget {text[:40]!r} is not a size that memory can have.")
-    return int(count)
+def make_setting(pixels: int, optimizer: str, precision: str, lr: float | None) -> Setting:
+    """A setting, with the optimizer's own learning rate where none is given."""
+    return Setting(pixels, optimizer, LEARNING_RATES[optimizer] if lr is None else lr, precision)
 
 
 def _validate(config: Config) -> None:
@@ -236,6 +242,8 @@ def _validate(config: Config) -> None:
     _check_choices(config)
     if config.memory_budget is not None:
         parse_bytes(config.memory_budget)
+    for card in config.card or ():
+        find_card(card)
     if config.dataset == "folder" and config.data_dir is None:
         raise Refused(
             "--dataset folder needs --data-dir, a folder with train/CLASS and test/CLASS."

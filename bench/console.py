@@ -17,18 +17,22 @@ from rich.table import Table as RichTable
 
 from bench.errors import BenchError
 from bench.messages import Progress as Step
+from bench.messages import Warned
 from bench.records import (
     DatasetFacts,
     DeviceFacts,
     Epoch,
     Fitted,
     ModelDescribed,
+    Predicted,
+    SweepPoint,
     TrialEnded,
     TrialStarted,
 )
 from bench.report.series import series
 from bench.report.tables import Table, headline, transposed
 from bench.results import Run
+from bench.statistics import median
 
 
 class Reporter:
@@ -68,6 +72,12 @@ class Reporter:
                 self._described(message)
             case Fitted():
                 self._fitted(message)
+            case SweepPoint():
+                self._swept(message)
+            case Predicted():
+                self._predicted(message)
+            case Warned():
+                self._loud(message.text)
             case TrialStarted():
                 self._phase(message.trial.id)
                 for note in message.notes:
@@ -140,6 +150,26 @@ class Reporter:
         self._line(
             f"[bold]{escape(fit.model)}[/]: largest batch {fit.max_batch} at {s.image_size} px, "
             f"{s.optimizer}, {s.precision} ({fit.source}, limited by {reason})"
+        )
+
+        if fit.contradiction:
+            self._loud(f"{fit.model}: {fit.contradiction}")
+        if fit.certificate and fit.certificate.allocation_retries:
+            self._loud(
+                f"{fit.model}: batch {fit.max_batch} fits only by giving memory back while it "
+                "trains, which is slow; a smaller batch is faster."
+            )
+
+    def _swept(self, point: SweepPoint) -> None:
+        rate = point.batch_size / median(list(point.step_seconds))
+        self._line(f"{escape(point.model)}: batch {point.batch_size}, {rate:,.0f} images/s")
+
+    def _predicted(self, p: Predicted) -> None:
+        s = p.setting
+        self._line(
+            f"[bold]{escape(p.model)}[/]: largest batch on {p.card} {p.max_batch} "
+            f"({p.max_batch_low}–{p.max_batch_high}) at {s.image_size} px, "
+            f"{s.optimizer}, {s.precision} (predicted)"
         )
 
     def _epoch(self, e: Epoch) -> None:

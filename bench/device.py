@@ -77,6 +77,11 @@ class Device(ABC):
         changes."""
         yield
 
+    @contextlib.contextmanager
+    def kept_limit(self) -> Iterator[None]:
+        """Give the process its present limit back at the end, where `limit_memory` changes it."""
+        yield
+
     def reserved_memory(self) -> int | None:
         """Bytes held by the allocator at most since `reset_peak`, where there is a caching one."""
         return None
@@ -88,6 +93,11 @@ class Device(ABC):
     def allocation_retries(self) -> int:
         """Allocations that succeeded only after the cache was given back, since the process
         began."""
+        return 0
+
+    def spilled_bytes(self) -> int:
+        """Bytes held beyond the device's own memory since `reset_peak`: some drivers move them to
+        the host's (WSL, Windows) instead of failing, at a large cost in speed."""
         return 0
 
     def available_memory(self) -> int:
@@ -215,8 +225,14 @@ class CudaDevice(Device):
     @contextlib.contextmanager
     def unlimited(self) -> Iterator[None]:
         """Lifts the allocator's fraction; the card's own size stays."""
+        with self.kept_limit():
+            torch.cuda.set_per_process_memory_fraction(1.0, self.torch)
+            yield
+
+    @contextlib.contextmanager
+    def kept_limit(self) -> Iterator[None]:
+        """Of the allocator's fraction."""
         before = torch.cuda.get_per_process_memory_fraction(self.torch)
-        torch.cuda.set_per_process_memory_fraction(1.0, self.torch)
         try:
             yield
         finally:
@@ -238,6 +254,11 @@ class CudaDevice(Device):
     def reserved_memory(self) -> int | None:
         """Bytes reserved at most."""
         return int(torch.cuda.max_memory_reserved(self.torch))
+
+    def spilled_bytes(self) -> int:
+        """What the allocator has reserved beyond what the card has."""
+        total = torch.cuda.get_device_properties(self.torch).total_memory
+        return max(0, int(torch.cuda.max_memory_reserved(self.torch)) - int(total))
 
     def allocation_retries(self) -> int:
         """The allocator's count of retries."""

@@ -1,4 +1,4 @@
-"""The four tables of a run as pandas frames, and as CSV files in its folder.
+"""The tables of a run as pandas frames, and as CSV files in its folder.
 
 Values are raw: times in seconds, sizes in bytes, accuracies as fractions, nothing rounded. Columns
 are only ever added, never renamed.
@@ -13,6 +13,7 @@ import pandas as pd
 from bench.metrics import METRICS
 from bench.records import Epoch, Telemetry, TimeBudget
 from bench.results import Run, TrialResult
+from bench.statistics import median
 from bench.store import write_atomic
 
 EPOCH_COLUMNS = (
@@ -29,6 +30,8 @@ EPOCH_COLUMNS = (
     "peak_memory_bytes",
 )
 SETTING_COLUMNS = ("image_size", "optimizer", "learning_rate", "precision")
+SWEEP_COLUMNS = ("model", "batch_size", "images_per_second", "peak_memory_bytes")
+PREDICTION_COLUMNS = ("model", "card", "max_batch", "max_batch_low", "max_batch_high", "source")
 PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
 
 
@@ -49,8 +52,39 @@ def probes_frame(run: Run) -> pd.DataFrame:
     rows = []
     for probe in run.all_probes:
         row = asdict(probe)
-        rows.append(row | row.pop("setting"))
+        row.pop("step_seconds")
+        steps, setting = row.pop("steps"), row.pop("setting")
+        rows.append(row | setting | {"steps": steps})
     return _frame(rows, PROBE_COLUMNS)
+
+
+def sweep_frame(run: Run) -> pd.DataFrame:
+    """A row per batch size that was timed, ascending within a model and setting."""
+    rows = []
+    for point in run.sweep_points:
+        seconds = median(list(point.step_seconds))
+        rows.append(
+            {
+                "model": point.model,
+                "batch_size": point.batch_size,
+                "images_per_second": point.batch_size / seconds,
+                "step_milliseconds": seconds * 1e3,
+                "peak_memory_bytes": point.peak_memory_bytes,
+                "timed_steps": len(point.step_seconds),
+            }
+            | asdict(point.setting)
+        )
+    return _frame(rows, SWEEP_COLUMNS)
+
+
+def predictions_frame(run: Run) -> pd.DataFrame:
+    """A row per model, setting and card."""
+    rows = []
+    for prediction in run.all_predictions:
+        row = asdict(prediction)
+        setting = row.pop("setting")
+        rows.append({name: row.pop(name) for name in ("model", "card")} | setting | row)
+    return _frame(rows, PREDICTION_COLUMNS)
 
 
 def layers_frame(run: Run) -> pd.DataFrame:
@@ -65,9 +99,11 @@ def layers_frame(run: Run) -> pd.DataFrame:
 
 
 def write_tables(run: Run) -> None:
-    """Replace the four CSV files of the run's folder; raises BenchError if that fails."""
-    for name in ("models", "epochs", "probes", "layers"):
+    """Replace the CSV files of the run's folder; raises BenchError if that fails."""
+    for name in ("models", "epochs", "probes", "layers", "sweep", "predictions"):
         frame: pd.DataFrame = getattr(run, name)
+        if frame.empty and name in ("sweep", "predictions"):
+            continue
         write_atomic(run.path / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bench.fit.trace import Trace
 from bench.records import (
     DatasetFacts,
     DeviceFacts,
@@ -75,17 +76,63 @@ class FitJob:
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """Try a batch size; with `limited` False, without the budget, to learn what it takes."""
+    """Try a batch size; with `limited` False, without the budget, to learn what it takes. The last
+    `timed_steps` of its steps are timed."""
 
     batch_size: int
     limited: bool = True
+    timed_steps: int = 0
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A fitting worker can take requests; a model may take `limit_bytes`, if that is known."""
+    """A fitting worker can take requests; a model may take `limit_bytes`, if that is known.
+    `versions` of what a probe's memory depends on."""
 
     limit_bytes: int | None
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ResolveJob:
+    """Look up the models that names and wildcards mean, other collections' too."""
+
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The answer to a `ResolveJob`."""
+
+    models: tuple[ModelFacts, ...]
+
+
+@dataclass(frozen=True)
+class SimulateJob:
+    """Simulate a CUDA card's training step of every model (names or wildcards) in every setting.
+
+    With a data set, its images are resident on the card, as in a run.
+    """
+
+    models: tuple[str, ...]
+    image_sizes: tuple[int | str, ...]
+    optimizers: tuple[str, ...]
+    precisions: tuple[str, ...]
+    learning_rate: float | None
+    num_classes: int
+    channels_last: bool
+    dataset: DatasetFacts | None
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One answer to a `SimulateJob`: a trace, or why there is none."""
+
+    model: str
+    setting: Setting
+    trace: Trace | None
+    seconds: float
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +156,13 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """Something a user should know of that costs no trial."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a worker could not do its job, in a sentence; `refused` if the input is at fault."""
 
@@ -116,8 +170,9 @@ class Failure:
     refused: bool = False
 
 
-Job = PrepareJob | FitJob | TrainJob
-Message = Record | Job | Prepared | ProbeRequest | Ready | Progress | Failure
+Job = PrepareJob | FitJob | TrainJob | ResolveJob | SimulateJob
+Answer = Prepared | Ready | Resolved | Simulated | Progress | Warned | Failure
+Message = Record | Job | ProbeRequest | Answer
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.records import Epoch
+from bench.records import Epoch, SweepPoint
 from bench.results import TrialResult
 from bench.statistics import median
 
@@ -56,6 +56,13 @@ def _of_kind(kind: str) -> Callable[[TrialResult], Value]:
 
 def _fitted(name: str) -> Callable[[TrialResult], Value]:
     return lambda result: getattr(result.fitted, name, None)
+
+
+def _fastest(result: TrialResult) -> SweepPoint | None:
+    """The batch size that trains the most images per second, of those that a sweep timed."""
+    return max(
+        result.sweep, key=lambda p: p.batch_size / median(list(p.step_seconds)), default=None
+    )
 
 
 def _telemetry(name: str) -> Callable[[TrialResult], float | None]:
@@ -240,6 +247,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("utilisation", "GPU utilisation", "fraction", _telemetry("utilisation"), "higher"),
     Metric("temperature_celsius", "GPU temperature", "°C", _telemetry("temperature_celsius")),
     Metric("sm_clock_mhz", "GPU clock", "MHz", _telemetry("sm_clock_mhz")),
+    Metric(
+        "fastest_batch",
+        "Fastest batch (of a sweep)",
+        "images",
+        lambda r: getattr(_fastest(r), "batch_size", None),
+    ),
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}

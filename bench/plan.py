@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from bench.config import LEARNING_RATES, Config
+from bench.config import Config, make_setting
 from bench.errors import Refused
 from bench.records import DatasetFacts, Fitted, ModelFacts, Setting, Trial
 
@@ -44,7 +44,7 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
             config.image_size, config.optimizer, config.precision, config.batch_size
         )
         for model in models
-        for setting in (_setting(config, model, size, optimizer, precision),)
+        for setting in (make_setting(model.pixels(size), optimizer, precision, config.lr),)
     ]
     one_seed = list(dict.fromkeys(one_seed))
     trials: list[Trial] = []
@@ -103,13 +103,6 @@ def power_of_two(limit: int) -> int:
 def _largest(trial: Trial, fits: dict[Shape, Fitted]) -> int | None:
     fit = fits.get((trial.model, trial.setting))
     return None if fit is None else fit.max_batch
-
-
-def _setting(
-    config: Config, model: ModelFacts, size: int | str, optimizer: str, precision: str
-) -> Setting:
-    rate = LEARNING_RATES[optimizer] if config.lr is None else config.lr
-    return Setting(model.pixels(size), optimizer, rate, precision)
 
 
 def _check_batches(config: Config, dataset: DatasetFacts) -> None:

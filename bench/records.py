@@ -150,6 +150,26 @@ class Probe:
     seconds: float
     reason: str | None = None
     allocation_retries: int = 0
+    steps: int = 0
+    step_seconds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What stands behind a measured largest batch: that many training steps and an evaluation ran
+    at it, and one more image failed for that reason (None where the data set was the limit).
+
+    `allocation_retries` above 0 mean that it fits only by giving memory back all the time.
+    """
+
+    steps: int
+    evaluated: bool
+    peak_memory_bytes: int | None
+    allocation_retries: int
+    failed_batch: int | None
+    failed_because: str | None
+    channels_last: bool
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -157,7 +177,8 @@ class Fitted:
     """The answer of a search: `max_batch` fits, one more does not (or is above `limited_by`).
 
     `budget_bytes` is what the search was allowed; `needed_bytes` is what the smallest batch takes,
-    given when not even that fits.
+    given when not even that fits. `contradiction` says which smaller batch failed where a larger
+    one fitted; `max_batch` is then below the smallest that failed.
     """
 
     model: str
@@ -167,6 +188,54 @@ class Fitted:
     limited_by: str
     budget_bytes: int | None
     needed_bytes: int | None = None
+    certificate: Certificate | None = None
+    contradiction: str | None = None
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """Training speed and memory at one batch size: seconds of each timed step, after equally many
+    untimed ones for every size."""
+
+    model: str
+    setting: Setting
+    batch_size: int
+    step_seconds: tuple[float, ...]
+    peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The largest batch on a card that need not be here, from a simulated training step.
+
+    `usable_bytes` is what tensors may take on it. The range is what the known error of such
+    predictions allows (`bench.fit.predict`). Near `max_batch`, peak memory is `base_bytes` plus
+    `bytes_per_image` for every image.
+    """
+
+    model: str
+    setting: Setting
+    card: str
+    num_classes: int
+    usable_bytes: int
+    max_batch: int
+    max_batch_low: int
+    max_batch_high: int
+    base_bytes: int
+    bytes_per_image: int
+    source: Source = "predicted"
+
+
+@dataclass(frozen=True)
+class MemoryBreakdown:
+    """What the memory of a training step on a CUDA card is made of at one batch size, in bytes by
+    category; from a simulated step."""
+
+    model: str
+    setting: Setting
+    batch_size: int
+    parts: dict[str, int]
+    source: Source = "predicted"
 
 
 @dataclass(frozen=True)
@@ -293,6 +362,9 @@ Record = (
     | ModelDescribed
     | Probe
     | Fitted
+    | SweepPoint
+    | Predicted
+    | MemoryBreakdown
     | TrialStarted
     | Epoch
     | TrialEnded

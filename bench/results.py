@@ -11,13 +11,16 @@ from bench.records import (
     DeviceFacts,
     Epoch,
     Fitted,
+    MemoryBreakdown,
     ModelDescribed,
     ModelFacts,
+    Predicted,
     Probe,
     Record,
     RunEnded,
     RunStarted,
     Setting,
+    SweepPoint,
     Trial,
     TrialEnded,
     TrialStarted,
@@ -60,6 +63,18 @@ class TrialResult:
         """The search for its largest batch, if there was one."""
         return self.run.fits.get((self.trial.model, self.trial.setting))
 
+    @property
+    def sweep(self) -> list[SweepPoint]:
+        """Speed and memory at a few batch sizes, if they were timed."""
+        mine = (self.trial.model, self.trial.setting)
+        return [p for p in self.run.sweep_points if (p.model, p.setting) == mine]
+
+    def predicted(self, card: str) -> Predicted | None:
+        """The largest batch predicted for a card, if it was."""
+        mine = (self.trial.model, self.trial.setting)
+        found = [p for p in self.run.all_predictions if (p.model, p.setting) == mine]
+        return next((p for p in found if p.card == card), None)
+
 
 class Run:
     """The records of one run, in memory; `add` takes them in the order of the log."""
@@ -74,6 +89,9 @@ class Run:
         self.described: dict[tuple[str, int], ModelDescribed] = {}
         self.fits: dict[tuple[str, Setting], Fitted] = {}
         self.all_probes: list[Probe] = []
+        self.sweep_points: list[SweepPoint] = []
+        self.all_predictions: list[Predicted] = []
+        self.breakdowns: list[MemoryBreakdown] = []
         self._trials: dict[str, TrialResult] = {}
 
     def add(self, record: Record) -> None:
@@ -93,6 +111,12 @@ class Run:
                 self.all_probes.append(record)
             case Fitted():
                 self.fits[record.model, record.setting] = record
+            case SweepPoint():
+                self.sweep_points.append(record)
+            case Predicted():
+                self.all_predictions.append(record)
+            case MemoryBreakdown():
+                self.breakdowns.append(record)
             case TrialStarted():
                 self._trials[record.trial.id] = TrialResult(record.trial, self, record.notes)
             case Epoch():
@@ -145,6 +169,20 @@ class Run:
         from bench.frames import probes_frame
 
         return probes_frame(self)
+
+    @property
+    def sweep(self) -> "pd.DataFrame":
+        """A row per batch size that was timed: the columns of `sweep.csv`."""
+        from bench.frames import sweep_frame
+
+        return sweep_frame(self)
+
+    @property
+    def predictions(self) -> "pd.DataFrame":
+        """A row per model, setting and card: the columns of `predictions.csv`."""
+        from bench.frames import predictions_frame
+
+        return predictions_frame(self)
 
     @property
     def layers(self) -> "pd.DataFrame":

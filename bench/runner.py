@@ -17,33 +17,29 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bench.config import DEFAULT_MEMORY_BUDGET, Config, parse_bytes
-from bench.errors import (
-    BenchError,
-    Interrupted,
-    OutOfMemoryKilled,
-    Refused,
-    TrialFailed,
-    WorkerDied,
-)
-from bench.fit.search import Answer, Attempt, largest_batch
+from bench.config import DEFAULT_MEMORY_BUDGET, Config
+from bench.errors import BenchError, Interrupted, Refused, TrialFailed
+from bench.fit.answer import SMALLEST_BATCH
+from bench.fit.cards import DEFAULT_CARDS, DEFAULT_RESERVE_BYTES, Card, find_card
+from bench.fit.predict import breakdown, predict
 from bench.frames import write_tables
 from bench.messages import (
     Conditions,
     FitJob,
     Prepared,
     PrepareJob,
-    ProbeRequest,
     Progress,
-    Ready,
+    Simulated,
+    SimulateJob,
     TrainJob,
+    Warned,
 )
 from bench.plan import Plan, Shape, choose_batches, make_plan, refusal
+from bench.prober import Prober
 from bench.process import Worker
 from bench.records import (
     SCHEMA,
-    Fitted,
-    Probe,
+    ModelDescribed,
     Record,
     RunEnded,
     RunStarted,
@@ -53,20 +49,21 @@ from bench.records import (
     TrialStarted,
 )
 from bench.results import Run
-from bench.store import RunFolder, check_output
+from bench.store import RunFolder, check_output, new_folder
+from bench.units import parse_bytes
 from models import REGISTRY
 from models.zoo import is_zoo
 
 Listener = Callable[[Any], None]
-"""Called with every record and every `Progress` of a run, to show them."""
+"""Called with every record, `Progress` and `Warned` of a run, to show them."""
 
 CPU_LIMIT_HOLDS = sys.platform == "linux"
 """Elsewhere nothing limits a process's memory, so that the CPU has no largest batch to find."""
 
 PRIVATE_FLAGS = ("--data-dir", "--output")
 
-SMALLEST_BATCH = 2
-"""Batch norm cannot train on one image."""
+BREAKDOWN_BATCH = 32
+"""The batch size whose memory is taken apart: the lecture's for its GoogLeNet."""
 
 
 def run(config: Config, listener: Listener = lambda message: None) -> Run:
@@ -85,6 +82,7 @@ def run(config: Config, listener: Listener = lambda message: None) -> Run:
         try:
             session.start()
             session.fit_all(plan)
+            session.predict_all()
             session.train_all(plan)
         except KeyboardInterrupt:
             where = session.folder.path
@@ -116,12 +114,7 @@ def refuse_early(config: Config) -> None:
 
 
 def _output(config: Config) -> Path:
-    if config.output is not None:
-        return config.output
-    now = datetime.now().astimezone()
-    stem = f"results/{now:%Y%m%d-%H%M%S}-{config.preset}"
-    numbered = (Path(stem if n == 0 else f"{stem}-{n}") for n in range(1000))
-    return next(path for path in numbered if not path.exists())
+    return new_folder(config.preset) if config.output is None else config.output
 
 
 def _prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
@@ -228,14 +221,75 @@ class Session:
         self.run.add(record)
         self.listener(record)
 
-    def _fit(self, shape: Shape) -> None:
-        prober = Prober(FitJob(*shape, self.searching), self)
+    def predict_all(self) -> None:
+        """Predict the largest batch of each shape on cards that need not be here."""
+        here = self.prepared.device.kind == "cuda"
+        names = self.config.card if self.config.card is not None else () if here else DEFAULT_CARDS
+        cards = [find_card(name) for name in names]
+        if not cards:
+            return
+        job = SimulateJob(
+            models=tuple(facts.name for facts in self.prepared.models),
+            image_sizes=self.config.image_size,
+            optimizers=self.config.optimizer,
+            precisions=self.config.precision,
+            learning_rate=self.config.lr,
+            num_classes=len(self.prepared.dataset.classes),
+            channels_last=self.config.channels_last,
+            dataset=self.prepared.dataset,
+        )
+        self.listener(Progress("predicting the largest batch on other cards", 0, 1))
         try:
+            with Worker(job, self.log) as worker:
+                for message in worker.messages():
+                    self._predict(message, cards)
+        except (TrialFailed, Refused) as error:
+            self.listener(Warned(f"no prediction: {error}"))
+        write_tables(self.run)
+
+    def _predict(self, simulated: Simulated, cards: Sequence[Card]) -> None:
+        model, setting, trace = simulated.model, simulated.setting, simulated.trace
+        if trace is None:
+            self.listener(Warned(f"{model}: no prediction: {simulated.reason}"))
+            return
+        classes = len(self.prepared.dataset.classes)
+        cap = max(SMALLEST_BATCH, self.prepared.dataset.train_images)
+        for card in cards:
+            self.record(
+                predict(
+                    trace, model=model, setting=setting, num_classes=classes, card=card, cap=cap
+                )
+            )
+        size, reserve = min(BREAKDOWN_BATCH, cap), DEFAULT_RESERVE_BYTES
+        self.record(
+            breakdown(trace, model=model, setting=setting, batch_size=size, reserve_bytes=reserve)
+        )
+
+    def _fit(self, shape: Shape) -> None:
+        on_cpu, images = self.prepared.device.kind == "cpu", self.prepared.dataset.train_images
+        largest = 0
+        with Prober(
+            FitJob(*shape, self.searching),
+            self.log,
+            limited=on_cpu,
+            on_described=self._described,
+            on_probe=self.record,
+        ) as prober:
             prober.open()
             if self.searches:
-                self.record(prober.search(self.prepared.dataset.train_images))
-        finally:
-            prober.close()
+                found = prober.search(images)
+                self.record(found)
+                largest = found.max_batch
+        if self.config.sweep_batch and largest:
+            # As training runs: without the search's own limit, which slows it on the CPU.
+            limited = on_cpu and self.training.budget_bytes is not None
+            with Prober(FitJob(*shape, self.training), self.log, limited=limited) as prober:
+                for point in prober.sweep(largest):
+                    self.record(point)
+
+    def _described(self, described: ModelDescribed) -> None:
+        if (described.model, described.image_size) not in self.run.described:
+            self.record(described)
 
     def _train(self, trial: Trial) -> None:
         now, start = datetime.now(UTC).isoformat(timespec="seconds"), perf_counter()
@@ -265,77 +319,6 @@ class Session:
         if trial.batch_size and images % trial.batch_size == 1:
             notes.append("One image is left out of each epoch: batch norm cannot train on one.")
         return tuple(notes)
-
-
-class Prober:
-    """The search of one shape: asks a worker, and starts a fresh one if it is killed."""
-
-    def __init__(self, job: FitJob, session: Session) -> None:
-        self._job = job
-        self._session = session
-        self._worker: Worker | None = None
-        self._limit: int | None = None
-
-    def open(self) -> Worker:
-        """Start the worker if there is none; its first word is the model, counted."""
-        if self._worker is None:
-            limited = self._session.prepared.device.kind == "cpu"
-            self._worker = Worker(self._job, self._session.log, limited=limited)
-            described = self._worker.receive()
-            if described is None:
-                raise WorkerDied("its worker ended before it had counted the model.")
-            known = self._session.run.described
-            if (described.model, described.image_size) not in known:
-                self._session.record(described)
-            ready: Ready = self._worker.receive()
-            self._limit = ready.limit_bytes
-        return self._worker
-
-    def close(self) -> None:
-        """End the worker, if there is one."""
-        if self._worker is not None:
-            self._worker.__exit__(None, None, None)
-            self._worker = None
-
-    def search(self, train_images: int) -> Fitted:
-        """Find the largest batch, every probe on record."""
-        answer = largest_batch(
-            self._attempt,
-            limit_bytes=self._limit,
-            cap=max(train_images, SMALLEST_BATCH),
-            smallest=SMALLEST_BATCH,
-        )
-        return self._fitted(answer)
-
-    def _attempt(self, batch_size: int) -> Attempt:
-        probe = self._probe(ProbeRequest(batch_size))
-        self._session.record(probe)
-        return Attempt(probe.fits, probe.peak_memory_bytes)
-
-    def _probe(self, request: ProbeRequest) -> Probe:
-        start = perf_counter()
-        try:
-            answer: Probe = self.open().ask(request)
-        except OutOfMemoryKilled as error:
-            self.close()
-            model, setting, n = self._job.model, self._job.setting, request.batch_size
-            seconds = perf_counter() - start
-            return Probe(model, setting, n, False, None, seconds, str(error))
-        return answer
-
-    def _fitted(self, answer: Answer) -> Fitted:
-        needed = None
-        if answer.largest == 0:
-            needed = self._probe(ProbeRequest(SMALLEST_BATCH, limited=False)).peak_memory_bytes
-        return Fitted(
-            self._job.model,
-            self._job.setting,
-            answer.largest,
-            "measured",
-            answer.limited_by,
-            self._limit,
-            needed,
-        )
 
 
 def shown_command(arguments: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,6 +55,13 @@ def check_output(path: Path) -> None:
         raise Refused(f"--output {path} cannot be used: {error.strerror}.") from error
     if not usable:
         raise Refused(f"--output {path} cannot be written to; name a folder that can.")
+
+
+def new_folder(what: str) -> Path:
+    """A folder below `results` that does not exist yet, named by the time and what it is for."""
+    stem = f"results/{datetime.now().astimezone():%Y%m%d-%H%M%S}-{what}"
+    numbered = (Path(stem if n == 0 else f"{stem}-{n}") for n in range(1000))
+    return next(path for path in numbered if not path.exists())
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:

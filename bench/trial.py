@@ -15,6 +15,7 @@ from typing import Protocol, cast
 import torch
 from torch import nn
 
+from bench.config import make_setting
 from bench.data.batches import (
     Split,
     Transform,
@@ -29,8 +30,10 @@ from bench.device import Device, is_ambiguous, is_out_of_memory, open_device
 from bench.errors import BenchError, Diverged, OutOfMemoryKilled, TrialFailed
 from bench.fit.isolated import in_child
 from bench.fit.probe import Bench, make_network
+from bench.fit.simulate import building, simulate
+from bench.fit.trace import Trace
 from bench.measure import architecture
-from bench.measure.environment import environment
+from bench.measure.environment import environment, versions
 from bench.measure.telemetry import Sampler
 from bench.messages import (
     Conditions,
@@ -40,6 +43,10 @@ from bench.messages import (
     PrepareJob,
     ProbeRequest,
     Ready,
+    Resolved,
+    ResolveJob,
+    Simulated,
+    SimulateJob,
     TrainJob,
     decode_message,
     encode_message,
@@ -50,7 +57,7 @@ from bench.train.clock import StepClock, Timed, timed
 from bench.train.loop import Batch, Pass, evaluation_pass, train_pass
 from bench.train.optimizers import open_optimizer
 from bench.train.precision import Precision, check_precision, open_precision
-from models.building.network import Network
+from models.building.network import Network, build_network
 from models.entry import Entry
 from models.zoo import resolve
 
@@ -86,6 +93,12 @@ def prepare(job: PrepareJob) -> Prepared:
     return Prepared(models, device.facts(), dataset, environment(device.facts()))
 
 
+def resolve_all(job: ResolveJob) -> Resolved:
+    """What is known of the models that names and wildcards mean."""
+    entries = {e.facts.name: e for pattern in job.models for e in resolve(pattern)}
+    return Resolved(tuple(entry.facts for entry in entries.values()))
+
+
 def describe(job: FitJob) -> ModelDescribed:
     """Count a model for the classes of the data set.
 
@@ -104,7 +117,7 @@ def open_fit(job: FitJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
     """A function that answers probe requests; on the CPU, each in a child of its own."""
     if job.conditions.device != "cpu" or not hasattr(os, "fork"):
         limit, answer = _open_bench(job)
-        return Ready(limit), answer
+        return Ready(limit, versions()), answer
 
     def isolated(request: ProbeRequest) -> Probe:
         answer = _probe_in_child(job, request)
@@ -116,7 +129,7 @@ def open_fit(job: FitJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
         isolated(ProbeRequest(request.batch_size, limited=False))
         return answer
 
-    return Ready(job.conditions.budget_bytes), isolated
+    return Ready(job.conditions.budget_bytes, versions()), isolated
 
 
 def _probe_in_child(job: FitJob, request: ProbeRequest) -> Probe:
@@ -161,9 +174,44 @@ def _open_bench(job: FitJob) -> tuple[int | None, Callable[[ProbeRequest], Probe
 
     def answer(request: ProbeRequest) -> Probe:
         with contextlib.nullcontext() if request.limited else device.unlimited():
-            return bench.probe(request.batch_size)
+            return bench.probe(request.batch_size, request.timed_steps)
 
     return limit, answer
+
+
+def simulate_all(job: SimulateJob) -> Iterator[Simulated]:
+    """Simulate every model in every setting on a CUDA card that need not be here.
+
+    Raises:
+        Refused: a model is unknown, or an image size is too small for it.
+    """
+    entries = {e.facts.name: e for pattern in job.models for e in resolve(pattern)}
+    shapes = [
+        (name, make_setting(entry.facts.pixels(size), optimizer, precision, job.learning_rate))
+        for name, entry in entries.items()
+        for size in job.image_sizes
+        for optimizer in job.optimizers
+        for precision in job.precisions
+    ]
+    for name, setting in dict.fromkeys(shapes):
+        start = perf_counter()
+        try:
+            found = _simulated(entries[name], setting, job)
+            yield Simulated(name, setting, found, perf_counter() - start)
+        except TrialFailed as error:
+            yield Simulated(name, setting, None, perf_counter() - start, str(error))
+
+
+def _simulated(entry: Entry, setting: Setting, job: SimulateJob) -> Trace:
+    with building():
+        network = build_network(entry, job.num_classes)
+    return simulate(
+        network,
+        setting,
+        channels_last=job.channels_last,
+        classes=job.num_classes,
+        dataset=job.dataset,
+    )
 
 
 def train(job: TrainJob, progress: ProgressSink) -> Iterator[Epoch]:
@@ -221,14 +269,12 @@ def _epochs(
         with Sampler(device.pci_bus_id()) as sampler:
             trained, train_time = timed(
                 device,
-                lambda: train_pass(network, heard, optimizer, precision, clock),  # noqa: B023
+                lambda: train_pass(network, heard, optimizer, precision, clock).result(),  # noqa: B023
             )
         _check_finite("training", trained, epoch)
         tested, test_time = timed(
             device,
-            lambda: evaluation_pass(
-                network, test_split.in_order(batch_size), precision, device.torch
-            ),
+            lambda: evaluation_pass(network, test_split.in_order(batch_size), precision).result(),
         )
         _check_finite("test", tested, epoch)
         yield _record(
@@ -329,7 +375,7 @@ def _warm_up(entry: Entry, device: Device, setting: Setting) -> None:
     images = torch.zeros(4, 3, 32, 32, device=device.torch)
     batch = (images, torch.zeros(4, dtype=torch.int64, device=device.torch))
     train_pass(network, [batch, batch], optimizer, precision, StepClock(device, 2))
-    evaluation_pass(network, [batch], precision, device.torch)
+    evaluation_pass(network, [batch], precision)
     device.synchronize()
 
 

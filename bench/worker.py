@@ -21,6 +21,8 @@ from bench.messages import (
     Message,
     PrepareJob,
     Progress,
+    ResolveJob,
+    SimulateJob,
     TrainJob,
     decode_message,
     encode_message,
@@ -96,6 +98,11 @@ def work(job: Job, parent: Parent) -> None:
             parent.send(ready)
             while True:
                 parent.send(probe(parent.receive()))
+        case ResolveJob():
+            parent.send(trial.resolve_all(job))
+        case SimulateJob():
+            for simulated in trial.simulate_all(job):
+                parent.send(simulated)
         case TrainJob():
             for epoch in trial.train(job, parent.progress):
                 parent.report(epoch)

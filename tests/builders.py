@@ -19,13 +19,16 @@ from bench.records import (
     Epoch,
     Fitted,
     Layer,
+    MemoryBreakdown,
     ModelDescribed,
     ModelFacts,
+    Predicted,
     Probe,
     Record,
     RunEnded,
     RunStarted,
     Setting,
+    SweepPoint,
     TimeBudget,
     Trial,
     TrialEnded,
@@ -91,6 +94,34 @@ def a_probe(model: str = "resnet18", batch_size: int = 64, **changes: Any) -> Pr
 def a_fit(model: str = "resnet18", max_batch: int = 100, **changes: Any) -> Fitted:
     fitted = Fitted(model, a_setting(), max_batch, "measured", "memory", 1024 * MIB)
     return replace(fitted, **changes)
+
+
+def a_prediction(model: str = "resnet18", card: str = "t4", **changes: Any) -> Predicted:
+    predicted = Predicted(
+        model, a_setting(), card, 10, 15_000 * MIB, 1234, 1170, 1298, 200 * MIB, 12 * MIB
+    )
+    return replace(predicted, **changes)
+
+
+def a_sweep_point(model: str = "resnet18", batch_size: int = 32, **changes: Any) -> SweepPoint:
+    """Seconds for which 64 images at once are the fastest."""
+    seconds = 0.01 * batch_size + abs(batch_size - 64) * 0.002
+    point = SweepPoint(model, a_setting(), batch_size, (seconds,) * 5, (200 + batch_size) * MIB)
+    return replace(point, **changes)
+
+
+def a_breakdown(model: str = "resnet18", **changes: Any) -> MemoryBreakdown:
+    parts = {
+        "parameters": 45 * MIB,
+        "gradients": 45 * MIB,
+        "optimizer state": 90 * MIB,
+        "data": 5 * MIB,
+        "activations": 700 * MIB,
+        "temporaries": 40 * MIB,
+        "allocator": 10 * MIB,
+        "workspace and context": 512 * MIB,
+    }
+    return replace(MemoryBreakdown(model, a_setting(), 32, parts), **changes)
 
 
 def an_epoch(trial: Trial, epoch: int = 1, number: int = 0, **changes: Any) -> Epoch:

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import config as config_module
-from bench.config import Config, default_preset, parse_bytes
+from bench.config import Config, default_preset
 from bench.errors import Refused
 
 FLAGS = {
     "--augment --no-augment",
     "--batch-size",
+    "--card",
     "--channels-last --no-channels-last",
     "--data-dir",
     "--dataset",
@@ -31,6 +32,7 @@ FLAGS = {
     "--preset",
     "--pretrained --no-pretrained",
     "--seeds",
+    "--sweep-batch --no-sweep-batch",
     "--test-limit",
     "--train-limit",
     "--workers",
@@ -48,6 +50,8 @@ SAME_IN_EVERY_PRESET = {
     "pretrained": False,
     "seeds": 1,
     "fit": True,
+    "sweep_batch": False,
+    "card": None,
     "memory_budget": None,
     "device": "auto",
     "workers": 2,
@@ -168,7 +172,7 @@ def test_smoke_limits_a_named_data_set_too() -> None:
 def test_auto_is_the_lecture_only_where_it_runs_on_a_card(
     monkeypatch: pytest.MonkeyPatch, device: str, card: bool, preset: str
 ) -> None:
-    monkeypatch.setattr(config_module, "_has_cuda_card", lambda: card)
+    monkeypatch.setattr(config_module, "has_cuda_card", lambda: card)
     assert default_preset(device) == preset
     assert Config(device=device).preset == preset
 
@@ -223,47 +227,6 @@ def test_lists_become_tuples() -> None:
 def test_what_cannot_work_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Refused, match="^" + re.escape(message)):
         smoke(**options)
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("700MiB", 734_003_200),
-        ("2 GiB", 2_147_483_648),
-        ("1.5GB", 1_500_000_000),
-        ("1kib", 1_024),
-        (" 12 ", 12),
-        ("3B", 3),
-        ("1TiB", 1_099_511_627_776),
-    ],
-)
-def test_sizes(text: str, count: int) -> None:
-    assert parse_bytes(text) == count
-
-
-@pytest.mark.parametrize("text", ["", "MiB", "-1GB", "1e9", "1 GiB more", "1,5GB", "0", "0.1B"])
-def test_no_sizes(text: str) -> None:
-    with pytest.raises(Refused, match="--memory-budget"):
-        parse_bytes(text)
-
-
-@given(st.integers(1, 4096), st.sampled_from(["", " "]), st.sampled_from(["MiB", "mib", "MIB"]))
-def test_any_whole_number_of_mebibytes_is_exact(number: int, space: str, unit: str) -> None:
-    assert parse_bytes(f"{number}{space}{unit}") == number * 1_048_576
-
-
-@given(st.text(max_size=30))
-def test_any_text_is_a_positive_size_or_refused(text: str) -> None:
-    try:
-        count = parse_bytes(text)
-    except Refused:
-        return
-    assert count > 0
-
-
-def test_a_size_beyond_all_numbers_is_refused() -> None:
-    with pytest.raises(Refused, match="--memory-budget"):
-        parse_bytes("9" * 400 + "GB")
 
 
 def test_the_budget_is_read_in_bytes() -> None:

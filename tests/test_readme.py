@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
-from bench.frames import EPOCH_COLUMNS, PROBE_COLUMNS
+from bench.frames import EPOCH_COLUMNS, PREDICTION_COLUMNS, PROBE_COLUMNS, SWEEP_COLUMNS
 from bench.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +23,9 @@ def test_it_lists_every_column_of_models_csv_with_its_unit(metric):
     assert f"| `{metric.name}` | {metric.unit or '–'} | {metric.label} |" in README
 
 
-@pytest.mark.parametrize("column", [*EPOCH_COLUMNS, *PROBE_COLUMNS])
+@pytest.mark.parametrize(
+    "column", [*EPOCH_COLUMNS, *PROBE_COLUMNS, *PREDICTION_COLUMNS, *SWEEP_COLUMNS]
+)
 def test_it_lists_the_columns_of_the_other_tables(column):
     assert f"`{column}`" in README
 

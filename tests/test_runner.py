@@ -48,6 +48,7 @@ def config(images: Path, output: Path, **changes) -> Config:
         "batch_size": (13,),
         "device": "cpu",
         "fit": False,
+        "card": (),
         "output": output,
     }
     return Config(**(values | changes))
@@ -125,6 +126,30 @@ def test_what_the_search_found_trains_under_the_same_limit(images, tmp_path):
     assert fitted.limited_by == "data set" or tried[fitted.max_batch + 1] is False
     assert [t.status for t in result.trials] == ["done"]
     assert result.trials[0].trial.batch_size == fitted.max_batch
+
+
+def test_predictions_and_a_sweep_are_on_record(images, tmp_path):
+    asked = config(
+        images,
+        tmp_path / "run",
+        fit=True,
+        sweep_batch=True,
+        memory_budget="225MiB",
+        card=("t4", "1GiB"),
+        epochs=1,
+    )
+    result = run(asked)
+    assert exit_code(result) == 0
+    predictions = pd.read_csv(tmp_path / "run" / "predictions.csv")
+    assert list(predictions.card) == ["t4", "1GiB"]
+    assert set(predictions.source) == {"predicted"}
+    # No batch is larger than the training set.
+    assert (predictions.max_batch.between(2, 66)).all()
+    sweep = pd.read_csv(tmp_path / "run" / "sweep.csv")
+    assert sweep.batch_size.iloc[-1] == result.models.max_batch[0]
+    assert (sweep.images_per_second > 0).all()
+    assert result.models.fastest_batch[0] in set(sweep.batch_size)
+    assert [b.batch_size for b in load_run(tmp_path / "run").breakdowns] == [32]
 
 
 def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(images, tmp_path):

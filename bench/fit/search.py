@@ -3,8 +3,13 @@
 Peak memory of a training step is very nearly affine in the batch size. Two small probes give a
 slope and an intercept, a jump to where that line meets the limit lands at the answer or close by,
 and what is left is to close the bracket: the answer was seen to fit, and one more was seen to fail.
-On an affine curve with a known limit that takes at most five probes, whatever the size; where the
-line misleads, steps away from it double, and a bracket that does not shrink is bisected.
+On an affine curve with a known limit that takes at most five probes, whatever the size.
+
+Where the line misleads, it is followed only as far as it is affordable: as doubling from the
+largest size known to fit, and bisecting, would still settle every possible answer in no more
+probes than doubling from one and bisecting takes from the start. So no monotone curve costs more
+than that (or than six probes, where that is less: doubling finds an answer below four in two to
+four).
 """
 
 import math
@@ -13,6 +18,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 LimitedBy = Literal["memory", "data set"]
+
+MISLED_AT_MOST = 2
+"""After so many failures of the line in a row, a size in the middle is to give a better line."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +35,15 @@ class Attempt:
 class Answer:
     """The largest size that fits, 0 if not even the smallest does, and what limited it.
 
-    If that is memory, one more was seen to fail; `probes` are in the order they were made.
+    If that is memory, one more was seen to fail; `probes` are in the order they were made. Where
+    probes contradict each other, memory is not monotone: `contradiction` is a size that failed
+    and a larger one that fitted, and `largest` is the largest below which nothing failed.
     """
 
     largest: int
     limited_by: LimitedBy
     probes: tuple[tuple[int, Attempt], ...]
+    contradiction: tuple[int, int] | None = None
 
 
 def largest_batch(
@@ -65,7 +76,33 @@ def largest_batch(
     while bracket.open:
         bracket.learn(bracket.next_size(limit_bytes), attempt)
     limited_by: LimitedBy = "memory" if bracket.fails <= cap else "data set"
-    return Answer(bracket.fits if bracket.points else 0, limited_by, tuple(bracket.probes))
+    contradiction = _look_above(bracket, limit_bytes, attempt) if bracket.points else None
+    largest = bracket.fits if bracket.points else 0
+    return Answer(largest, limited_by, tuple(bracket.probes), contradiction)
+
+
+def doubling_probes(largest: int) -> int:
+    """How many probes doubling from one and bisecting take to find an answer: 1, 2, 4, … up to the
+    first that fails, and halving what is between."""
+    return 2 * largest.bit_length() if largest else 1
+
+
+def _look_above(
+    bracket: "_Bracket", limit_bytes: int | None, attempt: Callable[[int], Attempt]
+) -> tuple[int, int] | None:
+    """Where the first failure is far below what the line says, try one size above it: an algorithm
+    may take a workspace at some sizes that it does not take at larger ones."""
+    line = bracket.line_answer(limit_bytes)
+    if line is None or bracket.fails > bracket.cap or line < 2 * bracket.fails:
+        return None
+    if len(bracket.probes) >= max(6, doubling_probes(bracket.fits)):
+        return None
+    size = min(line, 4 * bracket.fails)
+    if size in dict(bracket.probes):
+        return None
+    result = attempt(size)
+    bracket.probes.append((size, result))
+    return (bracket.fails, size) if result.fits else None
 
 
 @dataclass
@@ -78,18 +115,22 @@ class _Bracket:
     cap: int
     points: list[tuple[int, int | None]] = field(default_factory=list)
     probes: list[tuple[int, Attempt]] = field(default_factory=list)
-    step: int = 1
-    stalled: int = 0
+    stride: int = 1
+    guessed: bool = False
+    misled: int = 0
 
     @property
     def open(self) -> bool:
         return self.fails - self.fits > 1
 
+    @property
+    def bounded(self) -> bool:
+        return self.fails <= self.cap
+
     def learn(self, size: int, attempt: Callable[[int], Attempt]) -> None:
         """Try a size within the bracket, and narrow it; one already known is not tried again."""
         if not self.fits < size < self.fails:
             return
-        width, bounded = self.fails - self.fits, self.fails <= self.cap
         result = attempt(size)
         self.probes.append((size, result))
         if result.fits:
@@ -97,37 +138,19 @@ class _Bracket:
             self.points.append((size, result.peak_memory_bytes))
         else:
             self.fails = size
-        halved = (self.fails - self.fits) * 2 <= width
-        self.stalled = self.stalled + 1 if bounded and not halved else 0
+        self.misled = self.misled + 1 if self.guessed and not result.fits else 0
 
     def next_size(self, limit_bytes: int | None) -> int:
-        """Where to look next: at the line's answer, near it, or in the middle."""
-        bounded = self.fails <= self.cap
-        line = self._line_answer(limit_bytes)
-        if bounded and (line is None or self.stalled >= 4):
-            return self._middle()
-        if line is None:
-            return min(self.fits * 2, self.cap)
-        if self.fits < line < self.fails:
-            return line
-        if line >= self.fails > 4 * self.fits:
-            return self._middle()
-        if line >= self.fails:
-            return max(self.fails - self._stride(), self._middle())
-        return min(self.fits + self._stride(), self._middle() if bounded else self.cap)
+        """Where to look next: where the line says, in the middle, or where doubling and bisecting
+        would."""
+        guess = self._guess(limit_bytes) if self.misled < MISLED_AT_MOST else None
+        self.guessed = guess is not None and self._affordable(guess)
+        if guess is not None and self.guessed:
+            return guess
+        middle = self._middle()
+        return middle if middle is not None and self._affordable(middle) else self._plain()
 
-    def _stride(self) -> int:
-        """How far to step away from a line's wrong answer: twice as far every time."""
-        self.step, stride = self.step * 2, self.step
-        return stride
-
-    def _middle(self) -> int:
-        """Halfway; in orders of magnitude, while the ends are orders of magnitude apart."""
-        if self.fails > 4 * self.fits > 0:
-            return math.isqrt(self.fits * self.fails)
-        return (self.fits + self.fails) // 2
-
-    def _line_answer(self, limit_bytes: int | None) -> int | None:
+    def line_answer(self, limit_bytes: int | None) -> int | None:
         """Where the line through the two largest known peaks meets the limit, at most the cap."""
         known = [(size, peak) for size, peak in self.points if peak is not None][-2:]
         if limit_bytes is None or len(known) < 2:
@@ -136,3 +159,56 @@ class _Bracket:
         if high <= low:
             return self.cap
         return min(self.cap, small + (limit_bytes - low) * (large - small) // (high - low))
+
+    def _guess(self, limit_bytes: int | None) -> int | None:
+        """The line's answer, or the size nearest to it that is still open."""
+        line = self.line_answer(limit_bytes)
+        if line is None:
+            return None
+        if not self.bounded:
+            if line > self.fits:
+                return line
+            # The limit is a hint that may be too low: step up from it, twice as far every time.
+            self.stride, stride = self.stride * 2, self.stride
+            return min(self.fits + stride, self.cap)
+        return min(max(line, self.fits + 1), self.fails - 1)
+
+    def _middle(self) -> int | None:
+        """Halfway; in orders of magnitude, while the ends are orders of magnitude apart."""
+        if not self.bounded:
+            return None
+        if self.fails > 4 * self.fits > 0:
+            return math.isqrt(self.fits * self.fails)
+        return (self.fits + self.fails) // 2
+
+    def _plain(self) -> int:
+        """The next power of two, or halfway where there is none in the bracket."""
+        power = 1 << self.fits.bit_length()
+        if power < self.fails:
+            return min(power, self.cap)
+        return (self.fits + self.fails) // 2
+
+    def _affordable(self, size: int) -> bool:
+        """Whether plain probes after this one keep to `doubling_probes`, however it ends."""
+        used = len(self.probes) + 1
+        return _plain_keeps_to_doubling(self.fits, size, used) and _plain_keeps_to_doubling(
+            size, self.fails if self.bounded else None, used
+        )
+
+
+def _plain_keeps_to_doubling(fits: int, fails: int | None, used: int) -> bool:
+    """Whether, after `used` probes, every answer from `fits` up to below `fails` is settled by
+    doubling and bisecting in at most `doubling_probes` in all."""
+    if fits == 0:
+        return fails is not None and used + math.ceil(math.log2(fails)) <= 5
+    octave = fits.bit_length()
+    if fails is None:
+        return used <= octave
+    while True:
+        end = min(1 << octave, fails)
+        seen = used + (end < fails) + math.ceil(math.log2(end - fits))
+        if seen > max(5, 2 * octave):
+            return False
+        if end == fails:
+            return True
+        fits, used, octave = end, used + 1, octave + 1

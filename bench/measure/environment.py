@@ -21,7 +21,7 @@ def environment(device: DeviceFacts) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "packages": _versions(),
+        "packages": versions(),
         "device": device.name,
         "device_memory_bytes": device.memory_bytes,
         "cpu_cores": psutil.cpu_count(logical=False),
@@ -37,7 +37,8 @@ def environment(device: DeviceFacts) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that results depend on."""
     found = {}
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):

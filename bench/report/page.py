@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.report.lecture import beside
 from bench.report.plots import write_plots
 from bench.report.series import Series, series
-from bench.report.tables import headline, markdown
+from bench.report.tables import headline, markdown, prediction_text
 from bench.results import Run
 from bench.store import write_atomic
 
@@ -56,6 +56,17 @@ PICTURES: tuple[tuple[str, str, str], ...] = (
         "Memory against batch size",
         "The probes of the search; crosses ran out of memory.",
     ),
+    (
+        "batch_sweep",
+        "Speed and memory against batch size",
+        "The fastest batch is not always the largest.",
+    ),
+    (
+        "memory_breakdown",
+        "What fills the memory (predicted)",
+        "A training step on a CUDA card, simulated. Parameters do not decide the batch, "
+        "activations do.",
+    ),
 )
 """File name, title and caption of each picture, in the report's order."""
 
@@ -94,6 +105,7 @@ def render(run: Run, sections: list[Section]) -> str:
         headline=markdown(headline(found)),
         lecture=markdown(beside(found)),
         warnings=warnings(run, found),
+        prediction_text=prediction_text,
         failures=[result for result in run.trials if result.status != "done"],
         sections=sections,
         reproduce=reproduce(run),

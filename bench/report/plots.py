@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -15,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from bench.records import Epoch
+from bench.records import Epoch, MemoryBreakdown
 from bench.report.series import Series, series
 from bench.results import Run, TrialResult
-from bench.statistics import Estimate
+from bench.statistics import Estimate, median
 from bench.store import write_atomic
 
 STYLE: Any = {
@@ -55,6 +56,8 @@ def figures(run: Run) -> dict[str, Figure]:
                 "time_budget": _time_budget(run, trained),
             }
         drawn["memory"] = _memory(run, found)
+        drawn["batch_sweep"] = _batch_sweep(run, found)
+        drawn["memory_breakdown"] = _first_setting_breakdown(run)
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
@@ -62,12 +65,17 @@ def write_plots(run: Run) -> list[str]:
     """Replace the pictures in the run's folder; returns their names."""
     drawn = figures(run)
     for name, figure in drawn.items():
-        for suffix, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
-            buffer = BytesIO()
-            with mpl.rc_context(STYLE):
-                figure.savefig(buffer, format=suffix, **options)
-            write_atomic(run.path / "plots" / f"{name}.{suffix}", buffer.getvalue())
+        save(figure, run.path / "plots" / name)
     return list(drawn)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture as PNG and SVG beside each other; `path` has no suffix."""
+    for suffix, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
+        buffer = BytesIO()
+        with mpl.rc_context(STYLE):
+            figure.savefig(buffer, format=suffix, **options)
+        write_atomic(path.with_name(f"{path.name}.{suffix}"), buffer.getvalue())
 
 
 @contextmanager
@@ -75,12 +83,20 @@ def _axes(
     run: Run, title: str, columns: int = 1, bars: int | None = None
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure with its title and, below, what it was measured on; as high as its bars need."""
+    with _captioned(_caption(run), title, columns, bars) as made:
+        yield made
+
+
+@contextmanager
+def _captioned(
+    caption: str, title: str, columns: int = 1, bars: int | None = None
+) -> Iterator[tuple[Figure, list[Axes]]]:
     height = 5.0 if bars is None else 1.8 + 0.7 * bars
     figure = Figure(figsize=(8 if columns == 1 else 11, height), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
     yield figure, list(axes)
     figure.suptitle(title, fontsize=14, fontweight="bold")
-    figure.supxlabel(_caption(run), fontsize=8, color="#555555")
+    figure.supxlabel(caption, fontsize=8, color="#555555")
 
 
 def _caption(run: Run) -> str:
@@ -261,6 +277,86 @@ def _memory(run: Run, found: list[Series]) -> Figure | None:
         ax.set_ylim(0, 1.1 * top)
         ax.set(xlabel="Batch size (images)", ylabel="Peak memory (MiB); dotted: the limit")
         _legend(ax)
+    return figure
+
+
+def _batch_sweep(run: Run, found: list[Series]) -> Figure | None:
+    """Speed and peak memory against the batch size, side by side; a ring marks the fastest."""
+    if not run.sweep_points:
+        return None
+    colours = {one.model: one.colour for one in found}
+    with _axes(run, "Speed and memory against batch size", columns=2) as (figure, (speed, memory)):
+        for shape in dict.fromkeys((p.model, p.setting) for p in run.sweep_points):
+            points = [p for p in run.sweep_points if (p.model, p.setting) == shape]
+            colour, sizes = colours.get(shape[0], "#555555"), [p.batch_size for p in points]
+            rates = [p.batch_size / median(list(p.step_seconds)) for p in points]
+            fastest = max(range(len(points)), key=rates.__getitem__)
+            label = _shape(run, *shape)
+            speed.plot(sizes, rates, "o-", color=colour, label=label)
+            speed.plot(sizes[fastest], rates[fastest], "o", ms=14, mfc="none", mec=colour)
+            known = [p for p in points if p.peak_memory_bytes]
+            peaks = [(p.peak_memory_bytes or 0) / 2**20 for p in known]
+            memory.plot([p.batch_size for p in known], peaks, "o-", color=colour)
+        for ax in (speed, memory):
+            ax.set_xscale("log", base=2)
+            ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            ax.set_ylim(0, None)
+            ax.set(xlabel="Batch size (images)")
+        speed.set(ylabel="Throughput of the median step (images/s); ring: fastest")
+        memory.set(ylabel="Peak memory (MiB)")
+        _legend(speed)
+    return figure
+
+
+PART_COLOURS = {
+    "parameters": "#0072B2",
+    "gradients": "#56B4E9",
+    "optimizer state": "#CC79A7",
+    "data": "#E69F00",
+    "activations": "#D55E00",
+    "temporaries": "#009E73",
+    "allocator": "#999999",
+    "workspace and context": "#cccccc",
+}
+
+
+def _first_setting_breakdown(run: Run) -> Figure | None:
+    """The memory of every model in the first setting it was simulated in."""
+    first = {b.model: b for b in reversed(run.breakdowns)}
+    return memory_breakdown([first[m] for m in reversed(first)]) if first else None
+
+
+def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
+    """What the memory of a training step is made of, a stacked bar per model."""
+    settings = {(b.batch_size, b.setting) for b in breakdowns}
+    several = len(settings) > 1
+    one = breakdowns[0]
+    common = f"batch {one.batch_size}, {one.setting.image_size} px, " if not several else ""
+    caption = (
+        f"predicted: one training step on a CUDA card, {common}{one.setting.optimizer}, "
+        f"{one.setting.precision}; simulated, nothing was measured"
+    )
+    with (
+        mpl.rc_context(STYLE),
+        _captioned(caption, "What fills the memory", bars=len(breakdowns)) as (figure, (ax,)),
+    ):
+        left = [0.0] * len(breakdowns)
+        for part, colour in PART_COLOURS.items():
+            sizes = [b.parts.get(part, 0) / 2**20 for b in breakdowns]
+            ax.barh(range(len(breakdowns)), sizes, left=left, color=colour, label=part)
+            left = [a + b for a, b in zip(left, sizes, strict=True)]
+        for row, total in enumerate(left):
+            ax.annotate(f" {total:,.0f}", (total, row), va="center", fontsize=10)
+        names = [
+            f"{b.model}\n{b.setting.image_size} px" if several else b.model for b in breakdowns
+        ]
+        ax.set_yticks(range(len(breakdowns)), names)
+        ax.invert_yaxis()
+        ax.margins(x=0.12)
+        ax.set(xlabel="Memory (MiB), predicted")
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.grid(visible=False, axis="y")
+        figure.legend(loc="outside right center", frameon=False, fontsize=10)
     return figure
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.metrics import BY_NAME
+from bench.records import Predicted
 from bench.report.series import Series
 from bench.results import TrialResult
 
@@ -57,10 +58,29 @@ MISSING = "–"
 
 def headline(found: Sequence[Series]) -> Table:
     """The comparison: a row per series, its status where it is not done."""
-    columns = [_column(column, found) for column in HEADLINE]
+    columns = {column.header: _column(column, found) for column in HEADLINE} | predicted(found)
     names = [Cell(s.label + _unfinished(s.trials)) for s in found]
-    rows = tuple((name, *(column[i] for column in columns)) for i, name in enumerate(names))
-    return Table(("Model", *(column.header for column in HEADLINE)), rows)
+    rows = tuple((name, *(cells[i] for cells in columns.values())) for i, name in enumerate(names))
+    return Table(("Model", *columns), rows)
+
+
+def predicted(found: Sequence[Series]) -> dict[str, list[Cell]]:
+    """A column per card: the largest batch predicted for it, with its range."""
+    cards = dict.fromkeys(p.card for s in found for p in s.trials[0].run.all_predictions)
+    return {
+        f"Largest batch on {card} (predicted)": [
+            Cell(prediction_text(s.trials[0].predicted(card))) for s in found
+        ]
+        for card in cards
+    }
+
+
+def prediction_text(prediction: Predicted | None) -> str:
+    """A predicted batch size with its range."""
+    if prediction is None:
+        return MISSING
+    low, high = prediction.max_batch_low, prediction.max_batch_high
+    return f"{prediction.max_batch:,} ({low:,}–{high:,})"
 
 
 def _unfinished(trials: Sequence[TrialResult]) -> str:

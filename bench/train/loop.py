@@ -5,12 +5,12 @@ Sums stay on the device until the pass is over, so that nothing waits for the de
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bench.train.clock import StepClock
 from bench.train.precision import Precision
 from models.building.network import Network
 
@@ -28,23 +28,35 @@ class Pass:
     aux_losses: dict[str, float]
 
 
-class Sums:
-    """Running sums over a pass, kept on the device."""
+class Clock(Protocol):
+    """What a pass tells of its progress: a step begins with the data, and its parts end in the
+    order of `bench.train.clock.PARTS`."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def start(self) -> None:
+        """The pass begins, and its first step."""
+
+    def part(self) -> None:
+        """A part of a step has ended."""
+
+    def step(self) -> None:
+        """A step has ended; the next one begins."""
+
+
+class Sums:
+    """Running sums over a pass, kept on the device that they come from."""
+
+    def __init__(self) -> None:
         self._images = 0
-        self._correct = torch.zeros((), device=device, dtype=torch.int64)
-        self._losses: dict[str, Tensor] = {}
+        self._correct: Tensor | int = 0
+        self._losses: dict[str, Tensor | float] = {}
 
     @torch.no_grad()
     def add(self, logits: Tensor, labels: Tensor, losses: dict[str, Tensor]) -> None:
         """Count one batch: its logits, labels, and mean losses by name."""
         self._images += len(labels)
-        self._correct += (logits.argmax(1) == labels).sum()
+        self._correct = self._correct + (logits.argmax(1) == labels).sum()
         for name, loss in losses.items():
-            zero = torch.zeros((), device=self._device)
-            self._losses[name] = self._losses.get(name, zero) + loss.float() * len(labels)
+            self._losses[name] = self._losses.get(name, 0.0) + loss.float() * len(labels)
 
     def result(self) -> Pass:
         """The means; waits for the device."""
@@ -58,7 +70,7 @@ def train_step(
     batch: Batch,
     optimizer: Optimizer,
     precision: Precision,
-    clock: StepClock,
+    clock: Clock,
     sums: Sums,
 ) -> None:
     """Forward with auxiliary losses, backward, update. What a probe runs and what an epoch runs."""
@@ -80,31 +92,29 @@ def train_pass(
     batches: Iterable[Batch],
     optimizer: Optimizer,
     precision: Precision,
-    clock: StepClock,
-) -> Pass:
+    clock: Clock,
+) -> Sums:
     """Train on every batch once.
 
-    `train_loss` and accuracy are of each batch before its update, as it was trained on.
+    Loss and accuracy are of each batch before its update, as it was trained on.
     """
     network.train()
-    sums = Sums(clock.device.torch)
+    sums = Sums()
     clock.start()
     for batch in batches:
         clock.part()
         train_step(network, batch, optimizer, precision, clock, sums)
-    return sums.result()
+    return sums
 
 
-def evaluation_pass(
-    network: Network, batches: Iterable[Batch], precision: Precision, device: torch.device
-) -> Pass:
+def evaluation_pass(network: Network, batches: Iterable[Batch], precision: Precision) -> Sums:
     """Evaluate every image with batch norm and dropout in inference mode; no auxiliary heads."""
     network.eval()
-    sums = Sums(device)
+    sums = Sums()
     with torch.inference_mode():
         for images, labels in batches:
             with precision.autocast():
                 logits = network(images)
                 loss = torch.nn.functional.cross_entropy(logits, labels)
             sums.add(logits, labels, {"main": loss})
-    return sums.result()
+    return sums

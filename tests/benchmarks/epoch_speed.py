@@ -87,7 +87,9 @@ def ours(model: str, size: int, images: int) -> float:
 
     def epoch() -> None:
         clock = StepClock(device, len(split) // BATCH)
-        train_pass(network, split.shuffled(BATCH, order, False), optimizer, precision, clock)
+        train_pass(
+            network, split.shuffled(BATCH, order, False), optimizer, precision, clock
+        ).result()
 
     return _rate(epoch, images)
 

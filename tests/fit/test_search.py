@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.fit.search import Answer, Attempt, largest_batch
+from bench.fit.search import Answer, Attempt, doubling_probes, largest_batch
 
 Curve = Callable[[int], int]
 
@@ -82,6 +82,7 @@ def test_exact_on_stepped_and_kinked_curves_with_a_limit_that_is_off(
     answer = search(curve, limit, cap, hint=int(limit * off) if known else None)
     assert answer.largest == scan(curve, limit, cap)
     assert proves(answer, cap)
+    assert len(answer.probes) <= max(6, doubling_probes(answer.largest))
 
 
 @given(
@@ -94,16 +95,70 @@ def test_exact_on_any_monotone_curve(increments, limit):
     answer = search(lambda n: sizes[n - 1], limit, cap, hint=limit)
     assert answer.largest == scan(lambda n: sizes[n - 1], limit, cap)
     assert proves(answer, cap)
+    assert len(answer.probes) <= max(6, doubling_probes(answer.largest))
 
 
 @given(largest=st.integers(1, 10**6), fixed=st.integers(0, 10**9), off=st.floats(0.9, 1.1))
-def test_a_limit_that_is_off_by_a_tenth_costs_a_number_of_probes_like_a_logarithm(
-    largest, fixed, off
-):
+def test_a_limit_that_is_off_by_a_tenth_costs_no_more_than_doubling(largest, fixed, off):
     limit = fixed + 1000 * largest
     answer = search(lambda n: fixed + 1000 * n, limit, 10**6, hint=int(limit * off))
     assert answer.largest == largest
-    assert len(answer.probes) <= 6 + 2 * largest.bit_length() + 20
+    assert len(answer.probes) <= max(6, doubling_probes(largest))
+
+
+@given(
+    largest=st.integers(1, 10**6),
+    points_to=st.integers(1, 10**6),
+    room=st.integers(1, 10**6),
+)
+@settings(max_examples=500)
+def test_a_line_that_points_anywhere_costs_no_more_than_doubling(largest, points_to, room):
+    """Affine up to the answer, but what it points to is not the answer."""
+    answer = search(
+        lambda n: n if n <= largest else 10**9,
+        limit=10**8,
+        cap=largest + room,
+        hint=points_to,
+    )
+    assert answer.largest == largest
+    assert len(answer.probes) <= max(6, doubling_probes(largest))
+
+
+@pytest.mark.parametrize("largest", [1, 2, 3, 4, 7, 8, 1337])
+def test_doubling_probes_counts_what_doubling_and_bisecting_take(largest):
+    probes, low, high = 0, 0, 1
+    while high <= largest:
+        probes, low, high = probes + 1, high, high * 2
+    probes += 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        probes += 1
+        low, high = (middle, high) if middle <= largest else (low, middle)
+    assert doubling_probes(largest) == probes
+
+
+def with_hole(hole: range, largest: int) -> Answer:
+    """Search an affine curve with sizes that fail for a reason of their own."""
+
+    def attempt(size: int) -> Attempt:
+        fits = size <= largest and size not in hole
+        return Attempt(fits, size * 10 if fits else None)
+
+    return largest_batch(attempt, limit_bytes=10 * largest, cap=5000)
+
+
+def test_a_size_that_fails_below_one_that_fits_is_said():
+    answer = with_hole(range(10, 15), largest=1000)
+    assert answer.largest == 9
+    assert answer.contradiction == (10, 40)
+    assert dict(answer.probes)[40].fits
+
+
+def test_a_hole_up_to_the_end_is_no_contradiction():
+    answer = with_hole(range(10, 5001), largest=1000)
+    assert answer.largest == 9
+    assert answer.contradiction is None
+    assert not dict(answer.probes)[40].fits
 
 
 def test_nothing_fits():

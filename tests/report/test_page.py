@@ -2,8 +2,9 @@
 
 import pytest
 
+from bench.records import Certificate
 from bench.report.page import reproduce, safe, write_report
-from tests.builders import a_run
+from tests.builders import a_breakdown, a_fit, a_prediction, a_run, a_sweep_point
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +62,21 @@ def test_the_call_that_makes_it_again_names_no_folder_of_this_machine(report):
     assert call.startswith("run(Config(")
     assert "output" not in call
     assert "data_dir" not in call
+
+
+def test_predictions_certificates_and_contradictions_are_told(tmp_path):
+    run = a_run(tmp_path)
+    proof = Certificate(4, True, 2**20, 0, 101, "RuntimeError: can't allocate", True, {})
+    said = "10 images failed but 40 fitted: memory is not monotone here."
+    run.add(a_fit(certificate=proof, contradiction=said))
+    for record in (a_prediction(), a_breakdown(), a_sweep_point()):
+        run.add(record)
+    write_report(run)
+    text = (run.path / "report.md").read_text()
+    assert "4 training steps and an evaluation ran at 100, and 101 failed" in text
+    assert "memory is not monotone here" in text
+    assert "| resnet18 | t4 | 32 | 1,234 (1,170–1,298) | 200 | 12.0 |" in text
+    assert "**predicted**" in text
+    for name in ("memory_breakdown", "batch_sweep"):
+        assert f"![{name}]" not in text
+        assert f"plots/{name}.png" in text

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.report.plots import figures
+from bench.report.plots import figures, memory_breakdown
 from bench.report.series import series
-from tests.builders import a_run
+from tests.builders import MIB, a_breakdown, a_run, a_setting, a_sweep_point
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +58,39 @@ def test_a_curve_has_a_point_for_every_epoch(drawn):
     run, found = drawn
     for line, one in zip(found["accuracy"].axes[1].get_lines(), series(run), strict=False):
         assert list(line.get_xdata()) == [e.epoch for e in one.trained[0].epochs]
+
+
+def test_a_sweep_is_drawn_with_a_ring_around_the_fastest(tmp_path):
+    run = a_run(tmp_path)
+    for model in ("resnet18", "googlenet"):
+        for size in (16, 32, 64, 100):
+            run.add(a_sweep_point(model, size))
+    speed, memory = figures(run)["batch_sweep"].axes
+    curves = [line for line in speed.get_lines() if len(line.get_xdata()) > 1]
+    rings = [line for line in speed.get_lines() if len(line.get_xdata()) == 1]
+    assert [list(curve.get_xdata()) for curve in curves] == [[16, 32, 64, 100]] * 2
+    assert [list(ring.get_xdata()) for ring in rings] == [[64]] * 2
+    assert list(memory.get_lines()[0].get_ydata()) == [216, 232, 264, 300]
+    assert "images/s" in speed.get_ylabel()
+    assert "MiB" in memory.get_ylabel()
+
+
+def test_the_memory_is_taken_apart_and_marked_predicted(tmp_path):
+    run = a_run(tmp_path)
+    run.add(a_breakdown("resnet18"))
+    run.add(a_breakdown("googlenet"))
+    run.add(a_breakdown("googlenet", setting=a_setting(precision="bf16")))
+    figure = figures(run)["memory_breakdown"]
+    [axes] = figure.axes
+    assert "predicted" in axes.get_xlabel()
+    assert "nothing was measured" in figure.get_supxlabel()
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["resnet18", "googlenet"]
+    assert len(axes.containers) == 8
+    totals = [sum(c[row].get_width() for c in axes.containers) for row in range(2)]
+    assert totals == pytest.approx([sum(a_breakdown().parts.values()) / MIB] * 2)
+
+
+def test_bars_of_several_settings_say_which(tmp_path):
+    bars = [a_breakdown(), a_breakdown(setting=a_setting(image_size=64))]
+    labels = [text.get_text() for text in memory_breakdown(bars).axes[0].get_yticklabels()]
+    assert labels == ["resnet18\n32 px", "resnet18\n64 px"]

@@ -19,6 +19,7 @@ from tests.builders import (
     MIB,
     a_done_trial,
     a_failed_trial,
+    a_prediction,
     a_refused_trial,
     a_trial,
     an_epoch,
@@ -184,3 +185,14 @@ def test_bars_are_escaped_in_markdown() -> None:
     assert header == r"| A\|B |"
     assert first == r"| x\|y |"
     assert second == r"| **z\|** |"
+
+
+def test_predictions_are_columns_marked_as_such() -> None:
+    records = [*some_records(), a_prediction("resnet18"), a_prediction("resnet18", "2GiB")]
+    table = table_of(records)
+    assert list(table.headers[-2:]) == [
+        "Largest batch on t4 (predicted)",
+        "Largest batch on 2GiB (predicted)",
+    ]
+    cells = column(table, "Largest batch on t4 (predicted)")
+    assert [cell.text for cell in cells] == ["1,234 (1,170–1,298)", "–"]

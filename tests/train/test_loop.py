@@ -13,7 +13,6 @@ from bench.train.loop import Batch, Pass, Sums, evaluation_pass, train_pass
 from bench.train.precision import Precision
 from models.building.network import Network
 
-CPU = torch.device("cpu")
 FP32 = Precision("fp32", None, "cpu", None)
 
 
@@ -45,11 +44,12 @@ def some_batches(*sizes: int) -> list[Batch]:
 
 def train(network: Network, batches: list[Batch], lr: float) -> Pass:
     optimizer = SGD(network.parameters(), lr=lr)
-    return train_pass(network, batches, optimizer, FP32, StepClock(CpuDevice(), len(batches)))
+    clock = StepClock(CpuDevice(), len(batches))
+    return train_pass(network, batches, optimizer, FP32, clock).result()
 
 
 def test_sums_are_means_over_images_not_batches() -> None:
-    sums = Sums(CPU)
+    sums = Sums()
     logits = torch.tensor([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0]])
     sums.add(logits, torch.tensor([0, 0, 1]), {"main": torch.tensor(1.0), "a": torch.tensor(2.0)})
     sums.add(logits[:1], torch.tensor([1]), {"main": torch.tensor(5.0), "a": torch.tensor(6.0)})
@@ -58,9 +58,11 @@ def test_sums_are_means_over_images_not_batches() -> None:
 
 def test_sums_do_not_keep_the_graph() -> None:
     loss = torch.tensor(1.0, requires_grad=True) * 2
-    sums = Sums(CPU)
+    sums = Sums()
     sums.add(torch.zeros(1, 2), torch.tensor([0]), {"main": loss})
-    assert not sums._losses["main"].requires_grad
+    kept = sums._losses["main"]
+    assert isinstance(kept, Tensor)
+    assert not kept.requires_grad
 
 
 def test_losses_are_those_before_each_update() -> None:
@@ -125,7 +127,7 @@ def test_evaluation_is_in_inference_mode_and_changes_nothing() -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     batches = some_batches(4, 4, 1)
     network.train()
-    first, again = (evaluation_pass(network, batches, FP32, CPU) for _ in range(2))
+    first, again = (evaluation_pass(network, batches, FP32).result() for _ in range(2))
     assert first == again
     assert first.images == 9
     assert not network.training
@@ -135,7 +137,7 @@ def test_evaluation_is_in_inference_mode_and_changes_nothing() -> None:
 
 def test_evaluation_has_no_auxiliary_losses() -> None:
     network = Network(TwoHeads(), {"aux": 0.3})
-    assert evaluation_pass(network, some_batches(4), FP32, CPU).aux_losses == {}
+    assert evaluation_pass(network, some_batches(4), FP32).result().aux_losses == {}
 
 
 def test_training_turns_training_mode_on_again() -> None:

@@ -1,0 +1,61 @@
+"""Cards by name and the memory that torch reports for them: `cards.csv`, with its sources.
+
+A new card is a new row there. Anything else is a size, such as `21.6GiB`: what tensors may take.
+"""
+
+import csv
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.registry import Registry
+from bench.units import parse_bytes
+
+DEFAULT_CARDS = ("t4", "rtx3060-12gb")
+"""What a run without a GPU predicts for: the card of free notebooks, and one of classrooms."""
+
+DEFAULT_RESERVE_BYTES = 512 * 2**20
+"""What a card's memory loses to the CUDA context and to the libraries' workspaces.
+
+A context takes 287 MiB where kernels are loaded lazily, the default since CUDA 11.7 (667 MiB
+where they are not; pytorch pull request 86509). The rest is for cuDNN's workspaces, which shrink
+where memory is short, and for what the driver keeps.
+"""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card: `memory_bytes` as torch reports it, or with `exact`, what tensors may take."""
+
+    name: str
+    label: str
+    memory_bytes: int
+    source: str
+    exact: bool = False
+
+    def usable_bytes(self, reserve_bytes: int = DEFAULT_RESERVE_BYTES) -> int:
+        """What tensors may take: all but the reserve."""
+        return self.memory_bytes if self.exact else max(0, self.memory_bytes - reserve_bytes)
+
+
+def find_card(name: str) -> Card:
+    """The card of that name, or one of that size.
+
+    Raises:
+        Refused: there is no such card; the nearest names are given.
+    """
+    if re.match(r"\s*[0-9.]+\s*[kmgt]?i?b", name, re.IGNORECASE):
+        return Card(name, name, parse_bytes(name, "--card"), "given", exact=True)
+    return cards().get(name.lower())
+
+
+@functools.cache
+def cards() -> Registry[Card]:
+    """Every card of `cards.csv`, in its order."""
+    registry = Registry[Card]("card")
+    with (Path(__file__).parent / "cards.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            card = Card(row["name"], row["label"], int(row["memory_bytes"]), row["source"])
+            registry.add(card.name, card)
+    return registry

@@ -1,0 +1,136 @@
+"""CUDA tensors without a GPU: torch's own rules for them, and no numbers.
+
+`torch._subclasses.FakeTensorMode` gives tensors a CUDA device without any memory, and picks
+autocast types, cuDNN's batch norm and layouts as on a card. Three things do not work where no card
+is, and are patched here for the whole process (torch 2.14), so call `install` only in a process
+that does nothing else:
+
+- The backward pass asks CUDA for its streams. A dummy accelerator keeps autograd from asking, and
+  its engine, but no operation that it calls, is told that fake tensors are on the CPU.
+- `torch.autocast("cuda")` switches itself off; `autocast` here sets the same state directly.
+- `scaled_dot_product_attention` falls back to the kernel that keeps all scores; `_attention` here
+  is the choice that a card of today makes.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch._subclasses.fake_tensor as fake
+import torch.utils.backend_registration as backends
+from torch import Tensor
+from torch.nn import functional
+
+_ask_device = torch.ops.prim.device.default
+_told_cpu = False
+
+
+def install() -> None:
+    """Let autograd run on fake CUDA tensors in this process, for good; a second call does
+    nothing."""
+    if fake._DISPATCH_META_HANDLERS.get(_ask_device) is _device_of:
+        return
+    backends._setup_privateuseone_for_python_backend("nogpu")
+    torch.autograd.set_multithreading_enabled(False)
+    mode: Any = fake.FakeTensorMode
+    mode.avoid_device_init = property(lambda self: True)
+    on_tensor, on_mode = fake.FakeTensor.__torch_dispatch__.__func__, mode.dispatch  # type: ignore[attr-defined]
+    backward = Tensor.backward
+
+    def tensor_dispatch(cls: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is _ask_device:
+            return _device_of(args)
+        return on_tensor(cls, func, types, args, kwargs or {})
+
+    def mode_dispatch(self: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is _ask_device:
+            return _device_of(args)
+        kwargs = _on_card(kwargs or {}) if _told_cpu else kwargs
+        with _engine_is_told_cpu(False):
+            return on_mode(self, func, types, args, kwargs)
+
+    def engine_backward(*args: Any, **options: Any) -> None:
+        with _engine_is_told_cpu(True):
+            backward(*args, **options)
+
+    fake._DISPATCH_META_HANDLERS[_ask_device] = _device_of
+    fake.FakeTensor.__torch_dispatch__ = classmethod(tensor_dispatch)  # type: ignore[assignment]
+    mode.dispatch = mode_dispatch
+    Tensor.backward = engine_backward  # type: ignore[assignment]
+    functional.scaled_dot_product_attention = _attention
+
+
+@contextlib.contextmanager
+def autocast(dtype: torch.dtype | None) -> Iterator[None]:
+    """`torch.autocast("cuda", dtype)`, also without a card; None is full precision."""
+    if dtype is None:
+        yield
+        return
+    before = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    torch.set_autocast_enabled("cuda", True)
+    torch.set_autocast_dtype("cuda", dtype)
+    torch.autocast_increment_nesting()
+    try:
+        yield
+    finally:
+        if torch.autocast_decrement_nesting() == 0:
+            torch.clear_autocast_cache()
+        torch.set_autocast_enabled("cuda", before[0])
+        torch.set_autocast_dtype("cuda", before[1])
+
+
+def _device_of(args: Any) -> torch.device:
+    if args[0].fake_mode.in_kernel_invocation:
+        return torch.device("meta")
+    device: torch.device = args[0].fake_device
+    return torch.device("cpu") if _told_cpu and device.type == "cuda" else device
+
+
+def _on_card(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What the engine makes for a tensor it takes for the CPU's belongs on the card."""
+    device = kwargs.get("device")
+    if device is not None and torch.device(device).type == "cpu":
+        return kwargs | {"device": torch.device("cuda", 0)}
+    return kwargs
+
+
+@contextlib.contextmanager
+def _engine_is_told_cpu(value: bool) -> Iterator[None]:
+    global _told_cpu
+    before, _told_cpu = _told_cpu, value
+    try:
+        yield
+    finally:
+        _told_cpu = before
+
+
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Flash attention where its conditions hold, else the memory-efficient kernel."""
+    if torch.is_autocast_enabled("cuda") and query.dtype == torch.float32:
+        dtype = torch.get_autocast_dtype("cuda")
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    half = query.dtype in (torch.float16, torch.bfloat16)
+    if half and attn_mask is None and query.shape[-1] % 8 == 0 and query.shape[-1] <= 256:
+        flash = torch.ops.aten._scaled_dot_product_flash_attention
+        out: Tensor = flash(query, key, value, dropout_p, is_causal, scale=scale)[0]
+        return out
+    bias = None
+    if attn_mask is not None:
+        if attn_mask.dtype == torch.bool:
+            bias = torch.zeros(attn_mask.shape, dtype=query.dtype, device=query.device)
+        else:
+            bias = attn_mask.to(query.dtype)
+        bias = bias.expand(*query.shape[:3], key.shape[2])
+    efficient = torch.ops.aten._scaled_dot_product_efficient_attention
+    out = efficient(query, key, value, bias, True, dropout_p, is_causal, scale=scale)[0]
+    return out

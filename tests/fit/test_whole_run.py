@@ -1,0 +1,62 @@
+"""The largest batch trains a whole run under the same limit, and one image more does not."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import Config, run
+from bench.records import Fitted
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux"),
+]
+
+BUDGETS = {
+    "resnet18": (32, "300MiB"),
+    "googlenet": (32, "400MiB"),
+    "densenet121": (32, "400MiB"),
+    "inception_v3": (299, "1200MiB"),
+}
+"""Image size and memory budget, small so that it takes seconds."""
+
+
+@pytest.mark.parametrize("model", BUDGETS)
+def test_the_largest_batch_trains_a_whole_run(model: str, tmp_path: Path) -> None:
+    size, budget = BUDGETS[model]
+    values = {
+        "models": (model,),
+        "preset": "smoke",
+        "dataset": "shapes10",
+        "train_limit": 130 if size == 32 else 10,
+        "test_limit": 20,
+        "image_size": (size,),
+        "epochs": 2,
+        "memory_budget": budget,
+        "device": "cpu",
+        "card": (),
+    }
+    found = run(Config(**values, batch_size=("max",), output=tmp_path / "max"))
+    assert [t.status for t in found.trials] == ["done"]
+    [fit] = found.fits.values()
+    assert fit.limited_by == "memory"
+    assert_certified(fit)
+    above = fit.max_batch + 1
+    failed = run(
+        Config(**values, batch_size=(above,), fit=False, seeds=1, output=tmp_path / "above")
+    )
+    [trial] = failed.trials
+    assert trial.status == "failed"
+    assert trial.ended is not None
+    assert f"out of memory at batch {above}" in (trial.ended.reason or "")
+
+
+def assert_certified(fit: Fitted) -> None:
+    proof = fit.certificate
+    assert proof is not None
+    assert proof.steps >= 3
+    assert proof.evaluated
+    assert proof.failed_batch == fit.max_batch + 1
+    assert proof.failed_because
+    assert "torch" in proof.versions

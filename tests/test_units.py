@@ -1,0 +1,54 @@
+"""Sizes that people write."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import Refused
+from bench.units import parse_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("700MiB", 734_003_200),
+        ("2 GiB", 2_147_483_648),
+        ("1.5GB", 1_500_000_000),
+        ("1kib", 1_024),
+        (" 12 ", 12),
+        ("3B", 3),
+        ("1TiB", 1_099_511_627_776),
+    ],
+)
+def test_sizes(text: str, count: int) -> None:
+    assert parse_bytes(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "MiB", "-1GB", "1e9", "1 GiB more", "1,5GB", "0", "0.1B"])
+def test_no_sizes(text: str) -> None:
+    with pytest.raises(Refused, match="--memory-budget"):
+        parse_bytes(text)
+
+
+@given(st.integers(1, 4096), st.sampled_from(["", " "]), st.sampled_from(["MiB", "mib", "MIB"]))
+def test_any_whole_number_of_mebibytes_is_exact(number: int, space: str, unit: str) -> None:
+    assert parse_bytes(f"{number}{space}{unit}") == number * 1_048_576
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_positive_size_or_refused(text: str) -> None:
+    try:
+        count = parse_bytes(text)
+    except Refused:
+        return
+    assert count > 0
+
+
+def test_a_size_beyond_all_numbers_is_refused() -> None:
+    with pytest.raises(Refused, match="--memory-budget"):
+        parse_bytes("9" * 400 + "GB")
+
+
+def test_the_flag_is_named() -> None:
+    with pytest.raises(Refused, match="--card 'x' is not a size"):
+        parse_bytes("x", "--card")
