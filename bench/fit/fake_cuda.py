@@ -36,7 +36,7 @@ def install() -> None:
     mode: Any = fake.FakeTensorMode
     mode.avoid_device_init = property(lambda self: True)
     on_tensor, on_mode = fake.FakeTensor.__torch_dispatch__.__func__, mode.dispatch  # type: ignore[attr-defined]
-    backward = Tensor.backward
+    backward: Any = Tensor.backward
 
     def tensor_dispatch(cls: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is _ask_device:
@@ -57,7 +57,7 @@ def install() -> None:
     fake._DISPATCH_META_HANDLERS[_ask_device] = _device_of
     fake.FakeTensor.__torch_dispatch__ = classmethod(tensor_dispatch)  # type: ignore[assignment]
     mode.dispatch = mode_dispatch
-    Tensor.backward = engine_backward  # type: ignore[assignment]
+    Tensor.backward = engine_backward  # type: ignore[method-assign]
     functional.scaled_dot_product_attention = _attention
 
 

@@ -108,7 +108,8 @@ def trace(
             memory.category = "parameters"
             _make_fake(module, torch.device(device), channels_last)
             steps(module, memory, batch_size)
-            return memory.trace(batch_size)
+            made: Trace = memory.trace(batch_size)
+            return made
     except Exception as error:
         first = next(iter(str(error).splitlines()), "")
         raise TrialFailed(
@@ -119,21 +120,20 @@ def trace(
 @contextlib.contextmanager
 def building() -> Iterator[None]:
     """Build modules within this on the CPU in no time: weights stay uninitialised."""
-    initialisers = {
-        name: _leave for name in dir(nn.init) if name.endswith("_") and not name.startswith("_")
-    }
-    with mock.patch.multiple(nn.init, **initialisers), _SkipInitialisers():
+    names = [name for name in dir(nn.init) if name.endswith("_") and not name.startswith("_")]
+    initialisers: dict[str, Any] = dict.fromkeys(names, _leave)
+    with mock.patch.multiple(nn.init, **initialisers), _SkipInitialisers():  # type: ignore[no-untyped-call]
         yield
 
 
-class MemoryTrace(TorchDispatchMode):
+class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records the birth and death of every storage on a device, while it is the active mode.
 
     What is allocated counts as `category`, until it turns out to be a gradient or optimizer state.
     """
 
     def __init__(self, device: torch.device) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.category: Category = "temporaries"
         self._device = device
         self._bytes: list[int] = []
@@ -256,7 +256,7 @@ _AUTOCAST = {
 }
 
 
-class _SkipInitialisers(TorchDispatchMode):
+class _SkipInitialisers(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Skips operations that fill large tensors in place, whose pages then are never touched."""
 
     def __torch_dispatch__(
@@ -282,15 +282,15 @@ def _make_fake(module: nn.Module, device: torch.device, channels_last: bool) -> 
         if id(tensor) not in made:
             kept.append(tensor)
             wanted = torch.channels_last if channels_last and tensor.ndim == 4 else None
-            real = tensor.detach()
-            strides = _strides(real, wanted)
-            empty = torch.empty_strided(real.shape, strides, dtype=real.dtype, device=device)
+            strides = _strides(tensor, wanted)
+            empty = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device=device)
             is_parameter = isinstance(tensor, nn.Parameter)
             made[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if is_parameter else empty
         return made[id(tensor)]
 
     for part in module.modules():
-        for tensors in (part._parameters, part._buffers):
+        homes: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for tensors in homes:
             for name, tensor in tensors.items():
                 if tensor is not None:
                     tensors[name] = fake(tensor)

@@ -83,7 +83,8 @@ def _traits(setting: Setting) -> tuple[str, str, str]:
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     setting = row.pop("setting")
     setting.pop("learning_rate")
-    return {"model": row.pop("model")} | setting | row
+    flat: dict[str, Any] = {"model": row.pop("model")} | setting | row
+    return flat
 
 
 def _line(one: Measured) -> tuple[int | None, int | None]:

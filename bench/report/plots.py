@@ -328,13 +328,11 @@ def _first_setting_breakdown(run: Run) -> Figure | None:
 
 def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
     """What the memory of a training step is made of, a stacked bar per model."""
-    settings = {(b.batch_size, b.setting) for b in breakdowns}
-    several = len(settings) > 1
-    one = breakdowns[0]
-    common = f"batch {one.batch_size}, {one.setting.image_size} px, " if not several else ""
+    traits = {trait for b in breakdowns for trait in [_traits(b)]}
+    common, several = " ".join(traits) if len(traits) == 1 else "", len(traits) > 1
     caption = (
-        f"predicted: one training step on a CUDA card, {common}{one.setting.optimizer}, "
-        f"{one.setting.precision}; simulated, nothing was measured"
+        f"predicted: a training step of {breakdowns[0].batch_size} images on a CUDA card at its "
+        f"peak{', ' if common else ''}{common}; simulated, nothing was measured"
     )
     with (
         mpl.rc_context(STYLE),
@@ -347,9 +345,7 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
             left = [a + b for a, b in zip(left, sizes, strict=True)]
         for row, total in enumerate(left):
             ax.annotate(f" {total:,.0f}", (total, row), va="center", fontsize=10)
-        names = [
-            f"{b.model}\n{b.setting.image_size} px" if several else b.model for b in breakdowns
-        ]
+        names = [f"{b.model}\n{_traits(b)}" if several else b.model for b in breakdowns]
         ax.set_yticks(range(len(breakdowns)), names)
         ax.invert_yaxis()
         ax.margins(x=0.12)
@@ -358,6 +354,11 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
         ax.grid(visible=False, axis="y")
         figure.legend(loc="outside right center", frameon=False, fontsize=10)
     return figure
+
+
+def _traits(breakdown: MemoryBreakdown) -> str:
+    setting = breakdown.setting
+    return f"{setting.image_size} px, {setting.optimizer}, {setting.precision}"
 
 
 def _shape(run: Run, model: str, setting: Any) -> str:

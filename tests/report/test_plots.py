@@ -93,4 +93,4 @@ def test_the_memory_is_taken_apart_and_marked_predicted(tmp_path):
 def test_bars_of_several_settings_say_which(tmp_path):
     bars = [a_breakdown(), a_breakdown(setting=a_setting(image_size=64))]
     labels = [text.get_text() for text in memory_breakdown(bars).axes[0].get_yticklabels()]
-    assert labels == ["resnet18\n32 px", "resnet18\n64 px"]
+    assert labels == ["resnet18\n32 px, adam, fp32", "resnet18\n64 px, adam, fp32"]
