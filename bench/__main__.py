@@ -76,6 +76,10 @@ def fit_command(options: tyro.conf.OmitArgPrefixes[FitOptions]) -> int:
     else:
         open_console().print(rich_table(table))
         print(words)
+    shown = dict.fromkeys((record["model"], record["image_size"]) for record in records)
+    for model, pixels in shown:
+        if note := options.too_small(model, pixels):
+            print(f"archbench: {note}", file=sys.stderr)
     for problem in problems:
         print(f"archbench: {problem}", file=sys.stderr)
     if options.output is not None or not options.json:

@@ -112,10 +112,24 @@ class FitOptions:
             find_card(name)
         parse_bytes(self.reserve, "--reserve")
         self._check_device()
-        for pattern in self.models:
-            for facts in [] if is_zoo(pattern) else _known(pattern):
-                for size in self.image_size:
-                    facts.pixels(size)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        """Refuse sizes that none of the models can take; those who cannot are shown at their
+        smallest."""
+        if any(is_zoo(pattern) for pattern in self.models):
+            return
+        known = [facts for pattern in self.models for facts in _known(pattern)]
+        for size in self.image_size:
+            if all(facts.nearest_pixels(size) != _asked(facts, size) for facts in known):
+                known[0].pixels(size)
+
+    def too_small(self, model: str, pixels: int) -> str | None:
+        """What to say of a model that is shown at its smallest size; None if it was asked for."""
+        if "native" in self.image_size or pixels in self.image_size:
+            return None
+        sizes = ", ".join(map(str, self.image_size))
+        return f"{model} cannot take {sizes} px; it is shown at {pixels} px, its smallest."
 
     def _check_device(self) -> None:
         if self.device is None:
@@ -256,9 +270,9 @@ def _simulate(options: FitOptions) -> Iterator[Simulated]:
 def _shapes(options: FitOptions, log: Path) -> list[tuple[str, Setting]]:
     models = _resolved(options.models, log)
     shapes = [
-        (facts.name, make_setting(facts.pixels(size), optimizer, precision, None))
+        (facts.name, make_setting(pixels, optimizer, precision, None))
         for facts in models
-        for size in options.image_size
+        for pixels in map(facts.nearest_pixels, options.image_size)
         for optimizer in options.optimizer
         for precision in options.precision
     ]
@@ -275,6 +289,10 @@ def _resolved(patterns: Sequence[str], log: Path) -> list[ModelFacts]:
             if isinstance(message, Resolved):
                 return list(message.models)
     raise BenchError("the models could not be looked up.")
+
+
+def _asked(facts: ModelFacts, size: int | str) -> int:
+    return facts.native_size if size == "native" else int(size)
 
 
 def _known(pattern: str) -> list[ModelFacts]:

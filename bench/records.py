@@ -85,6 +85,11 @@ class ModelFacts:
             )
         return size
 
+    def nearest_pixels(self, image_size: int | str) -> int:
+        """Pixels a side of an image size, or of the smallest that the model can take."""
+        size = self.native_size if image_size == "native" else int(image_size)
+        return max(size, self.smallest_size)
+
 
 @dataclass(frozen=True)
 class DeviceFacts:

@@ -180,16 +180,17 @@ def _open_bench(job: FitJob) -> tuple[int | None, Callable[[ProbeRequest], Probe
 
 
 def simulate_all(job: SimulateJob) -> Iterator[Simulated]:
-    """Simulate every model in every setting on a CUDA card that need not be here.
+    """Simulate every model in every setting on a CUDA card that need not be here; one that cannot
+    take an image size, at its smallest.
 
     Raises:
-        Refused: a model is unknown, or an image size is too small for it.
+        Refused: a model is unknown.
     """
     entries = {e.facts.name: e for pattern in job.models for e in resolve(pattern)}
     shapes = [
-        (name, make_setting(entry.facts.pixels(size), optimizer, precision, job.learning_rate))
+        (name, make_setting(pixels, optimizer, precision, job.learning_rate))
         for name, entry in entries.items()
-        for size in job.image_sizes
+        for pixels in map(entry.facts.nearest_pixels, job.image_sizes)
         for optimizer in job.optimizers
         for precision in job.precisions
     ]

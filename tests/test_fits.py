@@ -105,6 +105,17 @@ def test_json_has_the_names_that_people_rely_on(
     assert (record["card"], record["source"], record["num_classes"]) == ("t4", "predicted", 10)
 
 
+def test_a_model_that_cannot_take_the_size_is_shown_at_its_smallest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    models = ("resnet18", "inception_v3")
+    options = FitOptions(models=models, card=("t4",), image_size=(224,), json=True)
+    assert fit_command(options) == 0
+    shown = capsys.readouterr()
+    assert [r["image_size"] for r in json.loads(shown.out)] == [224, 299]
+    assert "inception_v3 cannot take 224 px; it is shown at 299 px" in shown.err
+
+
 def test_the_table_and_the_picture_are_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -193,8 +193,6 @@ def _in_child(bench: Bench, budget: int | None, batch_size: int) -> Probe:
     start = perf_counter()
 
     def answer() -> bytes:
-        # A fork has none of its parent's threads, and OpenMP would wait for them for ever.
-        torch.set_num_threads(1)
         _map_every_tensor()
         bench.device.limit_memory(budget)
         return encode_message(bench.probe(batch_size))
@@ -210,6 +208,8 @@ def _in_child(bench: Bench, budget: int | None, batch_size: int) -> Probe:
 
 def _answer_of(call: Any) -> Any:
     def safely() -> bytes:
+        # A fork has none of its parent's threads, and OpenMP would wait for them for ever.
+        torch.set_num_threads(1)
         try:
             return bytes(call())
         except BenchError as error:

@@ -1,6 +1,8 @@
 """Cards by name and the memory that torch reports for them: `cards.csv`, with its sources.
 
-A new card is a new row there. Anything else is a size, such as `21.6GiB`: what tensors may take.
+Figures are of Linux, mostly from messages of torch that round to 0.01 GiB; newer drivers keep up to
+1.5 % more for themselves than older ones. A new card is a new row there. Anything else is a size,
+such as `21.6GiB`: what tensors may take.
 """
 
 import csv

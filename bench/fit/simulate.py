@@ -35,6 +35,8 @@ from models.building.network import Network
 Steps = Callable[[nn.Module, "MemoryTrace", int], None]
 """Train a fake module for some steps at a batch size, telling the trace which phase it is in."""
 
+_CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward.default
+
 _PHASES: tuple[Category, ...] = ("data", "activations", "temporaries", "temporaries", "temporaries")
 """What is allocated in each part of a step: data, forward, backward, optimizer, and the rest."""
 
@@ -178,7 +180,17 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for value in tree_iter(out):
             if isinstance(value, Tensor):
                 self._note(value)
+        if func is _CONVOLUTION_BACKWARD and self._device.type == "cpu" and out[1] is not None:
+            # oneDNN makes the weights' gradient in a layout of its own, torch copies it twice.
+            self._pass(2 * out[1].untyped_storage().nbytes())
         return out
+
+    def _pass(self, size: int) -> None:
+        """Bytes that a kernel takes while it runs."""
+        self._events.append(len(self._bytes))
+        self._events.append(~len(self._bytes))
+        self._bytes.append(size)
+        self._categories.append("temporaries")
 
     def _note(self, tensor: Tensor) -> None:
         if tensor.device.type != self._device.type:

