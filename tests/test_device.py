@@ -2,11 +2,12 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from bench.device import CpuDevice, is_ambiguous, is_out_of_memory, open_device
+from bench.device import CpuDevice, CudaDevice, is_ambiguous, is_out_of_memory, open_device
 from bench.errors import Refused
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux")
@@ -172,3 +173,40 @@ class TestCpuMemory:
             print((device.peak_memory() - before) // 2**20)
         """)
         assert 30 <= int(printed) <= 130
+
+
+class TestCudaMemory:
+    """Torch's own answers replaced: there is no card."""
+
+    @pytest.fixture
+    def card(self, monkeypatch: pytest.MonkeyPatch) -> CudaDevice:
+        monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+        facts = SimpleNamespace(total_memory=1000)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
+        return CudaDevice(torch.device("cuda", 0))
+
+    @pytest.mark.parametrize(("reserved", "spilled"), [(900, 0), (1000, 0), (1300, 300)])
+    def test_what_is_reserved_beyond_the_card_has_spilled(
+        self, reserved: int, spilled: int, card: CudaDevice, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: reserved)
+        assert card.spilled_bytes() == spilled
+
+    def test_the_fraction_is_given_back(
+        self, card: CudaDevice, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fractions = [0.5]
+        monkeypatch.setattr(
+            torch.cuda, "get_per_process_memory_fraction", lambda device: fractions[-1]
+        )
+        monkeypatch.setattr(
+            torch.cuda,
+            "set_per_process_memory_fraction",
+            lambda fraction, device: fractions.append(fraction),
+        )
+        with card.kept_limit():
+            fractions.append(0.1)
+        assert fractions[-1] == 0.5
+        with card.unlimited():
+            assert fractions[-1] == 1.0
+        assert fractions[-1] == 0.5

@@ -89,6 +89,15 @@ class TestBench:
         assert (found.fits, found.peak_memory_bytes) == (False, None)
         assert found.reason == "RuntimeError: DefaultCPUAllocator: can't allocate memory"
 
+    def test_memory_that_spilled_to_the_host_does_not_fit(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Bench, "_train_a_little", lambda *args: None)
+        monkeypatch.setattr(CpuDevice, "spilled_bytes", lambda self: 4096)
+        found = a_bench().probe(8)
+        assert (found.fits, found.peak_memory_bytes) == (False, None)
+        assert "4096 bytes more than the card has" in (found.reason or "")
+
     def test_an_ambiguous_error_is_left_to_the_caller(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -15,23 +15,23 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux"),
 ]
 
-BUDGETS = {
-    "resnet18": (32, "240MiB"),
-    "googlenet": (32, "310MiB"),
-    "densenet121": (32, "350MiB"),
-    "inception_v3": (299, "750MiB"),
+CASES = {
+    "resnet18": (32, "240MiB", 160),
+    "googlenet": (32, "310MiB", 160),
+    "densenet121": (32, "350MiB", 160),
+    "inception_v3": (299, "750MiB", 6),
 }
-"""Image size and memory budget, small so that it takes seconds."""
+"""Image size, memory budget, and training images; small, so that it takes seconds."""
 
 
-@pytest.mark.parametrize("model", BUDGETS)
+@pytest.mark.parametrize("model", CASES)
 def test_the_largest_batch_trains_a_whole_run(model: str, tmp_path: Path) -> None:
-    size, budget = BUDGETS[model]
+    size, budget, images = CASES[model]
     values: dict[str, Any] = {
         "models": (model,),
         "preset": "smoke",
         "dataset": "shapes10",
-        "train_limit": 100 if size == 32 else 4,
+        "train_limit": images,
         "test_limit": 10 if size == 32 else 2,
         "image_size": (size,),
         "epochs": 2,
