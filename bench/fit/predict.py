@@ -57,7 +57,8 @@ def predict(
 ) -> Predicted:
     """The largest batch of a model on a card, with the range that `ERROR` allows."""
     usable = card.usable_bytes(reserve_bytes)
-    largest = largest_predicted(trace, usable, cap)
+    in_memory = largest_predicted(trace, usable)
+    largest = min(cap, in_memory)
     fixed, per_image = trace.line(max(largest, 2))
     reach = int(ERROR * usable / per_image) + 1 if per_image else 0
     return Predicted(
@@ -67,8 +68,8 @@ def predict(
         num_classes=num_classes,
         usable_bytes=usable,
         max_batch=largest,
-        max_batch_low=max(0, largest - reach),
-        max_batch_high=min(cap, largest + reach),
+        max_batch_low=min(cap, max(0, in_memory - reach)),
+        max_batch_high=min(cap, in_memory + reach),
         base_bytes=fixed,
         bytes_per_image=per_image,
     )

@@ -87,3 +87,10 @@ def test_the_breakdown_adds_up_to_what_is_needed_and_the_reserve() -> None:
     assert found.parts["activations"] == 100 * MIB
     assert found.parts["workspace and context"] == 7 * MIB
     assert sum(found.parts.values()) == pytest.approx(307 * MIB, abs=4 * MIB)
+
+
+def test_a_cap_far_below_what_memory_holds_is_certain() -> None:
+    found = predict(
+        STEP, model="m", setting=SETTING, num_classes=10, card=card(10**10, exact=True), cap=64
+    )
+    assert (found.max_batch_low, found.max_batch, found.max_batch_high) == (64, 64, 64)
