@@ -17,7 +17,7 @@ import tyro
 from bench.config import Config
 from bench.console import guarded, open_console, print_path, rich_table
 from bench.fit.predict import ERROR
-from bench.fits import FitOptions
+from bench.fits import FitOptions, measure_fits, predict_fits
 from bench.records import MemoryBreakdown
 from bench.report.tables import Cell, Table
 from bench.results import load_run
@@ -47,7 +47,6 @@ def run_config(config: tyro.conf.OmitArgPrefixes[Config]) -> int:
 
 def fit_command(options: tyro.conf.OmitArgPrefixes[FitOptions]) -> int:
     """Predict the largest batch of models on cards, or measure it here with --device."""
-    from bench.fits import measure_fits, predict_fits
     from bench.report.fits import (
         measured_records,
         measured_table,

@@ -6,7 +6,9 @@ values for the options that were not given; `Config(preset="smoke")` already car
 
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -14,7 +16,7 @@ from tyro.conf import arg
 
 from bench.errors import Refused
 from bench.fit.cards import DEFAULT_CARDS, find_card
-from bench.records import Setting
+from bench.records import ModelFacts, Setting
 from bench.units import parse_bytes
 
 PresetName = Literal["auto", "smoke", "quick", "lecture"]
@@ -235,6 +237,19 @@ def _several(value: Any) -> tuple[Any, ...]:
 def make_setting(pixels: int, optimizer: str, precision: str, lr: float | None) -> Setting:
     """A setting, with the optimizer's own learning rate where none is given."""
     return Setting(pixels, optimizer, LEARNING_RATES[optimizer] if lr is None else lr, precision)
+
+
+def settings_of(
+    facts: ModelFacts,
+    image_sizes: Iterable[int | str],
+    optimizers: Iterable[str],
+    precisions: Iterable[str],
+    lr: float | None,
+) -> list[Setting]:
+    """A model's settings, each once; a size that it cannot take becomes its smallest."""
+    pixels = map(facts.nearest_pixels, image_sizes)
+    wanted = product(pixels, optimizers, precisions)
+    return list(dict.fromkeys(make_setting(*setting, lr) for setting in wanted))
 
 
 def _validate(config: Config) -> None:

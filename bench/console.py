@@ -151,7 +151,6 @@ class Reporter:
             f"[bold]{escape(fit.model)}[/]: largest batch {fit.max_batch} at {s.image_size} px, "
             f"{s.optimizer}, {s.precision} ({fit.source}, limited by {reason})"
         )
-
         if fit.contradiction:
             self._loud(f"{fit.model}: {fit.contradiction}")
         if fit.certificate and fit.certificate.allocation_retries:

@@ -18,7 +18,7 @@ from bench.config import (
     OptimizerName,
     PrecisionName,
     has_cuda_card,
-    make_setting,
+    settings_of,
 )
 from bench.errors import BenchError, Refused, TrialFailed
 from bench.fit.cards import DEFAULT_CARDS, DEFAULT_RESERVE_BYTES, find_card
@@ -269,14 +269,8 @@ def _simulate(options: FitOptions) -> Iterator[Simulated]:
 
 def _shapes(options: FitOptions, log: Path) -> list[tuple[str, Setting]]:
     models = _resolved(options.models, log)
-    shapes = [
-        (facts.name, make_setting(pixels, optimizer, precision, None))
-        for facts in models
-        for pixels in map(facts.nearest_pixels, options.image_size)
-        for optimizer in options.optimizer
-        for precision in options.precision
-    ]
-    return list(dict.fromkeys(shapes))
+    varied = (options.image_size, options.optimizer, options.precision, None)
+    return [(facts.name, s) for facts in models for s in settings_of(facts, *varied)]
 
 
 def _resolved(patterns: Sequence[str], log: Path) -> list[ModelFacts]:

@@ -15,7 +15,7 @@ from typing import Protocol, cast
 import torch
 from torch import nn
 
-from bench.config import make_setting
+from bench.config import settings_of
 from bench.data.batches import (
     Split,
     Transform,
@@ -187,14 +187,9 @@ def simulate_all(job: SimulateJob) -> Iterator[Simulated]:
         Refused: a model is unknown.
     """
     entries = {e.facts.name: e for pattern in job.models for e in resolve(pattern)}
-    shapes = [
-        (name, make_setting(pixels, optimizer, precision, job.learning_rate))
-        for name, entry in entries.items()
-        for pixels in map(entry.facts.nearest_pixels, job.image_sizes)
-        for optimizer in job.optimizers
-        for precision in job.precisions
-    ]
-    for name, setting in dict.fromkeys(shapes):
+    varied = (job.image_sizes, job.optimizers, job.precisions, job.learning_rate)
+    shapes = [(n, s) for n, entry in entries.items() for s in settings_of(entry.facts, *varied)]
+    for name, setting in shapes:
         start = perf_counter()
         try:
             found = _simulated(entries[name], setting, job)

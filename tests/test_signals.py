@@ -23,7 +23,11 @@ def test_it_is_raised_at_once_and_at_every_check() -> None:
 def test_it_stays_ignored_where_it_was() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with Interrupts().installed():
+        interrupts = Interrupts()
+        with interrupts.installed():
             signal.raise_signal(signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        interrupts.check()
+        assert not interrupts._pressed
     finally:
         signal.signal(signal.SIGINT, before)

@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from bench.data.batches import Transform, blank_split
+from bench.data.batches import Split, Transform, blank_split
 from bench.errors import TrialFailed
 from bench.fit import fake_cuda
 from bench.fit.trace import Allocation, Category, Trace
@@ -65,34 +65,35 @@ def simulate(
         TrialFailed: the model cannot be simulated; the message says why.
     """
 
+    place = torch.device(device)
+
     def steps(module: nn.Module, memory: MemoryTrace, batch_size: int) -> None:
-        place = torch.device(device)
+        memory.category = "data"
+        splits = [] if dataset is None else _resident(dataset, setting, channels_last, place)
 
         def batch() -> Batch:
-            if dataset is not None:
-                split = resident
-                return split.first(batch_size)
+            if splits:
+                return splits[0].first(batch_size)
             shape = (batch_size, 3, setting.image_size, setting.image_size)
             layout = torch.channels_last if channels_last else torch.contiguous_format
             images = torch.empty(shape, device=place).contiguous(memory_format=layout)
             return images, torch.zeros(batch_size, dtype=torch.int64, device=place)
 
-        if dataset is not None:
-            memory.category = "data"
-            transform = Transform(
-                setting.image_size, dataset.mean, dataset.std, place, channels_last
-            )
-            resident = blank_split(dataset.train_images, dataset, transform)
-            test = blank_split(dataset.test_images, dataset, transform)
         optimizer = open_optimizer(setting.optimizer, module.parameters(), setting.learning_rate)
         memory.watch(optimizer)
         batches = (batch() for _ in range(2))
         precision = FakePrecision(setting.precision, _AUTOCAST[setting.precision], device, None)
-        train_pass(module, batches, optimizer, precision, PhaseClock(memory, place))  # type: ignore[arg-type]
-        if dataset is not None:
-            del test
+        train_pass(network, batches, optimizer, precision, PhaseClock(memory))
 
     return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
+
+
+def _resident(
+    dataset: DatasetFacts, setting: Setting, channels_last: bool, place: torch.device
+) -> list[Split]:
+    transform = Transform(setting.image_size, dataset.mean, dataset.std, place, channels_last)
+    counts = (dataset.train_images, dataset.test_images)
+    return [blank_split(count, dataset, transform) for count in counts]
 
 
 def trace(
@@ -224,11 +225,9 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class PhaseClock:
-    """Stands in for `bench.train.clock.StepClock`: its marks say which phase comes next."""
+    """A `bench.train.loop.Clock` whose marks say which phase comes next."""
 
-    def __init__(self, memory: MemoryTrace, place: torch.device) -> None:
-        self.device = self
-        self.torch = place
+    def __init__(self, memory: MemoryTrace) -> None:
         self._memory = memory
         self._part = 0
 

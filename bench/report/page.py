@@ -64,8 +64,8 @@ PICTURES: tuple[tuple[str, str, str], ...] = (
     (
         "memory_breakdown",
         "What fills the memory (predicted)",
-        "A training step on a CUDA card, simulated. Parameters do not decide the batch, "
-        "activations do.",
+        "A training step on a CUDA card, simulated. Only activations and data grow with the batch "
+        "and with the image: at 224 px they take most of it, at 32 px little.",
     ),
 )
 """File name, title and caption of each picture, in the report's order."""

@@ -15,6 +15,18 @@ from bench.fit import find_max_batch, predict_max_batch
 ROOT = Path(__file__).parents[2]
 
 
+def script(code: str) -> "subprocess.CompletedProcess[str]":
+    """What somebody's own script does."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
 class Small(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -54,14 +66,7 @@ def test_a_module_of_ones_own_is_measured_and_left_alone() -> None:
         proof = found.certificate
         print(found.model, found.max_batch >= 2, proof.failed_batch == found.max_batch + 1)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = script(code)
     assert done.stdout.split() == ["Small", "True", "True"], done.stderr
 
 
@@ -81,14 +86,7 @@ def test_prediction_in_a_script() -> None:
         named = predict_max_batch("resnet18", card="2GiB", image_size=64, precision="fp16")
         print(mine.model, mine.max_batch > 1000, named.usable_bytes == 2**31, named.source)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = script(code)
     assert done.stdout.split() == ["Small", "True", "True", "predicted"], done.stderr
 
 
