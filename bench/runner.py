@@ -49,7 +49,6 @@ from bench.records import (
     TrialStarted,
 )
 from bench.results import Run
-from bench.signals import Interrupts
 from bench.store import RunFolder, check_output, new_folder
 from bench.units import parse_bytes
 from models import REGISTRY
@@ -81,11 +80,10 @@ def run(config: Config, listener: Listener = lambda message: None) -> Run:
         plan = make_plan(config, prepared.models, prepared.dataset)
         session = Session(config, prepared, Path(scratch), listener)
         try:
-            with session.interrupts.installed():
-                session.start()
-                session.fit_all(plan)
-                session.predict_all()
-                session.train_all(plan)
+            session.start()
+            session.fit_all(plan)
+            session.predict_all()
+            session.train_all(plan)
         except KeyboardInterrupt:
             where = session.folder.path
             raise Interrupted(
@@ -152,7 +150,6 @@ class Session:
         self.listener = listener
         self.folder = RunFolder(_output(config))
         self.run = Run(self.folder.path)
-        self.interrupts = Interrupts()
         self.log = self.folder.path / "workers.log"
         self.began = perf_counter()
         self.failed_shapes: dict[Shape, str] = {}
@@ -308,7 +305,6 @@ class Session:
                         continue
                     self.record(message)
                     write_tables(self.run)
-                    self.interrupts.check()
                     worker.answer()
         except (TrialFailed, Refused) as error:
             status, reason = "failed", str(error)

@@ -158,7 +158,12 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(images, tmp_path):
     command += ["--preset", "smoke", "--dataset", "folder", "--data-dir", str(images)]
     command += ["--epochs", "100000", "--device", "cpu", "--output", str(output)]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        # A shell's background jobs ignore Ctrl-C, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     _wait(lambda: b'"Epoch"' in _log(output))
     workers = psutil.Process(process.pid).children()
