@@ -165,10 +165,13 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(images, tmp_path):
         # A shell's background jobs ignore Ctrl-C, and so would their children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    _wait(lambda: b'"Epoch"' in _log(output))
-    workers = psutil.Process(process.pid).children()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    try:
+        _wait(lambda: b'"Epoch"' in _log(output))
+        workers = psutil.Process(process.pid).children()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors
