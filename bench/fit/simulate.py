@@ -177,7 +177,7 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func._schema.name
         if name.startswith("aten::_fused_") and name.endswith("_"):
             return None  # an optimizer's kernel works in place, and not all have fake versions
-        out = func(*args, **(kwargs or {}))
+        out = fake_cuda.SHAPE_RULES.get(func, func)(*args, **(kwargs or {}))
         for value in tree_iter(out):
             if isinstance(value, Tensor):
                 self._note(value)
