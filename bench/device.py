@@ -373,8 +373,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def is_ambiguous(message: str) -> bool:
     """Whether a message is oneDNN's "could not create a primitive" and the like, which may mean
-    that memory ran out or that it has no such kernel."""
-    return bool(re.search(r"could not (create|execute) a primitive", message))
+    that memory ran out or that it has no such kernel; or that of a process that crashed, which may
+    mean that a library did not check for a failed allocation, or a fault."""
+    return bool(
+        re.search(r"could not (create|execute) a primitive|process ended with SIG(?!KILL)", message)
+    )
 
 
 def _status_bytes(key: str) -> int:

@@ -6,7 +6,8 @@ BenchError                 anything the harness says in one sentence, without a 
 └── TrialFailed            one trial's failure; the other trials run on      exit code 1
     ├── Diverged           the loss is no longer a finite number
     └── WorkerDied         the process of a trial ended without a word (a signal, a crash)
-        └── OutOfMemoryKilled   by SIGKILL, as the system kills when memory runs out
+        ├── OutOfMemoryKilled   by SIGKILL, as the system kills when memory runs out
+        └── Crashed             by another signal, such as SIGSEGV
 """
 
 
@@ -42,3 +43,7 @@ class WorkerDied(TrialFailed):
 
 class OutOfMemoryKilled(WorkerDied):
     """A process was killed by SIGKILL, which is how the system ends one when memory runs out."""
+
+
+class Crashed(WorkerDied):
+    """A process ended by another signal: a library's fault, or memory that it did not check for."""

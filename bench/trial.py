@@ -8,6 +8,7 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol, cast
@@ -27,8 +28,8 @@ from bench.data.batches import (
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
 from bench.device import Device, is_ambiguous, is_out_of_memory, open_device
-from bench.errors import BenchError, Diverged, OutOfMemoryKilled, TrialFailed
-from bench.fit.isolated import in_child
+from bench.errors import BenchError, Crashed, Diverged, OutOfMemoryKilled, TrialFailed
+from bench.fit.isolated import in_child, settled
 from bench.fit.probe import Bench, make_network
 from bench.fit.simulate import building, simulate
 from bench.fit.trace import Trace
@@ -120,14 +121,10 @@ def open_fit(job: FitJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
         return Ready(limit, versions()), answer
 
     def isolated(request: ProbeRequest) -> Probe:
-        answer = _probe_in_child(job, request)
-        if answer.reason is None or not is_ambiguous(answer.reason):
-            return answer
-        if not request.limited:
-            raise TrialFailed(f"training at batch {request.batch_size} failed: {answer.reason}")
-        # What works without the limit had run out of memory; what does not is raised there.
-        isolated(ProbeRequest(request.batch_size, limited=False))
-        return answer
+        def attempt(limited: bool) -> Probe:
+            return _probe_in_child(job, replace(request, limited=limited))
+
+        return settled(attempt, limited=request.limited)
 
     return Ready(job.conditions.budget_bytes, versions()), isolated
 
@@ -136,7 +133,7 @@ def _probe_in_child(job: FitJob, request: ProbeRequest) -> Probe:
     start = perf_counter()
     try:
         answer = decode_message(in_child(lambda: _probe_safely(job, request)))
-    except OutOfMemoryKilled as error:
+    except (OutOfMemoryKilled, Crashed) as error:
         seconds = perf_counter() - start
         return Probe(job.model, job.setting, request.batch_size, False, None, seconds, str(error))
     if isinstance(answer, Failure):

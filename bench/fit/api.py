@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from bench.config import make_setting
 from bench.data.batches import Split, Transform
 from bench.device import Device, open_device
-from bench.errors import BenchError, OutOfMemoryKilled, Refused, TrialFailed
+from bench.errors import BenchError, Crashed, OutOfMemoryKilled, Refused, TrialFailed
 from bench.fit.answer import SMALLEST_BATCH, fitted
 from bench.fit.cards import DEFAULT_RESERVE_BYTES, find_card
-from bench.fit.isolated import in_child
+from bench.fit.isolated import in_child, settled
 from bench.fit.predict import predict
 from bench.fit.probe import Bench
 from bench.fit.search import Attempt, largest_batch
@@ -41,7 +41,7 @@ from models.building.network import Network, build_network
 from models.entry import Entry
 from models.zoo import resolve
 
-_M_MMAP_THRESHOLD = -3  # of mallopt in glibc's malloc.h
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of mallopt in glibc's malloc.h
 
 
 def find_max_batch(
@@ -68,7 +68,8 @@ def find_max_batch(
         channels_last: memory format of weights and images.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         memory_budget: what the model may take, such as `2GiB`; without it the card's own memory.
-            Needed on the CPU.
+            Needed on the CPU, where probes run in children of this process with one thread each;
+            oneDNN's kernels, and so the answer, depend on the number of threads.
         cap: the largest batch that makes sense, such as the number of training images.
 
     Returns:
@@ -94,8 +95,10 @@ def find_max_batch(
         limit = budget if place.kind == "cpu" else place.limit_memory(budget)
 
         def attempt(batch_size: int) -> Attempt:
-            on_cpu = place.kind == "cpu"
-            probe = _in_child(bench, budget, batch_size) if on_cpu else bench.probe(batch_size)
+            def child(limited: bool) -> Probe:
+                return _in_child(bench, budget if limited else None, batch_size)
+
+            probe = settled(child) if place.kind == "cpu" else bench.probe(batch_size)
             probes.append(probe)
             return Attempt(probe.fits, probe.peak_memory_bytes)
 
@@ -199,7 +202,7 @@ def _in_child(bench: Bench, budget: int | None, batch_size: int) -> Probe:
 
     try:
         return cast(Probe, _answer_of(answer))
-    except OutOfMemoryKilled as error:
+    except (OutOfMemoryKilled, Crashed) as error:
         seconds = perf_counter() - start
         return Probe(
             bench.entry.facts.name, bench.setting, batch_size, False, None, seconds, str(error)
@@ -224,7 +227,9 @@ def _answer_of(call: Any) -> Any:
 def _map_every_tensor() -> None:
     """As `bench.allocator.EXACT`, which a process that runs already cannot be given."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, 2**16)
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_MMAP_THRESHOLD, 2**16)
+        libc.mallopt(_M_ARENA_MAX, 1)
 
 
 @contextlib.contextmanager

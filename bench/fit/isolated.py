@@ -15,7 +15,9 @@ import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from bench.errors import OutOfMemoryKilled, WorkerDied
+from bench.device import is_ambiguous
+from bench.errors import Crashed, OutOfMemoryKilled, TrialFailed, WorkerDied
+from bench.records import Probe
 
 _PR_SET_PDEATHSIG = 1
 
@@ -25,6 +27,7 @@ def in_child(call: Callable[[], bytes]) -> bytes:
 
     Raises:
         OutOfMemoryKilled: the child was killed by SIGKILL.
+        Crashed: it was ended by another signal.
         WorkerDied: it ended without an answer in any other way.
     """
     context = multiprocessing.get_context("fork")
@@ -36,12 +39,28 @@ def in_child(call: Callable[[], bytes]) -> bytes:
         return ours.recv_bytes()
     except EOFError:
         child.join()
-        killed = child.exitcode == -signal.SIGKILL
-        error = OutOfMemoryKilled if killed else WorkerDied
+        by_signal = Crashed if (child.exitcode or 0) < 0 else WorkerDied
+        error = OutOfMemoryKilled if child.exitcode == -signal.SIGKILL else by_signal
         raise error(f"the probe's process ended with {_ending(child.exitcode)}.") from None
     finally:
         ours.close()
         child.join()
+
+
+def settled(attempt: Callable[[bool], Probe], *, limited: bool = True) -> Probe:
+    """What `attempt`, told whether to keep to the memory limit, says; if that may mean that memory
+    ran out or something else, what works without the limit had run out of memory.
+
+    Raises:
+        TrialFailed: it does not work without the limit either.
+    """
+    probe = attempt(limited)
+    if probe.reason is None or not is_ambiguous(probe.reason):
+        return probe
+    if not limited:
+        raise TrialFailed(f"training at batch {probe.batch_size} failed: {probe.reason}")
+    settled(attempt, limited=False)
+    return probe
 
 
 def _answer(call: Callable[[], bytes], pipe: Connection) -> None:

@@ -22,6 +22,9 @@ LimitedBy = Literal["memory", "data set"]
 MISLED_AT_MOST = 2
 """After so many failures of the line in a row, a size in the middle is to give a better line."""
 
+CLEARLY_SMALLER = 0.85
+"""A slope is taken between a size and one of at most this share of it."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -151,27 +154,59 @@ class _Bracket:
         return middle if middle is not None and self._affordable(middle) else self._plain()
 
     def line_answer(self, limit_bytes: int | None) -> int | None:
-        """Where the line through the two largest known peaks meets the limit, at most the cap."""
-        known = [(size, peak) for size, peak in self.points if peak is not None][-2:]
-        if limit_bytes is None or len(known) < 2:
+        """Where the line through known peaks meets the limit, at most the cap."""
+        slope, known = self._slope(), self._known()
+        if limit_bytes is None or slope is None:
             return None
-        (small, low), (large, high) = known
-        if high <= low:
+        size, peak = known[-1]
+        if slope == 0:
             return self.cap
-        return min(self.cap, small + (limit_bytes - low) * (large - small) // (high - low))
+        return min(self.cap, size + int((limit_bytes - peak) / slope))
+
+    def _known(self) -> list[tuple[int, int]]:
+        """Points whose peak is the highest so far: a size that took less than a smaller one did is
+        a stroke of luck, the next larger may not have it."""
+        known: list[tuple[int, int]] = []
+        for size, peak in self.points:
+            if peak is not None and (not known or peak >= known[-1][1]):
+                known.append((size, peak))
+        return known
+
+    def _slope(self, skip: int = 0) -> float | None:
+        """Bytes an image between the largest known size (but `skip`) and the nearest that is
+        clearly smaller: between neighbours, memory's small jumps would decide."""
+        known = self._known()[: -skip or None]
+        if len(known) < 2:
+            return None
+        size, peak = known[-1]
+        smaller = [(s, p) for s, p in known[:-1] if s <= size * CLEARLY_SMALLER] or known[:1]
+        return (peak - smaller[-1][1]) / (size - smaller[-1][0])
+
+    def _bent(self) -> float:
+        """How much the curve's slope has changed last, from 0 (not at all, or nobody knows) to 1:
+        how little a line is worth."""
+        now, before = self._slope(), self._slope(skip=1)
+        if now is None or before is None:
+            return 0.0
+        steepest = max(now, before)
+        return abs(now - before) / steepest if steepest else 0.0
 
     def _guess(self, limit_bytes: int | None) -> int | None:
-        """The line's answer, or the size nearest to it that is still open."""
+        """The line's answer; where that is known already, a step from it into what is open; None
+        after a step too far."""
         line = self.line_answer(limit_bytes)
         if line is None:
             return None
-        if not self.bounded:
-            if line > self.fits:
-                return line
-            # The limit is a hint that may be too low: step up from it, twice as far every time.
-            self.stride, stride = self.stride * 2, self.stride
-            return min(self.fits + stride, self.cap)
-        return min(max(line, self.fits + 1), self.fails - 1)
+        if line >= self.fails:
+            # A straight curve is off by one at most; a bent one by a share of what is open.
+            return self.fails - 1 - int(self._bent() * (self.fails - 1 - self.fits) / 2)
+        if line > self.fits:
+            return line
+        if self.misled:
+            return None
+        # The limit is a hint that may be too low: step up from it, twice as far every time.
+        self.stride, stride = self.stride * 2, self.stride
+        return min(self.fits + stride, self.fails - 1)
 
     def _middle(self) -> int | None:
         """Halfway; in orders of magnitude, while the ends are orders of magnitude apart."""

@@ -1,6 +1,8 @@
 """Probes: under a real limit in a process of its own, and the answers of the search's story."""
 
+import faulthandler
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -16,7 +18,7 @@ from bench.data.batches import Transform, blank_split
 from bench.device import CpuDevice
 from bench.errors import OutOfMemoryKilled, TrialFailed
 from bench.fit.probe import Bench, _last
-from bench.messages import Conditions, FitJob, ProbeRequest
+from bench.messages import Conditions, FitJob, ProbeRequest, encode_message
 from bench.records import DatasetFacts, Probe, Setting
 from bench.train.precision import Precision
 from models import REGISTRY
@@ -165,6 +167,31 @@ class TestAmbiguous:
         monkeypatch.setattr(trial, "_probe_in_child", probe)
         assert trial.open_fit(JOB)[1](ProbeRequest(8)) == clear
         assert asked == [8]
+
+
+class TestCrash:
+    """A library that does not check for a failed allocation crashes; so does a faulty one."""
+
+    def crashing(self, monkeypatch: pytest.MonkeyPatch, *, always: bool) -> None:
+        def probe(_job: FitJob, request: ProbeRequest) -> bytes:
+            if request.limited or always:
+                faulthandler.disable()  # of pytest, in the child
+                os.kill(os.getpid(), signal.SIGSEGV)
+            return encode_message(Probe("resnet18", SETTING, request.batch_size, True, 1, 0.1))
+
+        monkeypatch.setattr(trial, "_probe_safely", probe)
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="probes need no child without fork")
+    def test_under_the_limit_alone_it_does_not_fit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.crashing(monkeypatch, always=False)
+        found = trial.open_fit(JOB)[1](ProbeRequest(8))
+        assert (found.fits, found.reason) == (False, "the probe's process ended with SIGSEGV.")
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="probes need no child without fork")
+    def test_without_it_too_the_trial_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.crashing(monkeypatch, always=True)
+        with pytest.raises(TrialFailed, match=r"training at batch 8 failed: .*SIGSEGV"):
+            trial.open_fit(JOB)[1](ProbeRequest(8))
 
 
 def test_a_killed_probe_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
