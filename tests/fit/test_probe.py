@@ -1,6 +1,7 @@
 """Probes: under a real limit in a process of its own, and the answers of the search's story."""
 
 import faulthandler
+import gc
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+import bench.fit.probe as bench_probe
 import bench.trial as trial
 from bench.allocator import EXACT
 from bench.data.batches import Transform, blank_split
@@ -123,6 +126,29 @@ def test_the_batch_that_ends_an_epoch_is_probed_too(
 ) -> None:
     transform = Transform(32, GREY, GREY, torch.device("cpu"), True)
     assert _last(blank_split(images, FACTS, transform), batch) == last
+
+
+def living_bytes() -> int:
+    """What all tensors of this process hold."""
+    gc.collect()
+    tensors = [thing for thing in gc.get_objects() if type(thing) in (Tensor, nn.Parameter)]
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    return sum(storages.values())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_probe_leaves_nothing_behind(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = a_bench()
+    before = living_bytes()
+
+    def full(*_args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    if fails:
+        monkeypatch.setattr(bench_probe, "evaluation_pass", full)
+    for _ in range(3):
+        assert bench.probe(8).fits is not fails
+        assert living_bytes() == before
 
 
 class TestAmbiguous:
