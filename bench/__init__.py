@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.config import Config
     from bench.results import load_run
-    from bench.runner import run
+    from bench.runner import resume, run
 
-__all__ = ["Config", "load_run", "run"]
+__all__ = ["Config", "load_run", "resume", "run"]
 
-_HOMES = {"Config": "bench.config", "load_run": "bench.results", "run": "bench.runner"}
+_HOMES = {
+    "Config": "bench.config",
+    "load_run": "bench.results",
+    "resume": "bench.runner",
+    "run": "bench.runner",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the three public names when they are first used: `--help` needs none of what they
+    """Import the public names when they are first used: `--help` needs none of what they
     need."""
     if name not in _HOMES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")

@@ -20,24 +20,43 @@ from bench.fit.predict import ERROR
 from bench.fits import FitOptions, measure_fits, predict_fits
 from bench.records import MemoryBreakdown
 from bench.report.tables import Cell, Table
-from bench.results import load_run
+from bench.results import Run, load_run
 from bench.store import check_output, new_folder, write_atomic
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Parse the options of `run_bench.py` and run."""
-    return run_config(tyro.cli(Config, args=arguments, prog="run_bench.py"))
+    """Parse the options of `run_bench.py`, and run or go on with a run."""
+    config = tyro.cli(Config, args=arguments, prog="run_bench.py")
+    if config.resume is None:
+        return run_config(config)
+    from bench.runner import resume
+
+    path, given = config.resume, given_options(config, arguments)
+    return _shown(lambda listener: resume(path, listener, given))
+
+
+def given_options(config: Config, arguments: Sequence[str]) -> dict[str, Any]:
+    """The options that a command line names, with their values."""
+    words = {word.partition("=")[0].removeprefix("--") for word in arguments if word[:2] == "--"}
+    names = {word.removeprefix("no-").replace("-", "_") for word in words}
+    return {name: value for name, value in config.to_dict().items() if name in names}
 
 
 def run_config(config: tyro.conf.OmitArgPrefixes[Config]) -> int:
     """Run a comparison and write its report; the exit code says whether every trial is done."""
+    from bench.runner import run
+
+    return _shown(lambda listener: run(config, listener))
+
+
+def _shown(walk: Callable[[Callable[[Any], None]], Run]) -> int:
     from bench.console import Reporter
     from bench.report.page import write_report
-    from bench.runner import exit_code, run
+    from bench.session import exit_code
 
     reporter = Reporter(open_console())
     try:
-        result = run(config, reporter.show)
+        result = walk(reporter.show)
     finally:
         reporter.close()
     write_report(result)
@@ -156,6 +175,7 @@ def report_command(run: Annotated[Path, tyro.conf.Positional]) -> int:
     from bench.report.page import write_report
 
     result = load_run(run)
+    result.check_begun()
     write_tables(result)
     write_report(result)
     print_path(open_console(), "report", run / "report.md")

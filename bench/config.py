@@ -192,6 +192,12 @@ class Config:
     ] = None
     """Run folder; must be new or empty."""
 
+    trial_timeout: Annotated[float | None, arg(metavar="SECONDS")] = None
+    """End a trial that takes longer, in each process of it; it fails, the others go on."""
+
+    resume: Annotated[Path | None, arg(metavar="RUN")] = None
+    """Go on with an interrupted run, with the options it was started with."""
+
     def __post_init__(self) -> None:
         """Let the preset's values stand in, make sequences tuples, refuse what cannot work."""
         name = default_preset(self.device) if self.preset == "auto" else self.preset
@@ -204,7 +210,7 @@ class Config:
                 value = values.get(field.name)
             if field.name in _SEVERAL or (field.name == "card" and value is not None):
                 value = _several(value)
-            if field.name in ("data_dir", "output") and value is not None:
+            if field.name in ("data_dir", "output", "resume") and value is not None:
                 value = Path(value)
             object.__setattr__(self, field.name, value)
         object.__setattr__(self, "preset", name)
@@ -293,6 +299,8 @@ def _check_counts(config: Config) -> None:
                 raise Refused(f"--{flag} {value} must be {allowed}.")
     if 1 in config.batch_size:
         raise Refused("--batch-size 1 cannot train batch norm; use 2 or more.")
+    if config.trial_timeout is not None and not config.trial_timeout > 0:
+        raise Refused(f"--trial-timeout {config.trial_timeout} must be above 0.")
     if config.workers < 0:
         raise Refused(f"--workers {config.workers} must be 0 or more.")
 

@@ -2,9 +2,10 @@
 
 BenchError                 anything the harness says in one sentence, without a traceback
 ├── Refused                bad input, found before any work starts           exit code 2
-├── Interrupted            Ctrl-C; what was measured is on disk              exit code 130
+├── Interrupted            Ctrl-C, SIGTERM, SIGHUP; what was measured is on disk     128 + signal
 └── TrialFailed            one trial's failure; the other trials run on      exit code 1
     ├── Diverged           the loss is no longer a finite number
+    ├── TimedOut           it took longer than it was given
     └── WorkerDied         the process of a trial ended without a word (a signal, a crash)
         ├── OutOfMemoryKilled   by SIGKILL, as the system kills when memory runs out
         └── Crashed             by another signal, such as SIGSEGV
@@ -24,9 +25,11 @@ class Refused(BenchError):
 
 
 class Interrupted(BenchError):
-    """Somebody pressed Ctrl-C; 130 is what shells make of that."""
+    """A signal asked for the end; shells make 128 and its number of that, 130 for Ctrl-C."""
 
-    exit_code = 130
+    def __init__(self, message: str, signal_number: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
 
 
 class TrialFailed(BenchError):
@@ -35,6 +38,10 @@ class TrialFailed(BenchError):
 
 class Diverged(TrialFailed):
     """Training produced a loss that is not a finite number."""
+
+
+class TimedOut(TrialFailed):
+    """A trial took longer than it was given."""
 
 
 class WorkerDied(TrialFailed):

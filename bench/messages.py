@@ -21,6 +21,9 @@ from bench.records import (
     convert,
 )
 
+STOP = b"stop\n"
+"""The line by which a parent asks its worker to finish the step, save and end."""
+
 
 @dataclass(frozen=True)
 class PrepareJob:
@@ -137,12 +140,27 @@ class Simulated:
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Train one trial from images in `data_folder`."""
+    """Train one trial from images in `data_folder`, or go on with it from its `checkpoint` if there
+    is one; `logged_epochs` of it are in the run's log."""
 
     trial: Trial
     epochs: int
     data_folder: str
     conditions: Conditions
+    checkpoint: str
+    logged_epochs: int = 0
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A trial goes on after so many of the epochs that are in the run's log."""
+
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A trial was asked to stop, and has saved where it is."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +189,7 @@ class Failure:
 
 
 Job = PrepareJob | FitJob | TrainJob | ResolveJob | SimulateJob
-Answer = Prepared | Ready | Resolved | Simulated | Progress | Warned | Failure
+Answer = Prepared | Ready | Resolved | Resumed | Simulated | Stopped | Progress | Warned | Failure
 Message = Record | Job | ProbeRequest | Answer
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__}

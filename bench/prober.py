@@ -29,6 +29,7 @@ class Prober:
         job: the model, the setting and the conditions.
         log: file for the worker's standard error.
         limited: whether the worker runs under a memory limit on the CPU (see `bench.allocator`).
+        timeout: seconds after which a worker is killed, if it is to be.
         on_described: called with the model's counts, a worker's first word.
         on_probe: called with every probe as it is made.
     """
@@ -39,12 +40,14 @@ class Prober:
         log: Path,
         *,
         limited: bool,
+        timeout: float | None = None,
         on_described: Callable[[ModelDescribed], None] = lambda described: None,
         on_probe: Callable[[Probe], None] = lambda probe: None,
     ) -> None:
         self._job = job
         self._log = log
         self._limited = limited
+        self._timeout = timeout
         self._on_described = on_described
         self._on_probe = on_probe
         self._worker: Worker | None = None
@@ -59,7 +62,9 @@ class Prober:
     def open(self) -> Worker:
         """Start the worker if there is none."""
         if self._worker is None:
-            self._worker = Worker(self._job, self._log, limited=self._limited)
+            self._worker = Worker(
+                self._job, self._log, limited=self._limited, timeout=self._timeout
+            )
             described = self._worker.receive()
             if described is None:
                 raise WorkerDied("its worker ended before it had counted the model.")

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +18,8 @@ from typing import Any
 import msgspec
 
 from bench.allocator import allocator_environment
-from bench.errors import OutOfMemoryKilled, Refused, TrialFailed, WorkerDied
-from bench.messages import Failure, Job, ProbeRequest, decode_message, encode_message
+from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, WorkerDied
+from bench.messages import STOP, Failure, Job, ProbeRequest, decode_message, encode_message
 
 _ROOT = Path(__file__).parents[1]
 
@@ -30,10 +31,15 @@ class Worker:
         job: what to do.
         log: file that the worker's standard error is appended to.
         limited: whether it runs under a memory limit on the CPU (see `bench.allocator`).
+        timeout: seconds after which it is killed; None for as long as it takes.
     """
 
-    def __init__(self, job: Job, log: Path, *, limited: bool = False) -> None:
+    def __init__(
+        self, job: Job, log: Path, *, limited: bool = False, timeout: float | None = None
+    ) -> None:
         self._log = log
+        self._timeout = timeout
+        self._timed_out = False
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "bench.worker"],
@@ -42,6 +48,10 @@ class Worker:
                 stderr=errors,
                 env=_environment(limited),
             )
+        self._timer = None if timeout is None else threading.Timer(timeout, self._give_up)
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
         self._send(encode_message(job))
 
     def __enter__(self) -> "Worker":
@@ -53,6 +63,8 @@ class Worker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if kind is not None:
             self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -90,6 +102,14 @@ class Worker:
         """Tell a worker that waits after a record to go on."""
         self._send(b"\n")
 
+    def stop(self) -> None:
+        """Ask a worker that trains to finish its step, save where it is, and end.
+
+        May be called by a signal handler while the main program is writing."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            os.write(self._process.stdin.fileno(), STOP)
+
     def ask(self, request: ProbeRequest) -> Any:
         """Send a request and return the answer. Raises like `messages`."""
         self._send(encode_message(request))
@@ -104,8 +124,14 @@ class Worker:
             self._process.stdin.write(data)
             self._process.stdin.flush()
 
+    def _give_up(self) -> None:
+        self._timed_out = True
+        self._process.kill()
+
     def _ended(self) -> None:
         code = self._process.wait()
+        if self._timed_out:
+            raise TimedOut(f"it took longer than --trial-timeout {self._timeout:g} s.")
         if code < 0:
             if code == -signal.SIGKILL:
                 raise OutOfMemoryKilled(

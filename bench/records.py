@@ -4,7 +4,8 @@ A line of `events.jsonl` is one record as JSON with its kind in `event`. Times a
 bytes, accuracies fractions, losses nats. A worker sends the same records to its parent, so that
 what was measured is written in one way only.
 
-Schema history: 1, the first.
+Schema history: 1, the first; 2, a checksum in every line (`bench.store`), resumed trials and
+epochs. Logs of schema 1 are still read.
 """
 
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ import msgspec
 
 from bench.errors import Refused
 
-SCHEMA = 1
+SCHEMA = 2
 
 Status = Literal["done", "failed", "refused"]
 Source = Literal["measured", "predicted", "published"]
@@ -272,6 +273,16 @@ class TrialStarted:
 
 
 @dataclass(frozen=True)
+class TrialResumed:
+    """A trial goes on in a new process after `epochs` whole epochs, from its checkpoint; 0 means
+    from the start."""
+
+    trial: Trial
+    started_at: str
+    epochs: int
+
+
+@dataclass(frozen=True)
 class TimeBudget:
     """Where an epoch's wall-clock seconds went; the parts add up to `total_seconds`.
 
@@ -313,7 +324,8 @@ class Epoch:
     `epoch` counts from 1. Train loss and accuracy are running means over the images as they were
     trained on; `train_loss` is the main head's, `aux_losses` the auxiliary ones' by name. Seconds
     of the first step are in `train_seconds` too. `step_seconds` is the median over the steps,
-    without the trial's first.
+    without the trial's first. `resumed` if it was interrupted within, or is the first in a new
+    process: its times are not like the others'.
     """
 
     model: str
@@ -339,16 +351,21 @@ class Epoch:
     time_budget: TimeBudget
     cpu_seconds: float
     telemetry: Telemetry | None = None
+    resumed: bool = False
 
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial is over. `reason` says in a sentence why it is not `done`; wall-clock `seconds`."""
+    """A trial is over. `reason` says in a sentence why it is not `done`; wall-clock `seconds`.
+
+    `retry` if it failed by no fault of its own (its process died): a resumed run tries again.
+    """
 
     trial: Trial
     status: Status
     reason: str | None
     seconds: float
+    retry: bool = False
 
 
 @dataclass(frozen=True)
@@ -371,6 +388,7 @@ Record = (
     | Predicted
     | MemoryBreakdown
     | TrialStarted
+    | TrialResumed
     | Epoch
     | TrialEnded
     | RunEnded

@@ -23,9 +23,10 @@ from bench.records import (
     SweepPoint,
     Trial,
     TrialEnded,
+    TrialResumed,
     TrialStarted,
 )
-from bench.store import read_log
+from bench.store import is_torn, read_log
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,7 @@ class TrialResult:
     notes: tuple[str, ...] = ()
     epochs: list[Epoch] = field(default_factory=list)
     ended: TrialEnded | None = None
+    resumptions: int = 0
 
     @property
     def status(self) -> str:
@@ -85,6 +87,7 @@ class Run:
         self._dataset: DatasetFacts | None = None
         self._device: DeviceFacts | None = None
         self.ended: RunEnded | None = None
+        self.torn = False
         self.facts: dict[str, ModelFacts] = {}
         self.described: dict[tuple[str, int], ModelDescribed] = {}
         self.fits: dict[tuple[str, Setting], Fitted] = {}
@@ -119,6 +122,11 @@ class Run:
                 self.breakdowns.append(record)
             case TrialStarted():
                 self._trials[record.trial.id] = TrialResult(record.trial, self, record.notes)
+            case TrialResumed():
+                result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
+                del result.epochs[record.epochs :]
+                result.ended = None
+                result.resumptions += 1
             case Epoch():
                 if record.trial not in self._trials:
                     raise Refused(f"the log of {self.path} has an epoch of no trial.")
@@ -144,10 +152,19 @@ class Run:
         """Where it ran; Refused if the log does not say."""
         return _present(self._device, self.path)
 
+    def check_begun(self) -> None:
+        """Raises Refused if the log ends before the run began."""
+        for record in (self._started, self._dataset, self._device):
+            _present(record, self.path)
+
     @property
     def trials(self) -> list[TrialResult]:
         """All trials that began or were refused, in order."""
         return list(self._trials.values())
+
+    def trial(self, name: str) -> TrialResult | None:
+        """The trial of that name, if it has begun."""
+        return self._trials.get(name)
 
     @property
     def models(self) -> "pd.DataFrame":
@@ -200,7 +217,9 @@ def load_run(path: str | Path) -> Run:
     Raises:
         Refused: `path` is not a run folder, or its log is damaged or of another schema.
     """
-    return collect(Path(path), read_log(Path(path)))
+    run = collect(Path(path), read_log(Path(path)))
+    run.torn = is_torn(Path(path))
+    return run
 
 
 def collect(path: Path, records: Iterable[Record]) -> Run:

@@ -5,65 +5,27 @@ and fitted, and every trial trained, each in a process of its own; one that fail
 alone.
 """
 
-import shlex
-import sys
+import signal
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-from bench.config import DEFAULT_MEMORY_BUDGET, Config
-from bench.errors import BenchError, Interrupted, Refused, TrialFailed
-from bench.fit.answer import SMALLEST_BATCH
-from bench.fit.cards import DEFAULT_CARDS, DEFAULT_RESERVE_BYTES, Card, find_card
-from bench.fit.predict import breakdown, predict
-from bench.frames import write_tables
+from bench.config import Config
+from bench.errors import BenchError, Interrupted, Refused
 from bench.messages import (
-    Conditions,
-    FitJob,
     Prepared,
     PrepareJob,
     Progress,
-    Simulated,
-    SimulateJob,
-    TrainJob,
-    Warned,
 )
-from bench.plan import Plan, Shape, choose_batches, make_plan, refusal
-from bench.prober import Prober
+from bench.plan import Plan, make_plan
 from bench.process import Worker
-from bench.records import (
-    SCHEMA,
-    ModelDescribed,
-    Record,
-    RunEnded,
-    RunStarted,
-    Status,
-    Trial,
-    TrialEnded,
-    TrialStarted,
-)
-from bench.results import Run
+from bench.results import Run, load_run
+from bench.session import CPU_LIMIT_HOLDS, Listener, Session
 from bench.store import RunFolder, check_output, new_folder
-from bench.units import parse_bytes
 from models import REGISTRY
 from models.zoo import is_zoo
-
-Listener = Callable[[Any], None]
-"""Called with every record, `Progress` and `Warned` of a run, to show them."""
-
-CPU_LIMIT_HOLDS = sys.platform == "linux"
-"""Elsewhere nothing limits a process's memory, so that the CPU has no largest batch to find."""
-
-PRIVATE_FLAGS = ("--data-dir", "--output")
-
-BREAKDOWN_BATCH = 32
-"""The batch size whose memory is taken apart: the lecture's for its GoogLeNet."""
 
 
 def run(config: Config, listener: Listener = lambda message: None) -> Run:
@@ -71,33 +33,142 @@ def run(config: Config, listener: Listener = lambda message: None) -> Run:
 
     Raises:
         Refused: the input cannot work; nothing was trained.
-        Interrupted: Ctrl-C; what was measured until then is in the run folder.
+        Interrupted: a signal; what was measured until then is in the run folder.
         BenchError: the run folder cannot be written to any more.
     """
     refuse_early(config)
-    with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
-        prepared = _prepare(config, Path(scratch), listener)
+    with _scratch() as scratch:
+        prepared = _prepare(config, scratch, listener)
         plan = make_plan(config, prepared.models, prepared.dataset)
-        session = Session(config, prepared, Path(scratch), listener)
+        folder = RunFolder(_output(config))
+        session = Session(config, prepared, scratch, listener, folder, Run(folder.path))
+        return _walk(session, plan, session.start)
+
+
+def resume(
+    path: Path, listener: Listener = lambda message: None, given: dict[str, Any] | None = None
+) -> Run:
+    """Go on with a run that was interrupted, where its log and its checkpoints end.
+
+    Args:
+        path: the run folder.
+        listener: as for `run`.
+        given: options that must be as they were, such as those of a command line.
+
+    Raises:
+        Refused: it cannot go on: another option, other images, another device, or it is in use.
+        Interrupted: a signal; it can be resumed again.
+        BenchError: the run folder cannot be written to any more.
+    """
+    folder = RunFolder(path, resume=True)
+    try:
+        before = load_run(path)
+        given = given or {}
+        check_same_options(before.started.config, given)
+        kept = {name: given[name] for name in ("trial_timeout",) if name in given}
+        config = _config_of(path, before.started.config | kept | {"output": str(path)})
+        for record in (before.dataset, before.device):
+            listener(record)
+        with _scratch() as scratch:
+            prepared = _prepare(config, scratch, listener)
+            check_same_place(before, prepared)
+            plan = make_plan(config, prepared.models, prepared.dataset)
+            session = Session(config, prepared, scratch, listener, folder, before)
+            return _walk(session, plan, session.catch_up)
+    finally:
+        folder.close()
+
+
+def _config_of(path: Path, options: dict[str, Any]) -> Config:
+    try:
+        return Config(**options)
+    except (TypeError, ValueError) as error:
+        raise Refused(
+            f"--resume {path}: its options are not those of this archbench ({error})."
+        ) from error
+
+
+def _walk(session: "Session", plan: Plan, start: Callable[[], None]) -> Run:
+    """Everything that is left to do; raises Refused if no trial could begin."""
+    where = session.folder.path
+    with session.interrupts.installed():
         try:
-            session.start()
+            start()
             session.fit_all(plan)
             session.predict_all()
             session.train_all(plan)
-        except KeyboardInterrupt:
-            where = session.folder.path
-            raise Interrupted(
-                f"interrupted; what was measured is in {where}, "
-                f"and `python -m bench report {where}` makes its report."
-            ) from None
-        finally:
             session.end()
+        except KeyboardInterrupt:
+            with suppress(BenchError):
+                session.end()
+            raise Interrupted(
+                f"interrupted; what was measured is in {where}: `python run_bench.py --resume "
+                f"{where}` goes on, `python -m bench report {where}` makes its report.",
+                session.interrupts.number or signal.SIGINT,
+            ) from None
+        except BaseException:
+            with suppress(BenchError):
+                session.end()
+            raise
+        finally:
+            session.folder.close()
     refused = [
         t.ended.reason or "" for t in session.run.trials if t.ended and t.status == "refused"
     ]
     if len(refused) == len(session.run.trials):
         raise Refused(" ".join(dict.fromkeys(refused)))
     return session.run
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="archbench-") as folder:
+        yield Path(folder)
+
+
+HARMLESS = ("output", "resume", "trial_timeout")
+"""Options that cannot change a result."""
+
+
+def check_same_options(before: dict[str, Any], given: dict[str, Any]) -> None:
+    """Raises Refused if an option differs from what a run was started with."""
+    for name, value in given.items():
+        was = before.get(name)
+        if name not in HARMLESS and _plain(value) != _plain(was):
+            flag = f"--{name.replace('_', '-')}"
+            raise Refused(
+                f"{flag} was {_shown(was)} in that run and is {_shown(value)} now: leave it out "
+                "to go on with the run, or start a new one."
+            )
+
+
+def check_same_place(before: Run, now: Prepared) -> None:
+    """Raises Refused if images or device are not what a run was started with."""
+    if now.dataset.sha256 != before.dataset.sha256:
+        raise Refused(
+            f"--resume {before.path}: the images of {before.dataset.name} are not those that the "
+            "run was started with; restore them, or start a new run."
+        )
+    for what, then, here in (
+        ("device", before.device.kind, now.device.kind),
+        ("device", before.device.name, now.device.name),
+        ("number of threads", before.device.threads, now.device.threads),
+    ):
+        if then != here:
+            raise Refused(
+                f"--resume {before.path}: its {what} was {then} and is {here} here, so that "
+                "figures would not compare; go on where it began, or start a new run."
+            )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def refuse_early(config: Config) -> None:
@@ -136,203 +207,3 @@ def _prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
                 return message
             listener(message)
     raise BenchError("the data could not be prepared.")
-
-
-class Session:
-    """One run under way: its folder, its results so far, and what all its workers are told."""
-
-    def __init__(
-        self, config: Config, prepared: Prepared, scratch: Path, listener: Listener
-    ) -> None:
-        self.config = config
-        self.prepared = prepared
-        self.scratch = scratch
-        self.listener = listener
-        self.folder = RunFolder(_output(config))
-        self.run = Run(self.folder.path)
-        self.log = self.folder.path / "workers.log"
-        self.began = perf_counter()
-        self.failed_shapes: dict[Shape, str] = {}
-        on_cpu = prepared.device.kind == "cpu"
-        budget = config.memory_budget_bytes
-        self.training = Conditions(
-            device=prepared.device.device,
-            dataset=prepared.dataset,
-            channels_last=config.channels_last,
-            augment=config.augment,
-            pretrained=config.pretrained,
-            budget_bytes=budget,
-            workers=config.workers,
-        )
-        default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
-        self.searching = replace(self.training, budget_bytes=budget or default)
-        self.searches = config.fit and (not on_cpu or CPU_LIMIT_HOLDS)
-
-    def start(self) -> None:
-        """Write down what was asked for and where it runs."""
-        config = self.config.to_dict()
-        self.folder.write_json("config.json", config)
-        self.folder.write_json("environment.json", self.prepared.environment)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        command = shown_command(sys.argv)
-        self.record(RunStarted(SCHEMA, now, command, config, self.prepared.environment))
-        self.record(self.prepared.device)
-        self.record(self.prepared.dataset)
-        for facts in self.prepared.models:
-            self.record(facts)
-
-    def fit_all(self, plan: Plan) -> None:
-        """Describe every model and find the largest batch of each shape."""
-        for shape in plan.shapes:
-            try:
-                self._fit(shape)
-            except (TrialFailed, Refused) as error:
-                self.failed_shapes[shape] = str(error)
-        write_tables(self.run)
-
-    def train_all(self, plan: Plan) -> None:
-        """Train every trial that is not known to fail, one after the other."""
-        chosen = choose_batches(plan.trials, self.run.fits, self.prepared.dataset.train_images)
-        for trial in plan.trials:
-            shape = (trial.model, trial.setting)
-            settled = replace(trial, batch_size=chosen[trial])
-            no = refusal(trial, chosen[trial], self.run.fits.get(shape))
-            if shape in self.failed_shapes:
-                self.record(TrialEnded(settled, "failed", self.failed_shapes[shape], 0.0))
-            elif no is not None:
-                self.record(TrialEnded(settled, "refused", no, 0.0))
-            else:
-                self._train(settled)
-            write_tables(self.run)
-
-    def end(self) -> None:
-        """Close the log, tables up to date; nothing that was measured is lost."""
-        seconds = perf_counter() - self.began
-        try:
-            with suppress(BenchError):
-                self.record(RunEnded(exit_code(self.run), seconds))
-                write_tables(self.run)
-        finally:
-            self.folder.close()
-
-    def record(self, record: Record) -> None:
-        """Write a record to the log, take it into the results, show it."""
-        self.folder.append(record)
-        self.run.add(record)
-        self.listener(record)
-
-    def predict_all(self) -> None:
-        """Predict the largest batch of each shape on cards that need not be here."""
-        here = self.prepared.device.kind == "cuda"
-        names = self.config.card if self.config.card is not None else () if here else DEFAULT_CARDS
-        cards = [find_card(name) for name in names]
-        if not cards:
-            return
-        job = SimulateJob(
-            models=tuple(facts.name for facts in self.prepared.models),
-            image_sizes=self.config.image_size,
-            optimizers=self.config.optimizer,
-            precisions=self.config.precision,
-            learning_rate=self.config.lr,
-            num_classes=len(self.prepared.dataset.classes),
-            channels_last=self.config.channels_last,
-            dataset=self.prepared.dataset,
-        )
-        self.listener(Progress("predicting the largest batch on other cards", 0, 1))
-        try:
-            with Worker(job, self.log) as worker:
-                for message in worker.messages():
-                    self._predict(message, cards)
-        except (TrialFailed, Refused) as error:
-            self.listener(Warned(f"no prediction: {error}"))
-        write_tables(self.run)
-
-    def _predict(self, simulated: Simulated, cards: Sequence[Card]) -> None:
-        model, setting, trace = simulated.model, simulated.setting, simulated.trace
-        if trace is None:
-            self.listener(Warned(f"{model}: no prediction: {simulated.reason}"))
-            return
-        classes = len(self.prepared.dataset.classes)
-        cap = max(SMALLEST_BATCH, self.prepared.dataset.train_images)
-        for card in cards:
-            self.record(
-                predict(
-                    trace, model=model, setting=setting, num_classes=classes, card=card, cap=cap
-                )
-            )
-        size, reserve = min(BREAKDOWN_BATCH, cap), DEFAULT_RESERVE_BYTES
-        self.record(
-            breakdown(trace, model=model, setting=setting, batch_size=size, reserve_bytes=reserve)
-        )
-
-    def _fit(self, shape: Shape) -> None:
-        on_cpu, images = self.prepared.device.kind == "cpu", self.prepared.dataset.train_images
-        largest = 0
-        with Prober(
-            FitJob(*shape, self.searching),
-            self.log,
-            limited=on_cpu,
-            on_described=self._described,
-            on_probe=self.record,
-        ) as prober:
-            prober.open()
-            if self.searches:
-                found = prober.search(images)
-                self.record(found)
-                largest = found.max_batch
-        if self.config.sweep_batch and largest:
-            # As training runs: without the search's own limit, which slows it on the CPU.
-            limited = on_cpu and self.training.budget_bytes is not None
-            with Prober(FitJob(*shape, self.training), self.log, limited=limited) as prober:
-                for point in prober.sweep(largest):
-                    self.record(point)
-
-    def _described(self, described: ModelDescribed) -> None:
-        if (described.model, described.image_size) not in self.run.described:
-            self.record(described)
-
-    def _train(self, trial: Trial) -> None:
-        now, start = datetime.now(UTC).isoformat(timespec="seconds"), perf_counter()
-        self.record(TrialStarted(trial, now, self._notes(trial)))
-        status: Status = "done"
-        reason = None
-        job = TrainJob(trial, self.config.epochs, str(self.scratch), self.training)
-        try:
-            with Worker(job, self.log, limited=self.training.budget_bytes is not None) as worker:
-                for message in worker.messages():
-                    if isinstance(message, Progress):
-                        self.listener(message)
-                        continue
-                    self.record(message)
-                    write_tables(self.run)
-                    worker.answer()
-        except (TrialFailed, Refused) as error:
-            status, reason = "failed", str(error)
-        self.record(TrialEnded(trial, status, reason, perf_counter() - start))
-
-    def _notes(self, trial: Trial) -> tuple[str, ...]:
-        """What was decided for the user."""
-        notes = []
-        if trial.batch_choice in ("auto", "own") and not self.searches:
-            notes.append(f"Batch {trial.batch_size} was chosen without a search.")
-        images = self.prepared.dataset.train_images
-        if trial.batch_size and images % trial.batch_size == 1:
-            notes.append("One image is left out of each epoch: batch norm cannot train on one.")
-        return tuple(notes)
-
-
-def shown_command(arguments: Sequence[str]) -> str:
-    """A command line as it is kept with results: folders of this machine are nobody's business."""
-    words = [Path(arguments[0]).name]
-    for before, word in pairwise(arguments):
-        flag, equals, _ = word.partition("=")
-        if before in PRIVATE_FLAGS:
-            words.append("DIR")
-        else:
-            words.append(f"{flag}=DIR" if equals and flag in PRIVATE_FLAGS else word)
-    return shlex.join(words)
-
-
-def exit_code(run: Run) -> int:
-    """0 if every trial is done, else 1."""
-    return 0 if all(result.status == "done" for result in run.trials) else 1

@@ -5,37 +5,32 @@ writes to the run folder.
 """
 
 import contextlib
-import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import nn
 
 from bench.config import settings_of
 from bench.data.batches import (
-    Split,
     Transform,
     blank_split,
-    dropped_images,
     open_split,
-    steps_per_epoch,
 )
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
 from bench.device import Device, is_ambiguous, is_out_of_memory, open_device
-from bench.errors import BenchError, Crashed, Diverged, OutOfMemoryKilled, TrialFailed
+from bench.errors import BenchError, Crashed, OutOfMemoryKilled, TrialFailed
 from bench.fit.isolated import in_child, settled
 from bench.fit.probe import Bench, make_network
 from bench.fit.simulate import building, simulate
 from bench.fit.trace import Trace
 from bench.measure import architecture
 from bench.measure.environment import environment, versions
-from bench.measure.telemetry import Sampler
 from bench.messages import (
     Conditions,
     Failure,
@@ -46,28 +41,29 @@ from bench.messages import (
     Ready,
     Resolved,
     ResolveJob,
+    Resumed,
     Simulated,
     SimulateJob,
+    Stopped,
     TrainJob,
     decode_message,
     encode_message,
 )
-from bench.records import Epoch, ModelDescribed, Probe, Setting, TimeBudget, Trial
-from bench.statistics import median, percentile
-from bench.train.clock import StepClock, Timed, timed
-from bench.train.loop import Batch, Pass, evaluation_pass, train_pass
+from bench.records import (
+    Epoch,
+    ModelDescribed,
+    Probe,
+    Setting,
+)
+from bench.train.checkpoint import Training
+from bench.train.clock import StepClock
+from bench.train.loop import evaluation_pass, train_pass
 from bench.train.optimizers import open_optimizer
-from bench.train.precision import Precision, check_precision, open_precision
+from bench.train.precision import check_precision, open_precision
+from bench.trainer import ProgressSink, Trainer
 from models.building.network import Network, build_network
 from models.entry import Entry
 from models.zoo import resolve
-
-
-class ProgressSink(Protocol):
-    """Where a story says how far it is."""
-
-    def __call__(self, phase: str, done: int, total: int, rate: float | None = None) -> None:
-        """`done` of `total` of a phase, at `rate` images per second."""
 
 
 def prepare(job: PrepareJob) -> Prepared:
@@ -207,12 +203,16 @@ def _simulated(entry: Entry, setting: Setting, job: SimulateJob) -> Trace:
     )
 
 
-def train(job: TrainJob, progress: ProgressSink) -> Iterator[Epoch]:
-    """Train one trial, a record per epoch.
+def train(
+    job: TrainJob, progress: ProgressSink, stopping: Callable[[], bool] = lambda: False
+) -> Iterator[Epoch | Resumed | Stopped]:
+    """Train one trial, or go on with it where its checkpoint is: a record per epoch.
+
+    Once `stopping` is true the step under way is the last: where training is, is saved.
 
     Raises:
         Diverged: the loss is no longer finite.
-        TrialFailed: memory ran out.
+        TrialFailed: memory ran out, or a checkpoint cannot be written.
     """
     trial, conditions = job.trial, job.conditions
     assert trial.batch_size is not None
@@ -220,7 +220,7 @@ def train(job: TrainJob, progress: ProgressSink) -> Iterator[Epoch]:
     precision = open_precision(trial.setting.precision, device.kind)
     _warm_up(_entry(trial.model), device, trial.setting)
     torch.manual_seed(trial.seed)
-    splits = [
+    train_split, test_split = (
         open_split(
             Path(job.data_folder),
             part,
@@ -229,10 +229,17 @@ def train(job: TrainJob, progress: ProgressSink) -> Iterator[Epoch]:
             conditions.workers,
         )
         for part in ("train", "test")
-    ]
+    )
     device.limit_memory(_with_slack(conditions.budget_bytes, device))
     try:
-        yield from _epochs(job, splits[0], splits[1], device, precision, progress)
+        network = make_network(_entry(trial.model), conditions, device)
+        setting = trial.setting
+        optimizer = open_optimizer(setting.optimizer, network.parameters(), setting.learning_rate)
+        order = torch.Generator().manual_seed(trial.seed)
+        training = Training(network, optimizer, precision, order)
+        yield from Trainer(
+            job, train_split, test_split, device, training, progress, stopping
+        ).epochs()
     except (RuntimeError, MemoryError) as error:
         # Under a limit, oneDNN's ambiguous errors come from the limit.
         limited = conditions.budget_bytes is not None and is_ambiguous(str(error))
@@ -249,117 +256,6 @@ records, messages and a heap in pieces were measured to take up to 5 MiB more th
 
 def _with_slack(budget: int | None, device: Device) -> int | None:
     return budget + TRAINING_SLACK_BYTES if budget and device.kind == "cpu" else budget
-
-
-def _epochs(
-    job: TrainJob,
-    train_split: Split,
-    test_split: Split,
-    device: Device,
-    precision: Precision,
-    progress: ProgressSink,
-) -> Iterator[Epoch]:
-    trial = job.trial
-    batch_size = trial.batch_size or 0
-    network = make_network(_entry(trial.model), job.conditions, device)
-    setting = trial.setting
-    optimizer = open_optimizer(setting.optimizer, network.parameters(), setting.learning_rate)
-    order = torch.Generator().manual_seed(trial.seed)
-    for epoch in range(1, job.epochs + 1):
-        clock = StepClock(device, steps_per_epoch(len(train_split), batch_size))
-        shuffled = train_split.shuffled(batch_size, order, job.conditions.augment)
-        heard = _heard(shuffled, f"epoch {epoch}/{job.epochs}", clock.steps, batch_size, progress)
-        device.reset_peak()
-        with Sampler(device.pci_bus_id()) as sampler:
-            trained, train_time = timed(
-                device,
-                lambda: train_pass(network, heard, optimizer, precision, clock).result(),  # noqa: B023
-            )
-        _check_finite("training", trained, epoch)
-        tested, test_time = timed(
-            device,
-            lambda: evaluation_pass(network, test_split.in_order(batch_size), precision).result(),
-        )
-        _check_finite("test", tested, epoch)
-        yield _record(
-            trial,
-            epoch,
-            trained,
-            tested,
-            train_time,
-            test_time,
-            clock,
-            device,
-            sampler,
-            len(train_split),
-        )
-
-
-def _check_finite(part: str, passed: Pass, epoch: int) -> None:
-    losses = {"loss": passed.loss, **passed.aux_losses}
-    for name, loss in losses.items():
-        if not math.isfinite(loss):
-            raise Diverged(f"the {part} {name} was {loss} in epoch {epoch}; try a lower --lr.")
-
-
-def _record(
-    trial: Trial,
-    epoch: int,
-    trained: Pass,
-    tested: Pass,
-    train_time: Timed,
-    test_time: Timed,
-    clock: StepClock,
-    device: Device,
-    sampler: Sampler,
-    train_images: int,
-) -> Epoch:
-    steps = clock.step_seconds()
-    steady = (steps[1:] or steps) if epoch == 1 else steps
-    parts = clock.part_seconds(train_time.seconds)
-    return Epoch(
-        model=trial.model,
-        seed=trial.seed,
-        trial=trial.id,
-        epoch=epoch,
-        train_seconds=train_time.seconds,
-        test_seconds=test_time.seconds,
-        images_per_second=trained.images / train_time.seconds,
-        train_loss=trained.loss,
-        train_accuracy=trained.accuracy,
-        test_loss=tested.loss,
-        test_accuracy=tested.accuracy,
-        aux_losses=trained.aux_losses,
-        steps=len(steps),
-        images_trained=trained.images,
-        images_dropped=dropped_images(train_images, trial.batch_size or 0),
-        step_seconds=median(steady),
-        step_seconds_p95=percentile(steady, 95),
-        first_step_seconds=steps[0] if epoch == 1 else None,
-        peak_memory_bytes=device.peak_memory(),
-        reserved_memory_bytes=device.reserved_memory(),
-        time_budget=TimeBudget(
-            data_seconds=parts["data"],
-            forward_seconds=parts["forward"],
-            backward_seconds=parts["backward"],
-            optimizer_seconds=parts["optimizer"],
-            evaluation_seconds=test_time.seconds,
-            other_seconds=train_time.seconds - sum(parts.values()),
-        ),
-        cpu_seconds=train_time.cpu_seconds,
-        telemetry=sampler.result(),
-    )
-
-
-def _heard(
-    batches: Iterator[Batch], phase: str, steps: int, batch_size: int, progress: ProgressSink
-) -> Iterator[Batch]:
-    """The same batches, with a word now and then of how far they are."""
-    start = perf_counter()
-    for step, batch in enumerate(batches):
-        yield batch
-        done = step + 1
-        progress(phase, done, steps, done * batch_size / (perf_counter() - start))
 
 
 def _transform(image_size: int, conditions: Conditions, device: Device) -> Transform:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from bench.errors import BenchError, Refused
 from bench.messages import (
+    STOP,
     Failure,
     FitJob,
     Job,
@@ -38,6 +39,7 @@ class Parent:
         self._requests = requests
         self._answers = answers
         self._inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._stop = threading.Event()
         self._last_progress = perf_counter()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -57,6 +59,10 @@ class Parent:
             self.send(Progress(phase, done, total, rate))
             self._last_progress = perf_counter()
 
+    def stopping(self) -> bool:
+        """Whether the parent has asked for an early end."""
+        return self._stop.is_set()
+
     def receive(self) -> Any:
         """The next job or request."""
         return decode_message(self._inbox.get())
@@ -64,13 +70,19 @@ class Parent:
     def _read(self) -> None:
         # Unbuffered: a thread blocked in a buffered read aborts the interpreter when it ends.
         for line in iter(self._requests.readline, b""):
-            self._inbox.put(line)
+            if line == STOP:
+                self._stop.set()
+            else:
+                self._inbox.put(line)
         os._exit(0)
 
 
 def main() -> int:
     """Do one job; exit code 0 even if it failed in words, for they were sent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The parent decides what a signal means, and tells; without a parent the input ends.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     parent = Parent(open(0, "rb", buffering=0, closefd=False), answers)  # noqa: SIM115
@@ -104,8 +116,8 @@ def work(job: Job, parent: Parent) -> None:
             for simulated in trial.simulate_all(job):
                 parent.send(simulated)
         case TrainJob():
-            for epoch in trial.train(job, parent.progress):
-                parent.report(epoch)
+            for message in trial.train(job, parent.progress, parent.stopping):
+                parent.report(message)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ FLAGS = {
     "--output",
     "--precision",
     "--preset",
+    "--resume",
+    "--trial-timeout",
     "--pretrained --no-pretrained",
     "--seeds",
     "--sweep-batch --no-sweep-batch",
@@ -56,6 +58,8 @@ SAME_IN_EVERY_PRESET = {
     "device": "auto",
     "workers": 2,
     "output": None,
+    "trial_timeout": None,
+    "resume": None,
 }
 
 BY_PRESET = {

@@ -21,7 +21,7 @@ class FakeWorker:
     largest, deadly = 40, 10**9
     started = 0
 
-    def __init__(self, job: FitJob, log: Path, *, limited: bool) -> None:
+    def __init__(self, job: FitJob, log: Path, *, limited: bool, timeout: float | None) -> None:
         type(self).started += 1
         self._said: list[Any] = [a_description(), Ready(1000, {"torch": "2"})]
 

@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-from bench.errors import OutOfMemoryKilled, Refused, TrialFailed, WorkerDied
+from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, WorkerDied
 from bench.messages import Failure, Message, PrepareJob, ProbeRequest, Progress, encode_message
 from bench.process import Worker
 from tests.builders import a_probe, a_trial, an_epoch
@@ -53,12 +53,12 @@ def log(tmp_path: Path) -> Path:
 def start(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """Starts a script in place of the interpreter that would run `bench.worker`."""
 
-    def started(script: str, head: str = FAKE) -> Worker:
+    def started(script: str, head: str = FAKE, timeout: float | None = None) -> Worker:
         fake = tmp_path / "fake"
         fake.write_text(f"#!{PYTHON}\n{head}{dedent(script)}")
         fake.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(fake))
-        return Worker(JOB, log)
+        return Worker(JOB, log, timeout=timeout)
 
     return started
 
@@ -128,6 +128,13 @@ def test_a_kill_means_that_memory_ran_out(start: Start) -> None:
     with start(script) as worker:
         assert worker.receive().phase == "alive"
         with pytest.raises(OutOfMemoryKilled, match=r"killed \(SIGKILL\): memory ran out"):
+            worker.receive()
+
+
+def test_a_worker_that_hangs_is_ended(start: Start) -> None:
+    with start("say('alive'); time.sleep(60)", timeout=0.5) as worker:
+        assert worker.receive().phase == "alive"
+        with pytest.raises(TimedOut, match=r"^it took longer than --trial-timeout 0\.5 s\.$"):
             worker.receive()
 
 

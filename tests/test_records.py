@@ -22,6 +22,7 @@ from bench.records import (
     SweepPoint,
     TimeBudget,
     TrialEnded,
+    TrialResumed,
     TrialStarted,
     decode,
     encode,
@@ -48,6 +49,7 @@ KINDS = (
     MemoryBreakdown,
     TrialStarted,
     Epoch,
+    TrialResumed,
     TrialEnded,
     RunEnded,
 )
@@ -75,7 +77,7 @@ def test_a_line_names_its_kind(kind: type[Any]) -> None:
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_junk_is_refused(line: bytes) -> None:
-    with pytest.raises(Refused, match=r"^not a record of schema 1: "):
+    with pytest.raises(Refused, match=r"^not a record of schema 2: "):
         decode(line)
 
 
@@ -99,7 +101,7 @@ def test_junk_is_refused(line: bytes) -> None:
     ],
 )
 def test_a_damaged_record_is_refused(line: bytes) -> None:
-    with pytest.raises(Refused, match=r"^not a record of schema 1: "):
+    with pytest.raises(Refused, match=r"^not a record of schema 2: "):
         decode(line)
 
 

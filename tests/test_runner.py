@@ -17,7 +17,7 @@ from bench import Config, load_run, run
 from bench.errors import Refused
 from bench.frames import write_tables
 from bench.records import Epoch, Probe, TrialEnded, TrialStarted
-from bench.runner import exit_code, shown_command
+from bench.session import exit_code, shown_command
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]

@@ -38,16 +38,28 @@ def decode(path: Path, side: int | None) -> NDArray[np.uint8]:
     centre is cropped: (side, side, 3).
 
     Raises:
-        Refused: the file is not an image that can be read whole.
+        Refused: the file is not one still image that can be read whole.
     """
     try:
         with Image.open(path) as image:
-            rgb = image.convert("RGB")
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1:
+                raise Refused(f"{path} is an animation of {frames} frames; keep one of them.")
+            rgb = _eight_bit(image).convert("RGB")
             return np.asarray(rgb if side is None else _cropped(rgb, side))
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
         raise Refused(f"{path} is not a readable image ({error}); mend or remove it.") from error
     except Image.DecompressionBombError as error:
         raise Refused(f"{path} is too large to be decoded safely; make it smaller.") from error
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """The image with 8 bits a channel: Pillow cuts off at 255 what has more, instead of scaling."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of no known range")
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
 
 
 def _cropped(image: Image.Image, side: int) -> Image.Image:
@@ -64,7 +76,11 @@ def _classes(data_dir: Path, part: str) -> tuple[str, ...]:
         raise Refused(
             f"{data_dir} has no folder {part}/; --data-dir needs train/CLASS, test/CLASS."
         )
-    return tuple(sorted(entry.name for entry in _visible(folder) if entry.is_dir()))
+    classes = sorted(entry for entry in _visible(folder) if entry.is_dir())
+    for entry in classes:
+        if not entry.resolve().is_relative_to(data_dir.resolve()):
+            raise Refused(f"{entry} is a link out of {data_dir}; put the images there instead.")
+    return tuple(entry.name for entry in classes)
 
 
 def _files(folder: Path, classes: tuple[str, ...]) -> Files:

@@ -26,6 +26,10 @@ class Timed:
     seconds: float
     cpu_seconds: float
 
+    def plus(self, seconds: float, cpu_seconds: float) -> "Timed":
+        """With what was spent on it before."""
+        return Timed(self.seconds + seconds, self.cpu_seconds + cpu_seconds)
+
 
 def timed(device: Device, call: Callable[[], T]) -> tuple[T, Timed]:
     """Synchronise, start, call, synchronise, stop."""

@@ -5,7 +5,7 @@ Sums stay on the device until the pass is over, so that nothing waits for the de
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -58,6 +58,16 @@ class Sums:
         for name, loss in losses.items():
             self._losses[name] = self._losses.get(name, 0.0) + loss.float() * len(labels)
 
+    def state(self) -> dict[str, Any]:
+        """The sums so far, for a checkpoint."""
+        return {"images": self._images, "correct": self._correct, "losses": dict(self._losses)}
+
+    def restore(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from the sums of a checkpoint."""
+        self._images = state["images"]
+        self._correct = torch.as_tensor(state["correct"]).to(device)
+        self._losses = {k: torch.as_tensor(v).to(device) for k, v in state["losses"].items()}
+
     def result(self) -> Pass:
         """The means; waits for the device."""
         means = {name: float(loss) / self._images for name, loss in self._losses.items()}
@@ -93,13 +103,14 @@ def train_pass(
     optimizer: Optimizer,
     precision: Precision,
     clock: Clock,
+    sums: Sums | None = None,
 ) -> Sums:
-    """Train on every batch once.
+    """Train on every batch once, adding to `sums` if some are given.
 
     Loss and accuracy are of each batch before its update, as it was trained on.
     """
     network.train()
-    sums = Sums()
+    sums = Sums() if sums is None else sums
     clock.start()
     for batch in batches:
         clock.part()

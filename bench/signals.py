@@ -1,0 +1,61 @@
+"""What a signal means for a run: the first asks for an orderly end, the second for one at once.
+
+Ctrl-C, SIGTERM and SIGHUP alike, for schedulers and closed laptops send those.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+GRACE_SECONDS = 4
+"""How long a trial may take to finish its step and save before it is ended without."""
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Interrupts:
+    """The signals of this process while `installed`; `number` is the first that came, 0 if none."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._ask: Callable[[], None] | None = None
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handle signals; outside the main thread, where Python allows no handlers, do nothing."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        wanted = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+        before = {number: signal.signal(number, self._handle) for number in wanted}
+        alarm = signal.signal(signal.SIGALRM, self._late) if hasattr(signal, "SIGALRM") else None
+        try:
+            yield
+        finally:
+            if hasattr(signal, "SIGALRM"):
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, alarm)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def ask_first(self, ask: Callable[[], None]) -> Iterator[None]:
+        """While this lasts, the first signal calls `ask` instead of ending at once."""
+        self._ask = ask
+        try:
+            yield
+        finally:
+            self._ask = None
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        first, self.number = self.number == 0, self.number or number
+        if not first or self._ask is None:
+            raise KeyboardInterrupt
+        self._ask()
+        if hasattr(signal, "SIGALRM"):
+            signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+
+    def _late(self, number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt

@@ -1,0 +1,201 @@
+"""One trial under way in a worker process: epoch by epoch, from a checkpoint if there is one."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Protocol, cast
+
+import torch
+
+from bench.data.batches import Split, dropped_images, steps_per_epoch
+from bench.device import Device
+from bench.errors import Diverged
+from bench.measure.telemetry import Sampler
+from bench.messages import Resumed, Stopped, TrainJob
+from bench.records import Epoch, TimeBudget, Trial, decode, encode
+from bench.statistics import median, percentile
+from bench.train.checkpoint import Position, Training, load, position_of, save
+from bench.train.clock import StepClock, Timed, timed
+from bench.train.loop import Batch, Pass, Sums, evaluation_pass, train_pass
+
+
+class ProgressSink(Protocol):
+    """Where a story says how far it is."""
+
+    def __call__(self, phase: str, done: int, total: int, rate: float | None = None) -> None:
+        """`done` of `total` of a phase, at `rate` images per second."""
+
+
+@dataclass
+class Trainer:
+    """One trial under way in this process."""
+
+    job: TrainJob
+    train_split: Split
+    test_split: Split
+    device: Device
+    training: Training
+    progress: ProgressSink
+    stopping: Callable[[], bool]
+
+    def epochs(self) -> Iterator[Epoch | Resumed | Stopped]:
+        """Every epoch that is left, from the checkpoint if there is one."""
+        at, sums = Position(), Sums()
+        with self.device.unlimited():  # a checkpoint's tensors are there twice for a moment
+            saved = load(Path(self.job.checkpoint), self.job.trial.id)
+            if saved is not None:
+                at = position_of(saved)
+                self.training.restore(saved.pop("training"))
+                self.training.order.set_state(saved["order"])
+                sums.restore(saved["sums"], self.device.torch)
+            self.device.release()
+        if saved is not None or self.job.logged_epochs:
+            yield Resumed(min(self.job.logged_epochs, at.epoch - 1))
+            if self.job.logged_epochs < at.epoch - 1:
+                # It was saved before it was sent, and has not arrived.
+                yield cast(Epoch, decode(at.record))
+        resumed = saved is not None
+        while at.epoch <= self.job.epochs:
+            order = self.training.order.get_state()
+            try:
+                record = self.epoch(at, sums)
+            except _Stop as stop:
+                self._save(stop.at, order, sums)
+                yield Stopped()
+                return
+            record = replace(record, resumed=resumed)
+            at, sums, resumed = Position(at.epoch + 1, record=encode(record)), Sums(), False
+            if at.epoch <= self.job.epochs:
+                self._save(at, self.training.order.get_state(), sums)
+            yield record
+
+    def epoch(self, at: Position, sums: Sums) -> Epoch:
+        """What is left of an epoch, and its evaluation; raises _Stop where it was asked to."""
+        job, device, precision = self.job, self.device, self.training.precision
+        batch_size = job.trial.batch_size or 0
+        steps = steps_per_epoch(len(self.train_split), batch_size)
+        clock = StepClock(device, steps - at.steps)
+        heard = self._heard(at, steps)
+        device.reset_peak()
+
+        def train_all() -> Pass:
+            network, optimizer = self.training.network, self.training.optimizer
+            return train_pass(network, heard, optimizer, precision, clock, sums).result()
+
+        def test_all() -> Pass:
+            trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
+            batches = self._unless_stopped(self.test_split.in_order(batch_size), trained_at)
+            return evaluation_pass(self.training.network, batches, precision).result()
+
+        with Sampler(device.pci_bus_id()) as sampler:
+            trained, train_time = timed(device, train_all)
+        _check_finite("training", trained, at.epoch)
+        tested, test_time = timed(device, test_all)
+        _check_finite("test", tested, at.epoch)
+        times = train_time.plus(at.seconds, at.cpu_seconds), test_time
+        return _record(
+            job.trial,
+            at.epoch,
+            steps,
+            trained,
+            tested,
+            times,
+            clock,
+            device,
+            sampler,
+            len(self.train_split),
+        )
+
+    def _heard(self, at: Position, steps: int) -> Iterator[Batch]:
+        """The batches that are left, with a word now and then of how far they are."""
+        batch_size = self.job.trial.batch_size or 0
+        phase = f"epoch {at.epoch}/{self.job.epochs}"
+        shuffled = self.train_split.shuffled(
+            batch_size, self.training.order, self.job.conditions.augment
+        )
+        start, cpu, done = perf_counter(), process_time(), at.steps
+        for batch in islice(shuffled, at.steps, None):
+            if self.stopping():
+                seconds, cpu_seconds = perf_counter() - start, process_time() - cpu
+                raise _Stop(replace(at, steps=done).later(seconds, cpu_seconds))
+            yield batch
+            done += 1
+            rate = (done - at.steps) * batch_size / (perf_counter() - start)
+            self.progress(phase, done, steps, rate)
+
+    def _unless_stopped(self, batches: Iterator[Batch], at: Position) -> Iterator[Batch]:
+        for batch in batches:
+            if self.stopping():
+                raise _Stop(at)
+            yield batch
+
+    def _save(self, at: Position, order: torch.Tensor, sums: Sums) -> None:
+        save(Path(self.job.checkpoint), self.job.trial.id, self.training, at, order, sums)
+
+
+class _Stop(Exception):
+    """The parent has asked for an early end; `at` is how far the trial is."""
+
+    def __init__(self, at: Position) -> None:
+        super().__init__()
+        self.at = at
+
+
+def _check_finite(part: str, passed: Pass, epoch: int) -> None:
+    losses = {"loss": passed.loss, **passed.aux_losses}
+    for name, loss in losses.items():
+        if not math.isfinite(loss):
+            raise Diverged(f"the {part} {name} was {loss} in epoch {epoch}; try a lower --lr.")
+
+
+def _record(
+    trial: Trial,
+    epoch: int,
+    steps: int,
+    trained: Pass,
+    tested: Pass,
+    times: tuple[Timed, Timed],
+    clock: StepClock,
+    device: Device,
+    sampler: Sampler,
+    train_images: int,
+) -> Epoch:
+    train_time, test_time = times
+    seconds = clock.step_seconds() or [train_time.seconds]
+    steady = (seconds[1:] or seconds) if epoch == 1 else seconds
+    parts = clock.part_seconds(train_time.seconds)
+    return Epoch(
+        model=trial.model,
+        seed=trial.seed,
+        trial=trial.id,
+        epoch=epoch,
+        train_seconds=train_time.seconds,
+        test_seconds=test_time.seconds,
+        images_per_second=trained.images / train_time.seconds,
+        train_loss=trained.loss,
+        train_accuracy=trained.accuracy,
+        test_loss=tested.loss,
+        test_accuracy=tested.accuracy,
+        aux_losses=trained.aux_losses,
+        steps=steps,
+        images_trained=trained.images,
+        images_dropped=dropped_images(train_images, trial.batch_size or 0),
+        step_seconds=median(steady),
+        step_seconds_p95=percentile(steady, 95),
+        first_step_seconds=seconds[0] if epoch == 1 else None,
+        peak_memory_bytes=device.peak_memory(),
+        reserved_memory_bytes=device.reserved_memory(),
+        time_budget=TimeBudget(
+            data_seconds=parts["data"],
+            forward_seconds=parts["forward"],
+            backward_seconds=parts["backward"],
+            optimizer_seconds=parts["optimizer"],
+            evaluation_seconds=test_time.seconds,
+            other_seconds=train_time.seconds - sum(parts.values()),
+        ),
+        cpu_seconds=train_time.cpu_seconds,
+        telemetry=sampler.result(),
+    )
