@@ -92,7 +92,7 @@ class Worker:
             return None
         try:
             message = decode_message(line)
-        except (msgspec.MsgspecError, KeyError, TypeError, RecursionError) as error:
+        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise WorkerDied(f"its worker sent a damaged line ({error}).") from error
         if isinstance(message, Failure):
             raise Refused(message.reason) if message.refused else TrialFailed(message.reason)

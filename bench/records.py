@@ -408,7 +408,7 @@ def decode(line: bytes) -> Record:
         values = msgspec.json.decode(line, type=dict[str, Any])
         kind = _KINDS[values.pop("event")]
         record: Record = convert(values, kind)
-    except (msgspec.MsgspecError, KeyError, TypeError, RecursionError) as error:
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise Refused(f"not a record of schema {SCHEMA}: {error}") from error
     return record
 

@@ -21,6 +21,7 @@ from bench.records import SCHEMA, Record, RunStarted, decode, encode
 
 LOG = "events.jsonl"
 LOCK = ".lock"
+_UNFINISHED = ".unfinished"
 
 
 class RunFolder:
@@ -48,6 +49,7 @@ class RunFolder:
             self._lock.acquire()
             if resume:
                 _cut_off_torn_line(path / LOG)
+                _remove_unfinished(path)
             # Unbuffered: what a full disk did not take must not be written later by chance.
             self._log = (path / LOG).open("ab" if resume else "xb", buffering=0)
         except Timeout as error:
@@ -85,6 +87,13 @@ class RunFolder:
         with contextlib.suppress(OSError):
             self._log.close()
         self._lock.release()
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Files that were being written when a process was killed."""
+    for pattern in (f".*{_UNFINISHED}", f"*/.*{_UNFINISHED}"):
+        for left in path.glob(pattern):
+            left.unlink(missing_ok=True)
 
 
 def _cut_off_torn_line(path: Path) -> None:
@@ -158,7 +167,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         BenchError: it cannot be written; what was there is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

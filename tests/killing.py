@@ -1,8 +1,9 @@
 """Kill a small real run at a random moment, resume it, again and again until it is done.
 
-`python tests/killing.py 100` does so a hundred times by hand and prints what came of it; the short
-form is a test. Worker, parent or both are killed with SIGKILL; the outcome must be the
-uninterrupted run's, to the last bit, and what was in the log must still be there.
+`python tests/killing.py 100` does so a hundred times by hand and prints what came of it, for the
+seeds from 0 or from a second number on; the short form is a test. Worker, parent or both are killed
+with SIGKILL; the outcome must be the uninterrupted run's, to the last bit, and what was in the log
+must still be there.
 """
 
 import contextlib
@@ -155,12 +156,13 @@ def _empty(output: Path) -> None:
 def main() -> int:
     """Do it as often as the command line says."""
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     with tempfile.TemporaryDirectory() as folder:
         images = make_images(Path(folder) / "images")
         truth, seconds = uninterrupted(images, Path(folder) / "truth")
         print(f"uninterrupted: {seconds:.1f} s")
         good = kills = 0
-        for seed in range(times):
+        for seed in range(first, first + times):
             output = Path(folder) / f"run{seed}"
             outcome = kill_until_done(images, output, truth, seconds, seed)
             good, kills = good + (not outcome.wrong), kills + outcome.kills

@@ -98,6 +98,7 @@ def test_junk_is_refused(line: bytes) -> None:
         b'{"event": "RunEnded", "exit_code": 0, "seconds": 1.0',
         b'{"event": "RunEnded", "exit_code": 0, "seconds": 1.0} {}',
         b'{"event": "RunEnded", "exit_code": 0, "seconds": NaN}',
+        b'{"event": "RunEnded", "exit_co\xfde": 0, "seconds": 1.0}',
     ],
 )
 def test_a_damaged_record_is_refused(line: bytes) -> None:

@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from bench.errors import BenchError, Refused
 from bench.records import RunEnded, RunStarted
-from bench.store import LOG, RunFolder, check_output, read_log, write_atomic
+from bench.store import LOG, RunFolder, atomic_file, check_output, read_log, write_atomic
 from tests.builders import some_records, write_log
 
 ENDED = RunEnded(0, 1.0)
@@ -172,3 +174,16 @@ def test_write_atomic_keeps_the_old_file_if_it_fails(
         write_atomic(path, "new\n")
     assert path.read_text() == "old\n"
     assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_file_that_was_being_written_when_it_was_killed_is_removed(folder: Path) -> None:
+    (folder / "plots").mkdir()
+    with contextlib.suppress(KeyError), atomic_file(folder / "plots" / "a.png") as file:
+        file.write(b"half")
+        file.flush()
+        (left,) = (folder / "plots").iterdir()
+        copy = shutil.copy(left, f"{left.with_suffix('')}x{left.suffix}")
+        raise KeyError
+    assert list((folder / "plots").iterdir()) == [Path(copy)]
+    RunFolder(folder, resume=True).close()
+    assert not list((folder / "plots").iterdir())
