@@ -116,7 +116,8 @@ def write_fits(
     """Write `fit.json`, `fit.csv` and the picture of what fills the memory."""
     import pandas as pd
 
-    from bench.report.plots import memory_breakdown, save
+    from bench.report.drawing import save
+    from bench.report.plots import memory_breakdown
 
     write_atomic(folder / "fit.json", json.dumps(records, indent=2) + "\n")
     write_atomic(folder / "fit.csv", pd.DataFrame(records).to_csv(index=False, lineterminator="\n"))

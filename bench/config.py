@@ -192,6 +192,10 @@ class Config:
     ] = None
     """Run folder; must be new or empty."""
 
+    inspect: bool = True
+    """After its last epoch, look at what training did to each network: kernels, weights and
+    gradients before and after, batch norm's modes."""
+
     trial_timeout: Annotated[float | None, arg(metavar="SECONDS")] = None
     """End a trial that takes longer, in each process of it; it fails, the others go on."""
 

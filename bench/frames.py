@@ -88,21 +88,60 @@ def predictions_frame(run: Run) -> pd.DataFrame:
 
 
 def layers_frame(run: Run) -> pd.DataFrame:
-    """A row per layer with weights of every model, in forward order."""
+    """A row per layer with weights, in forward order: of every trial that was looked at after
+    training, with what training did to it; else of the model alone."""
     rows = []
     for described in run.described.values():
-        for layer in described.layers:
-            shape = "x".join(map(str, layer.output_shape))
-            row = {"model": described.model, "image_size": described.image_size}
-            rows.append(row | asdict(layer) | {"output_shape": shape})
+        mine: list[TrialResult | None] = [
+            t for t in run.trials if t.inspected and t.described == described
+        ]
+        for result in mine or [None]:
+            looked_at = result.inspected.layers if result and result.inspected else ()
+            changes = {change.layer: asdict(change) for change in looked_at}
+            for layer in described.layers:
+                shape = "x".join(map(str, layer.output_shape))
+                row = {"model": described.model, "image_size": described.image_size}
+                row |= asdict(layer) | {"output_shape": shape}
+                rows.append(row | _trial_columns(result) | changes.get(layer.layer, {}))
     return _frame(rows, ("model", "image_size", "layer", "type", "params", "gmacs"))
+
+
+def evaluation_modes_frame(run: Run) -> pd.DataFrame:
+    """A row per trial and way to evaluate it: batch norm's mode and the batches' composition."""
+    return _frame(
+        [
+            {"model": t.trial.model, "image_size": t.trial.setting.image_size}
+            | _trial_columns(t)
+            | asdict(mode)
+            for t in run.trials
+            if t.inspected
+            for mode in t.inspected.evaluation_modes
+        ],
+        ("model", "image_size", "seed", "mode", "composition", "test_accuracy"),
+    )
+
+
+def _trial_columns(result: TrialResult | None) -> dict[str, Any]:
+    if result is None:
+        return {}
+    trial = result.trial
+    return {
+        "seed": trial.seed,
+        "optimizer": trial.setting.optimizer,
+        "precision": trial.setting.precision,
+        "trained_batch_size": trial.batch_size,
+    }
+
+
+OPTIONAL = ("sweep", "predictions", "evaluation_modes")
+"""Tables that are written only if they have rows."""
 
 
 def write_tables(run: Run) -> None:
     """Replace the CSV files of the run's folder; raises BenchError if that fails."""
-    for name in ("models", "epochs", "probes", "layers", "sweep", "predictions"):
+    for name in ("models", "epochs", "probes", "layers", *OPTIONAL):
         frame: pd.DataFrame = getattr(run, name)
-        if frame.empty and name in ("sweep", "predictions"):
+        if frame.empty and name in OPTIONAL:
             continue
         write_atomic(run.path / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
 

@@ -141,13 +141,16 @@ class Simulated:
 @dataclass(frozen=True)
 class TrainJob:
     """Train one trial from images in `data_folder`, or go on with it from its `checkpoint` if there
-    is one; `logged_epochs` of it are in the run's log."""
+    is one; `logged_epochs` of it are in the run's log. With a file for `kernels`, initial weights
+    are kept at `start`, and what training did to the network is looked at in the end."""
 
     trial: Trial
     epochs: int
     data_folder: str
     conditions: Conditions
     checkpoint: str
+    start: str
+    kernels: str | None = None
     logged_epochs: int = 0
 
 

@@ -355,6 +355,46 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class LayerChange:
+    """What training did to a layer's weights: `depth` counts layers with weights from the input.
+
+    `relative_change` is ‖w - w₀‖ / ‖w₀‖; `changed_share` of the weights moved by more than 1 % of
+    the layer's initial root mean square. Gradient norms are Euclidean, of the training loss on one
+    batch, at the initial weights and at the final ones.
+    """
+
+    layer: str
+    depth: int
+    relative_change: float
+    changed_share: float
+    gradient_norm_first: float
+    gradient_norm_last: float
+
+
+@dataclass(frozen=True)
+class EvaluationMode:
+    """Test accuracy over `images` with batch norm in inference or training mode, where batches of
+    `batch_size` are `shuffled` or `sorted by class`."""
+
+    mode: str
+    composition: str
+    batch_size: int
+    images: int
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A trained network looked at after its last epoch. `kernels` is the name of a file in the run
+    folder's `kernels/`, of the first two convolutions before and after training."""
+
+    trial: str
+    layers: tuple[LayerChange, ...]
+    evaluation_modes: tuple[EvaluationMode, ...]
+    kernels: str
+
+
+@dataclass(frozen=True)
 class TrialEnded:
     """A trial is over. `reason` says in a sentence why it is not `done`; wall-clock `seconds`.
 
@@ -390,6 +430,7 @@ Record = (
     | TrialStarted
     | TrialResumed
     | Epoch
+    | Inspected
     | TrialEnded
     | RunEnded
 )

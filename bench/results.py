@@ -11,6 +11,7 @@ from bench.records import (
     DeviceFacts,
     Epoch,
     Fitted,
+    Inspected,
     MemoryBreakdown,
     ModelDescribed,
     ModelFacts,
@@ -44,6 +45,7 @@ class TrialResult:
     epochs: list[Epoch] = field(default_factory=list)
     ended: TrialEnded | None = None
     resumptions: int = 0
+    inspected: Inspected | None = None
 
     @property
     def status(self) -> str:
@@ -131,6 +133,9 @@ class Run:
                 if record.trial not in self._trials:
                     raise Refused(f"the log of {self.path} has an epoch of no trial.")
                 self._trials[record.trial].epochs.append(record)
+            case Inspected():
+                if record.trial in self._trials:
+                    self._trials[record.trial].inspected = record
             case TrialEnded():
                 result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
                 result.ended = record
@@ -200,6 +205,13 @@ class Run:
         from bench.frames import predictions_frame
 
         return predictions_frame(self)
+
+    @property
+    def evaluation_modes(self) -> "pd.DataFrame":
+        """A row per trial and way to evaluate it: the columns of `evaluation_modes.csv`."""
+        from bench.frames import evaluation_modes_frame
+
+        return evaluation_modes_frame(self)
 
     @property
     def layers(self) -> "pd.DataFrame":

@@ -254,20 +254,29 @@ class Session:
         if known is None:
             self.record(TrialStarted(trial, _now(), self._notes(trial)))
         logged = len(known.epochs) if known else 0
-        checkpoint = self._checkpoint(trial)
+        looked_at = not self.config.inspect or (known is not None and known.inspected is not None)
+        checkpoint, start_weights, kernels = self._files(trial)
         status: Status = "done"
         reason, retry = None, False
         job = TrainJob(
-            trial, self.config.epochs, str(self.scratch), self.training, str(checkpoint), logged
+            trial=trial,
+            epochs=self.config.epochs,
+            data_folder=str(self.scratch),
+            conditions=self.training,
+            checkpoint=str(checkpoint),
+            start=str(start_weights),
+            kernels=str(kernels) if self.config.inspect else None,
+            logged_epochs=logged,
         )
         try:
-            if logged < self.config.epochs:
+            if logged < self.config.epochs or not looked_at:
                 self._train_in_worker(job)
         except (TrialFailed, Refused) as error:
             status, reason, retry = "failed", str(error), _may_go_on(error)
         self.record(TrialEnded(trial, status, reason, perf_counter() - start, retry))
         if not retry:
             checkpoint.unlink(missing_ok=True)
+            start_weights.unlink(missing_ok=True)
 
     def _train_in_worker(self, job: TrainJob) -> None:
         limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout
@@ -280,6 +289,8 @@ class Session:
                     case Progress():
                         self.listener(message)
                         continue
+                    case Warned():
+                        self.listener(message)
                     case Stopped():
                         raise KeyboardInterrupt
                     case Resumed():
@@ -298,15 +309,24 @@ class Session:
             end = perf_counter()
             self.tables_due = end + (end - start) / TABLES_SHARE
 
-    def _checkpoint(self, trial: Trial) -> Path:
-        """Where a trial is kept while it is under way; names from outside never become paths."""
+    def _files(self, trial: Trial) -> tuple[Path, Path, Path]:
+        """Where a trial's checkpoint, its initial weights and its kernels are kept; names from
+        outside never become paths.
+
+        Raises:
+            BenchError: their folders cannot be made.
+        """
         name = hashlib.sha256(trial.id.encode()).hexdigest()[:24]
-        folder = self.folder.path.absolute() / "checkpoints"
+        checkpoints, kernels = (self.folder.path.absolute() / n for n in ("checkpoints", "kernels"))
         try:
-            folder.mkdir(exist_ok=True)
+            checkpoints.mkdir(exist_ok=True)
+            if self.config.inspect:
+                kernels.mkdir(exist_ok=True)
         except OSError as error:
-            raise BenchError(f"cannot make {folder}: {error.strerror}.") from error
-        return folder / f"{name}.pt"
+            raise BenchError(
+                f"cannot make a folder in {self.folder.path}: {error.strerror}."
+            ) from error
+        return checkpoints / f"{name}.pt", checkpoints / f"{name}.start.pt", kernels / f"{name}.npz"
 
     def _notes(self, trial: Trial) -> tuple[str, ...]:
         """What was decided for the user."""

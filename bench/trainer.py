@@ -12,10 +12,17 @@ import torch
 
 from bench.data.batches import Split, dropped_images, steps_per_epoch
 from bench.device import Device
-from bench.errors import Diverged
+from bench.errors import BenchError, Diverged
+from bench.measure.inspection import (
+    changes,
+    evaluation_modes,
+    load_start,
+    save_kernels,
+    save_start,
+)
 from bench.measure.telemetry import Sampler
-from bench.messages import Resumed, Stopped, TrainJob
-from bench.records import Epoch, TimeBudget, Trial, decode, encode
+from bench.messages import Resumed, Stopped, TrainJob, Warned
+from bench.records import Epoch, Inspected, TimeBudget, Trial, decode, encode
 from bench.statistics import median, percentile
 from bench.train.checkpoint import Position, Training, load, position_of, save
 from bench.train.clock import StepClock, Timed, timed
@@ -41,8 +48,8 @@ class Trainer:
     progress: ProgressSink
     stopping: Callable[[], bool]
 
-    def epochs(self) -> Iterator[Epoch | Resumed | Stopped]:
-        """Every epoch that is left, from the checkpoint if there is one."""
+    def epochs(self) -> Iterator[Epoch | Inspected | Resumed | Stopped | Warned]:
+        """Every epoch that is left, from the checkpoint if there is one, and what came of it."""
         at, sums = Position(), Sums()
         with self.device.unlimited():  # a checkpoint's tensors are there twice for a moment
             saved = load(Path(self.job.checkpoint), self.job.trial.id)
@@ -51,6 +58,8 @@ class Trainer:
                 self.training.restore(saved.pop("training"))
                 self.training.order.set_state(saved["order"])
                 sums.restore(saved["sums"], self.device.torch)
+            elif self.job.kernels is not None:
+                save_start(self._start, self.training.network)
             self.device.release()
         if saved is not None or self.job.logged_epochs:
             yield Resumed(min(self.job.logged_epochs, at.epoch - 1))
@@ -68,9 +77,11 @@ class Trainer:
                 return
             record = replace(record, resumed=resumed)
             at, sums, resumed = Position(at.epoch + 1, record=encode(record)), Sums(), False
-            if at.epoch <= self.job.epochs:
+            if at.epoch <= self.job.epochs or self.job.kernels is not None:
                 self._save(at, self.training.order.get_state(), sums)
             yield record
+        if self.job.kernels is not None:
+            yield self._inspected(Path(self.job.kernels))
 
     def epoch(self, at: Position, sums: Sums) -> Epoch:
         """What is left of an epoch, and its evaluation; raises _Stop where it was asked to."""
@@ -108,6 +119,29 @@ class Trainer:
             sampler,
             len(self.train_split),
         )
+
+    def _inspected(self, kernels: Path) -> Inspected | Warned:
+        """What training did to the network, which holds its initial weights afterwards. A network
+        that cannot be looked at has been trained all the same."""
+        trial, training = self.job.trial, self.training
+        network, precision, size = training.network, training.precision, trial.batch_size or 0
+        try:
+            with self.device.unlimited():
+                start = load_start(self._start)
+                if start is None:
+                    return Warned(f"{trial.id}: its initial weights are lost, so changes are too.")
+                modes = tuple(evaluation_modes(network, self.test_split, size, precision))
+                save_kernels(kernels, network, start)
+                batch = self.train_split.first(min(size, len(self.train_split)))
+                layers = tuple(changes(network, start, batch, precision))
+        except (BenchError, RuntimeError, MemoryError) as error:
+            first = next(iter(str(error).splitlines()), "")
+            return Warned(f"{trial.id}: it was trained, but could not be looked at: {first}")
+        return Inspected(trial.id, layers, modes, kernels.name)
+
+    @property
+    def _start(self) -> Path:
+        return Path(self.job.start)
 
     def _heard(self, at: Position, steps: int) -> Iterator[Batch]:
         """The batches that are left, with a word now and then of how far they are."""

@@ -46,11 +46,13 @@ from bench.messages import (
     SimulateJob,
     Stopped,
     TrainJob,
+    Warned,
     decode_message,
     encode_message,
 )
 from bench.records import (
     Epoch,
+    Inspected,
     ModelDescribed,
     Probe,
     Setting,
@@ -205,7 +207,7 @@ def _simulated(entry: Entry, setting: Setting, job: SimulateJob) -> Trace:
 
 def train(
     job: TrainJob, progress: ProgressSink, stopping: Callable[[], bool] = lambda: False
-) -> Iterator[Epoch | Resumed | Stopped]:
+) -> Iterator[Epoch | Inspected | Resumed | Stopped | Warned]:
     """Train one trial, or go on with it where its checkpoint is: a record per epoch.
 
     Once `stopping` is true the step under way is the last: where training is, is saved.

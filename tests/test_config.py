@@ -23,6 +23,7 @@ FLAGS = {
     "--epochs",
     "--fit --no-fit",
     "--image-size",
+    "--inspect --no-inspect",
     "--lr",
     "--memory-budget",
     "--models",
@@ -59,6 +60,7 @@ SAME_IN_EVERY_PRESET = {
     "workers": 2,
     "output": None,
     "trial_timeout": None,
+    "inspect": True,
     "resume": None,
 }
 

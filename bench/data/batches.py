@@ -80,7 +80,11 @@ class Split(ABC):
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in the data set's order, the last batch as small as it comes."""
-        for images, labels in self._stored(torch.arange(len(self)), batch_size):
+        yield from self.ordered(torch.arange(len(self)), batch_size)
+
+    def ordered(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images at `order` (int64, on the CPU), the last batch as small as it comes."""
+        for images, labels in self._stored(order, batch_size):
             yield self.transform(images), labels
 
     def shuffled(

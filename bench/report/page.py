@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bench.report.inspection import write_kernels
 from bench.report.lecture import beside
 from bench.report.plots import write_plots
 from bench.report.series import Series, series
@@ -52,6 +53,24 @@ PICTURES: tuple[tuple[str, str, str], ...] = (
         "Accuracy of the last epoch.",
     ),
     (
+        "layer_changes",
+        "How far training moved each layer",
+        "Of layers with weights, in the order of the model; a weight counts as changed if it moved "
+        "by more than 1 % of its layer's initial root mean square.",
+    ),
+    (
+        "gradient_flow",
+        "Gradient flow",
+        "The gradient of the training loss on one batch, auxiliary heads included, at the initial "
+        "weights and at the final ones.",
+    ),
+    (
+        "evaluation_modes",
+        "Why evaluation switches batch norm to inference",
+        "The same test images (at most 1,000); in training mode an image's class depends on the "
+        "other images of its batch.",
+    ),
+    (
         "memory",
         "Memory against batch size",
         "The probes of the search; crosses ran out of memory.",
@@ -70,6 +89,8 @@ PICTURES: tuple[tuple[str, str, str], ...] = (
 )
 """File name, title and caption of each picture, in the report's order."""
 
+KERNELS_CAPTION = "Before and after training, and the change, of the first seed; on one scale."
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -86,6 +107,8 @@ def write_report(run: Run) -> None:
     """Replace plots and `report.md` in the run's folder; raises BenchError if that fails."""
     drawn = write_plots(run)
     sections = [Section(*picture) for picture in PICTURES if picture[0] in drawn]
+    for name, title in write_kernels(run, series(run)):
+        sections.append(Section(name, title, KERNELS_CAPTION))
     write_atomic(run.path / "report.md", render(run, sections))
 
 

@@ -4,11 +4,8 @@ A model has one colour everywhere. Bands are 95 % confidence intervals over seed
 says on which data and device it was measured.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from io import BytesIO
+from collections.abc import Callable, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -17,26 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from bench.records import Epoch, MemoryBreakdown
+from bench.report.drawing import (
+    STYLE,
+    captioned_axes,
+    draw_legend,
+    draw_line,
+    save,
+    titled_axes,
+)
+from bench.report.inspection import inspection_figures
 from bench.report.series import Series, series
 from bench.results import Run, TrialResult
 from bench.statistics import Estimate, median
-from bench.store import write_atomic
-
-STYLE: Any = {
-    "font.size": 12,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e0e0e0",
-    "grid.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "lines.linewidth": 2,
-    "lines.markersize": 5,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "archbench",
-}
-
-Points = Sequence[float]
 
 
 def figures(run: Run) -> dict[str, Figure]:
@@ -55,6 +44,7 @@ def figures(run: Run) -> dict[str, Figure]:
                 "parameters_accuracy": _parameters(run, trained),
                 "time_budget": _time_budget(run, trained),
             }
+        drawn |= inspection_figures(run, found)
         drawn["memory"] = _memory(run, found)
         drawn["batch_sweep"] = _batch_sweep(run, found)
         drawn["memory_breakdown"] = _first_setting_breakdown(run)
@@ -69,76 +59,20 @@ def write_plots(run: Run) -> list[str]:
     return list(drawn)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a picture as PNG and SVG beside each other; `path` has no suffix."""
-    for suffix, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
-        buffer = BytesIO()
-        with mpl.rc_context(STYLE):
-            figure.savefig(buffer, format=suffix, **options)
-        write_atomic(path.with_name(f"{path.name}.{suffix}"), buffer.getvalue())
-
-
-@contextmanager
-def _axes(
-    run: Run, title: str, columns: int = 1, bars: int | None = None
-) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure with its title and, below, what it was measured on; as high as its bars need."""
-    with _captioned(_caption(run), title, columns, bars) as made:
-        yield made
-
-
-@contextmanager
-def _captioned(
-    caption: str, title: str, columns: int = 1, bars: int | None = None
-) -> Iterator[tuple[Figure, list[Axes]]]:
-    height = 5.0 if bars is None else 1.8 + 0.7 * bars
-    figure = Figure(figsize=(8 if columns == 1 else 11, height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False)[0]
-    yield figure, list(axes)
-    figure.suptitle(title, fontsize=14, fontweight="bold")
-    figure.supxlabel(caption, fontsize=8, color="#555555")
-
-
-def _caption(run: Run) -> str:
-    data, device = run.dataset, run.device
-    sizes = sorted({t.trial.setting.image_size for t in run.trials})
-    seeds = len({t.trial.seed for t in run.trials})
-    return (
-        f"measured: {data.name}, {data.train_images:,} train and {data.test_images:,} test images, "
-        f"{', '.join(map(str, sizes))} px, {seeds} seed{'s' if seeds > 1 else ''}, "
-        f"{device.name} ({device.device})"
-    )
-
-
-def _line(axes: Axes, one: Series, x: Points, curve: list[Estimate], **options: Any) -> None:
-    """A curve with its band over seeds, marked where the points are few."""
-    y = [e.mean for e in curve]
-    style = {"color": one.colour, "linestyle": one.line_style, "marker": "o"} | options
-    axes.plot(list(x)[: len(y)], y, **style)
-    low = [e.mean - (e.half_width or 0) for e in curve]
-    high = [e.mean + (e.half_width or 0) for e in curve]
-    if any(e.half_width for e in curve):
-        axes.fill_between(list(x)[: len(y)], low, high, color=one.colour, alpha=0.15, linewidth=0)
-
-
-def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, fontsize=10)
-
-
 def _curves(run: Run, trained: list[Series], what: str) -> Figure:
     """Train and test accuracy, or loss, over epochs side by side: the lecture's two pictures."""
     label = {"accuracy": "Accuracy", "loss": "Loss, main head (nats)"}[what]
-    with _axes(run, f"{label.partition(',')[0]} over epochs", columns=2) as (figure, axes):
+    with titled_axes(run, f"{label.partition(',')[0]} over epochs", columns=2) as (figure, axes):
         for ax, part in zip(axes, ("train", "test"), strict=True):
             for one in trained:
                 curve = one.curve(_value(f"{part}_{what}"))
-                _line(ax, one, range(1, len(curve) + 1), curve, label=one.label)
+                draw_line(ax, one, range(1, len(curve) + 1), curve, label=one.label)
             ax.set(xlabel="Epoch", ylabel=label, title="Training" if part == "train" else "Test")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             if what == "accuracy":
                 _percent(ax)
         _share_y(axes)
-        _legend(axes[0])
+        draw_legend(axes[0])
     return figure
 
 
@@ -169,22 +103,22 @@ def _progress(
 ) -> Figure:
     """Test accuracy over something that models spend at different rates."""
     title = f"Test accuracy over {label.partition(' (')[0].lower()}"
-    with _axes(run, title) as (figure, (ax,)):
+    with titled_axes(run, title) as (figure, (ax,)):
         for one in trained:
             curve = one.curve(lambda e: e.test_accuracy)
             spent = zip(*(position(t) for t in one.trained), strict=False)
             x = [sum(values) / len(values) for values in spent]
-            _line(ax, one, x, curve, label=one.label)
+            draw_line(ax, one, x, curve, label=one.label)
         ax.set(xlabel=label, ylabel="Test accuracy", xlim=(0, None))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         _percent(ax)
-        _legend(ax)
+        draw_legend(ax)
     return figure
 
 
 def _epoch_time(run: Run, trained: list[Series]) -> Figure:
     """Seconds of an epoch, training and evaluation, as bars with intervals over seeds."""
-    with _axes(run, "Time of one epoch", bars=len(trained)) as (figure, (ax,)):
+    with titled_axes(run, "Time of one epoch", bars=len(trained)) as (figure, (ax,)):
         for row, one in enumerate(trained):
             train, test = (_summary(one, name) for name in ("epoch_seconds", "test_seconds"))
             ax.barh(row, train.mean, color=one.colour, xerr=train.half_width, ecolor="#333333")
@@ -205,7 +139,7 @@ def _summary(one: Series, metric: str) -> Estimate:
 
 def _parameters(run: Run, trained: list[Series]) -> Figure:
     """Last epoch's test accuracy against parameters, a labelled point per series."""
-    with _axes(run, "Parameters against accuracy") as (figure, (ax,)):
+    with titled_axes(run, "Parameters against accuracy") as (figure, (ax,)):
         for one in trained:
             accuracy = _summary(one, "final_test_accuracy")
             millions = _summary(one, "params").mean / 1e6
@@ -238,7 +172,7 @@ BUDGET_PARTS = (
 
 def _time_budget(run: Run, trained: list[Series]) -> Figure:
     """Where the wall-clock time of an epoch goes, as stacked shares."""
-    with _axes(run, "Where an epoch's time goes", bars=len(trained)) as (figure, (ax,)):
+    with titled_axes(run, "Where an epoch's time goes", bars=len(trained)) as (figure, (ax,)):
         left = [0.0] * len(trained)
         for metric, label, colour in BUDGET_PARTS:
             shares = [_summary(one, metric).mean for one in trained]
@@ -261,7 +195,7 @@ def _memory(run: Run, found: list[Series]) -> Figure | None:
     colours = {one.model: one.colour for one in found}
     budgets = {f.budget_bytes for f in run.fits.values() if f.budget_bytes}
     top = max(budgets, default=max(p.peak_memory_bytes or 0 for p in known)) / 2**20
-    with _axes(run, "Memory against batch size, from the probes") as (figure, (ax,)):
+    with titled_axes(run, "Memory against batch size, from the probes") as (figure, (ax,)):
         for budget in budgets:
             ax.axhline(budget / 2**20, color="#555555", linestyle=":", linewidth=1.5)
         for shape in dict.fromkeys((p.model, p.setting) for p in run.all_probes):
@@ -276,7 +210,7 @@ def _memory(run: Run, found: list[Series]) -> Figure | None:
         ax.set_xlim(0, 1.2 * max(p.batch_size for p in known))
         ax.set_ylim(0, 1.1 * top)
         ax.set(xlabel="Batch size (images)", ylabel="Peak memory (MiB); dotted: the limit")
-        _legend(ax)
+        draw_legend(ax)
     return figure
 
 
@@ -285,7 +219,10 @@ def _batch_sweep(run: Run, found: list[Series]) -> Figure | None:
     if not run.sweep_points:
         return None
     colours = {one.model: one.colour for one in found}
-    with _axes(run, "Speed and memory against batch size", columns=2) as (figure, (speed, memory)):
+    with titled_axes(run, "Speed and memory against batch size", columns=2) as (
+        figure,
+        (speed, memory),
+    ):
         for shape in dict.fromkeys((p.model, p.setting) for p in run.sweep_points):
             points = [p for p in run.sweep_points if (p.model, p.setting) == shape]
             colour, sizes = colours.get(shape[0], "#555555"), [p.batch_size for p in points]
@@ -304,7 +241,7 @@ def _batch_sweep(run: Run, found: list[Series]) -> Figure | None:
             ax.set(xlabel="Batch size (images)")
         speed.set(ylabel="Throughput of the median step (images/s); ring: fastest")
         memory.set(ylabel="Peak memory (MiB)")
-        _legend(speed)
+        draw_legend(speed)
     return figure
 
 
@@ -336,7 +273,7 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
     )
     with (
         mpl.rc_context(STYLE),
-        _captioned(caption, "What fills the memory", bars=len(breakdowns)) as (figure, (ax,)),
+        captioned_axes(caption, "What fills the memory", bars=len(breakdowns)) as (figure, (ax,)),
     ):
         left = [0.0] * len(breakdowns)
         for part, colour in PART_COLOURS.items():

@@ -1,0 +1,91 @@
+"""How every picture looks: style, title, what it was measured on, lines with bands; PNG and SVG."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.report.series import Series
+from bench.results import Run
+from bench.statistics import Estimate
+from bench.store import write_atomic
+
+STYLE: Any = {
+    "font.size": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e0e0e0",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "archbench",
+}
+
+Points = Sequence[float]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture as PNG and SVG beside each other; `path` has no suffix."""
+    for suffix, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
+        buffer = BytesIO()
+        with mpl.rc_context(STYLE):
+            figure.savefig(buffer, format=suffix, **options)
+        write_atomic(path.with_name(f"{path.name}.{suffix}"), buffer.getvalue())
+
+
+@contextmanager
+def titled_axes(
+    run: Run, title: str, columns: int = 1, bars: int | None = None
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure with its title and, below, what it was measured on; as high as its bars need."""
+    with captioned_axes(measured_on(run), title, columns, bars) as made:
+        yield made
+
+
+@contextmanager
+def captioned_axes(
+    caption: str, title: str, columns: int = 1, bars: int | None = None
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure with a title and a caption of its own."""
+    height = 5.0 if bars is None else 1.8 + 0.7 * bars
+    figure = Figure(figsize=(8 if columns == 1 else 11, height), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    yield figure, list(axes)
+    figure.suptitle(title, fontsize=14, fontweight="bold")
+    figure.supxlabel(caption, fontsize=8, color="#555555")
+
+
+def measured_on(run: Run) -> str:
+    """The line below a picture: data, image sizes, seeds and device."""
+    data, device = run.dataset, run.device
+    sizes = sorted({t.trial.setting.image_size for t in run.trials})
+    seeds = len({t.trial.seed for t in run.trials})
+    return (
+        f"measured: {data.name}, {data.train_images:,} train and {data.test_images:,} test images, "
+        f"{', '.join(map(str, sizes))} px, {seeds} seed{'s' if seeds > 1 else ''}, "
+        f"{device.name} ({device.device})"
+    )
+
+
+def draw_line(axes: Axes, one: Series, x: Points, curve: list[Estimate], **options: Any) -> None:
+    """A curve with its band over seeds, marked where the points are few."""
+    y = [e.mean for e in curve]
+    style = {"color": one.colour, "linestyle": one.line_style, "marker": "o"} | options
+    axes.plot(list(x)[: len(y)], y, **style)
+    low = [e.mean - (e.half_width or 0) for e in curve]
+    high = [e.mean + (e.half_width or 0) for e in curve]
+    if any(e.half_width for e in curve):
+        axes.fill_between(list(x)[: len(y)], low, high, color=one.colour, alpha=0.15, linewidth=0)
+
+
+def draw_legend(axes: Axes) -> None:
+    """A legend without a frame."""
+    axes.legend(frameon=False, fontsize=10)

@@ -1,0 +1,107 @@
+"""Pictures of kernels, weights, gradients and evaluation modes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.records import EvaluationMode, Inspected, LayerChange
+from bench.report.inspection import (
+    inspection_figures,
+    kernel_figure,
+    read_kernels,
+    tile,
+    write_kernels,
+)
+from bench.report.series import series
+from bench.results import Run, collect
+from tests.builders import some_records
+
+
+def a_look(trial: str, kernels: str = "a.npz") -> Inspected:
+    layers = tuple(LayerChange(f"l{n}", n, 0.1 * n, 0.5, 2.0 / n, 1.0 / n) for n in (1, 2, 3))
+    modes = (
+        EvaluationMode("inference", "shuffled", 64, 256, 0.5),
+        EvaluationMode("training", "sorted by class", 64, 256, 0.2),
+    )
+    return Inspected(trial, layers, modes, kernels)
+
+
+def a_run(folder: Path, kernels: str = "a.npz") -> Run:
+    records: list[Any] = list(some_records())
+    trial = records[13].trial.id
+    return collect(folder, [*records, a_look(trial, kernels)])
+
+
+def a_file(path: Path, **arrays: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def test_pictures_are_of_the_series_that_were_looked_at(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    figures = inspection_figures(run, series(run))
+    assert sorted(figures) == ["evaluation_modes", "gradient_flow", "layer_changes"]
+    (line,) = figures["gradient_flow"].axes[0].get_lines()
+    assert list(line.get_ydata()) == pytest.approx([2.0, 1.0, 2 / 3])
+    assert list(line.get_xdata()) == [0.0, 0.5, 1.0]
+    bars = figures["evaluation_modes"].axes[0].patches
+    assert [round(bar.get_width(), 2) for bar in bars] == [0.5, 0.2]
+
+
+def test_nothing_was_looked_at(tmp_path: Path) -> None:
+    run = collect(tmp_path, some_records())
+    assert inspection_figures(run, series(run)) == {}
+    assert write_kernels(run, series(run)) == []
+
+
+def test_kernels_are_drawn_on_one_scale(tmp_path: Path) -> None:
+    before = np.zeros((9, 3, 2, 2), dtype=np.float32)
+    after = before.copy()
+    after[0, 0, 0, 0] = -2.0
+    figure = kernel_figure("x", before, after, "here")
+    pixels = [ax.get_images()[0].get_array() for ax in figure.axes]
+    assert float(pixels[0][0, 0, 0]) == 0.5
+    assert float(pixels[1][0, 0, 0]) == float(pixels[2][0, 0, 0]) == 0.0
+    assert "±2" in figure.get_supxlabel()
+
+
+def test_a_grid_is_nearly_square() -> None:
+    kernels = np.arange(5 * 1 * 2 * 2, dtype=np.float32).reshape(5, 1, 2, 2)
+    sheet = tile(kernels)
+    assert sheet.shape == (5, 8, 1)
+    np.testing.assert_array_equal(sheet[:2, :2, 0], kernels[0, 0])
+    np.testing.assert_array_equal(sheet[3:, 3:5, 0], kernels[4, 0])
+    assert np.isnan(sheet[2]).all()
+
+
+def test_pictures_of_kernels_are_files(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).normal(size=(70, 3, 7, 7)).astype(np.float32)
+    second = weights[:8, :1, :3, :3]
+    a_file(
+        tmp_path / "kernels" / "a.npz",
+        first_before=weights, first_after=weights * 2, second_before=second, second_after=second,
+    )  # fmt: skip
+    run = a_run(tmp_path)
+    written = write_kernels(run, series(run))
+    assert [name for name, _ in written] == ["kernels/00-first", "kernels/00-second"]
+    for name, _ in written:
+        assert (tmp_path / "plots" / f"{name}.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", ["../a.npz", "/etc/passwd", "a.pt", "", "b.npz"])
+def test_names_from_outside_do_not_become_paths(tmp_path: Path, name: str) -> None:
+    a_file(tmp_path / "a.npz", first_before=np.ones((1, 3, 1, 1)))
+    (tmp_path / "kernels").mkdir()
+    run = a_run(tmp_path, name)
+    assert read_kernels(tmp_path, run.trials[0]) == {}
+
+
+def test_pickles_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "kernels").mkdir()
+    hostile = np.array([{"a": 1}], dtype=object)
+    with (tmp_path / "kernels" / "a.npz").open("wb") as file:
+        np.savez(file, first_before=hostile)
+    assert read_kernels(tmp_path, a_run(tmp_path).trials[0]) == {}
