@@ -84,9 +84,13 @@ class TestCtrlC:
         after = load_run(output).epochs
         pd.testing.assert_frame_equal(after.iloc[: len(before)], before)
         assert [t.status for t in run.trials] == ["done", "done"]
+        assert [t.inspected is not None for t in run.trials] == [True, True]
         assert after.resumed.sum() == 1
         assert any(isinstance(r, TrialResumed) for r in read_log(output))
         assert not list((output / "checkpoints").glob("*"))
+        tables = (output / "epochs.csv").read_bytes()
+        resume(output)  # nothing is left to do
+        assert (output / "epochs.csv").read_bytes() == tables
 
 
 class TestRefused:
@@ -145,22 +149,11 @@ def test_a_torn_line_is_cut_off_and_nothing_else(tmp_path: Path, stopped) -> Non
     assert not is_torn(output)
 
 
-def test_a_done_run_has_nothing_left_to_do(
-    images: Path, truth: tuple[pd.DataFrame, float], stopped, tmp_path: Path
-) -> None:
-    output = shutil.copytree(stopped[0], tmp_path / "run")
-    resume(output)
-    before = (output / "epochs.csv").read_bytes()
-    resume(output)
-    assert (output / "epochs.csv").read_bytes() == before
-
-
-@pytest.mark.parametrize("seed", range(2))
 def test_killed_at_random_moments(
-    seed: int, images: Path, truth: tuple[pd.DataFrame, float], tmp_path: Path
+    images: Path, truth: tuple[pd.DataFrame, float], tmp_path: Path
 ) -> None:
     frame, seconds = truth
-    outcome = kill_until_done(images, tmp_path / "run", frame, seconds, seed, most=2)
+    outcome = kill_until_done(images, tmp_path / "run", frame, seconds, seed=4, most=2)
     assert outcome.wrong == ""
 
 

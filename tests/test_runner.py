@@ -78,9 +78,9 @@ def test_a_run_is_on_disk_and_can_be_derived_again_from_its_log_alone(images, tm
 
 def test_the_same_seed_gives_the_same_curve_and_another_seed_another(images, tmp_path):
     first = run(config(images, tmp_path / "first", seeds=2)).epochs
-    again = run(config(images, tmp_path / "again", seeds=2)).epochs
+    again = run(config(images, tmp_path / "again", seeds=1)).epochs
     losses = ["seed", "epoch", "train_loss", "test_loss", "test_accuracy"]
-    pd.testing.assert_frame_equal(first[losses], again[losses])
+    pd.testing.assert_frame_equal(first[losses][first.seed == 0], again[losses])
     assert first.train_loss[first.seed == 0].iloc[0] != first.train_loss[first.seed == 1].iloc[0]
 
 

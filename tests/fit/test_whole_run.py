@@ -2,13 +2,19 @@
 all images at once fail in training, too."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import Config, run
+from bench.data.prepare import DataRequest, prepare
+from bench.errors import TrialFailed
+from bench.messages import Conditions, TrainJob
+from bench.process import Worker
 from bench.records import Fitted
+from bench.units import parse_bytes
 
 pytestmark = [
     pytest.mark.slow,
@@ -44,15 +50,25 @@ def test_the_largest_batch_trains_a_whole_run(model: str, tmp_path: Path) -> Non
     [fit] = found.fits.values()
     assert fit.limited_by == "memory"
     assert_certified(fit)
-    above = values["train_limit"]
-    assert above > fit.max_batch
-    failed = run(
-        Config(**values, batch_size=(above,), fit=False, seeds=1, output=tmp_path / "above")
+    assert images > fit.max_batch
+    (tmp_path / "images").mkdir()
+    request = DataRequest("shapes10", None, images, values["test_limit"], size, 2**30)
+    conditions = Conditions(
+        "cpu", prepare(request, tmp_path / "images"), True, False, False, parse_bytes(budget), 0
     )
-    [trial] = failed.trials
-    assert trial.status == "failed"
-    assert trial.ended is not None
-    assert f"out of memory at batch {above}" in (trial.ended.reason or "")
+    trial = replace(found.trials[0].trial, batch_size=images)
+    files = [str(tmp_path / name) for name in ("images", "checkpoint.pt", "start.pt")]
+    job = TrainJob(trial, values["epochs"], files[0], conditions, files[1], files[2])
+    with (
+        Worker(job, tmp_path / "worker.log", limited=True) as worker,
+        pytest.raises(TrialFailed, match=f"out of memory at batch {images}"),
+    ):
+        train(worker)
+
+
+def train(worker: Worker) -> None:
+    for _ in worker.messages():
+        worker.answer()
 
 
 def assert_certified(fit: Fitted) -> None:
