@@ -6,6 +6,7 @@ BenchError                 anything the harness says in one sentence, without a 
 └── TrialFailed            one trial's failure; the other trials run on      exit code 1
     ├── Diverged           the loss is no longer a finite number
     ├── TimedOut           it took longer than it was given
+    ├── Unsaved            its checkpoint could not be written
     └── WorkerDied         the process of a trial ended without a word (a signal, a crash)
         ├── OutOfMemoryKilled   by SIGKILL, as the system kills when memory runs out
         └── Crashed             by another signal, such as SIGSEGV
@@ -42,6 +43,10 @@ class Diverged(TrialFailed):
 
 class TimedOut(TrialFailed):
     """A trial took longer than it was given."""
+
+
+class Unsaved(TrialFailed):
+    """What a trial has done could not be written: a full disk, most likely."""
 
 
 class WorkerDied(TrialFailed):

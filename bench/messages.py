@@ -185,10 +185,12 @@ class Warned:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a worker could not do its job, in a sentence; `refused` if the input is at fault."""
+    """Why a worker could not do its job, in a sentence; `refused` if the input is at fault,
+    `unsaved` if what it has done could not be written."""
 
     reason: str
     refused: bool = False
+    unsaved: bool = False
 
 
 Job = PrepareJob | FitJob | TrainJob | ResolveJob | SimulateJob

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from bench.allocator import allocator_environment
-from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, WorkerDied
+from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, Unsaved, WorkerDied
 from bench.messages import STOP, Failure, Job, ProbeRequest, decode_message, encode_message
 
 _ROOT = Path(__file__).parents[1]
@@ -95,7 +95,8 @@ class Worker:
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise WorkerDied(f"its worker sent a damaged line ({error}).") from error
         if isinstance(message, Failure):
-            raise Refused(message.reason) if message.refused else TrialFailed(message.reason)
+            kinds = {Refused: message.refused, Unsaved: message.unsaved, TrialFailed: True}
+            raise next(kind for kind, said in kinds.items() if said)(message.reason)
         return message
 
     def answer(self) -> None:

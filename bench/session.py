@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.config import DEFAULT_MEMORY_BUDGET, Config
-from bench.errors import BenchError, Refused, TrialFailed, WorkerDied
+from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
 from bench.fit.answer import SMALLEST_BATCH
 from bench.fit.cards import DEFAULT_CARDS, DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.fit.predict import breakdown, predict
@@ -340,8 +340,9 @@ class Session:
 
 
 def _may_go_on(error: BenchError) -> bool:
-    """Whether a resumed run tries again: a process that was killed says nothing about the model."""
-    return isinstance(error, WorkerDied)
+    """Whether a resumed run tries again: a process that was killed says nothing about the model,
+    nor does a full disk."""
+    return isinstance(error, WorkerDied | Unsaved)
 
 
 def _now() -> str:

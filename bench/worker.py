@@ -13,7 +13,7 @@ from io import RawIOBase
 from time import perf_counter
 from typing import Any, BinaryIO
 
-from bench.errors import BenchError, Refused
+from bench.errors import BenchError, Refused, Unsaved
 from bench.messages import (
     STOP,
     Failure,
@@ -89,7 +89,8 @@ def main() -> int:
     try:
         work(parent.receive(), parent)
     except BenchError as error:
-        parent.send(Failure(str(error), refused=isinstance(error, Refused)))
+        refused, unsaved = isinstance(error, Refused), isinstance(error, Unsaved)
+        parent.send(Failure(str(error), refused, unsaved))
     except Exception as error:
         traceback.print_exc()
         first = next(iter(str(error).splitlines()), "")

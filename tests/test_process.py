@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, WorkerDied
+from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, Unsaved, WorkerDied
 from bench.messages import Failure, Message, PrepareJob, ProbeRequest, Progress, encode_message
 from bench.process import Worker
 from tests.builders import a_probe, a_trial, an_epoch
@@ -129,6 +129,22 @@ def test_a_kill_means_that_memory_ran_out(start: Start) -> None:
         assert worker.receive().phase == "alive"
         with pytest.raises(OutOfMemoryKilled, match=r"killed \(SIGKILL\): memory ran out"):
             worker.receive()
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (Failure("why"), TrialFailed),
+        (Failure("why", refused=True), Refused),
+        (Failure("why", unsaved=True), Unsaved),
+    ],
+)
+def test_a_failure_is_raised_as_what_it_is(
+    start: Start, failure: Failure, kind: type[Exception]
+) -> None:
+    with start(sends(failure)) as worker, pytest.raises(kind, match=r"^why$") as raised:
+        worker.receive()
+    assert raised.type is kind
 
 
 def test_a_worker_that_hangs_is_ended(start: Start) -> None:

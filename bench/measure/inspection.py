@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bench.data.batches import Split
 from bench.records import EvaluationMode, LayerChange
 from bench.store import atomic_file
+from bench.train.checkpoint import write_state
 from bench.train.loop import Batch, Sums
 from bench.train.precision import Precision
 from models.building.network import Network
@@ -47,9 +48,8 @@ def weighted_layers(network: Network) -> Weights:
 
 
 def save_start(path: Path, network: Network) -> None:
-    """Put the initial weights on disk; raises BenchError if that cannot be done."""
-    with atomic_file(path) as file:
-        torch.save({"weights": network.state_dict()}, file)
+    """Put the initial weights on disk; raises Unsaved if that cannot be done."""
+    write_state(path, {"weights": network.state_dict()})
 
 
 def load_start(path: Path) -> Weights | None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from bench.errors import TrialFailed
+from bench.errors import BenchError, Unsaved
 from bench.store import atomic_file
 from bench.train.loop import Sums
 from bench.train.precision import Precision
@@ -91,7 +91,7 @@ def save(
         sums: of the steps of that epoch which are done.
 
     Raises:
-        TrialFailed: it cannot be written.
+        Unsaved: it cannot be written.
     """
     values = {
         "version": _VERSION,
@@ -105,12 +105,20 @@ def save(
         "sums": sums.state(),
         "training": training.state(),
     }
+    write_state(path, values)
+
+
+def write_state(path: Path, values: dict[str, Any]) -> None:
+    """Replace a file of tensors, numbers and text; raises Unsaved if it cannot be written."""
     try:
         # Straight into the file: a copy in memory would count against a limit.
         with atomic_file(path) as file:
             torch.save(values, file)
-    except Exception as error:
-        raise TrialFailed(f"its checkpoint could not be written: {error}") from error
+    except BenchError as error:
+        raise Unsaved(str(error)) from error
+    except RuntimeError as error:
+        # torch's writer says nothing of the disk that is full.
+        raise Unsaved(f"cannot write {path}: the disk is full, most likely.") from error
 
 
 def load(path: Path, trial: str) -> dict[str, Any] | None:
