@@ -68,7 +68,8 @@ class TestCtrlC:
 
     def test_where_it_was_is_kept(self, stopped: tuple[Path, str, float]) -> None:
         output, _, _ = stopped
-        assert len(list((output / "checkpoints").glob("*.pt"))) == 1
+        names = {path.name.partition(".")[2] for path in (output / "checkpoints").iterdir()}
+        assert names == {"pt", "start.pt"}
         assert load_run(output).trials[0].status == "unfinished"
 
     def test_it_goes_on_and_ends_as_if_never_stopped(
