@@ -116,7 +116,7 @@ def write_fits(
     """Write `fit.json`, `fit.csv` and the picture of what fills the memory."""
     import pandas as pd
 
-    from bench.report.drawing import save
+    from bench.report.canvas import save
     from bench.report.plots import memory_breakdown
 
     write_atomic(folder / "fit.json", json.dumps(records, indent=2) + "\n")
@@ -166,20 +166,37 @@ def list_command(pattern: Annotated[str, tyro.conf.Positional] = "*") -> int:
     return 0
 
 
-def report_command(run: Annotated[Path, tyro.conf.Positional]) -> int:
+def report_command(
+    run: Annotated[Path, tyro.conf.Positional],
+    claims: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    lecture_bundle: Annotated[Path | None, tyro.conf.arg(metavar="FILE.zip")] = None,
+) -> int:
     """Make tables, plots and report again from a run folder's log alone.
 
     Args:
         run: the run folder.
+        claims: statements to check the results against, instead of those it was checked against
+            before; a CSV file with a row per claim.
+        lecture_bundle: also put tables, plots and reports into this zip file, to hand out.
     """
+    from bench.claims import keep_claims
     from bench.frames import write_tables
+    from bench.report.bundle import check_bundle, write_bundle
     from bench.report.page import write_report
 
+    if lecture_bundle is not None:
+        check_bundle(lecture_bundle)
     result = load_run(run)
     result.check_begun()
+    if claims is not None:
+        keep_claims(claims, run)
     write_tables(result)
     write_report(result)
     print_path(open_console(), "report", run / "report.md")
+    print_path(open_console(), "page  ", run / "report.html")
+    if lecture_bundle is not None:
+        write_bundle(run, lecture_bundle)
+        print_path(open_console(), "bundle", lecture_bundle)
     return 0
 
 

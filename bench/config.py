@@ -196,6 +196,11 @@ class Config:
     """After its last epoch, look at what training did to each network: kernels, weights and
     gradients before and after, batch norm's modes."""
 
+    claims: Annotated[
+        Path | None, arg(metavar="FILE", help_behavior_hint="(default: the lecture's)")
+    ] = None
+    """Statements to check the results against, a CSV file with a row per claim."""
+
     trial_timeout: Annotated[float | None, arg(metavar="SECONDS")] = None
     """End a trial that takes longer, in each process of it; it fails, the others go on."""
 
@@ -214,7 +219,7 @@ class Config:
                 value = values.get(field.name)
             if field.name in _SEVERAL or (field.name == "card" and value is not None):
                 value = _several(value)
-            if field.name in ("data_dir", "output", "resume") and value is not None:
+            if field.name in ("data_dir", "output", "claims", "resume") and value is not None:
                 value = Path(value)
             object.__setattr__(self, field.name, value)
         object.__setattr__(self, "preset", name)

@@ -96,6 +96,7 @@ class Reporter:
         for note in run.dataset.notes:
             self._loud(note)
         print_path(self.console, "report", run.path / "report.md")
+        print_path(self.console, "page  ", run.path / "report.html")
         print_path(self.console, "tables", run.path / "models.csv")
         print_path(self.console, "plots ", run.path / "plots")
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bench.claims import keep_claims, read_claims
 from bench.config import Config
 from bench.errors import BenchError, Interrupted, Refused
 from bench.messages import (
@@ -60,10 +61,13 @@ def resume(
         Interrupted: a signal; it can be resumed again.
         BenchError: the run folder cannot be written to any more.
     """
+    given = given or {}
+    claims = given.get("claims")
+    if claims is not None:
+        read_claims(Path(claims))
     folder = RunFolder(path, resume=True)
     try:
         before = load_run(path)
-        given = given or {}
         check_same_options(before.started.config, given)
         kept = {name: given[name] for name in ("trial_timeout",) if name in given}
         config = _config_of(path, before.started.config | kept | {"output": str(path)})
@@ -72,6 +76,8 @@ def resume(
         with _scratch() as scratch:
             prepared = _prepare(config, scratch, listener)
             check_same_place(before, prepared)
+            if claims is not None:
+                keep_claims(Path(claims), path)
             plan = make_plan(config, prepared.models, prepared.dataset)
             session = Session(config, prepared, scratch, listener, folder, before)
             return _walk(session, plan, session.catch_up)
@@ -126,7 +132,7 @@ def _scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-HARMLESS = ("output", "resume", "trial_timeout")
+HARMLESS = ("output", "resume", "trial_timeout", "claims")
 """Options that cannot change a result."""
 
 
@@ -174,6 +180,8 @@ def _shown(value: Any) -> str:
 def refuse_early(config: Config) -> None:
     """Find what can be found without torch: unknown names, sizes too small, an unusable folder."""
     check_output(_output(config))
+    if config.claims is not None:
+        read_claims(config.claims)
     if config.memory_budget is not None and config.device == "cpu" and not CPU_LIMIT_HOLDS:
         raise Refused("--memory-budget on the CPU needs Linux; leave it out.")
     for pattern in config.models:

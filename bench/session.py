@@ -13,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from bench.claims import keep_claims
 from bench.config import DEFAULT_MEMORY_BUDGET, Config
 from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
 from bench.fit.answer import SMALLEST_BATCH
@@ -57,7 +58,7 @@ Listener = Callable[[Any], None]
 CPU_LIMIT_HOLDS = sys.platform == "linux"
 """Elsewhere nothing limits a process's memory, so that the CPU has no largest batch to find."""
 
-PRIVATE_FLAGS = ("--data-dir", "--output")
+PRIVATE_FLAGS = {"--data-dir": "DIR", "--output": "DIR", "--claims": "FILE"}
 
 TABLES_SHARE = 0.05
 """Of a run's time at most this share goes to bringing its tables up to date on the way."""
@@ -109,6 +110,8 @@ class Session:
         config = self.config.to_dict()
         self.folder.write_json("config.json", config)
         self.folder.write_json("environment.json", self.prepared.environment)
+        if self.config.claims is not None:
+            keep_claims(self.config.claims, self.folder.path)
         command = shown_command(sys.argv)
         self.record(RunStarted(SCHEMA, _now(), command, config, self.prepared.environment))
         self.record(self.prepared.device)
@@ -355,9 +358,11 @@ def shown_command(arguments: Sequence[str]) -> str:
     for before, word in pairwise(arguments):
         flag, equals, _ = word.partition("=")
         if before in PRIVATE_FLAGS:
-            words.append("DIR")
+            words.append(PRIVATE_FLAGS[before])
+        elif equals and flag in PRIVATE_FLAGS:
+            words.append(f"{flag}={PRIVATE_FLAGS[flag]}")
         else:
-            words.append(f"{flag}=DIR" if equals and flag in PRIVATE_FLAGS else word)
+            words.append(word)
     return shlex.join(words)
 
 

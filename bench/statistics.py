@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean, median, quantiles, stdev
 
 __all__ = ["Estimate", "estimate", "median", "percentile"]
@@ -27,10 +28,16 @@ def estimate(values: Sequence[float]) -> Estimate:
         raise ValueError("no values to average")
     if len(values) == 1:
         return Estimate(values[0], None, 1)
+    scale = stdev(values) / math.sqrt(len(values))
+    return Estimate(fmean(values), _student(len(values) - 1) * scale, len(values))
+
+
+@cache
+def _student(degrees: int) -> float:
+    """Student's t at 97.5 %; kept, for a report asks for it at every point of every curve."""
     from scipy.stats import t
 
-    scale = stdev(values) / math.sqrt(len(values))
-    return Estimate(fmean(values), float(t.ppf(0.975, len(values) - 1)) * scale, len(values))
+    return float(t.ppf(0.975, degrees))
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -52,6 +52,7 @@ OPTIONS = [
     ("--trial-timeout 0", "--trial-timeout 0.0 must be above 0"),
     ("--dataset folder", "--dataset folder needs --data-dir"),
     ("--output /proc/no/such/place", "/proc/no/such/place cannot be written to"),
+    ("--claims no/such/file.csv", "--claims no/such/file.csv is not a file; name a CSV file."),
     ("--resume no/such/run", "--resume no/such/run is not a run folder"),
 ]
 

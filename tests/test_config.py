@@ -17,6 +17,7 @@ FLAGS = {
     "--batch-size",
     "--card",
     "--channels-last --no-channels-last",
+    "--claims",
     "--data-dir",
     "--dataset",
     "--device",
@@ -62,6 +63,7 @@ SAME_IN_EVERY_PRESET = {
     "trial_timeout": None,
     "inspect": True,
     "resume": None,
+    "claims": None,
 }
 
 BY_PRESET = {

@@ -162,4 +162,44 @@ def test_a_report_is_made_again_without_torch(tmp_path: Path) -> None:
     ended = python("-X", "importtime", "-m", "bench", "report", str(tmp_path))
     assert ended.returncode == 0
     assert {"torch", "torchvision"} & imported(ended) == set()
-    assert {"models.csv", "epochs.csv", "report.md"} <= {path.name for path in tmp_path.iterdir()}
+    made = {path.name for path in tmp_path.iterdir()}
+    assert {"models.csv", "epochs.csv", "report.md", "report.html"} <= made
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--claims", "none.csv"], "--claims none.csv is not a file; name a CSV file."),
+        (["--lecture-bundle", "x.tar"], "--lecture-bundle x.tar must end in .zip."),
+        (["--lecture-bundle", "d.zip"], "--lecture-bundle d.zip is a folder; name a file."),
+    ],
+)
+def test_a_report_that_cannot_be_made_is_refused_before_it_is_begun(
+    option: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("d.zip").mkdir()
+    a_run(Path("run"))
+    monkeypatch.setattr(sys, "argv", ["bench", "report", "run", *option])
+    assert commands.main() == 2
+    assert capsys.readouterr().err == f"archbench: {said}\n"
+    assert not Path("run", "report.md").exists()
+
+
+def test_a_report_can_be_given_claims_and_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    a_run(Path("run"))
+    row = "a,Mine,falls,train_loss,resnet18"
+    Path("mine.csv").write_text(f"id,claim,rule,metric,models\n{row}\n")
+    words = "bench report run --claims mine.csv --lecture-bundle out.zip"
+    monkeypatch.setattr(sys, "argv", words.split())
+    assert commands.main() == 0
+    assert "Mine" in Path("run", "report.html").read_text("utf-8")
+    assert row in Path("run", "claims.csv").read_text()
+    assert Path("out.zip").is_file()

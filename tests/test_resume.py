@@ -14,6 +14,7 @@ from bench.errors import Refused
 from bench.records import TrialResumed
 from bench.runner import check_same_options
 from bench.store import LOG, RunFolder, is_torn, read_log
+from tests.builders import a_run
 from tests.killing import (
     EPOCHS,
     command,
@@ -161,5 +162,15 @@ def test_killed_at_random_moments(
 def test_options_that_change_nothing_may_differ() -> None:
     before = {"models": ["a"], "trial_timeout": None, "output": "x"}
     check_same_options(before, {"trial_timeout": 5.0, "output": "y", "models": ("a",)})
+    check_same_options(before, {"claims": "mine.csv"})
     with pytest.raises(Refused, match="--models was a in that run and is b now"):
         check_same_options(before, {"models": ("b",)})
+
+
+def test_claims_are_checked_before_a_run_goes_on(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    claims = tmp_path / "mine.csv"
+    claims.write_text("nonsense")
+    with pytest.raises(Refused, match="--claims"):
+        resume(run.path, given={"claims": str(claims)})
+    assert not (run.path / "claims.csv").exists()

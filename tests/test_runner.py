@@ -87,6 +87,7 @@ def test_the_same_seed_gives_the_same_curve_and_another_seed_another(images, tmp
 def test_a_kept_command_names_no_folder():
     said = ["/home/me/run_bench.py", "--models", "a", "--data-dir", "/home/me/x", "--output=/y"]
     assert shown_command(said) == "run_bench.py --models a --data-dir DIR --output=DIR"
+    assert shown_command(["x.py", "--claims", "/home/me/c.csv"]) == "x.py --claims FILE"
 
 
 def test_a_killed_worker_costs_its_trial_alone(images, tmp_path):

@@ -6,7 +6,8 @@ from typing import Any
 
 from bench.fits import FitOptions, Measured
 from bench.records import Predicted, Setting
-from bench.report.tables import MISSING, Cell, Table, prediction_text
+from bench.report.tables import Cell, Table, prediction_text
+from bench.report.words import MISSING
 
 
 def predicted_table(predictions: Sequence[Predicted]) -> Table:

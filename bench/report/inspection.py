@@ -8,12 +8,13 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from bench.records import EvaluationMode, LayerChange
-from bench.report.drawing import STYLE, draw_legend, measured_on, save, titled_axes
-from bench.report.series import Series
+from bench.records import LayerChange
+from bench.report.canvas import STYLE, canvas, draw_legend, measured_on, save
+from bench.report.inspected import by_layer, looked_at, modes_of
+from bench.report.series import Series, series
 from bench.results import Run, TrialResult
 from bench.statistics import estimate
 
@@ -23,9 +24,24 @@ MAX_KERNELS = 64
 Grid = NDArray[np.float32]
 
 
+def write_inspection(run: Run) -> list[str]:
+    """Replace these pictures in the run's folder; returns their names."""
+    found = series(run)
+    with mpl.rc_context(STYLE):
+        drawn = inspection_figures(run, found)
+    for name, figure in drawn.items():
+        save(figure, run.path / "plots" / name)
+    return [*drawn, *write_kernels(run, found)]
+
+
+def kernel_file(number: int, which: str) -> str:
+    """The picture of a series' `first` or `second` convolution; labels come from outside."""
+    return f"kernels/{number:02}-{which}"
+
+
 def inspection_figures(run: Run, found: list[Series]) -> dict[str, Figure]:
     """Pictures by file name, of the series whose trials were looked at."""
-    seen = [one for one in found if _inspected(one)]
+    seen = looked_at(found)
     if not seen:
         return {}
     return {
@@ -48,9 +64,9 @@ def inspection_figures(run: Run, found: list[Series]) -> dict[str, Figure]:
     }
 
 
-def write_kernels(run: Run, found: list[Series]) -> list[tuple[str, str]]:
+def write_kernels(run: Run, found: list[Series]) -> list[str]:
     """Replace the pictures of kernels in `plots/kernels/`, of each series' first seed; returns
-    file names without suffix, and titles."""
+    file names without suffix."""
     written = []
     for number, one in enumerate(found):
         trial = next((t for t in one.trained if t.inspected), None)
@@ -62,9 +78,9 @@ def write_kernels(run: Run, found: list[Series]) -> list[tuple[str, str]]:
             before, after = kernels[f"{which}_before"], kernels[f"{which}_after"]
             with mpl.rc_context(STYLE):
                 figure = kernel_figure(title, before, after, measured_on(run))
-            name = f"kernels/{number:02}-{which}"  # labels come from outside
+            name = kernel_file(number, which)
             save(figure, run.path / "plots" / name)
-            written.append((name, title))
+            written.append(name)
     return written
 
 
@@ -131,10 +147,6 @@ def tile(kernels: Grid) -> Grid:
     return sheet
 
 
-def _inspected(one: Series) -> list[tuple[LayerChange, ...]]:
-    return [t.inspected.layers for t in one.trained if t.inspected and t.inspected.layers]
-
-
 def _by_depth(
     run: Run,
     seen: list[Series],
@@ -143,24 +155,23 @@ def _by_depth(
     logarithmic: bool = False,
 ) -> Figure:
     """A line per series, the mean over its seeds, from the first layer to the last."""
-    with titled_axes(run, title, columns=2) as (figure, axes):
+    with canvas(run, title, columns=2) as (figure, axes):
         for ax, (label, value) in zip(axes, panels, strict=True):
             for one in seen:
-                layers = list(zip(*_inspected(one), strict=True))
-                count = max(1, len(layers) - 1)
-                x = [number / count for number in range(len(layers))]
-                y = [estimate([value(change) for change in layer]).mean for layer in layers]
+                y = by_layer(one, value)
+                x = [number / max(1, len(y) - 1) for number in range(len(y))]
                 style: dict[str, Any] = {
                     "color": one.colour,
                     "linestyle": one.line_style,
                     "linewidth": 1.5,
                 }
-                ax.plot(
-                    x, y, marker="o", markersize=3, label=f"{one.label} ({len(layers)})", **style
-                )
+                ax.plot(x, y, marker="o", markersize=3, label=f"{one.label} ({len(y)})", **style)
             ax.set(xlabel="Depth, from the first layer (0) to the last (1)", title=label)
             if logarithmic:
                 ax.set_yscale("log")
+                # Mathematical text is off, for labels come from outside.
+                ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+                ax.yaxis.set_minor_formatter(NullFormatter())
             else:
                 ax.set_ylim(0, None)
         if logarithmic:
@@ -174,18 +185,11 @@ def _by_depth(
     return figure
 
 
-def mode_name(mode: EvaluationMode) -> str:
-    """How a way to evaluate is called in tables and plots."""
-    if mode.mode == "inference":
-        return "inference mode"
-    return f"training mode, batches of {mode.batch_size}, {mode.composition}"
-
-
 def _evaluation_modes(run: Run, seen: list[Series]) -> Figure:
     """Bars of test accuracy, a group per series."""
-    groups = [_modes(one) for one in seen]
+    groups = [modes_of(one) for one in seen]
     bars = sum(len(group) for group in groups)
-    with titled_axes(run, "Batch norm's mode and test accuracy", bars=bars) as (figure, (ax,)):
+    with canvas(run, "Batch norm's mode and test accuracy", bars=bars) as (figure, (ax,)):
         row, ticks = 0, []
         for one, group in zip(seen, groups, strict=True):
             for name, values in group.items():
@@ -203,11 +207,3 @@ def _evaluation_modes(run: Run, seen: list[Series]) -> Figure:
         ax.set(xlabel="Test accuracy", xlim=(0, 1))
         ax.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     return figure
-
-
-def _modes(one: Series) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for trial in one.trained:
-        for mode in trial.inspected.evaluation_modes if trial.inspected else ():
-            found.setdefault(mode_name(mode), []).append(mode.test_accuracy)
-    return found

@@ -11,19 +11,20 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from bench.records import Epoch, MemoryBreakdown
-from bench.report.drawing import (
+from bench.report.canvas import (
     STYLE,
-    captioned_axes,
+    canvas,
+    captioned,
     draw_legend,
     draw_line,
+    percent_axis,
     save,
-    titled_axes,
 )
-from bench.report.inspection import inspection_figures
 from bench.report.series import Series, series
+from bench.report.words import shortened
 from bench.results import Run, TrialResult
 from bench.statistics import Estimate, median
 
@@ -44,7 +45,6 @@ def figures(run: Run) -> dict[str, Figure]:
                 "parameters_accuracy": _parameters(run, trained),
                 "time_budget": _time_budget(run, trained),
             }
-        drawn |= inspection_figures(run, found)
         drawn["memory"] = _memory(run, found)
         drawn["batch_sweep"] = _batch_sweep(run, found)
         drawn["memory_breakdown"] = _first_setting_breakdown(run)
@@ -62,15 +62,15 @@ def write_plots(run: Run) -> list[str]:
 def _curves(run: Run, trained: list[Series], what: str) -> Figure:
     """Train and test accuracy, or loss, over epochs side by side: the lecture's two pictures."""
     label = {"accuracy": "Accuracy", "loss": "Loss, main head (nats)"}[what]
-    with titled_axes(run, f"{label.partition(',')[0]} over epochs", columns=2) as (figure, axes):
+    with canvas(run, f"{label.partition(',')[0]} over epochs", columns=2) as (figure, axes):
         for ax, part in zip(axes, ("train", "test"), strict=True):
             for one in trained:
                 curve = one.curve(_value(f"{part}_{what}"))
-                draw_line(ax, one, range(1, len(curve) + 1), curve, label=one.label)
+                draw_line(ax, one, range(1, len(curve) + 1), curve, label=shortened(one.label))
             ax.set(xlabel="Epoch", ylabel=label, title="Training" if part == "train" else "Test")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             if what == "accuracy":
-                _percent(ax)
+                percent_axis(ax)
         _share_y(axes)
         draw_legend(axes[0])
     return figure
@@ -86,10 +86,6 @@ def _share_y(axes: list[Axes]) -> None:
         ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
-def _percent(axes: Axes) -> None:
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-
-
 def _wall_clock(result: TrialResult) -> list[float]:
     return list(accumulate(e.time_budget.total_seconds for e in result.epochs))
 
@@ -103,32 +99,32 @@ def _progress(
 ) -> Figure:
     """Test accuracy over something that models spend at different rates."""
     title = f"Test accuracy over {label.partition(' (')[0].lower()}"
-    with titled_axes(run, title) as (figure, (ax,)):
+    with canvas(run, title) as (figure, (ax,)):
         for one in trained:
             curve = one.curve(lambda e: e.test_accuracy)
             spent = zip(*(position(t) for t in one.trained), strict=False)
             x = [sum(values) / len(values) for values in spent]
-            draw_line(ax, one, x, curve, label=one.label)
+            draw_line(ax, one, x, curve, label=shortened(one.label))
         ax.set(xlabel=label, ylabel="Test accuracy", xlim=(0, None))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        _percent(ax)
+        percent_axis(ax)
         draw_legend(ax)
     return figure
 
 
 def _epoch_time(run: Run, trained: list[Series]) -> Figure:
     """Seconds of an epoch, training and evaluation, as bars with intervals over seeds."""
-    with titled_axes(run, "Time of one epoch", bars=len(trained)) as (figure, (ax,)):
+    with canvas(run, "Time of one epoch", bars=len(trained)) as (figure, (ax,)):
         for row, one in enumerate(trained):
             train, test = (_summary(one, name) for name in ("epoch_seconds", "test_seconds"))
             ax.barh(row, train.mean, color=one.colour, xerr=train.half_width, ecolor="#333333")
             ax.barh(row, test.mean, left=train.mean, color=one.colour, alpha=0.45)
             text = f" {train.mean:,.1f} + {test.mean:,.1f} s"
             ax.annotate(text, (train.mean + test.mean, row), va="center", fontsize=10)
-        ax.set_yticks(range(len(trained)), [one.label for one in trained])
+        ax.set_yticks(range(len(trained)), [shortened(one.label) for one in trained])
         ax.invert_yaxis()
         ax.margins(x=0.25)
-        ax.set(xlabel="Seconds of one epoch: training (full colour) + evaluation (pale)")
+        ax.set(xlabel="Seconds: training (full colour) + evaluation (pale)")
         ax.grid(visible=False, axis="y")
     return figure
 
@@ -139,7 +135,7 @@ def _summary(one: Series, metric: str) -> Estimate:
 
 def _parameters(run: Run, trained: list[Series]) -> Figure:
     """Last epoch's test accuracy against parameters, a labelled point per series."""
-    with titled_axes(run, "Parameters against accuracy") as (figure, (ax,)):
+    with canvas(run, "Parameters against accuracy") as (figure, (ax,)):
         for one in trained:
             accuracy = _summary(one, "final_test_accuracy")
             millions = _summary(one, "params").mean / 1e6
@@ -147,7 +143,7 @@ def _parameters(run: Run, trained: list[Series]) -> Figure:
                 millions, accuracy.mean, accuracy.half_width, fmt="o", color=one.colour, ms=9
             )
             ax.annotate(
-                one.label,
+                shortened(one.label),
                 (millions, accuracy.mean),
                 xytext=(8, 6),
                 textcoords="offset points",
@@ -172,13 +168,13 @@ BUDGET_PARTS = (
 
 def _time_budget(run: Run, trained: list[Series]) -> Figure:
     """Where the wall-clock time of an epoch goes, as stacked shares."""
-    with titled_axes(run, "Where an epoch's time goes", bars=len(trained)) as (figure, (ax,)):
+    with canvas(run, "Where an epoch's time goes", bars=len(trained)) as (figure, (ax,)):
         left = [0.0] * len(trained)
         for metric, label, colour in BUDGET_PARTS:
             shares = [_summary(one, metric).mean for one in trained]
             ax.barh(range(len(trained)), shares, left=left, color=colour, label=label)
             left = [a + b for a, b in zip(left, shares, strict=True)]
-        ax.set_yticks(range(len(trained)), [one.label for one in trained])
+        ax.set_yticks(range(len(trained)), [shortened(one.label) for one in trained])
         ax.invert_yaxis()
         ax.set(xlabel="Share of an epoch's wall-clock time", xlim=(0, 1))
         ax.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
@@ -195,7 +191,7 @@ def _memory(run: Run, found: list[Series]) -> Figure | None:
     colours = {one.model: one.colour for one in found}
     budgets = {f.budget_bytes for f in run.fits.values() if f.budget_bytes}
     top = max(budgets, default=max(p.peak_memory_bytes or 0 for p in known)) / 2**20
-    with titled_axes(run, "Memory against batch size, from the probes") as (figure, (ax,)):
+    with canvas(run, "Memory against batch size, from the probes") as (figure, (ax,)):
         for budget in budgets:
             ax.axhline(budget / 2**20, color="#555555", linestyle=":", linewidth=1.5)
         for shape in dict.fromkeys((p.model, p.setting) for p in run.all_probes):
@@ -219,10 +215,7 @@ def _batch_sweep(run: Run, found: list[Series]) -> Figure | None:
     if not run.sweep_points:
         return None
     colours = {one.model: one.colour for one in found}
-    with titled_axes(run, "Speed and memory against batch size", columns=2) as (
-        figure,
-        (speed, memory),
-    ):
+    with canvas(run, "Speed and memory against batch size", columns=2) as (figure, (speed, memory)):
         for shape in dict.fromkeys((p.model, p.setting) for p in run.sweep_points):
             points = [p for p in run.sweep_points if (p.model, p.setting) == shape]
             colour, sizes = colours.get(shape[0], "#555555"), [p.batch_size for p in points]
@@ -237,9 +230,10 @@ def _batch_sweep(run: Run, found: list[Series]) -> Figure | None:
         for ax in (speed, memory):
             ax.set_xscale("log", base=2)
             ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            ax.xaxis.set_minor_formatter(NullFormatter())
             ax.set_ylim(0, None)
             ax.set(xlabel="Batch size (images)")
-        speed.set(ylabel="Throughput of the median step (images/s); ring: fastest")
+        speed.set(ylabel="Images/s of the median step; ring: fastest")
         memory.set(ylabel="Peak memory (MiB)")
         draw_legend(speed)
     return figure
@@ -273,7 +267,7 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
     )
     with (
         mpl.rc_context(STYLE),
-        captioned_axes(caption, "What fills the memory", bars=len(breakdowns)) as (figure, (ax,)),
+        captioned(caption, "What fills the memory", bars=len(breakdowns)) as (figure, (ax,)),
     ):
         left = [0.0] * len(breakdowns)
         for part, colour in PART_COLOURS.items():
@@ -282,7 +276,10 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
             left = [a + b for a, b in zip(left, sizes, strict=True)]
         for row, total in enumerate(left):
             ax.annotate(f" {total:,.0f}", (total, row), va="center", fontsize=10)
-        names = [f"{b.model}\n{_traits(b)}" if several else b.model for b in breakdowns]
+        models = [shortened(b.model) for b in breakdowns]
+        names = [
+            f"{m}\n{_traits(b)}" if several else m for m, b in zip(models, breakdowns, strict=True)
+        ]
         ax.set_yticks(range(len(breakdowns)), names)
         ax.invert_yaxis()
         ax.margins(x=0.12)
@@ -303,4 +300,4 @@ def _shape(run: Run, model: str, setting: Any) -> str:
     most = f", at most {fit.max_batch}" if fit else ""
     several = len({s for m, s in run.fits if m == model}) > 1
     how = f" {setting.image_size} px {setting.optimizer} {setting.precision}" if several else ""
-    return f"{model}{how}{most}"
+    return f"{shortened(model)}{how}{most}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.metrics import BY_NAME
-from bench.records import Epoch
+from bench.records import Epoch, Setting
 from bench.results import Run, TrialResult
 from bench.statistics import Estimate, estimate
 
@@ -36,6 +36,11 @@ class Series:
     colour: str
     line_style: str
     trials: tuple[TrialResult, ...]
+
+    @property
+    def setting(self) -> Setting:
+        """The setting of all its trials."""
+        return self.trials[0].trial.setting
 
     @property
     def counted(self) -> tuple[TrialResult, ...]:
@@ -69,7 +74,9 @@ def series(run: Run) -> list[Series]:
     found = []
     for (model, *traits), results in groups.items():
         siblings = [key for key in groups if key[0] == model]
-        style = LINE_STYLES[siblings.index((model, *traits)) % len(LINE_STYLES)]
+        # Beyond the palette, colours come again with another style.
+        turn = siblings.index((model, *traits)) + models.index(model) // len(PALETTE)
+        style = LINE_STYLES[turn % len(LINE_STYLES)]
         label = " ".join([model, *(t for t, varies in zip(traits, varying, strict=True) if varies)])
         colour = PALETTE[models.index(model) % len(PALETTE)]
         found.append(Series(label, model, colour, style, tuple(results)))

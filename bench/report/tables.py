@@ -4,12 +4,13 @@ The best value of a column is marked; a column has as many digits as its metric 
 several seeds a cell is a mean and the half-width of its 95 % confidence interval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.metrics import BY_NAME
 from bench.records import Predicted
 from bench.report.series import Series
+from bench.report.words import MISSING
 from bench.results import TrialResult
 
 
@@ -53,15 +54,21 @@ HEADLINE = (
     Column("Test accuracy, last epoch (%)", "final_test_accuracy", 1, 100),
     Column("best epoch¹ (%)", "best_test_accuracy", 1, 100),
 )
-MISSING = "–"
 
 
 def headline(found: Sequence[Series]) -> Table:
     """The comparison: a row per series, its status where it is not done."""
-    columns = {column.header: _column(column, found) for column in HEADLINE} | predicted(found)
+    return comparison(found, HEADLINE, predicted(found))
+
+
+def comparison(
+    found: Sequence[Series], columns: Sequence[Column], more: Mapping[str, list[Cell]] | None = None
+) -> Table:
+    """A row per series, a column per metric, and `more` columns of cells by their header."""
+    cells = {column.header: _column(column, found) for column in columns} | dict(more or {})
     names = [Cell(s.label + _unfinished(s.trials)) for s in found]
-    rows = tuple((name, *(cells[i] for cells in columns.values())) for i, name in enumerate(names))
-    return Table(("Model", *columns), rows)
+    rows = tuple((name, *(column[i] for column in cells.values())) for i, name in enumerate(names))
+    return Table(("Model", *cells), rows)
 
 
 def predicted(found: Sequence[Series]) -> dict[str, list[Cell]]:
@@ -134,4 +141,10 @@ def markdown(table: Table) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(_cell, cells)) + " |"
+
+
+def _cell(text: str) -> str:
+    """Text on one line that neither ends its cell nor begins a tag."""
+    flat = " ".join(text.split())
+    return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bench.records import EvaluationMode, Inspected, LayerChange
+from bench.report import inspected
 from bench.report.inspection import (
     inspection_figures,
     kernel_figure,
@@ -14,6 +15,7 @@ from bench.report.inspection import (
     tile,
     write_kernels,
 )
+from bench.report.questions import sections
 from bench.report.series import series
 from bench.results import Run, collect
 from tests.builders import some_records
@@ -86,8 +88,8 @@ def test_pictures_of_kernels_are_files(tmp_path: Path) -> None:
     )  # fmt: skip
     run = a_run(tmp_path)
     written = write_kernels(run, series(run))
-    assert [name for name, _ in written] == ["kernels/00-first", "kernels/00-second"]
-    for name, _ in written:
+    assert written == ["kernels/00-first", "kernels/00-second"]
+    for name in written:
         assert (tmp_path / "plots" / f"{name}.png").stat().st_size > 1000
 
 
@@ -105,3 +107,51 @@ def test_pickles_are_not_read(tmp_path: Path) -> None:
     with (tmp_path / "kernels" / "a.npz").open("wb") as file:
         np.savez(file, first_before=hostile)
     assert read_kernels(tmp_path, a_run(tmp_path).trials[0]) == {}
+
+
+class TestWhatIsSaid:
+    def test_findings(self, tmp_path: Path) -> None:
+        found = series(a_run(tmp_path))
+        assert inspected.kernels_finding(found) == (
+            "Training moved the weights of the first and second layer: resnet18's by 10.0 % (50.0 "
+            "% of its weights changed) and 20.0 % (50.0 % of its weights changed)."
+        )
+        assert inspected.gradients_finding(found) == (
+            "The median gradient norm of the first tenth of the layers, over that of the last "
+            "tenth, is 3 before training and 3 after it in resnet18."
+        )
+        assert inspected.modes_finding(found) == (
+            "Test accuracy with batch norm in inference mode, and where training mode is farthest "
+            "from it: resnet18's is 50.0 %, and 20.0 % in training mode, batches of 64, sorted by "
+            "class."
+        )
+
+    def test_nothing_is_said_of_what_nobody_looked_at(self, tmp_path: Path) -> None:
+        found = series(collect(tmp_path, some_records()))
+        assert inspected.kernels_finding(found) is None
+        assert inspected.gradients_finding(found) is None
+        assert inspected.modes_finding(found) is None
+
+    def test_tables(self, tmp_path: Path) -> None:
+        run = a_run(tmp_path)
+        (layers,) = inspected.layer_tables(run, series(run))
+        assert [cell.text for cell in layers.rows[0]] == [
+            "resnet18",
+            "0.100",
+            "50.0",
+            "0.200",
+            "50.0",
+        ]
+        (gradients,) = inspected.gradient_tables(run, series(run))
+        assert [cell.text for cell in gradients.rows[0]][:4] == ["resnet18", "3", "2", "0.667"]
+        (modes,) = inspected.mode_tables(run, series(run))
+        assert [row[2].text for row in modes.rows] == ["50.0", "20.0"]
+
+
+def test_sections_of_the_report(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    drawn = ["layer_changes", "gradient_flow", "evaluation_modes", "kernels/00-first"]
+    made = {one.name: one for one in sections(run, series(run), drawn)}
+    assert [p.file for p in made["kernels"].pictures] == ["layer_changes", "kernels/00-first"]
+    assert [p.file for p in made["gradients"].pictures] == ["gradient_flow"]
+    assert [p.file for p in made["evaluation"].pictures] == ["evaluation_modes"]

@@ -3,7 +3,9 @@
 import pytest
 
 from bench.records import Certificate
-from bench.report.page import reproduce, safe, write_report
+from bench.report.content import reproduce
+from bench.report.page import safe, write_report
+from bench.report.tables import Cell, Table, markdown
 from tests.builders import a_breakdown, a_fit, a_prediction, a_run, a_sweep_point
 
 
@@ -35,10 +37,22 @@ def test_the_table_comes_before_the_pictures_and_the_notes_before_the_table(repo
         assert text.index(safe(note)) < table
 
 
-def test_the_lecture_is_beside_it_and_marked_as_published(report):
+def test_the_lectures_claims_are_judged_and_marked_as_published(report):
     _, text = report
-    assert "Lecture (published)" in text
+    assert "Quoted (published)" in text
     assert "1 min 51 s an epoch" in text
+    assert "| cannot tell | not run: inception_v3 |" in text
+
+
+def test_claims_that_were_brought_replace_the_lectures(tmp_path):
+    run = a_run(tmp_path)
+    rows = "id,claim,rule,metric,models\na,Mine,falls,train_loss,resnet18\n"
+    (tmp_path / "claims.csv").write_text(rows)
+    write_report(run)
+    text = (tmp_path / "report.md").read_text()
+    assert "| Mine | holds | so in the one seed | – | falls at 2 of 2 epochs |" in text
+    assert "1 min 51 s" not in text
+    assert "Of 1 claim, 1 holds." in text
 
 
 def test_one_seed_is_called_what_it_is(tmp_path):
@@ -54,6 +68,28 @@ def test_text_from_outside_is_no_markup(evil):
     assert "\n" not in escaped
     assert "[x](" not in escaped
     assert "|" not in escaped.replace("\\|", "")
+
+
+def test_text_from_outside_breaks_no_table():
+    table = Table(("a", "b"), ((Cell("<script>\n|x|"), Cell("&amp;")),))
+    assert markdown(table).splitlines()[2] == r"| &lt;script> \|x\| | &amp;amp; |"
+
+
+def test_the_questions_come_in_the_order_of_the_page(report):
+    _, text = report
+    titles = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    assert titles == [
+        "Accuracy over epochs",
+        "Accuracy over time",
+        "Time of one epoch",
+        "Memory and batch size",
+        "Parameters against accuracy",
+        "Seeds",
+        "Claims",
+        "Environment",
+        "How to make it again",
+        "What did not work",
+    ]
 
 
 def test_the_call_that_makes_it_again_names_no_folder_of_this_machine(report):
@@ -75,7 +111,7 @@ def test_predictions_certificates_and_contradictions_are_told(tmp_path):
     text = (run.path / "report.md").read_text()
     assert "4 training steps and an evaluation ran at 100, and 101 failed" in text
     assert "memory is not monotone here" in text
-    assert "| resnet18 | t4 | 32 | 1,234 (1,170–1,298) | 200 | 12.0 |" in text
+    assert "| resnet18 | t4 | 32 | 1,234 (1,170–1,298) | 200 | 12.00 |" in text
     assert "**predicted**" in text
     for name in ("memory_breakdown", "batch_sweep"):
         assert f"![{name}]" not in text

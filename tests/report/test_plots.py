@@ -71,7 +71,7 @@ def test_a_sweep_is_drawn_with_a_ring_around_the_fastest(tmp_path):
     assert [list(curve.get_xdata()) for curve in curves] == [[16, 32, 64, 100]] * 2
     assert [list(ring.get_xdata()) for ring in rings] == [[64]] * 2
     assert list(memory.get_lines()[0].get_ydata()) == [216, 232, 264, 300]
-    assert "images/s" in speed.get_ylabel()
+    assert "Images/s" in speed.get_ylabel()
     assert "MiB" in memory.get_ylabel()
 
 

@@ -1,4 +1,4 @@
-"""How every picture looks: style, title, what it was measured on, lines with bands; PNG and SVG."""
+"""What every picture shares: style, title, a caption that says what it was measured on, curves."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from bench.report.series import Series
 from bench.results import Run
@@ -25,9 +26,17 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "lines.linewidth": 2,
     "lines.markersize": 5,
+    # A model's name is text, also with a dollar sign in it.
+    "text.parse_math": False,
     "svg.fonttype": "path",
     "svg.hashsalt": "archbench",
 }
+
+MOST_MARKED = 30
+"""Points of a curve above which their marks would run into each other."""
+
+MOST_INSIDE = 6
+"""Labels above which a legend would cover the curves."""
 
 Points = Sequence[float]
 
@@ -42,19 +51,19 @@ def save(figure: Figure, path: Path) -> None:
 
 
 @contextmanager
-def titled_axes(
+def canvas(
     run: Run, title: str, columns: int = 1, bars: int | None = None
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure with its title and, below, what it was measured on; as high as its bars need."""
-    with captioned_axes(measured_on(run), title, columns, bars) as made:
+    with captioned(measured_on(run), title, columns, bars) as made:
         yield made
 
 
 @contextmanager
-def captioned_axes(
+def captioned(
     caption: str, title: str, columns: int = 1, bars: int | None = None
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure with a title and a caption of its own."""
+    """A figure with its title, and its caption below."""
     height = 5.0 if bars is None else 1.8 + 0.7 * bars
     figure = Figure(figsize=(8 if columns == 1 else 11, height), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
@@ -78,7 +87,8 @@ def measured_on(run: Run) -> str:
 def draw_line(axes: Axes, one: Series, x: Points, curve: list[Estimate], **options: Any) -> None:
     """A curve with its band over seeds, marked where the points are few."""
     y = [e.mean for e in curve]
-    style = {"color": one.colour, "linestyle": one.line_style, "marker": "o"} | options
+    marker = "o" if len(y) <= MOST_MARKED else None
+    style = {"color": one.colour, "linestyle": one.line_style, "marker": marker} | options
     axes.plot(list(x)[: len(y)], y, **style)
     low = [e.mean - (e.half_width or 0) for e in curve]
     high = [e.mean + (e.half_width or 0) for e in curve]
@@ -87,5 +97,14 @@ def draw_line(axes: Axes, one: Series, x: Points, curve: list[Estimate], **optio
 
 
 def draw_legend(axes: Axes) -> None:
-    """A legend without a frame."""
-    axes.legend(frameon=False, fontsize=10)
+    """The labels of the curves: in the axes, or beside them where there are many."""
+    lines, labels = axes.get_legend_handles_labels()
+    if len(labels) <= MOST_INSIDE:
+        axes.legend(frameon=False, fontsize=10)
+    elif isinstance(axes.figure, Figure):
+        axes.figure.legend(lines, labels, loc="outside right center", frameon=False, fontsize=10)
+
+
+def percent_axis(axes: Axes) -> None:
+    """Fractions on the vertical axis as percent."""
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))

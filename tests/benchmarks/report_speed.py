@@ -1,0 +1,44 @@
+"""Seconds that a large report takes: 20 models, 5 seeds, 100 epochs, as made-up records.
+
+`python tests/benchmarks/report_speed.py` in the repository's root, on one core
+(`taskset -c 0`). The limit is 15 seconds; the time of reading the log and of the parts is shown.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from bench.frames import write_tables
+from bench.report.page import write_report
+from bench.results import load_run
+from bench.store import LOG, line_of
+from tests.builders import some_records
+
+MODELS, SEEDS, EPOCHS, LIMIT_SECONDS = 20, 5, 100, 15
+
+
+def main() -> int:
+    """Print the seconds of each part; exit code 1 if the report is slower than its limit."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        records = some_records([f"model{number}" for number in range(MODELS)], SEEDS, EPOCHS)
+        (folder / LOG).write_bytes(b"".join(map(line_of, records)))
+        start = perf_counter()
+        run = load_run(folder)
+        loaded = perf_counter()
+        write_tables(run)
+        tabled = perf_counter()
+        write_report(run)
+        reported = perf_counter()
+        size = (folder / "report.html").stat().st_size
+    print(f"log    {loaded - start:6.2f} s for {len(records):,} records")
+    print(f"tables {tabled - loaded:6.2f} s")
+    print(f"report {reported - tabled:6.2f} s, report.html {size / 1e6:.1f} MB")
+    return int(reported - tabled > LIMIT_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""A run that has an answer to every question of the report."""
+
+from pathlib import Path
+
+from bench.records import Record
+from bench.results import Run, load_run
+from tests.builders import (
+    MIB,
+    a_breakdown,
+    a_description,
+    a_done_trial,
+    a_failed_trial,
+    a_fit,
+    a_prediction,
+    a_probe,
+    a_refused_trial,
+    a_setting,
+    a_sweep_point,
+    a_trial,
+    run_start,
+    some_facts,
+    write_log,
+)
+
+MODELS = ("resnet18", "resnet152", "googlenet", "googlenet:noaux")
+
+
+def rich_records(
+    models: tuple[str, ...] = MODELS, reason: str = "the loss is nan."
+) -> list[Record]:
+    """Several models, depths, heads, optimizers, batch sizes and seeds; predictions; failures."""
+    records = run_start(models=models, seeds=2)
+    for number, model in enumerate(models):
+        largest = 100 - 10 * number
+        records += [some_facts(model), a_description(model, number), a_fit(model, largest)]
+        for size in (8, 32, largest):
+            records.append(a_probe(model, size, peak_memory_bytes=(200 + 5 * size) * MIB))
+        records.append(a_probe(model, largest + 1, fits=False, peak_memory_bytes=None))
+        records += [a_prediction(model), a_breakdown(model)]
+        records += [a_sweep_point(model, size) for size in (16, 32, 64)]
+    sgd = a_setting(optimizer="sgd", learning_rate=1e-2)
+    for seed in range(2):
+        for number, model in enumerate(models):
+            records += a_done_trial(a_trial(model, seed), number=number)
+            fixed = a_trial(model, seed, batch_size=16, batch_choice="16")
+            records += a_done_trial(fixed, number=number)
+        records += a_done_trial(a_trial(models[0], seed, setting=sgd), number=2)
+    records += a_failed_trial(a_trial("resnet50"), 1, reason)
+    return [*records, *a_refused_trial(a_trial("densenet201"))]
+
+
+def rich_run(folder: Path) -> Run:
+    """That run, with its log in `folder`."""
+    return load_run(write_log(folder, rich_records()))

@@ -1,0 +1,166 @@
+"""The page as a browser shows it, opened from disk; skipped where there is no Chromium."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.report.page import write_report
+from tests.report.rich import rich_run
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SIZES = [(1280, 800), (390, 844)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser on the PATH: none of {', '.join(BROWSERS)}")
+    with playwright.sync_playwright() as client:
+        # Containers often run as root and have little shared memory.
+        started = client.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    run = rich_run(tmp_path_factory.mktemp("browser") / "run")
+    write_report(run)
+    return (run.path / "report.html").as_uri()
+
+
+class Watched:
+    """An open page, with everything that it complained of and asked for."""
+
+    def __init__(self, browser: Any, address: str, size: tuple[int, int], scheme: str) -> None:
+        width, height = size
+        self.page = browser.new_page(
+            viewport={"width": width, "height": height}, color_scheme=scheme
+        )
+        self.said: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(address)
+
+    def column(self, number: int) -> list[str]:
+        """The texts of a column of the first table."""
+        cells = self.page.locator(f"#comparison tbody tr > :nth-child({number})")
+        return [text.strip() for text in cells.all_text_contents()]
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["1280", "390"])
+def test_it_opens_without_a_word_a_request_or_overflow(
+    browser: Any, address: str, size: tuple[int, int], scheme: str
+) -> None:
+    shown = Watched(browser, address, size, scheme)
+    assert shown.said == []
+    assert shown.requests == [address]
+    width = shown.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= size[0]
+    shown.page.close()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["1280", "390"])
+def test_every_picture_is_visible(browser: Any, address: str, size: tuple[int, int]) -> None:
+    shown = Watched(browser, address, size, "light")
+    pictures = shown.page.locator("figure svg")
+    assert pictures.count() >= 12
+    for picture in pictures.all():
+        assert picture.is_visible()
+        box = picture.bounding_box()
+        assert box["width"] > 300
+        assert box["height"] > 100
+        # Glyphs that are referred to and not found are drawn nowhere.
+        assert picture.evaluate("e => e.getBBox().width") > 100
+    shown.page.close()
+
+
+def test_the_dark_page_is_dark_with_light_writing_in_its_pictures(
+    browser: Any, address: str
+) -> None:
+    shown = Watched(browser, address, SIZES[0], "dark")
+    colour = "e => getComputedStyle(e).{}"
+    body = shown.page.locator("body")
+    assert body.evaluate(colour.format("backgroundColor")) == "rgb(16, 19, 23)"
+    patch = shown.page.locator("figure svg [id$='-patch_1'] path").first
+    assert patch.evaluate(colour.format("fill")) == "rgb(23, 27, 32)"
+    text = shown.page.locator("figure svg [id$='-text_1'] use").first
+    assert text.evaluate(colour.format("fill")) == "rgb(233, 236, 239)"
+    shown.page.close()
+
+
+def test_a_table_sorts_by_click_and_by_key(browser: Any, address: str) -> None:
+    shown = Watched(browser, address, SIZES[0], "light")
+    head = shown.page.locator("#comparison thead th").nth(1)
+    before = shown.column(2)
+    numbers = sorted(float(text) for text in before if text != "–")
+    missing = ["–"] * (len(before) - len(numbers))
+    assert missing
+
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert shown.column(2) == [f"{n:.2f}" for n in numbers] + missing
+
+    head.locator("button").focus()
+    shown.page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert shown.column(2) == [f"{n:.2f}" for n in reversed(numbers)] + missing
+
+    shown.page.keyboard.press("Shift+Tab")
+    shown.page.keyboard.press("Space")
+    names = shown.column(1)
+    # As people count: 18 before 152.
+    models = list(dict.fromkeys(name.split()[0] for name in names))
+    assert models == [
+        "densenet201",
+        "googlenet",
+        "googlenet:noaux",
+        "resnet18",
+        "resnet50",
+        "resnet152",
+    ]
+    sorted_by = shown.page.locator("#comparison th[aria-sort='ascending']").all_text_contents()
+    assert [text.strip() for text in sorted_by] == ["Model"]
+    assert head.get_attribute("aria-sort") == "none"
+    assert shown.said == []
+    shown.page.close()
+
+
+def test_a_wide_table_scrolls_in_its_own_frame_by_key(browser: Any, address: str) -> None:
+    shown = Watched(browser, address, SIZES[1], "light")
+    frame = shown.page.locator("#comparison .scroll")
+    frame.focus()
+    shown.page.keyboard.press("ArrowRight")
+    # Scrolling is animated; waiting by a function in the page is what its policy forbids.
+    deadline = time.monotonic() + 10
+    while not frame.evaluate("e => e.scrollLeft") and time.monotonic() < deadline:
+        shown.page.wait_for_timeout(50)
+    assert frame.evaluate("e => e.scrollLeft") > 0
+    assert shown.page.evaluate("scrollX") == 0
+    shown.page.close()
+
+
+def test_it_can_be_printed(browser: Any, address: str, tmp_path: Path) -> None:
+    shown = Watched(browser, address, SIZES[0], "dark")
+    shown.page.emulate_media(media="print")
+    paper = shown.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == "rgb(255, 255, 255)"
+    shown.page.pdf(path=tmp_path / "report.pdf", format="A4")
+    assert (tmp_path / "report.pdf").stat().st_size > 50_000
+    shown.page.close()

@@ -1,0 +1,223 @@
+"""A sentence per question: who, how much, and whether chance may be behind it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.records import Record
+from bench.report import findings
+from bench.report.groups import BATCH, DEPTH, HEADS, OPTIMIZER, Trait, grouped
+from bench.report.series import Series, series
+from bench.results import collect
+from tests.builders import (
+    a_description,
+    a_done_trial,
+    a_fit,
+    a_prediction,
+    a_refused_trial,
+    a_setting,
+    a_trial,
+    run_start,
+    some_records,
+)
+
+SGD = a_setting(optimizer="sgd", learning_rate=1e-2)
+
+
+def found(records: Sequence[Record]) -> list[Series]:
+    return series(collect(Path("somewhere"), records))
+
+
+def trials(model: str, number: int = 0, seeds: int = 1, **trial: Any) -> list[Record]:
+    """Done trials of a model: number n ends at 60 + 5 n %, in epochs of 10 (n + 1) seconds."""
+    made = [a_description(model, number)]
+    for seed in range(seeds):
+        made += a_done_trial(a_trial(model, seed, **trial), number=number)
+    return [*run_start(), *made]
+
+
+TWO = [*trials("a"), *trials("b", 1)]
+TWO_TWICE = [*trials("a", 0, 2), *trials("b", 1, 2)]
+FAR = [*trials("a", 0, 3), *trials("b", 7, 3)]
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (
+            TWO,
+            "b ends highest, at 65.0 % test accuracy, before a at 60.0 %; "
+            "one seed cannot tell that from chance.",
+        ),
+        (
+            TWO_TWICE,
+            "b ends highest, at 66.0 ± 12.7 % test accuracy, before a at 61.0 ± 12.7 %; "
+            "the 95 % intervals overlap.",
+        ),
+        (
+            FAR,
+            "b ends highest, at 97.0 ± 5.0 % test accuracy, before a at 62.0 ± 5.0 %; "
+            "the 95 % intervals do not overlap.",
+        ),
+        ([*trials("a"), *trials("b")], "a and b end equal, at 60.0 % test accuracy."),
+        (
+            trials("a"),
+            "a ends at 60.0 % test accuracy after 3 epochs, from 40.0 % after the first.",
+        ),
+        (run_start(), None),
+        ([*run_start(), *a_refused_trial(a_trial("a"))], None),
+    ],
+)
+def test_accuracy(records: list[Record], said: str | None) -> None:
+    assert findings.accuracy_over_epochs(found(records)) == said
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (
+            TWO,
+            "a is first at 60.0 %, the accuracy that all reach, after 38.0 s of training and "
+            "evaluation; b is last, after 68.0 s, 1.79 times as long.",
+        ),
+        (trials("a"), "a reaches its best, 60.0 %, after 38.0 s."),
+        (run_start(), None),
+    ],
+)
+def test_time(records: list[Record], said: str | None) -> None:
+    assert findings.accuracy_over_time(found(records)) == said
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (TWO, "a has the fastest epoch, 10.0 s; that of b takes 2.00 times as long, 20.0 s."),
+        (trials("a"), "a trains an epoch in 10.0 s, 64 images/s."),
+        (run_start(), None),
+    ],
+)
+def test_epoch_time(records: list[Record], said: str | None) -> None:
+    assert findings.epoch_time(found(records)) == said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            [a_fit("a", 100), a_fit("b", 25)],
+            "a fits 100 images at once, 4.00 times as many as b with 25 images, as measured in "
+            "the same memory.",
+        ),
+        (
+            [a_fit("a", 100), a_fit("b", 0)],
+            "a fits 100 images at once, more than b with 0 images, as measured in the same memory.",
+        ),
+        ([a_fit("a", 7), a_fit("b", 7)], "a and b fit 7 images at once, as measured."),
+        ([a_fit("a", 7)], "a fits 7 images at once, as measured."),
+        (
+            [a_prediction("a"), a_prediction("b", max_batch=99)],
+            "Predicted, not measured: on t4, a fits 1,234 images at once, b 99.",
+        ),
+        ([], None),
+    ],
+)
+def test_memory(more: list[Record], said: str | None) -> None:
+    assert findings.memory_and_batch(found([*TWO, *more])) == said
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (
+            TWO,
+            "a has the fewest parameters, 1.00 million, and ends 5.0 points below b with "
+            "2.00 million; one seed cannot tell that from chance.",
+        ),
+        (
+            [*trials("b", 1), *trials("a"), a_description("a", 7)],
+            "b, with the fewest parameters (2.00 million), is also the most accurate, at 65.0 %; "
+            "one seed cannot tell that from chance.",
+        ),
+        (trials("a"), None),
+    ],
+)
+def test_parameters(records: list[Record], said: str | None) -> None:
+    assert findings.parameters_against_accuracy(found(records)) == said
+
+
+VARIED: list[tuple[Trait, Any, list[Record], str]] = [
+    (
+        OPTIMIZER,
+        findings.optimizers,
+        [*trials("a", 1), *trials("a", setting=SGD)],
+        "With a, a step of adam takes 2.00 times as long as one of sgd; test accuracy ends with "
+        "adam at 65.0 % and sgd at 60.0 %, and one seed cannot tell that from chance.",
+    ),
+    (
+        BATCH,
+        findings.batch_sizes,
+        [
+            *trials("a", batch_size=128, batch_choice="128"),
+            *trials("a", 1, batch_size=16, batch_choice="16"),
+        ],
+        "An epoch of a takes 20.0 s at batch 16 and 10.0 s at batch 128: 2.00 times as long at "
+        "the smaller one, with 1.00 times the updates.",
+    ),
+    (
+        DEPTH,
+        findings.depth,
+        [
+            *trials("resnet152", 3),
+            *trials("resnet18"),
+            a_fit("resnet18", 90),
+            a_fit("resnet152", 9),
+        ],
+        "From 18 to 152 layers of resnet, the largest batch falls from 90 images to 9 images and "
+        "the epoch grows from 10.0 s to 40.0 s.",
+    ),
+    (
+        HEADS,
+        findings.auxiliary_heads,
+        [*trials("googlenet", 1), *trials("googlenet:noaux")],
+        "With its auxiliary heads googlenet ends 5.0 points higher than without, and one seed "
+        "cannot tell that from chance; its epoch takes 2.00 times as long.",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("trait", "finding", "records", "said"), VARIED, ids=[t.label for t, *_ in VARIED]
+)
+def test_what_a_run_varies(trait: Trait, finding: Any, records: list[Record], said: str) -> None:
+    assert finding(grouped(found(records), trait)) == said
+    assert finding(grouped(found(trials("a")), trait)) is None
+    untrained = [r for r in records if type(r).__name__ not in ("Epoch", "Fitted")]
+    assert finding(grouped(found(untrained), trait)) is None
+
+
+def test_groups_of_one_name_are_told_apart() -> None:
+    records = [
+        record
+        for model in ("resnet18", "resnet50")
+        for size in (16, 32)
+        for record in trials(model, batch_size=size, batch_choice=str(size))
+    ]
+    groups = grouped(found(records), DEPTH)
+    assert [group.name for group in groups] == ["resnet batch 16", "resnet batch 32"]
+    assert [group.values for group in groups] == [(18, 50)] * 2
+
+
+@pytest.mark.parametrize("model", ["googlenet", "inception_v3", "resnext50_32x4d", "vit_b_16"])
+def test_a_name_without_layers_has_no_depth(model: str) -> None:
+    assert grouped(found([*trials(model), *trials("resnet18")]), DEPTH) == []
+
+
+def test_seeds() -> None:
+    assert findings.seeds(found(some_records())) is None
+    said = findings.seeds(found(some_records(models=["a"], seeds=3)))
+    assert said == (
+        "Over 3 seeds, a's last test accuracy varies most, by 4.0 points (60.0 % to 64.0 %): "
+        "smaller differences between models may be chance."
+    )
