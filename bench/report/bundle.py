@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.errors import Refused
 from bench.store import write_atomic
 
-PATTERNS = ("report.html", "report.md", "*.csv", "plots/*.png", "plots/*.svg")
+PATTERNS = ("report.html", "report.md", "*.csv", "plots/**/*.png", "plots/**/*.svg")
 """What goes in, below the run folder. The log and the options stay: they name this machine's
 folders."""
 

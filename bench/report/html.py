@@ -55,7 +55,7 @@ def inline_svg(svg: str, name: str) -> Markup:
         body = re.sub(unneeded, "", body, flags=re.DOTALL)
     body = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", body)
     body = re.sub(r'\bid="', f'id="{name}-', body)
-    body = re.sub(r'\b(?:xlink:)?href="#', f'href="#{name}-', body)
+    body = body.replace("xlink:href=", "href=").replace('href="#', f'href="#{name}-')
     body = body.replace("url(#", f"url(#{name}-")
     # Its text is drawn as paths, and what describes it is said by the figure around it.
     size = f' style="--width: {float(width[1]) * PIXELS_PER_POINT:.0f}px"' if width else ""

@@ -15,6 +15,7 @@ from bench.records import LayerChange
 from bench.report.canvas import STYLE, canvas, draw_legend, measured_on, save
 from bench.report.inspected import by_layer, looked_at, modes_of
 from bench.report.series import Series, series
+from bench.report.words import shortened
 from bench.results import Run, TrialResult
 from bench.statistics import estimate
 
@@ -74,7 +75,7 @@ def write_kernels(run: Run, found: list[Series]) -> list[str]:
         for which in ("first", "second"):
             if f"{which}_before" not in kernels:
                 continue
-            title = f"{one.label}: the {which} convolution's kernels"
+            title = f"{shortened(one.label)}: the {which} convolution's kernels"
             before, after = kernels[f"{which}_before"], kernels[f"{which}_after"]
             with mpl.rc_context(STYLE):
                 figure = kernel_figure(title, before, after, measured_on(run))
@@ -165,7 +166,14 @@ def _by_depth(
                     "linestyle": one.line_style,
                     "linewidth": 1.5,
                 }
-                ax.plot(x, y, marker="o", markersize=3, label=f"{one.label} ({len(y)})", **style)
+                ax.plot(
+                    x,
+                    y,
+                    marker="o",
+                    markersize=3,
+                    label=f"{shortened(one.label)} ({len(y)})",
+                    **style,
+                )
             ax.set(xlabel="Depth, from the first layer (0) to the last (1)", title=label)
             if logarithmic:
                 ax.set_yscale("log")
@@ -199,7 +207,7 @@ def _evaluation_modes(run: Run, seen: list[Series]) -> Figure:
                     row, found.mean, color=one.colour, alpha=alpha,
                     xerr=found.half_width, ecolor="#333333",
                 )  # fmt: skip
-                ticks.append((row, f"{one.label}: {name}"))
+                ticks.append((row, f"{shortened(one.label)}: {name}"))
                 row += 1
         ax.set_yticks([tick for tick, _ in ticks], [text for _, text in ticks], fontsize=10)
         ax.invert_yaxis()

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from bench.records import Record
+import numpy as np
+
+from bench.records import EvaluationMode, Inspected, LayerChange, Record
 from bench.results import Run, load_run
 from tests.builders import (
     MIB,
@@ -22,6 +24,7 @@ from tests.builders import (
     write_log,
 )
 
+KERNELS = "kernels.npz"
 MODELS = ("resnet18", "resnet152", "googlenet", "googlenet:noaux")
 
 
@@ -45,10 +48,29 @@ def rich_records(
             fixed = a_trial(model, seed, batch_size=16, batch_choice="16")
             records += a_done_trial(fixed, number=number)
         records += a_done_trial(a_trial(models[0], seed, setting=sgd), number=2)
+    records += [a_look(a_trial(model).id) for model in models]
     records += a_failed_trial(a_trial("resnet50"), 1, reason)
     return [*records, *a_refused_trial(a_trial("densenet201"))]
 
 
+def a_look(trial: str) -> Inspected:
+    """What training did to a trial's two layers; its kernels are in KERNELS."""
+    layers = (
+        LayerChange("conv1", 1, 0.5, 0.95, 2.0, 1.0),
+        LayerChange("fc", 2, 0.1, 0.05, 1.0, 0.5),
+    )
+    modes = (
+        EvaluationMode("inference", "shuffled", 32, 320, 0.6),
+        EvaluationMode("training", "sorted by class", 32, 320, 0.2),
+    )
+    return Inspected(trial, layers, modes, KERNELS)
+
+
 def rich_run(folder: Path) -> Run:
-    """That run, with its log in `folder`."""
-    return load_run(write_log(folder, rich_records()))
+    """That run, with its log and its kernels in `folder`."""
+    write_log(folder, rich_records())
+    (folder / "kernels").mkdir()
+    grid = np.linspace(-1, 1, 4 * 3 * 9, dtype=np.float32).reshape(4, 3, 3, 3)
+    layers = {"first_before": grid, "first_after": -grid, "second_before": grid[:, :1]}
+    np.savez(folder / "kernels" / KERNELS, **layers, second_after=grid[:, 1:2])
+    return load_run(folder)

@@ -28,7 +28,8 @@ def test_it_holds_reports_tables_and_every_picture(folder: Path, tmp_path: Path)
         for name in names:
             inside = Path(*PurePosixPath(name).parts[1:])
             assert bundle.read(name) == (folder / inside).read_bytes()
-    pictures = {f"lecture/plots/{p.name}" for p in (folder / "plots").iterdir()}
+    drawn = (p.relative_to(folder) for p in (folder / "plots").rglob("*.*"))
+    pictures = {f"lecture/{path.as_posix()}" for path in drawn}
     tables = {f"lecture/{name}.csv" for name in ("models", "epochs", "probes", "layers")}
     assert set(names) == {"lecture/report.html", "lecture/report.md"} | tables | pictures
 

@@ -30,6 +30,7 @@ from tests.builders import (
     some_facts,
     some_records,
 )
+from tests.report.rich import a_look
 
 Curve = Sequence[float]
 
@@ -213,6 +214,14 @@ def test_kernels(rule: str, shares: list[float] | None, answer: str) -> None:
     said = judge(what, changed, series(run))
     assert said.answer == answer
     assert (said.reason == "not recorded in this run") == (answer == "cannot tell")
+
+
+def test_kernels_of_a_run_that_looked_at_them() -> None:
+    records = [*run_start(), a_description("a"), *a_done_trial(a_trial("a"))]
+    what = claim("layer_at_least", "changed_share", at=1, threshold=0.9)
+    assert verdict(what, records).reason == "not recorded in this run"
+    said = verdict(what, [*records, a_look(a_trial("a").id)])
+    assert (said.answer, said.measured) == ("holds", "95.0 %")
 
 
 def test_a_convolution_that_is_not_there_was_not_recorded() -> None:
