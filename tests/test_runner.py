@@ -1,7 +1,6 @@
 """Whole runs on a few tiny images: what is on disk afterwards, and what a failure costs."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -118,17 +117,6 @@ def test_a_budget_too_small_for_any_batch_is_refused_and_says_what_it_takes(imag
     assert [m.status for m in messages if isinstance(m, TrialEnded)] == ["refused"]
 
 
-def test_what_the_search_found_trains_under_the_same_limit(images, tmp_path):
-    asked = config(images, tmp_path / "run", fit=True, batch_size=("max",), memory_budget="225MiB")
-    result = run(asked)
-    fitted = next(iter(result.fits.values()))
-    tried = {probe.batch_size: probe.fits for probe in result.all_probes}
-    assert tried[fitted.max_batch] is True
-    assert fitted.limited_by == "data set" or tried[fitted.max_batch + 1] is False
-    assert [t.status for t in result.trials] == ["done"]
-    assert result.trials[0].trial.batch_size == fitted.max_batch
-
-
 def test_predictions_and_a_sweep_are_on_record(images, tmp_path):
     asked = config(
         images,
@@ -151,33 +139,6 @@ def test_predictions_and_a_sweep_are_on_record(images, tmp_path):
     assert (sweep.images_per_second > 0).all()
     assert result.models.fastest_batch[0] in set(sweep.batch_size)
     assert [b.batch_size for b in load_run(tmp_path / "run").breakdowns] == [32]
-
-
-def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(images, tmp_path):
-    output = tmp_path / "run"
-    command = [sys.executable, str(ROOT / "run_bench.py"), "--models", "resnet18", "--no-fit"]
-    command += ["--preset", "smoke", "--dataset", "folder", "--data-dir", str(images)]
-    command += ["--epochs", "100000", "--device", "cpu", "--output", str(output)]
-    process = subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        text=True,
-        stdout=subprocess.DEVNULL,
-        # A shell's background jobs ignore Ctrl-C, and so would their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        _wait(lambda: b'"Epoch"' in _log(output))
-        workers = psutil.Process(process.pid).children()
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert "interrupted" in errors
-    assert "Traceback" not in errors
-    assert len(load_run(output).epochs) >= 1
-    _wait(lambda: not any(worker.is_running() for worker in workers))
 
 
 def test_a_worker_ends_when_its_parent_is_killed(images, tmp_path):

@@ -85,13 +85,3 @@ def test_a_scheduler_that_sends_sigterm(begun: Callable[[], tuple[subprocess.Pop
     assert process.returncode == 128 + signal.SIGTERM
     assert "--resume" in said
     assert gone(workers)
-
-
-def test_a_parent_that_is_killed_leaves_no_worker(
-    begun: Callable[[], tuple[subprocess.Popen, list]],
-) -> None:
-    process, workers = begun()
-    assert workers
-    process.kill()
-    process.communicate(timeout=60)
-    assert gone(workers)
