@@ -38,15 +38,17 @@ class Precision:
             self.scaler.update()
 
 
-def open_precision(name: str, device_type: str) -> Precision:
+def open_precision(name: str, device_type: str, deterministic: bool = False) -> Precision:
     """Set this process to a precision; fp32 means full float32, without TF32 in convolutions.
+
+    Unless it is to be `deterministic`, cuDNN tries its algorithms and takes the fastest.
 
     Raises:
         Refused: the device cannot compute in it.
     """
     check_precision(name, device_type)
     if device_type == "cuda":
-        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.benchmark = not deterministic
         torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
         torch.backends.cudnn.allow_tf32 = name == "tf32"
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(name)
