@@ -120,12 +120,12 @@ class CpuDevice(Device):
 
     def facts(self) -> DeviceFacts:
         """Memory is what the machine, or the container's limit, gives to this process."""
-        total = min(psutil.virtual_memory().total, _container_limit())
-        return DeviceFacts("cpu", "cpu", _cpu_name(), total, torch.get_num_threads())
+        total = min(psutil.virtual_memory().total, container_limit())
+        return DeviceFacts("cpu", "cpu", cpu_name(), total, torch.get_num_threads())
 
     def available_memory(self) -> int:
         """Memory free now."""
-        return min(psutil.virtual_memory().available, _container_limit())
+        return min(psutil.virtual_memory().available, container_limit())
 
     def synchronize(self) -> None:
         """Nothing to wait for."""
@@ -283,7 +283,7 @@ class MpsDevice(Device):
     def facts(self) -> DeviceFacts:
         """Memory is what Metal recommends to use at most."""
         memory = int(torch.mps.recommended_max_memory())
-        return DeviceFacts("mps", "mps", _cpu_name(), memory, None)
+        return DeviceFacts("mps", "mps", cpu_name(), memory, None)
 
     def synchronize(self) -> None:
         """Waits for the GPU, and looks at its memory."""
@@ -387,14 +387,16 @@ def _status_bytes(key: str) -> int:
     raise OSError(f"no {key} in /proc/self/status")
 
 
-def _container_limit() -> int:
+def container_limit() -> int:
+    """Bytes of memory that a container's limit gives to all its processes; huge without one."""
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
             return int(Path(path).read_text())
     return 2**63
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's name, as its maker writes it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -66,6 +66,7 @@ class Conditions:
     pretrained: bool
     budget_bytes: int | None
     workers: int
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,30 @@ from bench.measure.inspection import (
     save_kernels,
     save_start,
 )
+from bench.measure.surroundings import Watch
 from bench.measure.telemetry import Sampler
 from bench.messages import Resumed, Stopped, TrainJob, Warned
-from bench.records import Epoch, Inspected, TimeBudget, Trial, decode, encode
+from bench.records import (
+    Calibrated,
+    Epoch,
+    Inspected,
+    Surroundings,
+    TimeBudget,
+    Trial,
+    TrialNoted,
+    decode,
+    encode,
+)
 from bench.statistics import median, percentile
 from bench.train.checkpoint import Position, Training, load, position_of, save
 from bench.train.clock import StepClock, Timed, timed
 from bench.train.loop import Batch, Pass, Sums, evaluation_pass, train_pass
+
+KEPT_STEPS = 2000
+"""Of an epoch the times of so many steps are kept at most; of a longer one, every n-th."""
+
+Told = Calibrated | Epoch | Inspected | Resumed | Stopped | TrialNoted | Warned
+"""What a trial under way tells its parent."""
 
 
 class ProgressSink(Protocol):
@@ -48,7 +65,7 @@ class Trainer:
     progress: ProgressSink
     stopping: Callable[[], bool]
 
-    def epochs(self) -> Iterator[Epoch | Inspected | Resumed | Stopped | Warned]:
+    def epochs(self) -> Iterator[Told]:
         """Every epoch that is left, from the checkpoint if there is one, and what came of it."""
         at, sums = Position(), Sums()
         with self.device.unlimited():  # a checkpoint's tensors are there twice for a moment
@@ -101,7 +118,7 @@ class Trainer:
             batches = self._unless_stopped(self.test_split.in_order(batch_size), trained_at)
             return evaluation_pass(self.training.network, batches, precision).result()
 
-        with Sampler(device.pci_bus_id()) as sampler:
+        with Sampler(device.pci_bus_id()) as sampler, Watch() as watch:
             trained, train_time = timed(device, train_all)
         _check_finite("training", trained, at.epoch)
         tested, test_time = timed(device, test_all)
@@ -117,6 +134,7 @@ class Trainer:
             clock,
             device,
             sampler,
+            watch.result(),
             len(self.train_split),
         )
 
@@ -195,10 +213,12 @@ def _record(
     clock: StepClock,
     device: Device,
     sampler: Sampler,
+    surroundings: Surroundings,
     train_images: int,
 ) -> Epoch:
     train_time, test_time = times
     seconds = clock.step_seconds() or [train_time.seconds]
+    every = -(-len(seconds) // KEPT_STEPS)
     steady = (seconds[1:] or seconds) if epoch == 1 else seconds
     parts = clock.part_seconds(train_time.seconds)
     return Epoch(
@@ -232,4 +252,7 @@ def _record(
         ),
         cpu_seconds=train_time.cpu_seconds,
         telemetry=sampler.result(),
+        step_times=tuple(round(s, 6) for s in seconds[::every]),
+        step_times_every=every,
+        surroundings=surroundings,
     )

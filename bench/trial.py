@@ -30,6 +30,7 @@ from bench.fit.probe import Bench, make_network
 from bench.fit.simulate import building, simulate
 from bench.fit.trace import Trace
 from bench.measure import architecture
+from bench.measure.calibration import calibrate
 from bench.measure.environment import environment, versions
 from bench.messages import (
     Conditions,
@@ -41,28 +42,26 @@ from bench.messages import (
     Ready,
     Resolved,
     ResolveJob,
-    Resumed,
     Simulated,
     SimulateJob,
     Stopped,
     TrainJob,
-    Warned,
     decode_message,
     encode_message,
 )
 from bench.records import (
-    Epoch,
-    Inspected,
     ModelDescribed,
     Probe,
     Setting,
+    TrialNoted,
 )
 from bench.train.checkpoint import Training
 from bench.train.clock import StepClock
+from bench.train.determinism import determinism
 from bench.train.loop import evaluation_pass, train_pass
 from bench.train.optimizers import open_optimizer
 from bench.train.precision import check_precision, open_precision
-from bench.trainer import ProgressSink, Trainer
+from bench.trainer import ProgressSink, Told, Trainer
 from models.building.network import Network, build_network
 from models.entry import Entry
 from models.zoo import resolve
@@ -89,7 +88,9 @@ def prepare(job: PrepareJob) -> Prepared:
         memory_bytes=device.available_memory() // 2,
     )
     dataset = prepare_data(request, Path(job.data_folder))
-    return Prepared(models, device.facts(), dataset, environment(device.facts()))
+    return Prepared(
+        models, device.facts(), dataset, environment(device.facts(), device.pci_bus_id())
+    )
 
 
 def resolve_all(job: ResolveJob) -> Resolved:
@@ -207,7 +208,7 @@ def _simulated(entry: Entry, setting: Setting, job: SimulateJob) -> Trace:
 
 def train(
     job: TrainJob, progress: ProgressSink, stopping: Callable[[], bool] = lambda: False
-) -> Iterator[Epoch | Inspected | Resumed | Stopped | Warned]:
+) -> Iterator[Told]:
     """Train one trial, or go on with it where its checkpoint is: a record per epoch.
 
     Once `stopping` is true the step under way is the last: where training is, is saved.
@@ -216,10 +217,17 @@ def train(
         Diverged: the loss is no longer finite.
         TrialFailed: memory ran out, or a checkpoint cannot be written.
     """
+    with determinism(job.conditions.deterministic) as without:
+        yield from _train(job, progress, stopping, without)
+
+
+def _train(
+    job: TrainJob, progress: ProgressSink, stopping: Callable[[], bool], without: set[str]
+) -> Iterator[Told]:
     trial, conditions = job.trial, job.conditions
     assert trial.batch_size is not None
     device = open_device(conditions.device)
-    precision = open_precision(trial.setting.precision, device.kind)
+    precision = open_precision(trial.setting.precision, device.kind, conditions.deterministic)
     _warm_up(_entry(trial.model), device, trial.setting)
     torch.manual_seed(trial.seed)
     train_split, test_split = (
@@ -232,6 +240,9 @@ def train(
         )
         for part in ("train", "test")
     )
+    # Before the limit: the buffers of a library's matrix product are not the model's memory.
+    name = trial.setting.precision
+    yield calibrate(device, trial.id, job.logged_epochs, name)
     device.limit_memory(_with_slack(conditions.budget_bytes, device))
     try:
         network = make_network(_entry(trial.model), conditions, device)
@@ -239,9 +250,17 @@ def train(
         optimizer = open_optimizer(setting.optimizer, network.parameters(), setting.learning_rate)
         order = torch.Generator().manual_seed(trial.seed)
         training = Training(network, optimizer, precision, order)
-        yield from Trainer(
-            job, train_split, test_split, device, training, progress, stopping
-        ).epochs()
+        trainer = Trainer(job, train_split, test_split, device, training, progress, stopping)
+        stopped = False
+        for told in trainer.epochs():
+            stopped = isinstance(told, Stopped)
+            yield told
+        for operation in sorted(without):
+            note = f"{operation} has no deterministic algorithm: other numbers may come of a seed."
+            yield TrialNoted(trial.id, note)
+        if not stopped:
+            with device.unlimited():
+                yield calibrate(device, trial.id, job.epochs, name)
     except (RuntimeError, MemoryError) as error:
         # Under a limit, oneDNN's ambiguous errors come from the limit.
         limited = conditions.budget_bytes is not None and is_ambiguous(str(error))

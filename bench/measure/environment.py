@@ -11,13 +11,18 @@ from typing import Any
 import psutil
 import torch
 
+from bench.device import container_limit, cpu_name
+from bench.measure.telemetry import power_limit_watts
 from bench.records import DeviceFacts
 
 _PACKAGES = ("archbench", "torch", "torchvision", "timm", "numpy", "pandas", "pillow")
 
 
-def environment(device: DeviceFacts) -> dict[str, Any]:
-    """Versions, processor, memory, card and the harness's commit; no names of users or hosts."""
+def environment(device: DeviceFacts, pci_bus_id: str | None = None) -> dict[str, Any]:
+    """Versions, processor, memory, card and the harness's commit; no names of users or hosts.
+
+    What a container may use is None outside of one, or where it has no limit.
+    """
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -33,6 +38,12 @@ def environment(device: DeviceFacts) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "cudnn": _cudnn(),
         "driver": _driver() if device.kind == "cuda" else None,
+        "power_limit_watts": power_limit_watts(pci_bus_id),
+        "cpu": cpu_name(),
+        "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "container_cpus": _container_cpus(),
+        "container_memory_bytes": _container_memory(),
+        "threads_asked": os.environ.get("OMP_NUM_THREADS"),
         "commit": _commit(),
     }
 
@@ -55,6 +66,28 @@ def _cudnn() -> int | None:
 
 def _affinity() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def _first_line(path: str) -> str | None:
+    with contextlib.suppress(OSError, IndexError):
+        return Path(path).read_text().split("\n")[0].strip() or None
+    return None
+
+
+def _container_cpus() -> float | None:
+    """The processors' worth of time that a control group (version 2, then 1) may use."""
+    quota, _, period = (_first_line("/sys/fs/cgroup/cpu.max") or "").partition(" ")
+    if not period:
+        quota = _first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or ""
+        period = _first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or ""
+    with contextlib.suppress(ValueError, ZeroDivisionError):
+        return int(quota) / int(period) if int(quota) > 0 else None
+    return None
+
+
+def _container_memory() -> int | None:
+    limit = container_limit()
+    return limit if limit < psutil.virtual_memory().total else None
 
 
 def _driver() -> str | None:

@@ -1,0 +1,42 @@
+"""The machine's own speed, by which its drift is told: a fixed matrix product, the same every time.
+
+Timed before and after every trial, outside of all that is compared. If it changes by more than a
+difference between two models or two runs, that difference may be the machine's.
+"""
+
+from itertools import pairwise
+
+import torch
+
+from bench.device import Device
+from bench.records import Calibrated
+
+SIZES = {"cpu": 768, "cuda": 4096, "mps": 2048}
+"""Rows and columns: large enough to keep a device of that kind busy, small enough for some
+milliseconds."""
+
+UNTIMED, TIMED = 3, 15
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def calibrate(device: Device, trial: str, epochs: int, precision: str) -> Calibrated:
+    """Time the product in a trial's precision; `open_precision` must have set the process to it."""
+    size = SIZES[device.kind]
+    dtype = _DTYPES.get(precision, torch.float32)
+    # Zeros would draw less power, and a card would run at another clock.
+    chance = torch.Generator().manual_seed(0)
+    a, b = (torch.rand(size, size, generator=chance).to(device.torch, dtype) for _ in range(2))
+    product = torch.empty_like(a)
+    for _ in range(UNTIMED):
+        torch.mm(a, b, out=product)
+    device.synchronize()
+    marks = [device.mark()]
+    for _ in range(TIMED):
+        torch.mm(a, b, out=product)
+        marks.append(device.mark())
+    device.synchronize()
+    seconds = [device.elapsed(x, y) for x, y in pairwise(marks)]
+    del a, b, product
+    device.release()
+    return Calibrated(trial, epochs, precision, size, tuple(round(s, 7) for s in seconds))
