@@ -37,6 +37,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """What each preset gives to the options that were not given."""
 
+DEFAULT_TARGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Test accuracies that are timed where no others were asked for."""
+
 LEARNING_RATES: dict[str, float] = {"adam": 1e-3, "adamw": 1e-3, "sgd": 1e-2}
 """Each optimizer's default learning rate; Adam's is the lecture's."""
 
@@ -141,6 +144,9 @@ class Config:
     ] = None
     """Learning rate."""
 
+    target_accuracy: Annotated[tuple[float, ...], arg(metavar="FRACTION ...")] = DEFAULT_TARGETS
+    """Test accuracies to time: when was each first reached, and since when was it held."""
+
     precision: Annotated[tuple[PrecisionName, ...], arg(metavar="fp32|tf32|bf16|fp16 ...")] = (
         "fp32",
     )
@@ -154,6 +160,13 @@ class Config:
 
     seeds: Annotated[int, arg(metavar="N")] = 1
     """Repeat every trial with the seeds 0 to N-1."""
+
+    deterministic: bool = False
+    """On CUDA, use slower algorithms that give the same numbers every time, and say which operation
+    has none. The CPU's are the same anyway, with the same number of threads."""
+
+    rerun_noisy: Annotated[int, arg(metavar="N")] = 0
+    """At the end, train a trial whose times cannot be trusted again, at most N times."""
 
     fit: bool = True
     """Search for the largest batch that fits, before any training."""
@@ -242,7 +255,7 @@ class Config:
         return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
 
-_SEVERAL = ("models", "image_size", "batch_size", "optimizer", "precision")
+_SEVERAL = ("models", "image_size", "batch_size", "optimizer", "precision", "target_accuracy")
 
 
 def _several(value: Any) -> tuple[Any, ...]:
@@ -278,6 +291,9 @@ def _validate(config: Config) -> None:
         raise Refused(
             "--dataset folder needs --data-dir, a folder with train/CLASS and test/CLASS."
         )
+    for target in config.target_accuracy:
+        if not 0 < target <= 1:
+            raise Refused(f"--target-accuracy {target} must be a fraction above 0, such as 0.7.")
     if config.lr is not None and not 0 < config.lr < float("inf"):
         raise Refused(f"--lr {config.lr} must be a positive number.")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", config.device):
@@ -310,8 +326,9 @@ def _check_counts(config: Config) -> None:
         raise Refused("--batch-size 1 cannot train batch norm; use 2 or more.")
     if config.trial_timeout is not None and not config.trial_timeout > 0:
         raise Refused(f"--trial-timeout {config.trial_timeout} must be above 0.")
-    if config.workers < 0:
-        raise Refused(f"--workers {config.workers} must be 0 or more.")
+    for flag, count in (("workers", config.workers), ("rerun-noisy", config.rerun_noisy)):
+        if count < 0:
+            raise Refused(f"--{flag} {count} must be 0 or more.")
 
 
 def _check_choices(config: Config) -> None:

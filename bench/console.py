@@ -27,6 +27,8 @@ from bench.records import (
     Predicted,
     SweepPoint,
     TrialEnded,
+    TrialNoted,
+    TrialRepeated,
     TrialStarted,
 )
 from bench.report.series import series
@@ -82,6 +84,11 @@ class Reporter:
                 self._phase(message.trial.id)
                 for note in message.notes:
                     self._loud(f"{message.trial.id}: {note}")
+            case TrialNoted():
+                self._loud(f"{message.trial}: {message.note}")
+            case TrialRepeated():
+                self._phase(message.trial.id)
+                self._line(f"again, for it was noisy: {escape(message.trial.id)}")
             case Epoch():
                 self._epoch(message)
             case TrialEnded() if message.status != "done":

@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from bench.accuracy import reached, targets_of
 from bench.metrics import METRICS
-from bench.records import Epoch, Telemetry, TimeBudget
+from bench.records import Epoch, Surroundings, Telemetry, TimeBudget
 from bench.results import Run, TrialResult
 from bench.statistics import median
 from bench.store import write_atomic
@@ -121,6 +122,30 @@ def evaluation_modes_frame(run: Run) -> pd.DataFrame:
     )
 
 
+def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
+    """A row per trial and target accuracy: when it was first reached, and since when it was held;
+    empty where it was not."""
+    rows = []
+    for result in run.trials:
+        for target in targets_of(result) if result.epochs else ():
+            found = asdict(reached(result.epochs, target))
+            row = {"model": result.trial.model, "image_size": result.trial.setting.image_size}
+            rows.append(row | _trial_columns(result) | {"status": result.status} | found)
+    return _frame(rows, ("model", "seed", "target", "first_epoch", "first_seconds"))
+
+
+def steps_frame(run: Run) -> pd.DataFrame:
+    """A row per step whose time was kept."""
+    rows = [
+        {"model": epoch.model, "trial": epoch.trial, "seed": epoch.seed, "epoch": epoch.epoch}
+        | {"step": 1 + i * epoch.step_times_every, "seconds": seconds}
+        for result in run.trials
+        for epoch in result.epochs
+        for i, seconds in enumerate(epoch.step_times)
+    ]
+    return _frame(rows, ("model", "trial", "seed", "epoch", "step", "seconds"))
+
+
 def _trial_columns(result: TrialResult | None) -> dict[str, Any]:
     if result is None:
         return {}
@@ -133,7 +158,7 @@ def _trial_columns(result: TrialResult | None) -> dict[str, Any]:
     }
 
 
-OPTIONAL = ("sweep", "predictions", "evaluation_modes")
+OPTIONAL = ("sweep", "predictions", "evaluation_modes", "time_to_accuracy")
 """Tables that are written only if they have rows."""
 
 
@@ -151,12 +176,15 @@ def _epoch_row(result: TrialResult, epoch: Epoch) -> dict[str, Any]:
     budget = plain.pop("time_budget")
     aux = {f"train_loss_{head}": loss for head, loss in plain.pop("aux_losses").items()}
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
-    plain.pop("trial")
+    telemetry["throttled_by"] = ", ".join(telemetry["throttled_by"] or ()) or None
+    around = plain.pop("surroundings") or dict.fromkeys(Surroundings.__annotations__)
+    for name in ("trial", "step_times", "step_times_every"):
+        plain.pop(name)
     first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
     setting = {name: getattr(result.trial.setting, name) for name in SETTING_COLUMNS}
     more = {"batch_size": result.trial.batch_size, "dataset": result.run.dataset.name}
     parts = {name: budget[name] for name in TimeBudget.__annotations__}
-    return first | setting | more | aux | plain | parts | telemetry
+    return first | setting | more | aux | plain | parts | telemetry | around
 
 
 def _frame(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.noise import first_epoch_ratio, machine_change, noise_of, steady_epochs, step_spread
 from bench.records import Epoch, SweepPoint
 from bench.results import TrialResult
-from bench.statistics import median
+from bench.statistics import Spread, median
 
 Value = str | int | float | None
 
@@ -27,14 +28,9 @@ class Metric:
     better: Literal["higher", "lower"] | None = None
 
 
-def _steady(result: TrialResult) -> list[Epoch]:
-    """The epochs without the first, which warms up; the first if there is no other."""
-    return result.epochs[1:] or result.epochs
-
-
 def _over_epochs(value: Callable[[Epoch], float]) -> Callable[[TrialResult], float | None]:
     def middle(result: TrialResult) -> float | None:
-        return median([value(e) for e in _steady(result)]) if result.epochs else None
+        return median([value(e) for e in steady_epochs(result)]) if result.epochs else None
 
     return middle
 
@@ -67,10 +63,74 @@ def _fastest(result: TrialResult) -> SweepPoint | None:
 
 def _telemetry(name: str) -> Callable[[TrialResult], float | None]:
     def middle(result: TrialResult) -> float | None:
-        known = [getattr(e.telemetry, name) for e in _steady(result) if e.telemetry]
+        known = [getattr(e.telemetry, name) for e in steady_epochs(result) if e.telemetry]
         return median(known) if known else None
 
     return middle
+
+
+def _steps(value: Callable[[Spread], float | None]) -> Callable[[TrialResult], float | None]:
+    def of(result: TrialResult) -> float | None:
+        found = step_spread(result)
+        return value(found) if found else None
+
+    return of
+
+
+def _surroundings(name: str) -> Callable[[TrialResult], float | None]:
+    def middle(result: TrialResult) -> float | None:
+        values = [getattr(e.surroundings, name) for e in result.epochs if e.surroundings]
+        known = [value for value in values if value is not None]
+        return median(known) if known else None
+
+    return middle
+
+
+def _matmul_flops(seconds: float, size: int) -> float:
+    return 2 * size**3 / seconds
+
+
+def _calibration(result: TrialResult) -> float | None:
+    """GFLOP/s of the fixed matrix product around the trial: the mean of its medians."""
+    speeds = [_matmul_flops(median(c.seconds), c.size) / 1e9 for c in result.calibrations]
+    return sum(speeds) / len(speeds) if speeds else None
+
+
+def _matmul_peak(result: TrialResult) -> float | None:
+    """GFLOP/s of the fastest matrix product that was timed in this run in the same precision."""
+    precision = result.trial.setting.precision
+    return max(
+        (
+            _matmul_flops(min(c.seconds), c.size) / 1e9
+            for other in result.run.trials
+            for c in other.calibrations
+            if c.precision == precision
+        ),
+        default=None,
+    )
+
+
+TRAINING_MACS = 3
+"""A training step's multiply-adds over those of inference: forward, and backward twice as many
+(Kaplan et al., *Scaling Laws for Neural Language Models*, 2.1)."""
+
+
+def _mfu(result: TrialResult) -> float | None:
+    """Model FLOP utilisation (Chowdhery et al., *PaLM*, appendix B), over the measured peak."""
+    peak, rate, described = _matmul_peak(result), _step_rate(result), result.described
+    if not peak or rate is None or described is None:
+        return None
+    return 2 * TRAINING_MACS * described.gmacs * rate / peak
+
+
+def _energy_per_image(result: TrialResult) -> float | None:
+    known = [
+        e.telemetry.energy_joules / e.images_trained for e in steady_epochs(result) if e.telemetry
+    ]
+    return median(known) if known else None
+
+
+_step_rate = _over_epochs(lambda e: e.images_trained / e.steps / e.step_seconds)
 
 
 def _best_epoch(result: TrialResult) -> Epoch | None:
@@ -139,7 +199,7 @@ METRICS: tuple[Metric, ...] = (
         "train_samples_per_sec",
         "Throughput of the median step",
         "images/s",
-        _over_epochs(lambda e: e.images_trained / e.steps / e.step_seconds),
+        _step_rate,
         "higher",
     ),
     Metric("train_step_time", "Step", "ms", _over_epochs(lambda e: e.step_seconds * 1e3), "lower"),
@@ -253,6 +313,56 @@ METRICS: tuple[Metric, ...] = (
         "images",
         lambda r: getattr(_fastest(r), "batch_size", None),
     ),
+    Metric(
+        "first_epoch_seconds",
+        "First epoch",
+        "s",
+        lambda r: r.epochs[0].train_seconds if r.epochs else None,
+    ),
+    Metric("first_epoch_ratio", "First epoch over the others", "", first_epoch_ratio),
+    Metric("step_mean_milliseconds", "Step, mean", "ms", _steps(lambda s: s.mean * 1e3), "lower"),
+    Metric("step_p95_milliseconds", "Step, p95", "ms", _steps(lambda s: s.p95 * 1e3), "lower"),
+    Metric("step_mad_milliseconds", "Step, MAD", "ms", _steps(lambda s: s.mad * 1e3), "lower"),
+    Metric(
+        "step_low_milliseconds",
+        "Step, median's interval from",
+        "ms",
+        _steps(lambda s: s.low and s.low * 1e3),
+    ),
+    Metric(
+        "step_high_milliseconds",
+        "Step, median's interval to",
+        "ms",
+        _steps(lambda s: s.high and s.high * 1e3),
+    ),
+    Metric(
+        "step_spread", "Step, IQR over median", "fraction", _steps(lambda s: s.relative), "lower"
+    ),
+    Metric(
+        "step_outliers", "Steps that are outliers", "", _steps(lambda s: len(s.outliers)), "lower"
+    ),
+    Metric("steps_counted", "Steps counted, after warm-up", "", _steps(lambda s: s.n)),
+    Metric("other_busy_cores", "Cores that others used", "", _surroundings("other_busy_cores")),
+    Metric("cpu_mhz", "Processor clock", "MHz", _surroundings("cpu_mhz")),
+    Metric("major_faults", "Page faults from disk per epoch", "", _surroundings("major_faults")),
+    Metric(
+        "involuntary_switches",
+        "Times it had to leave a core, per epoch",
+        "",
+        _surroundings("involuntary_switches"),
+    ),
+    Metric("calibration_gflops", "Fixed matrix product", "GFLOP/s", _calibration),
+    Metric(
+        "machine_change",
+        "Fixed matrix product, slower after than before",
+        "fraction",
+        machine_change,
+    ),
+    Metric("matmul_peak_gflops", "Matrix product, fastest in the run", "GFLOP/s", _matmul_peak),
+    Metric("mfu", "Model FLOP utilisation", "fraction", _mfu, "higher"),
+    Metric("energy_per_image_joules", "Energy of an image", "J", _energy_per_image, "lower"),
+    Metric("repeats", "Times repeated for noise", "", lambda r: len(r.repeated)),
+    Metric("noise", "Why its times may mislead", "", lambda r: "; ".join(noise_of(r)) or None),
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}

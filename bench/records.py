@@ -5,7 +5,8 @@ bytes, accuracies fractions, losses nats. A worker sends the same records to its
 what was measured is written in one way only.
 
 Schema history: 1, the first; 2, a checksum in every line (`bench.store`), resumed trials and
-epochs. Logs of schema 1 are still read.
+epochs; 3, the raw times of steps, what went on beside them, calibrations, trials repeated. Older
+logs are still read.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ import msgspec
 
 from bench.errors import Refused
 
-SCHEMA = 2
+SCHEMA = 3
 
 Status = Literal["done", "failed", "refused"]
 Source = Literal["measured", "predicted", "published"]
@@ -283,6 +284,25 @@ class TrialResumed:
 
 
 @dataclass(frozen=True)
+class TrialRepeated:
+    """A trial begins anew, for its times cannot be trusted `because` of something; the log keeps
+    what was measured before."""
+
+    trial: Trial
+    started_at: str
+    because: str
+
+
+@dataclass(frozen=True)
+class TrialNoted:
+    """Something that came to light during a trial, in a sentence that a reader of its results must
+    see."""
+
+    trial: str
+    note: str
+
+
+@dataclass(frozen=True)
 class TimeBudget:
     """Where an epoch's wall-clock seconds went; the parts add up to `total_seconds`.
 
@@ -305,8 +325,11 @@ class TimeBudget:
 
 @dataclass(frozen=True)
 class Telemetry:
-    """NVML's figures over one epoch's training: means, but the maximum of memory and
-    temperature."""
+    """NVML's figures over one epoch's training: means, but the maximum of memory and temperature.
+
+    `throttled_by` are the reasons that NVML gave for a clock below what was asked for;
+    `other_processes` is how many others were computing on the card at most.
+    """
 
     power_watts: float
     energy_joules: float
@@ -315,6 +338,25 @@ class Telemetry:
     temperature_celsius: float
     sm_clock_mhz: float
     samples: int
+    throttled_by: tuple[str, ...] = ()
+    other_processes: int = 0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What went on beside an epoch's training on the processors that this process may use, `cores`
+    of them.
+
+    `other_busy_cores` is the processor time of everything else (other processes, and what a
+    hypervisor took away) over wall-clock time. Faults that read a disk, and the times that the
+    process had to leave a core, are of the process itself. None where the system does not say.
+    """
+
+    cores: int
+    other_busy_cores: float | None
+    cpu_mhz: float | None
+    major_faults: int | None
+    involuntary_switches: int | None
 
 
 @dataclass(frozen=True)
@@ -324,8 +366,9 @@ class Epoch:
     `epoch` counts from 1. Train loss and accuracy are running means over the images as they were
     trained on; `train_loss` is the main head's, `aux_losses` the auxiliary ones' by name. Seconds
     of the first step are in `train_seconds` too. `step_seconds` is the median over the steps,
-    without the trial's first. `resumed` if it was interrupted within, or is the first in a new
-    process: its times are not like the others'.
+    without the trial's first. `step_times` are the raw seconds of every step in order, or of every
+    `step_times_every`-th in a long epoch. `resumed` if it was interrupted within, or is the first
+    in a new process: its times are not like the others'.
     """
 
     model: str
@@ -352,6 +395,22 @@ class Epoch:
     cpu_seconds: float
     telemetry: Telemetry | None = None
     resumed: bool = False
+    step_times: tuple[float, ...] = ()
+    step_times_every: int = 1
+    surroundings: Surroundings | None = None
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """The machine's speed beside a trial: seconds of a fixed matrix product, a square one of `size`
+    by `size` in the trial's precision, each time; before its first epoch (`epochs` 0) or after so
+    many."""
+
+    trial: str
+    epochs: int
+    precision: str
+    size: int
+    seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -429,6 +488,9 @@ Record = (
     | MemoryBreakdown
     | TrialStarted
     | TrialResumed
+    | TrialRepeated
+    | TrialNoted
+    | Calibrated
     | Epoch
     | Inspected
     | TrialEnded

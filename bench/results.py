@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bench.errors import Refused
 from bench.records import (
+    Calibrated,
     DatasetFacts,
     DeviceFacts,
     Epoch,
@@ -24,6 +25,8 @@ from bench.records import (
     SweepPoint,
     Trial,
     TrialEnded,
+    TrialNoted,
+    TrialRepeated,
     TrialResumed,
     TrialStarted,
 )
@@ -37,7 +40,11 @@ T = TypeVar("T")
 
 @dataclass
 class TrialResult:
-    """One trial and what came of it. `batch_size` and the rest of `trial` are as it was run."""
+    """One trial and what came of it. `batch_size` and the rest of `trial` are as it was run.
+
+    If it was repeated, for its times could not be trusted, its figures are those of the last time;
+    `repeated` says why, each time.
+    """
 
     trial: Trial
     run: "Run"
@@ -46,6 +53,8 @@ class TrialResult:
     ended: TrialEnded | None = None
     resumptions: int = 0
     inspected: Inspected | None = None
+    calibrations: list[Calibrated] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
 
     @property
     def status(self) -> str:
@@ -129,6 +138,19 @@ class Run:
                 del result.epochs[record.epochs :]
                 result.ended = None
                 result.resumptions += 1
+            case TrialRepeated():
+                again = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
+                again.repeated.append(record.because)
+                again.epochs.clear()
+                again.calibrations.clear()
+                again.ended = again.inspected = None
+            case TrialNoted():
+                noted = self._trials.get(record.trial)
+                if noted is not None and record.note not in noted.notes:
+                    noted.notes = (*noted.notes, record.note)
+            case Calibrated():
+                if record.trial in self._trials:
+                    self._trials[record.trial].calibrations.append(record)
             case Epoch():
                 if record.trial not in self._trials:
                     raise Refused(f"the log of {self.path} has an epoch of no trial.")
@@ -205,6 +227,20 @@ class Run:
         from bench.frames import predictions_frame
 
         return predictions_frame(self)
+
+    @property
+    def time_to_accuracy(self) -> "pd.DataFrame":
+        """A row per trial and target: the columns of `time_to_accuracy.csv`."""
+        from bench.frames import time_to_accuracy_frame
+
+        return time_to_accuracy_frame(self)
+
+    @property
+    def steps(self) -> "pd.DataFrame":
+        """A row per step whose time was kept, raw: model, seed, epoch, step (from 1), seconds."""
+        from bench.frames import steps_frame
+
+        return steps_frame(self)
 
     @property
     def evaluation_modes(self) -> "pd.DataFrame":

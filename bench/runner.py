@@ -69,7 +69,8 @@ def resume(
     try:
         before = load_run(path)
         check_same_options(before.started.config, given)
-        kept = {name: given[name] for name in ("trial_timeout",) if name in given}
+        anew = ("trial_timeout", "rerun_noisy")
+        kept = {name: given[name] for name in anew if name in given}
         config = _config_of(path, before.started.config | kept | {"output": str(path)})
         for record in (before.dataset, before.device):
             listener(record)
@@ -103,6 +104,7 @@ def _walk(session: "Session", plan: Plan, start: Callable[[], None]) -> Run:
             session.fit_all(plan)
             session.predict_all()
             session.train_all(plan)
+            session.repeat_noisy(plan)
             session.end()
         except KeyboardInterrupt:
             with suppress(BenchError):
@@ -132,8 +134,8 @@ def _scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-HARMLESS = ("output", "resume", "trial_timeout", "claims")
-"""Options that cannot change a result."""
+HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy")
+"""Options that may be given anew when a run goes on: they change no result, but for noise."""
 
 
 def check_same_options(before: dict[str, Any], given: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ from bench.messages import (
     TrainJob,
     Warned,
 )
+from bench.noise import noise_of
 from bench.plan import Plan, Shape, choose_batches, refusal
 from bench.prober import Prober
 from bench.process import Worker
@@ -44,6 +45,7 @@ from bench.records import (
     Status,
     Trial,
     TrialEnded,
+    TrialRepeated,
     TrialResumed,
     TrialStarted,
 )
@@ -100,6 +102,7 @@ class Session:
             pretrained=config.pretrained,
             budget_bytes=budget,
             workers=config.workers,
+            deterministic=config.deterministic,
         )
         default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
         self.searching = replace(self.training, budget_bytes=budget or default)
@@ -158,12 +161,27 @@ class Session:
             no = refusal(trial, chosen[trial], self.run.fits.get(shape))
             if shape in self.failed_shapes:
                 error = self.failed_shapes[shape]
-                self.record(TrialEnded(settled, "failed", str(error), 0.0, _may_go_on(error)))
+                why = self._without_places(error)
+                self.record(TrialEnded(settled, "failed", why, 0.0, _may_go_on(error)))
             elif no is not None:
                 self.record(TrialEnded(settled, "refused", no, 0.0))
             else:
                 self._train(settled)
             self._update_tables()
+
+    def repeat_noisy(self, plan: Plan) -> None:
+        """Train the trials whose times cannot be trusted again, as often as was asked for.
+
+        At the end and not at once: what disturbed them may be over by then.
+        """
+        for _ in range(self.config.rerun_noisy):
+            for result in self.run.trials:
+                because = noise_of(result)
+                again = len(result.repeated) < self.config.rerun_noisy
+                if result.status == "done" and because and again:
+                    self.record(TrialRepeated(result.trial, _now(), "; ".join(because)))
+                    self._train(result.trial)
+                    self._update_tables()
 
     def _is_over(self, trial: Trial) -> bool:
         known = self.run.trial(trial.id)
@@ -275,11 +293,26 @@ class Session:
             if logged < self.config.epochs or not looked_at:
                 self._train_in_worker(job)
         except (TrialFailed, Refused) as error:
-            status, reason, retry = "failed", str(error), _may_go_on(error)
+            status, reason, retry = "failed", self._without_places(error), _may_go_on(error)
         self.record(TrialEnded(trial, status, reason, perf_counter() - start, retry))
+        self._say_noise(trial)
         if not retry:
             checkpoint.unlink(missing_ok=True)
             start_weights.unlink(missing_ok=True)
+
+    def _without_places(self, error: BenchError) -> str:
+        """An error as it is kept with results: folders of this machine are nobody's business."""
+        text = str(error)
+        for place, name in ((self.folder.path.absolute(), "RUN"), (self.scratch, "SCRATCH")):
+            text = text.replace(str(place), name)
+        return text
+
+    def _say_noise(self, trial: Trial) -> None:
+        """Say aloud why the times of a trial cannot be trusted."""
+        result = self.run.trial(trial.id)
+        if result is not None:
+            for reason in noise_of(result):
+                self.listener(Warned(f"{trial.id}: noisy: {reason}."))
 
     def _train_in_worker(self, job: TrainJob) -> None:
         limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout

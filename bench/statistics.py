@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from statistics import fmean, median, quantiles, stdev
 
-__all__ = ["Estimate", "estimate", "median", "percentile"]
+__all__ = ["Estimate", "Spread", "estimate", "median", "percentile", "spread"]
+
+OUTLIER = 14.826
+"""A modified z-score (Iglewicz and Hoaglin's, 0.6745 |x - median| / MAD) above this is an outlier;
+hyperfine's bound, far beyond what is merely skewed."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,73 @@ def _student(degrees: int) -> float:
     from scipy.stats import t
 
     return float(t.ppf(0.975, degrees))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How many times were taken and how they spread, in their own unit.
+
+    `mad` is the median absolute deviation from the median, `iqr` the distance between the
+    quartiles, `low` and `high` the median's 95 % confidence interval (None for fewer than six
+    values), `outliers` which of them have a modified z-score above `OUTLIER`.
+    """
+
+    n: int
+    median: float
+    mean: float
+    p95: float
+    mad: float
+    iqr: float
+    low: float | None
+    high: float | None
+    outliers: tuple[int, ...]
+
+    @property
+    def relative(self) -> float:
+        """The distance between the quartiles as a share of the median."""
+        return self.iqr / self.median if self.median else 0.0
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """How `values` spread.
+
+    The interval is made of order statistics, whatever the distribution (Conover, *Practical
+    Nonparametric Statistics*, 3.2); values that follow one another within one process are less
+    independent than it supposes.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError("no values to describe")
+    import numpy as np
+
+    ordered = np.sort(np.asarray(values, dtype=float))
+    middle, low, high, p95 = np.percentile(ordered, (50, 25, 75, 95))
+    deviations = np.abs(np.asarray(values, dtype=float) - middle)
+    mad = float(np.median(deviations))
+    rank = _rank(len(values))
+    far = np.flatnonzero(deviations * 0.6745 > OUTLIER * mad) if mad else ()
+    return Spread(
+        n=len(values),
+        median=float(middle),
+        mean=float(ordered.mean()),
+        p95=float(p95),
+        mad=mad,
+        iqr=float(high - low),
+        low=None if rank is None else float(ordered[rank]),
+        high=None if rank is None else float(ordered[-1 - rank]),
+        outliers=tuple(int(i) for i in far),
+    )
+
+
+@cache
+def _rank(n: int) -> int | None:
+    """How many values lie beyond either end of a median's 95 % interval; None if too few."""
+    from scipy.stats import binom
+
+    rank = int(binom.ppf(0.025, n, 0.5)) - 1
+    return rank if rank >= 0 else None
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -28,6 +28,7 @@ from bench.records import (
     RunEnded,
     RunStarted,
     Setting,
+    Surroundings,
     SweepPoint,
     TimeBudget,
     Trial,
@@ -150,6 +151,8 @@ def an_epoch(trial: Trial, epoch: int = 1, number: int = 0, **changes: Any) -> E
         reserved_memory_bytes=None,
         time_budget=TimeBudget(0.5, 3.0, train_seconds - 4.5, 0.5, 1.0, 0.5),
         cpu_seconds=train_seconds * 1.9,
+        step_times=(train_seconds / 10,) * 10,
+        surroundings=Surroundings(2, 0.01, None, 0, 5),
     )
     return replace(made, **changes)
 

@@ -214,6 +214,7 @@ def test_tables_replace_older_ones(tmp_path: Path) -> None:
         "epochs.csv",
         "probes.csv",
         "layers.csv",
+        "time_to_accuracy.csv",
     }
 
 
@@ -223,3 +224,35 @@ def test_notes_of_a_trial_reach_its_row_and_no_other(tmp_path: Path) -> None:
     run = run_of(tmp_path, noted, *rest, *a_done_trial(a_trial("b")))
     assert [row["notes"] for row in rows(run, "models")] == ["Smaller batch.", ""]
     assert run.dataset.notes == (NOTE,)
+
+
+def test_a_row_per_trial_and_target(tmp_path: Path) -> None:
+    """Test accuracies of 40, 50 and 60 % after 16, 27 and 38 seconds."""
+    run = run_of(tmp_path, *a_done_trial(a_trial()))
+    frame = run.time_to_accuracy.set_index("target")
+    assert frame.index.tolist() == [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    assert frame.first_seconds[0.5] == frame.held_seconds[0.5] == 27.0
+    assert (frame.first_epoch[0.5], frame.held_epoch[0.5]) == (2, 2)
+    assert rows(run, "time_to_accuracy")[4]["first_seconds"] == ""
+
+
+def test_a_row_per_step_that_was_kept(tmp_path: Path) -> None:
+    started, *_ = a_done_trial(a_trial())
+    thinned = an_epoch(a_trial(), 1, step_times=(0.5, 0.25), step_times_every=3)
+    frame = run_of(tmp_path, started, thinned).steps
+    assert frame.step.tolist() == [1, 4]
+    assert frame.seconds.tolist() == [0.5, 0.25]
+
+
+def test_raw_steps_are_in_no_table_of_epochs(tmp_path: Path) -> None:
+    frame = a_run(tmp_path).epochs
+    assert "step_times" not in frame
+    assert frame.other_busy_cores.tolist() == [0.01] * 6
+
+
+def test_reasons_of_a_slow_card_are_text(tmp_path: Path) -> None:
+    started, *_ = a_done_trial(a_trial())
+    hot = Telemetry(75.0, 900.0, 0.9, 1e9, 90.0, 1500.0, 9, ("power cap", "heat (driver)"), 1)
+    epochs = [an_epoch(a_trial(), 1), an_epoch(a_trial(), 2, telemetry=hot)]
+    found = rows(run_of(tmp_path, started, *epochs), "epochs")
+    assert [row["throttled_by"] for row in found] == ["", "power cap, heat (driver)"]

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from bench.metrics import BY_NAME, METRICS
-from bench.records import Epoch, Record, Telemetry
+from bench.records import Calibrated, Epoch, Record, Telemetry, TrialNoted, TrialRepeated
 from bench.results import TrialResult, collect
 from tests.builders import (
     MIB,
     a_description,
+    a_done_trial,
     a_failed_trial,
     a_fit,
     a_refused_trial,
@@ -163,3 +164,61 @@ def test_a_failed_trial_keeps_what_it_measured() -> None:
     assert (found["status"], found["reason"], found["epochs"]) == ("failed", "it broke.", 2)
     assert found["epoch_seconds"] == 10.0
     assert found["params"] == 1_000_000
+
+
+def test_the_step_times_without_the_warm_up() -> None:
+    """The first epoch's ten steps of 1.5 s warm up; two epochs of ten steps of 1 s are left."""
+    found = values(collect(Path("somewhere"), some_records()).trials[0])
+    assert found["steps_counted"] == 20
+    assert found["step_mean_milliseconds"] == found["step_p95_milliseconds"] == 1000.0
+    assert (found["step_low_milliseconds"], found["step_high_milliseconds"]) == (1000.0, 1000.0)
+    assert (found["step_mad_milliseconds"], found["step_spread"], found["step_outliers"]) == (
+        0,
+        0,
+        0,
+    )
+    assert (found["first_epoch_seconds"], found["first_epoch_ratio"]) == (15.0, 1.5)
+    assert found["other_busy_cores"] == 0.01
+    assert found["noise"] is None
+
+
+def test_utilisation_is_of_the_fastest_product_of_the_run() -> None:
+    name = a_trial().id
+    slow, fast = (
+        Calibrated(name, at, "fp32", 1000, (s, 2 * s, 2 * s)) for at, s in ((0, 0.02), (3, 0.01))
+    )
+    other = Calibrated(name, 3, "bf16", 1000, (1e-9,) * 3)
+    records = some_records(models=("resnet18",))
+    found = values(collect(Path("somewhere"), [*records, slow, fast]).trials[0])
+    # 2 * 1000^3 operations in 10 ms; medians of 40 and 20 ms.
+    assert found["matmul_peak_gflops"] == pytest.approx(200.0)
+    assert found["calibration_gflops"] == pytest.approx((50 + 100) / 2)
+    assert found["machine_change"] == pytest.approx(-0.5)
+    # 64 images/s of 3 * 0.25 * 10^9 multiply-adds, two operations each.
+    assert found["mfu"] == pytest.approx(64 * 3 * 0.25 * 2 / 200)
+    assert "50% faster" in found["noise"]
+    found = values(collect(Path("somewhere"), [*records, slow, fast, other]).trials[0])
+    assert found["matmul_peak_gflops"] == pytest.approx(200.0)
+
+
+def test_energy_of_an_image() -> None:
+    known = Telemetry(75.0, 960.0, 0.9, 1e9, 60.0, 1500.0, 9)
+    found = with_epochs(*(an_epoch(a_trial(), n, telemetry=known) for n in (1, 2)))
+    assert found["energy_per_image_joules"] == 1.5
+
+
+def test_a_repeated_trial_has_the_figures_of_its_last_time() -> None:
+    records = a_done_trial(a_trial(), 3)
+    again = TrialRepeated(a_trial(), "2026-01-02T03:06:00+00:00", "it was loud")
+    *_, last = a_done_trial(a_trial(), 1)
+    found = values(result_of(*records, again, an_epoch(a_trial(), 1, number=1), last))
+    assert (found["repeats"], found["epochs"], found["epoch_seconds"]) == (1, 1, 25.0)
+    assert found["status"] == "done"
+    begun = result_of(*records, again)
+    assert (begun.status, begun.epochs, begun.repeated) == ("unfinished", [], ["it was loud"])
+
+
+def test_what_came_to_light_is_a_note_once() -> None:
+    noted = TrialNoted(a_trial().id, "put_ has no deterministic algorithm.")
+    found = values(result_of(*a_done_trial(a_trial()), noted, noted))
+    assert found["notes"] == "put_ has no deterministic algorithm."

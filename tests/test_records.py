@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bench.errors import Refused
 from bench.records import (
+    Calibrated,
     DatasetFacts,
     DeviceFacts,
     Epoch,
@@ -23,6 +24,8 @@ from bench.records import (
     SweepPoint,
     TimeBudget,
     TrialEnded,
+    TrialNoted,
+    TrialRepeated,
     TrialResumed,
     TrialStarted,
     decode,
@@ -52,6 +55,9 @@ KINDS = (
     Epoch,
     Inspected,
     TrialResumed,
+    TrialRepeated,
+    TrialNoted,
+    Calibrated,
     TrialEnded,
     RunEnded,
 )
@@ -79,7 +85,7 @@ def test_a_line_names_its_kind(kind: type[Any]) -> None:
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_junk_is_refused(line: bytes) -> None:
-    with pytest.raises(Refused, match=r"^not a record of schema 2: "):
+    with pytest.raises(Refused, match=r"^not a record of schema 3: "):
         decode(line)
 
 
@@ -104,7 +110,7 @@ def test_junk_is_refused(line: bytes) -> None:
     ],
 )
 def test_a_damaged_record_is_refused(line: bytes) -> None:
-    with pytest.raises(Refused, match=r"^not a record of schema 2: "):
+    with pytest.raises(Refused, match=r"^not a record of schema 3: "):
         decode(line)
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 from bench import Config, load_run, run
 from bench.errors import Refused
 from bench.frames import write_tables
-from bench.records import Epoch, Probe, TrialEnded, TrialStarted
+from bench.messages import Warned
+from bench.records import Epoch, Probe, TrialEnded, TrialRepeated, TrialStarted
 from bench.session import exit_code, shown_command
 
 pytestmark = pytest.mark.slow
@@ -167,3 +168,39 @@ def _wait(condition) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_noisy_trial_is_trained_again_so_often_and_its_curve_is_the_same(
+    images, tmp_path, monkeypatch
+):
+    told = []
+    monkeypatch.setattr("bench.session.noise_of", lambda result: ("a neighbour sang",))
+    result = run(config(images, tmp_path / "run", rerun_noisy=2, inspect=False), told.append)
+    assert exit_code(result) == 0
+    assert sum(isinstance(message, TrialRepeated) for message in told) == 2
+    warned = [m.text for m in told if isinstance(m, Warned)]
+    assert warned == ["resnet18 32px adam fp32 b13 seed0: noisy: a neighbour sang."] * 3
+    every_time = [m for m in told if isinstance(m, Epoch)]
+    assert len(every_time) == 3 * 2
+    assert len({m.train_loss for m in every_time}) == 2
+    again = load_run(tmp_path / "run")
+    assert again.models.repeats.tolist() == [2]
+    assert len(again.epochs) == 2
+    assert len(again.trials[0].calibrations) == 2
+
+
+def test_a_quiet_trial_is_not_trained_again(images, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.session.noise_of", lambda result: ())
+    result = run(config(images, tmp_path / "run", rerun_noisy=2, inspect=False, epochs=1))
+    assert result.models.repeats.tolist() == [0]
+
+
+def test_what_was_timed_is_kept_raw(images, tmp_path):
+    asked = config(images, tmp_path / "run", epochs=1, inspect=False, deterministic=True)
+    result = run(asked)
+    steps = result.steps
+    assert steps.step.tolist() == [1, 2, 3, 4, 5]
+    (epoch,) = result.trials[0].epochs
+    assert steps.seconds.sum() == pytest.approx(epoch.train_seconds, rel=0.2)
+    assert epoch.surroundings is not None
+    assert [c.epochs for c in result.trials[0].calibrations] == [0, 1]
