@@ -10,6 +10,7 @@ from bench.report.claims import Judged, claims_table, judge_all
 from bench.report.questions import Section, sections
 from bench.report.series import Series, series
 from bench.report.tables import Cell, Table, headline
+from bench.report.trust import noisy_trials
 from bench.report.words import listed
 from bench.results import Run
 
@@ -81,6 +82,7 @@ def warnings(run: Run, found: list[Series]) -> list[str]:
     checks: tuple[Callable[[Run, list[Series]], list[str]], ...] = (
         lambda run, found: list(run.dataset.notes),
         _not_done,
+        _noisy,
         _one_seed,
         _different_updates,
         _different_sizes,
@@ -94,6 +96,18 @@ def _not_done(run: Run, found: list[Series]) -> list[str]:
         return []
     return [
         f"{bad} of {len(run.trials)} trials did not come to their end; the last section says why."
+    ]
+
+
+def _noisy(run: Run, found: list[Series]) -> list[str]:
+    bad = noisy_trials(run)
+    if not bad:
+        return []
+    names = listed([trial.trial.id for trial, _ in bad[:3]])
+    more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+    return [
+        f"The times of {len(bad)} of {len(run.trials)} trials may mislead ({names}{more}): the "
+        "section on trust says why; --rerun-noisy trains such trials again."
     ]
 
 

@@ -126,7 +126,8 @@ def parameters_against_accuracy(found: Sequence[Series]) -> str | None:
     return (
         f"{small.label} has the fewest parameters, {_millions(count)}, and ends "
         f"{(accuracy.mean - mine.mean) * 100:.1f} points below {top.label} with "
-        f"{_millions(of_top)}; {_chance(accuracy, mine)}."
+        f"{_millions(of_top)}, {ratio(of_top.mean, count.mean)} as many; "
+        f"{_chance(accuracy, mine)}."
     )
 
 

@@ -45,6 +45,7 @@ def figures(run: Run) -> dict[str, Figure]:
                 "parameters_accuracy": _parameters(run, trained),
                 "time_budget": _time_budget(run, trained),
             }
+        drawn["steps"] = _steps(run, trained)
         drawn["memory"] = _memory(run, found)
         drawn["batch_sweep"] = _batch_sweep(run, found)
         drawn["memory_breakdown"] = _first_setting_breakdown(run)
@@ -134,25 +135,62 @@ def _summary(one: Series, metric: str) -> Estimate:
 
 
 def _parameters(run: Run, trained: list[Series]) -> Figure:
-    """Last epoch's test accuracy against parameters, a labelled point per series."""
-    with canvas(run, "Parameters against accuracy") as (figure, (ax,)):
-        for one in trained:
-            accuracy = _summary(one, "final_test_accuracy")
-            millions = _summary(one, "params").mean / 1e6
-            ax.errorbar(
-                millions, accuracy.mean, accuracy.half_width, fmt="o", color=one.colour, ms=9
-            )
-            ax.annotate(
-                shortened(one.label),
-                (millions, accuracy.mean),
-                xytext=(8, 6),
-                textcoords="offset points",
-                color=one.colour,
-            )
-        ax.margins(x=0.25, y=0.25)
-        ax.set(xlabel="Parameters as trained, auxiliary heads included (10⁶)")
-        ax.set(ylabel="Test accuracy, last epoch")
-        ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    """Last epoch's test accuracy against parameters and GMACs, a labelled point per series; bars
+    are 95 % intervals over seeds."""
+    with canvas(run, "Parameters and GMACs against accuracy", columns=2) as (figure, axes):
+        for ax, metric, scale in zip(axes, ("params", "gmacs"), (1e-6, 1.0), strict=True):
+            for one in trained:
+                accuracy, x = (_summary(one, name) for name in ("final_test_accuracy", metric))
+                at = (x.mean * scale, accuracy.mean)
+                ax.errorbar(*at, accuracy.half_width, fmt="o", color=one.colour, ms=9, capsize=3)
+                ax.annotate(
+                    shortened(one.label),
+                    at,
+                    xytext=(8, 6),
+                    textcoords="offset points",
+                    color=one.colour,
+                )
+            ax.margins(x=0.3, y=0.25)
+            ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        axes[0].set(xlabel="Parameters as trained, auxiliary heads included (10⁶)")
+        axes[0].set(ylabel="Test accuracy, last epoch")
+        axes[1].set(xlabel="GMACs of one inference (10⁹ multiply-adds)")
+    return figure
+
+
+def _steps(run: Run, trained: list[Series]) -> Figure | None:
+    """Raw step times in order, and the machine's own speed trial by trial."""
+    kept = [one for one in trained if any(e.step_times for e in one.trained[0].epochs)]
+    if not kept:
+        return None
+    with canvas(run, "Steps, and the machine itself", columns=2) as (figure, (steps, machine)):
+        for one in kept:
+            epochs = one.trained[0].epochs
+            times = [1e3 * s for e in epochs for s in e.step_times]
+            number = [
+                (e.epoch - 1) * e.steps + 1 + i * e.step_times_every
+                for e in epochs
+                for i in range(len(e.step_times))
+            ]
+            style: dict[str, Any] = {
+                "linewidth": 0.8,
+                "linestyle": one.line_style,
+                "color": one.colour,
+            }
+            steps.plot(number, times, label=shortened(one.label), **style)
+        at, speeds = [], []
+        for position, trial in enumerate(run.trials, 1):
+            for c, shift in zip(trial.calibrations, (-0.2, 0.2), strict=False):
+                at.append(position + shift)
+                speeds.append(2 * c.size**3 / median(list(c.seconds)) / 1e9)
+        machine.plot(at, speeds, "o-", color="#555555", linewidth=1)
+        machine.set(xlabel="Trial, in the order they ran", ylabel="Fixed matrix product (GFLOP/s)")
+        machine.xaxis.set_major_locator(MaxNLocator(integer=True))
+        machine.set_ylim(0, 1.15 * max(speeds, default=1.0))
+        steps.set(xlabel="Step, first seed", ylabel="Step time (ms)", yscale="log")
+        steps.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        steps.yaxis.set_minor_formatter(NullFormatter())
+        draw_legend(steps)
     return figure
 
 

@@ -5,11 +5,12 @@ sentence of finding. A new section is a row of `QUESTIONS`.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from bench.report import findings, inspected
+from bench.report import findings, inspected, trust
 from bench.report.groups import BATCH, DEPTH, HEADS, OPTIMIZER, Group, Trait, grouped
 from bench.report.inspection import kernel_file
-from bench.report.series import Series
+from bench.report.series import Series, series
 from bench.report.tables import Cell, Column, Table, comparison, predicted, prediction_text
+from bench.report.targets import after_equal_seconds, target_table, until
 from bench.report.words import MISSING, percent, shown
 from bench.results import Run
 
@@ -77,18 +78,41 @@ def _shapes(found: Sequence[Series]) -> list[Series]:
 
 
 def _of(*columns: Column) -> Callable[[Run, Sequence[Series]], tuple[Table, ...]]:
-    """A table of these metrics over the series that trained."""
-    return lambda run, found: (comparison([s for s in found if s.trained], columns),)
-
-
-def _varied(trait: Trait, *columns: Column) -> Callable[[Run, Sequence[Series]], tuple[Table, ...]]:
-    """A table of these metrics over the series that differ in one trait."""
+    """A table of these metrics, as far as they are known, over the series that trained."""
 
     def tables(run: Run, found: Sequence[Series]) -> tuple[Table, ...]:
-        members = [one for group in grouped(found, trait) for one in group.members]
-        return (comparison(members, columns),)
+        trained = [s for s in found if s.trained]
+        return (comparison(trained, trust.known_columns(trained, columns)),)
 
     return tables
+
+
+Cells = dict[str, list[Cell]]
+
+
+def _varied(
+    trait: Trait, *columns: Column, more: Callable[[Sequence[Series]], Cells] = lambda members: {}
+) -> Callable[[Run, Sequence[Series]], tuple[Table, ...]]:
+    """For each group of series that differ in one trait, a table of these metrics and `more`."""
+
+    def tables(run: Run, found: Sequence[Series]) -> tuple[Table, ...]:
+        return tuple(
+            comparison(
+                group.members, trust.known_columns(group.members, columns), more(group.members)
+            )
+            for group in grouped(found, trait)
+        )
+
+    return tables
+
+
+def _time_of_epochs(run: Run, found: Sequence[Series]) -> tuple[Table, ...]:
+    speeds = (EPOCH, FIRST_EPOCH, TEST, STEP, RATE, GMACS, MFU, POWER, ENERGY, IMAGE_ENERGY)
+    return *_of(*speeds)(run, found), *_of(*SHARES)(run, found)
+
+
+def _until_common(members: Sequence[Series]) -> Cells:
+    return until(members, findings.common_accuracy(members))
 
 
 def _finding(
@@ -108,7 +132,8 @@ def _to_accuracy(run: Run, found: Sequence[Series]) -> tuple[Table, ...]:
     cells = [
         Cell(MISSING) if s is None else Cell(f"{s:,.1f}", several and s == soonest) for s in seconds
     ]
-    return (comparison(trained, (TOTAL,), {f"Until {percent(target)} (s)": cells}),)
+    common = comparison(trained, (TOTAL,), {f"Until {percent(target)} (s)": cells})
+    return common, target_table(found)
 
 
 def _memory(run: Run, found: Sequence[Series]) -> tuple[Table, ...]:
@@ -160,6 +185,15 @@ def _kernels(found: Sequence[Series]) -> tuple[Picture, ...]:
     return (moved, *kernels)
 
 
+def _heads_and_gradients(run: Run) -> tuple[str, ...]:
+    """What heads bring to the gradient, where networks were looked at."""
+    return tuple(
+        said
+        for group in grouped(series(run), HEADS)
+        if (said := inspected.gradients_finding(group.members))
+    )
+
+
 def _searches(run: Run) -> tuple[str, ...]:
     """What stands behind each largest batch."""
     sentences = []
@@ -198,7 +232,23 @@ TRAIN_LOSS = Column("Train loss, last epoch (nats)", "final_train_loss", 3)
 TOTAL = Column("All epochs (s)", "total_seconds", 0)
 EPOCH = Column("Epoch (s)", "epoch_seconds", 1)
 TEST = Column("Evaluation (s)", "test_seconds", 1)
+FIRST_EPOCH = Column("first epoch (s)", "first_epoch_seconds", 1)
 STEP = Column("Step (ms)", "step_milliseconds", 1)
+MFU = Column("Of the matrix product's peak, MFU (%)", "mfu", 0, 100)
+POWER = Column("Power (W)", "power_watts", 0)
+ENERGY = Column("Energy of an epoch (kJ)", "energy_joules", 1, 1e-3)
+IMAGE_ENERGY = Column("of an image (J)", "energy_per_image_joules", 3)
+SHARES = tuple(
+    Column(f"{label} (%)", metric, 1, 100)
+    for label, metric in (
+        ("Waiting for data", "data_share"),
+        ("Forward", "forward_share"),
+        ("Backward", "backward_share"),
+        ("Optimizer", "optimizer_share"),
+        ("Evaluation", "evaluation_share"),
+        ("Elsewhere", "other_share"),
+    )
+)
 RATE = Column("Images/s", "images_per_second", 0)
 UPDATES = Column("Updates/epoch", "updates_per_epoch", 0)
 LARGEST = Column("Largest batch (measured)", "max_batch", 0)
@@ -208,6 +258,12 @@ PARAMETERS = Column("Parameters (10⁶)", "params", 2, 1e-6)
 HEAD_PARAMETERS = Column("of them auxiliary (10⁶)", "params_aux", 2, 1e-6)
 AS_IT_COMES = Column("as it comes (10⁶)", "params_imagenet", 2, 1e-6)
 GMACS = Column("GMACs/image", "gmacs", 3)
+
+MFU_REMARK = (
+    "MFU, model FLOP utilisation: a training step taken as three times the multiply-adds of an "
+    "inference, over the fastest matrix product that this run timed in the same precision. "
+    "Auxiliary heads do work that it does not count."
+)
 
 QUESTIONS: tuple[Question, ...] = (
     Question(
@@ -263,7 +319,8 @@ QUESTIONS: tuple[Question, ...] = (
             ),
         ),
         findings.epoch_time,
-        _of(EPOCH, TEST, STEP, RATE, GMACS),
+        _time_of_epochs,
+        lambda run: (MFU_REMARK,) if any(t.calibrations for t in run.trials) else (),
     ),
     Question(
         "memory",
@@ -297,8 +354,9 @@ QUESTIONS: tuple[Question, ...] = (
         (
             Picture(
                 "parameters_accuracy",
-                "Test accuracy of the last epoch against parameters, a point per model",
-                "Parameters as trained, auxiliary heads included.",
+                "Test accuracy of the last epoch against parameters and GMACs, a point per model",
+                "Parameters as trained, auxiliary heads included; GMACs of one inference, without "
+                "them.",
             ),
         ),
         findings.parameters_against_accuracy,
@@ -343,14 +401,14 @@ QUESTIONS: tuple[Question, ...] = (
         "Optimizers",
         (Picture("optimizers", "Accuracy and step time against the optimizer", ""),),
         _finding(OPTIMIZER, findings.optimizers),
-        _varied(OPTIMIZER, STEP, EPOCH, TOTAL, TRAIN_LOSS, FINAL),
+        _varied(OPTIMIZER, STEP, EPOCH, TOTAL, TRAIN_LOSS, FINAL, more=_until_common),
     ),
     Question(
         "batch-sizes",
         "Batch sizes",
         (Picture("batch_sizes", "Accuracy and epoch time against the batch size", ""),),
         _finding(BATCH, findings.batch_sizes),
-        _varied(BATCH, BATCH_SIZE, UPDATES, EPOCH, RATE, FINAL),
+        _varied(BATCH, BATCH_SIZE, UPDATES, EPOCH, RATE, FINAL, more=after_equal_seconds),
     ),
     Question(
         "depth",
@@ -364,7 +422,8 @@ QUESTIONS: tuple[Question, ...] = (
         "Auxiliary heads",
         (Picture("heads", "Accuracy and epoch time with and without auxiliary heads", ""),),
         _finding(HEADS, findings.auxiliary_heads),
-        _varied(HEADS, PARAMETERS, HEAD_PARAMETERS, EPOCH, FINAL),
+        _varied(HEADS, PARAMETERS, HEAD_PARAMETERS, LARGEST, PEAK, STEP, EPOCH, FINAL),
+        _heads_and_gradients,
     ),
     Question(
         "seeds",
@@ -378,6 +437,20 @@ QUESTIONS: tuple[Question, ...] = (
         ),
         findings.seeds,
         _seeds,
+    ),
+    Question(
+        "trust",
+        "How far the times can be trusted",
+        (
+            Picture(
+                "steps",
+                "Time of every step in order, a line per model, and of the fixed matrix product",
+                "Steps of the first seed, raw; the matrix product of every trial, in order.",
+            ),
+        ),
+        trust.trust_finding,
+        trust.trust_tables,
+        trust.trust_remarks,
     ),
 )
 """The report's sections, in its order."""

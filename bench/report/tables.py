@@ -5,18 +5,19 @@ several seeds a cell is a mean and the half-width of its 95 % confidence interva
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.metrics import BY_NAME
 from bench.records import Predicted
 from bench.report.series import Series
-from bench.report.words import MISSING
+from bench.report.words import MISSING, supported
 from bench.results import TrialResult
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: a metric in a unit that people read, with fixed decimals."""
+    """A column of a table: a metric in a unit that people read, with so many decimals where no
+    interval says how many it can carry."""
 
     header: str
     metric: str
@@ -101,6 +102,7 @@ def _unfinished(trials: Sequence[TrialResult]) -> str:
 def _column(column: Column, found: Sequence[Series]) -> list[Cell]:
     better = BY_NAME[column.metric].better
     estimates = [s.metric(column.metric) for s in found]
+    column = _with_digits(column, [e.half_width for e in estimates if e and e.half_width])
     # What broke off early has not earned a best time.
     finished = [any(t.status == "done" for t in s.trials) for s in found]
     means = [e.mean for e, done in zip(estimates, finished, strict=True) if e is not None and done]
@@ -113,6 +115,14 @@ def _column(column: Column, found: Sequence[Series]) -> list[Cell]:
         else Cell(cell_text(e.mean, e.half_width, column), done and e.mean == best)
         for e, done in zip(estimates, finished, strict=True)
     ]
+
+
+def _with_digits(column: Column, half_widths: Sequence[float]) -> Column:
+    """The column with the decimals that its widest interval supports, the same in every row."""
+    if not half_widths:
+        return column
+    widest = max(half_widths) * column.scale
+    return replace(column, decimals=supported(widest, column.decimals))
 
 
 def cell_text(mean: float, half_width: float | None, column: Column) -> str:

@@ -1,5 +1,7 @@
 """Figures as people write them, with their unit: for sentences and for tables of mixed figures."""
 
+import math
+
 from bench.metrics import BY_NAME
 
 MISSING = "–"
@@ -24,10 +26,22 @@ def shown(metric: str, value: float, half_width: float | None = None) -> str:
     # What is no metric of a trial is an accuracy or a share, but for losses.
     unit = known.unit if known else "" if "loss" in metric else "fraction"
     scale, suffix, decimals = _SCALES.get(unit, (1.0, "", 0 if known else 3))
+    if half_width:
+        decimals = supported(half_width * scale, decimals)
     text = f"{value * scale:,.{decimals}f}"
     if half_width:
         text += f" ± {half_width * scale:,.{decimals}f}"
     return text + suffix
+
+
+def supported(half_width: float, decimals: int) -> int:
+    """How many decimals a figure can carry: two digits of its interval's half-width, and at most
+    two more than are usual.
+
+    >>> supported(0.021, 1), supported(57.0, 1)
+    (3, 0)
+    """
+    return min(max(0, 1 - math.floor(math.log10(half_width))), decimals + 2)
 
 
 def axis_label(metric: str) -> str:

@@ -53,7 +53,7 @@ FAR = [*trials("a", 0, 3), *trials("b", 7, 3)]
         ),
         (
             TWO_TWICE,
-            "b ends highest, at 66.0 ± 12.7 % test accuracy, before a at 61.0 ± 12.7 %; "
+            "b ends highest, at 66 ± 13 % test accuracy, before a at 61 ± 13 %; "
             "the 95 % intervals overlap.",
         ),
         (
@@ -133,7 +133,7 @@ def test_memory(more: list[Record], said: str | None) -> None:
         (
             TWO,
             "a has the fewest parameters, 1.00 million, and ends 5.0 points below b with "
-            "2.00 million; one seed cannot tell that from chance.",
+            "2.00 million, 2.00 times as many; one seed cannot tell that from chance.",
         ),
         (
             [*trials("b", 1), *trials("a"), a_description("a", 7)],

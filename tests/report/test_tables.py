@@ -103,7 +103,7 @@ def test_a_model_alone_is_not_the_best() -> None:
 
 def test_several_seeds_are_a_mean_and_an_interval() -> None:
     cells = column(table_of(some_records(seeds=2)), "Test accuracy, last epoch (%)")
-    assert [cell.text for cell in cells] == ["61.0 ± 12.7", "66.0 ± 12.7"]
+    assert [cell.text for cell in cells] == ["61 ± 13", "66 ± 13"]
 
 
 def test_what_every_seed_shares_has_no_interval() -> None:

@@ -1,0 +1,63 @@
+"""Test accuracies of 40, 50 and 60 % after 16, 27 and 38 seconds, and 2 points more per seed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.records import Record
+from bench.report.series import Series, series
+from bench.report.tables import Table
+from bench.report.targets import after_equal_seconds, target_table, until
+from bench.results import collect
+from tests.builders import a_done_trial, a_trial, run_start
+
+
+def found(*records: Record) -> list[Series]:
+    return series(collect(Path("somewhere"), [*run_start(), *records]))
+
+
+def texts(table: Table) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def cells(columns: dict[str, Sequence[object]]) -> dict[str, list[str]]:
+    return {name: [cell.text for cell in column] for name, column in columns.items()}  # type: ignore[attr-defined]
+
+
+def test_targets_that_somebody_reached() -> None:
+    one = found(*a_done_trial(a_trial("a")), *a_done_trial(a_trial("b"), number=1))
+    rows = texts(target_table(one))
+    assert [row[:2] for row in rows] == [
+        [model, f"{target}.0 %"] for target in (30, 40, 50, 60) for model in ("a", "b")
+    ]
+    assert rows[4] == ["a", "50.0 %", "2.0", "27", "1 of 1", "2.0", "27", "1 of 1"]
+    assert rows[6] == ["a", "60.0 %", "3.0", "38", "1 of 1", "3.0", "38", "1 of 1"]
+    # b ends at 65 %, and its epochs take 26, 21 and 21 seconds.
+    assert rows[7] == ["b", "60.0 %", "3.0", "68", "1 of 1", "3.0", "68", "1 of 1"]
+
+
+def test_the_share_of_seeds_that_got_there() -> None:
+    # Of seeds 0 and 5 the latter ends at 70 %.
+    one = found(*a_done_trial(a_trial("a", 0)), *a_done_trial(a_trial("a", 5)))
+    last = texts(target_table(one))[-1]
+    assert last == ["a", "70.0 %", "3.0", "38", "1 of 2", "3.0", "38", "1 of 2"]
+    assert cells(until(one, 0.7)) == {
+        "Until 70.0 % (epochs)": ["3.0 (1 of 2 seeds)"],
+        "Until 70.0 % (s)": ["38 (1 of 2 seeds)"],
+    }
+
+
+def test_nothing_trained_nothing_said() -> None:
+    assert target_table([]).rows == ()
+    assert until([], None) == {}
+    assert after_equal_seconds([]) == {}
+
+
+def test_accuracy_when_the_first_was_done() -> None:
+    """a is done after 38 seconds; b has then had one epoch of 26 s and is within its second."""
+    one = found(*a_done_trial(a_trial("a")), *a_done_trial(a_trial("b"), number=1))
+    assert cells(after_equal_seconds(one)) == {"Test accuracy after 38 s (%)": ["60.0", "45.0"]}
+
+
+def test_what_had_not_finished_an_epoch_by_then_has_none() -> None:
+    one = found(*a_done_trial(a_trial("a"), 1), *a_done_trial(a_trial("b"), number=3))
+    assert cells(after_equal_seconds(one)) == {"Test accuracy after 16 s (%)": ["40.0", "–"]}
