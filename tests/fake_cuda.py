@@ -22,6 +22,7 @@ from bench.data.batches import ResidentSplit, Transform
 from bench.device import Device
 from bench.fit import fake_cuda
 from bench.fit.simulate import building
+from bench.measure.calibration import TIMED, calibrate
 from bench.records import DeviceFacts
 from bench.train import loop
 from bench.train.clock import StepClock
@@ -78,6 +79,13 @@ def works(model: str, size: int, fault: "Callable[[Parts], None]" = lambda parts
         tests = parts.split.in_order(BATCH)
         tested = loop.evaluation_pass(parts.network, tests, precision)
         assert images_on_the_card(tested) == IMAGES
+
+
+def calibrates() -> None:
+    """The fixed matrix product is made on the card."""
+    with FakeTensorMode():
+        found = calibrate(FakeCuda(CUDA), "a trial", 0, "fp16")
+    assert found.seconds == (1.0,) * TIMED
 
 
 class Parts:
@@ -150,6 +158,7 @@ def main() -> None:
     found = {m: error_of(lambda m=m: works(m, CASES[m])) for m in CASES}
     for name, fault in FAULTS.items():
         found[name] = error_of(lambda fault=fault: works("resnet18", 32, fault))
+    found["calibration"] = error_of(calibrates)
     print(json.dumps(found))
 
 

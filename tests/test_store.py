@@ -81,7 +81,7 @@ def test_a_damaged_last_line_is_refused_if_it_is_whole(folder: Path) -> None:
 
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:
-    write_log(tmp_path, [RunStarted(3, "2030-01-01T00:00:00+00:00", "", {}, {})])
+    write_log(tmp_path, [RunStarted(4, "2030-01-01T00:00:00+00:00", "", {}, {})])
     with pytest.raises(Refused, match=r"has schema 4; this archbench reads schemas up to 3\."):
         list(read_log(tmp_path))
 

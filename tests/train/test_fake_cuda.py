@@ -33,6 +33,10 @@ def test_trains_and_evaluates_on_one_device(model: str, errors: dict[str, str]) 
     assert errors[model] == ""
 
 
+def test_the_machines_speed_is_taken_on_the_card(errors: dict[str, str]) -> None:
+    assert errors["calibration"] == ""
+
+
 @pytest.mark.parametrize("fault", ["labels_on_cpu", "one_layer_on_cpu", "constants_on_cpu"])
 def test_a_mix_up_is_noticed(fault: str, errors: dict[str, str]) -> None:
     assert errors[fault].startswith("FakeTensorDeviceMismatchError: Expected all tensors to be on")
