@@ -33,6 +33,9 @@ DRIFT = 0.05
 SHORT_OF_TIME = 0.90
 """Threads that spin while they wait use all their time; below this share others had the rest."""
 
+FAULTS = 100
+"""Pages read back from disk in an epoch after the first: above this, memory is short."""
+
 CROWDED = 0.05
 """Others may use so large a share of the cores that the training needs."""
 
@@ -158,6 +161,16 @@ def _frequency(result: TrialResult) -> Iterator[str]:
         )
 
 
+def _faults(result: TrialResult) -> Iterator[str]:
+    known = [e.surroundings.major_faults for e in steady_epochs(result) if e.surroundings]
+    counts = [count for count in known if count is not None]
+    if counts and median(counts) > FAULTS:
+        yield (
+            f"{median(counts):,.0f} pages of its memory were read back from disk in an epoch: the "
+            "machine has too little memory; use a smaller batch or end other programs"
+        )
+
+
 def _card(result: TrialResult) -> Iterator[str]:
     known = [e.telemetry for e in steady_epochs(result) if e.telemetry]
     if not known:
@@ -194,6 +207,7 @@ CHECKS: tuple[Callable[[TrialResult], Iterator[str]], ...] = (
     _crowded,
     _short_of_time,
     _frequency,
+    _faults,
     _card,
     _machine,
 )

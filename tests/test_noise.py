@@ -158,6 +158,18 @@ def test_a_processor_that_changed_its_clock() -> None:
     assert said.startswith("the processor's clock went from 2,600 to 3,000 MHz")
 
 
+def test_memory_that_was_read_back_from_disk() -> None:
+    swapped = replace(QUIET, major_faults=2500)
+    (said,) = noise_of(result_of(*epochs(surroundings=swapped)))
+    assert said.startswith("2,500 pages of its memory were read back from disk in an epoch")
+
+
+def test_the_first_epoch_may_read_what_it_needs() -> None:
+    first, *others = epochs()
+    reading = replace(first, surroundings=replace(QUIET, major_faults=2500))
+    assert noise_of(result_of(reading, *others)) == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -199,4 +211,4 @@ def test_the_first_epoch_is_told_apart() -> None:
 
 
 def test_every_check_is_among_those_that_run() -> None:
-    assert len(set(CHECKS)) == len(CHECKS) == 8
+    assert len(set(CHECKS)) == len(CHECKS) == 9
