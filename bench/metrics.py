@@ -28,6 +28,10 @@ class Metric:
     better: Literal["higher", "lower"] | None = None
 
 
+def _asked(option: str) -> Callable[[TrialResult], Value]:
+    return lambda result: result.run.started.config.get(option)
+
+
 def _over_epochs(value: Callable[[Epoch], float]) -> Callable[[TrialResult], float | None]:
     def middle(result: TrialResult) -> float | None:
         return median([value(e) for e in steady_epochs(result)]) if result.epochs else None
@@ -361,6 +365,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("matmul_peak_gflops", "Matrix product, fastest in the run", "GFLOP/s", _matmul_peak),
     Metric("mfu", "Model FLOP utilisation", "fraction", _mfu, "higher"),
     Metric("energy_per_image_joules", "Energy of an image", "J", _energy_per_image, "lower"),
+    Metric("augment", "Images flipped and shifted", "", _asked("augment")),
+    Metric("pretrained", "From published weights", "", _asked("pretrained")),
+    Metric("channels_last", "Channels-last memory", "", _asked("channels_last")),
     Metric("repeats", "Times repeated for noise", "", lambda r: len(r.repeated)),
     Metric("noise", "Why its times may mislead", "", lambda r: "; ".join(noise_of(r)) or None),
 )

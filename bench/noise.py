@@ -92,8 +92,8 @@ def _steps_vary(result: TrialResult) -> Iterator[str]:
         return
     how = "widely" if found.relative > VERY_WIDE else "noticeably"
     yield (
-        f"its steps vary {how} (the middle half of them by {found.relative:.0%} of the median): "
-        "close other programs and repeat it (--rerun-noisy 1)"
+        f"its steps vary {how} (the middle half of them by {_percent(found.relative)} of the "
+        "median): close other programs and repeat it (--rerun-noisy 1)"
     )
 
 
@@ -104,8 +104,9 @@ def _outliers(result: TrialResult) -> Iterator[str]:
     lost = sum(times[i] - found.median for i in found.outliers) / sum(times)
     if lost > OUTLIERS_SHARE:
         yield (
-            f"{len(found.outliers)} of {found.n} steps are outliers that took {lost:.0%} of the "
-            "time beyond their due: something else ran now and then; repeat it on a quiet machine"
+            f"{len(found.outliers)} of {found.n} steps are outliers that took {_percent(lost)} of "
+            "the time beyond their due: something else ran now and then; repeat it on a quiet "
+            "machine"
         )
 
 
@@ -118,8 +119,9 @@ def _unsettled(result: TrialResult) -> Iterator[str]:
     if abs(change) > UNSETTLED:
         how = "slower" if change > 0 else "faster"
         yield (
-            f"its steps had not settled after the warm-up: the last third ran {abs(change):.0%} "
-            f"{how} than the first; train more epochs, or let the machine reach its temperature"
+            f"its steps had not settled after the warm-up: the last third ran "
+            f"{_percent(abs(change))} {how} than the first; train more epochs, or let the machine "
+            "reach its temperature"
         )
 
 
@@ -146,8 +148,8 @@ def _short_of_time(result: TrialResult) -> Iterator[str]:
     share = median(e.cpu_seconds / (e.train_seconds * threads) for e in result.epochs)
     if share < SHORT_OF_TIME:
         yield (
-            f"its {threads} threads had a processor for {share:.0%} of the time: others took the "
-            "rest, or a container's limit; give it fewer threads (OMP_NUM_THREADS)"
+            f"its {threads} threads had a processor for {_percent(share)} of the time: others "
+            "took the rest, or a container's limit; give it fewer threads (OMP_NUM_THREADS)"
         )
 
 
@@ -195,9 +197,13 @@ def _machine(result: TrialResult) -> Iterator[str]:
     if change is not None and abs(change) > DRIFT:
         how = "slower" if change > 0 else "faster"
         yield (
-            f"a fixed matrix product ran {abs(change):.0%} {how} after it than before: the machine "
-            "changed; repeat it"
+            f"a fixed matrix product ran {_percent(abs(change))} {how} after it than before: "
+            "the machine changed; repeat it"
         )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 CHECKS: tuple[Callable[[TrialResult], Iterator[str]], ...] = (

@@ -196,7 +196,7 @@ def test_utilisation_is_of_the_fastest_product_of_the_run() -> None:
     assert found["machine_change"] == pytest.approx(-0.5)
     # 64 images/s of 3 * 0.25 * 10^9 multiply-adds, two operations each.
     assert found["mfu"] == pytest.approx(64 * 3 * 0.25 * 2 / 200)
-    assert "50% faster" in found["noise"]
+    assert "50 % faster" in found["noise"]
     found = values(collect(Path("somewhere"), [*records, slow, fast, other]).trials[0])
     assert found["matmul_peak_gflops"] == pytest.approx(200.0)
 

@@ -141,7 +141,7 @@ def test_others_on_spare_cores_disturb_nobody() -> None:
 def test_threads_that_had_no_processor() -> None:
     made = [replace(e, cpu_seconds=1.2 * e.train_seconds) for e in epochs()]
     (said,) = noise_of(result_of(*made))
-    assert said.startswith("its 2 threads had a processor for 60% of the time")
+    assert said.startswith("its 2 threads had a processor for 60 % of the time")
 
 
 def test_processor_time_says_nothing_where_a_card_computes() -> None:
@@ -199,7 +199,7 @@ def test_a_machine_that_changed_during_the_trial() -> None:
     result = result_of(*epochs(), more=(before, after))
     assert machine_change(result) == pytest.approx(0.2)
     (said,) = noise_of(result)
-    assert said.startswith("a fixed matrix product ran 20% slower after it than before")
+    assert said.startswith("a fixed matrix product ran 20 % slower after it than before")
     assert machine_change(result_of(*epochs(), more=(before,))) is None
 
 

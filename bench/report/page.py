@@ -9,6 +9,7 @@ from bench.report.content import Content, content
 from bench.report.html import render_html
 from bench.report.inspection import write_inspection
 from bench.report.plots import write_plots
+from bench.report.ranking import write_ranking
 from bench.report.tables import markdown
 from bench.report.variants import write_variants
 from bench.results import Run
@@ -27,7 +28,12 @@ def write_report(run: Run) -> None:
         Refused: `claims.csv` was damaged.
     """
     claims = claims_of(run.path)
-    drawn = [*write_plots(run), *write_variants(run), *write_inspection(run)]
+    drawn = [
+        *write_plots(run),
+        *write_ranking(run),
+        *write_variants(run),
+        *write_inspection(run),
+    ]
     said = content(run, claims, drawn)
     write_atomic(run.path / "report.md", render(said))
     pictures = {name: (run.path / "plots" / f"{name}.svg").read_text("utf-8") for name in drawn}

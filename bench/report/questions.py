@@ -5,7 +5,7 @@ sentence of finding. A new section is a row of `QUESTIONS`.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from bench.report import findings, inspected, trust
+from bench.report import findings, inspected, ranking, trust
 from bench.report.groups import BATCH, DEPTH, HEADS, OPTIMIZER, Group, Trait, grouped
 from bench.report.inspection import kernel_file
 from bench.report.series import Series, series
@@ -266,6 +266,20 @@ MFU_REMARK = (
 )
 
 QUESTIONS: tuple[Question, ...] = (
+    Question(
+        "ranking",
+        "Which model wins, and how sure is that",
+        (
+            Picture(
+                "ranking",
+                "The difference of each model to the first, with its interval, and its place",
+                "Compared seed by seed; places are ranges where models cannot be told apart.",
+            ),
+        ),
+        ranking.ranking_finding,
+        ranking.ranking_tables,
+        ranking.ranking_remarks,
+    ),
     Question(
         "accuracy",
         "Accuracy over epochs",
