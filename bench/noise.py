@@ -10,10 +10,13 @@ What is found is flagged, and nothing is left out for it.
 
 from collections.abc import Callable, Iterator
 from statistics import fmean, median
+from typing import TypeVar
 
 from bench.records import Epoch
 from bench.results import TrialResult
 from bench.statistics import Spread, spread
+
+T = TypeVar("T")
 
 WARMUP_STEPS = 10
 """Steps at the start of every trial that no statistics of steps count."""
@@ -50,15 +53,28 @@ def steady_epochs(result: TrialResult) -> list[Epoch]:
 def step_spread(result: TrialResult) -> Spread | None:
     """How the times of a trial's steps spread, in seconds, after the warm-up; None if they were not
     kept."""
-    times = _steady_steps(result)
-    return spread(times) if times else None
+
+    def work_out() -> Spread | None:
+        times = _steady_steps(result)
+        return spread(times) if times else None
+
+    return _once(result, "spread", work_out)
 
 
 def noise_of(result: TrialResult) -> tuple[str, ...]:
     """Why the times of a trial cannot be trusted, a sentence for each reason."""
     if not result.epochs:
         return ()
-    return tuple(said for check in CHECKS for said in check(result))
+    return _once(result, "noise", lambda: tuple(said for check in CHECKS for said in check(result)))
+
+
+def _once(result: TrialResult, what: str, work_out: Callable[[], T]) -> T:
+    """A report asks for the same many times, and a trial may have a hundred thousand steps."""
+    key = (what, len(result.epochs), len(result.repeated), len(result.calibrations))
+    if key not in result.derived:
+        result.derived[key] = work_out()
+    found: T = result.derived[key]
+    return found
 
 
 def first_epoch_ratio(result: TrialResult) -> float | None:

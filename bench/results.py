@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import Refused
 from bench.records import (
@@ -55,6 +55,8 @@ class TrialResult:
     inspected: Inspected | None = None
     calibrations: list[Calibrated] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+    derived: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was worked out of many steps once, by what it depends on."""
 
     @property
     def status(self) -> str:

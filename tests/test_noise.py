@@ -51,6 +51,14 @@ def test_a_quiet_trial_is_not_marked() -> None:
     assert noise_of(result_of(*epochs())) == ()
 
 
+def test_what_was_found_is_found_anew_when_the_trial_goes_on() -> None:
+    made = epochs()
+    result = result_of(*made[:2])
+    assert noise_of(result) == ()
+    result.epochs.append(replace(made[2], step_times=tuple(3 * t for t in made[2].step_times)))
+    assert noise_of(result) != ()
+
+
 def test_a_trial_that_never_began_is_not_marked() -> None:
     assert noise_of(result_of()) == ()
 
