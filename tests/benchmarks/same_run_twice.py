@@ -60,7 +60,9 @@ if "bench.worker" in sys.orig_argv:
 
 
 def run(folder: Path, asked: argparse.Namespace, patch: Path | None = None) -> None:
-    """One smoke run into a folder."""
+    """One smoke run into a folder, unless it is there."""
+    if folder.exists():
+        return
     command = [sys.executable, str(ROOT / "run_bench.py"), "--preset", "smoke", "--no-fit"]
     command += ["--models", *asked.models, "--seeds", str(asked.seeds), "--dataset", "shapes10"]
     command += ["--batch-size", str(asked.batch_size), "--no-inspect", "--output", str(folder)]
@@ -103,9 +105,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["resnet18"])
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--slower", type=float, default=0.10)
+    parser.add_argument("--output", type=Path, help="keep the runs in this folder; compares again")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folders = [Path(scratch) / f"run{number}" for number in range(asked.runs)]
+        kept = asked.output or Path(scratch)
+        folders = [kept / f"run{number}" for number in range(asked.runs)]
         false, questions = 0, 0
         for number, folder in enumerate(folders):
             run(folder, asked)
@@ -117,7 +121,7 @@ def main() -> None:
         patch = Path(scratch) / "patch"
         patch.mkdir()
         (patch / "sitecustomize.py").write_text(PATCH.replace("{slower}", str(asked.slower)))
-        slow = Path(scratch) / "slow"
+        slow = kept / "slow"
         run(slow, asked, patch)
         found = show(f"steps {asked.slower:.0%} longer,", compare(folders[-1], slow))
         print(f"slow-down {'found' if found else 'NOT found'}")
