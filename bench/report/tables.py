@@ -84,10 +84,12 @@ def predicted(found: Sequence[Series]) -> dict[str, list[Cell]]:
 
 
 def prediction_text(prediction: Predicted | None) -> str:
-    """A predicted batch size with its range."""
+    """A predicted batch size with its range; `≥` if all training images fit at once."""
     if prediction is None:
         return MISSING
     low, high = prediction.max_batch_low, prediction.max_batch_high
+    if low == high:
+        return f"≥ {prediction.max_batch:,}"
     return f"{prediction.max_batch:,} ({low:,}–{high:,})"
 
 

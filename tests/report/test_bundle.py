@@ -30,7 +30,8 @@ def test_it_holds_reports_tables_and_every_picture(folder: Path, tmp_path: Path)
             assert bundle.read(name) == (folder / inside).read_bytes()
     drawn = (p.relative_to(folder) for p in (folder / "plots").rglob("*.*"))
     pictures = {f"lecture/{path.as_posix()}" for path in drawn}
-    tables = {f"lecture/{name}.csv" for name in ("models", "epochs", "probes", "layers")}
+    names_of_tables = ("models", "epochs", "probes", "layers", "time_to_accuracy")
+    tables = {f"lecture/{name}.csv" for name in names_of_tables}
     assert set(names) == {"lecture/report.html", "lecture/report.md"} | tables | pictures
 
 

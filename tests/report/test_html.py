@@ -94,6 +94,7 @@ def test_every_element_is_closed(rich: tuple[Run, Page, str]) -> None:
 def test_every_question_is_a_section_in_order(rich: tuple[Run, Page, str]) -> None:
     assert [section["id"] for section in rich[1].all("section")] == [
         "comparison",
+        "ranking",
         "accuracy",
         "time",
         "epoch-time",
@@ -107,6 +108,7 @@ def test_every_question_is_a_section_in_order(rich: tuple[Run, Page, str]) -> No
         "depth",
         "heads",
         "seeds",
+        "trust",
         "claims",
         "environment",
         "again",

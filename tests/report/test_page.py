@@ -79,12 +79,14 @@ def test_the_questions_come_in_the_order_of_the_page(report):
     _, text = report
     titles = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
     assert titles == [
+        "Which model wins, and how sure is that",
         "Accuracy over epochs",
         "Accuracy over time",
         "Time of one epoch",
         "Memory and batch size",
         "Parameters against accuracy",
         "Seeds",
+        "How far the times can be trusted",
         "Claims",
         "Environment",
         "How to make it again",

@@ -23,6 +23,7 @@ def test_the_lectures_two_pictures_and_the_others_are_drawn(drawn):
         "epoch_time",
         "parameters_accuracy",
         "time_budget",
+        "steps",
         "memory",
     }
 

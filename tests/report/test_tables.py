@@ -12,6 +12,7 @@ from bench.report.tables import (
     cell_text,
     headline,
     markdown,
+    prediction_text,
     transposed,
 )
 from bench.results import collect
@@ -196,3 +197,10 @@ def test_predictions_are_columns_marked_as_such() -> None:
     ]
     cells = column(table, "Largest batch on t4 (predicted)")
     assert [cell.text for cell in cells] == ["1,234 (1,170–1,298)", "–"]
+
+
+def test_a_prediction_that_only_the_data_set_limits_says_so() -> None:
+    assert prediction_text(a_prediction()) == "1,234 (1,170–1,298)"
+    whole = a_prediction(max_batch=640, max_batch_low=640, max_batch_high=640)
+    assert prediction_text(whole) == "≥ 640"
+    assert prediction_text(None) == "–"
