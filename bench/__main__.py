@@ -4,21 +4,20 @@ run [OPTIONS]     what `run_bench.py` does
 fit [OPTIONS]     the largest batch alone: predicted for cards, or measured on a device
 list [PATTERN]    the registry as a table
 report RUN        everything derived again from a run folder's log
-compare A [B]     two runs with each other, or the models of one, and how sure that is
+compare A [B]     two runs against each other, or the models of one
 """
 
 import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
-from bench.compare.lines import METRICS
+from bench.compare.options import CompareOptions
 from bench.config import Config
 from bench.console import guarded, open_console, print_path, rich_table
-from bench.errors import Refused
 from bench.fit.predict import ERROR
 from bench.fits import FitOptions, measure_fits, predict_fits
 from bench.records import MemoryBreakdown
@@ -203,44 +202,11 @@ def report_command(
     return 0
 
 
-REGRESSED = 3
-"""The exit code of a comparison that breaks a bound."""
+def compare_command(options: tyro.conf.OmitArgPrefixes[CompareOptions]) -> int:
+    """Which should I use, and how sure is that? Two runs against each other, or one's models."""
+    from bench.comparing import run_comparison
 
-
-def compare_command(
-    run_a: tyro.conf.Positional[Path],
-    run_b: tyro.conf.Positional[Path | None] = None,
-    across: Annotated[tuple[str, ...], tyro.conf.arg(metavar="CONDITION ...")] = (),
-    metrics: Annotated[tuple[str, ...], tyro.conf.arg(metavar="METRIC ...")] = METRICS,
-    same_within: Annotated[tuple[str, str], tyro.conf.arg(metavar="5% 1pt")] = ("5%", "1pt"),
-    fail_on: Annotated[
-        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="METRIC:BOUND")
-    ] = (),
-    format: Literal["table", "csv", "markdown", "json"] = "table",
-    plot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None,
-) -> int:
-    """Say how run B differs from run A, and how sure that is; of one run, which model wins.
-
-    Args:
-        run_a: a run folder, a folder with a models.csv, or such a file.
-        run_b: what is compared with it; without it, the models of RUN_A are ranked.
-        across: what may differ all the same: data, preset, device, precision, image-size, epochs,
-            augment, pretrained, channels-last.
-        metrics: columns of models.csv.
-        same_within: what counts as the same: a share of A, and points of a fraction.
-        fail_on: exit code 3 if a metric changes for the worse by more than this, and that is no
-            noise: images_per_second:-5%, test_accuracy:-1pt. Can be given several times.
-        format: how the table is written to the standard output.
-        plot: also draw it, as PNG and SVG.
-    """
-    from bench.comparing import Asked, compare_runs, rank_run
-
-    if run_b is None:
-        if across or fail_on or plot is not None or format != "table":
-            raise Refused("compare needs a second run for its options; name RUN_B.")
-        return rank_run(run_a)
-    asked = Asked(run_a, run_b, across, metrics, same_within, fail_on, format, plot)
-    return REGRESSED if compare_runs(asked) else 0
+    return run_comparison(options)
 
 
 VERBS: dict[str, Callable[..., int]] = {

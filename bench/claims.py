@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.errors import Refused
 from bench.metrics import BY_NAME
-from bench.store import write_atomic
+from bench.store import read_text, write_atomic
 
 LARGEST_FILE = 1_000_000
 """Bytes: a file of claims is written by hand."""
@@ -109,7 +109,7 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
         Refused: the file cannot be read or a row cannot be judged; one sentence names file, row and
             mend.
     """
-    text = _text(path)
+    text = read_text(path, LARGEST_FILE, f"--claims {path}")
     try:
         rows = list(_rows(text))
     except csv.Error as error:
@@ -138,24 +138,6 @@ def keep_claims(path: Path, folder: Path) -> None:
     """
     read_claims(path)
     write_atomic(folder / KEPT, path.read_bytes())
-
-
-def _text(path: Path) -> str:
-    try:
-        if not path.is_file():
-            raise Refused(f"--claims {path} is not a file; name a CSV file.")
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise Refused(f"--claims {path} cannot be read: {reason}.") from error
-    if len(data) > LARGEST_FILE:
-        raise Refused(f"--claims {path} is above {LARGEST_FILE:,} bytes; leave out what is no row.")
-    try:
-        # Spreadsheets put a byte order mark before UTF-8.
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refused(f"--claims {path} is not UTF-8; save it as `CSV UTF-8`.") from error
 
 
 def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:

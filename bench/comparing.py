@@ -1,158 +1,126 @@
-"""The `compare` verb: from two paths to a table, a few sentences, and whether a bound broke."""
+"""The verb `compare`, from its options to what is printed, written and returned."""
 
-import json
-import re
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.compare.bounds import Bound, metric_of, parse_bound
-from bench.compare.lines import Line, broken, compare
-from bench.compare.matching import Matches, match
-from bench.compare.sides import Side, read_side
-from bench.compare.verdicts import Margins
+from bench.compare.lines import compare, side_notes
+from bench.compare.options import CompareOptions
+from bench.compare.ranking import rank_side
+from bench.compare.sides import read_side
 from bench.console import open_console, print_path, rich_table
-from bench.errors import Refused
-from bench.report.comparison import (
-    comparison_figure,
-    comparison_records,
-    comparison_table,
-    sentences,
-)
-from bench.report.ranking import ranking_finding, ranking_remarks, ranking_tables
-from bench.report.series import series
-from bench.report.tables import markdown
-from bench.results import load_run
-from bench.store import LOG
+from bench.report.comparison import broken, tell_comparison
+from bench.report.ranking import tell_rankings
+from bench.report.told import Told, as_csv, as_json, as_markdown
+from bench.store import check_output, write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+REGRESSED = 3
+"""The exit code where a bound is broken."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The options of a comparison, as they were given."""
+class Outcome:
+    """What came of a comparison: words and figures, the picture to be drawn of it, and a sentence
+    for each bound that is broken."""
 
-    run_a: Path
-    run_b: Path
-    across: tuple[str, ...]
-    metrics: tuple[str, ...]
-    same_within: tuple[str, str]
-    fail_on: tuple[str, ...]
-    format: str
-    plot: Path | None
+    told: Told
+    draw: "Callable[[], Figure]"
+    broken: tuple[str, ...] = ()
 
 
-def compare_runs(asked: Asked) -> bool:
-    """Print the comparison; returns whether it breaks a bound.
+def run_comparison(options: CompareOptions) -> int:
+    """Compare, show and write; 3 if a bound is broken, else 0.
 
     Raises:
-        Refused: an option cannot be understood, or the two sides do not compare.
+        Refused: what was given cannot be compared, or written to.
     """
-    margins = parse_margins(asked.same_within)
-    bounds = [parse_bound(text) for text in asked.fail_on]
-    names = [metric_of(name, "--metrics") for name in asked.metrics]
-    metrics = list(dict.fromkeys([*names, *(bound.metric for bound in bounds)]))
-    if asked.plot is not None and asked.plot.suffix not in (".png", ".svg"):
-        raise Refused(f"--plot {asked.plot} must end in .png or .svg.")
-    a, b = read_side(asked.run_a), read_side(asked.run_b)
-    matches = match(a, b, asked.across)
-    lines = compare(matches.found, metrics, margins)
-    if not lines:
-        raise Refused(f"{a.name} and {b.name} have none of these figures in common.")
-    failed = [(line, bound) for line in lines if (bound := broken(line, bounds))]
-    _print(asked.format, lines, a, b, matches, margins, failed)
-    if asked.plot is not None:
-        from bench.report.canvas import save
+    if options.output is not None:
+        check_output(options.output)
+    outcome = _between(options, options.run_b) if options.run_b else _within(options)
+    _show(outcome, options)
+    if options.plot is not None:
+        from bench.report.canvas import save_as
 
-        save(comparison_figure(lines, (a.name, b.name), margins), asked.plot.with_suffix(""))
-        if asked.format == "table":
-            print_path(open_console(), "picture", asked.plot)
-    return bool(failed)
+        save_as(outcome.draw(), options.plot)
+    if options.output is not None:
+        _write(outcome, options.output)
+        if options.format == "table":
+            print_path(open_console(), "written", options.output)
+    for sentence in outcome.broken:
+        print(f"archbench: {sentence}", file=sys.stderr)
+    return REGRESSED if outcome.broken else 0
 
 
-def rank_run(path: Path) -> int:
-    """Print the models of one run in order, ties as ties; returns the exit code.
+def _between(options: CompareOptions, run_b: Path) -> Outcome:
+    a, b = (read_side(path).only(options.models) for path in (options.run_a, run_b))
+    found = compare(
+        a,
+        b,
+        options.chosen_metrics,
+        across=options.across,
+        margins=options.margins,
+        wanted=[metric.name for metric in options.wanted],
+    )
 
-    Raises:
-        Refused: it is not a run folder.
-    """
-    if not (path / LOG).is_file():
-        raise Refused(f"{path} is not a run folder; to compare tables, name two of them.")
-    run = load_run(path)
-    run.check_begun()
-    found = series(run)
-    console = open_console()
-    for table in ranking_tables(run, found):
-        if table.rows:
-            console.print(rich_table(table))
-    for sentence in (ranking_finding(found) or "One model: there is nothing to rank.",):
-        print(sentence)
-    for remark in ranking_remarks(run):
-        console.print(remark, style="dim", highlight=False)
-    return 0
+    def draw() -> "Figure":
+        from bench.report.forest import comparison_figure
+
+        return comparison_figure(found)
+
+    return Outcome(tell_comparison(found), draw, tuple(broken(found, options.bounds)))
 
 
-_MARGIN = re.compile(r"(\d+(?:\.\d+)?)(%|pt)")
+def _within(options: CompareOptions) -> Outcome:
+    side = read_side(options.run_a).only(options.models)
+    rankings = rank_side(
+        side,
+        options.chosen_metrics,
+        across=options.across,
+        margins=options.margins,
+        wanted=[metric.name for metric in options.wanted],
+    )
+
+    def draw() -> "Figure":
+        from bench.report.forest import ranking_figure
+
+        return ranking_figure(rankings, name=side.name)
+
+    return Outcome(tell_rankings(side.name, rankings, side_notes(side)), draw)
 
 
-def parse_margins(given: tuple[str, str]) -> Margins:
-    """What `5% 1pt` means, in any order.
-
-    Raises:
-        Refused: it is not a share and points, once each.
-    """
-    sizes = {}
-    for text in given:
-        parts = _MARGIN.fullmatch(text)
-        if parts is None or float(parts[1]) <= 0:
-            raise Refused(f"--same-within {text!r} is not a size such as 5% or 1pt.")
-        sizes[parts[2]] = float(parts[1]) / 100
-    if len(sizes) < 2:
-        raise Refused("--same-within needs a share and points, such as 5% 1pt.")
-    return Margins(sizes["%"], sizes["pt"])
-
-
-def _print(
-    how: str,
-    lines: list[Line],
-    a: Side,
-    b: Side,
-    matches: Matches,
-    margins: Margins,
-    failed: list[tuple[Line, Bound]],
-) -> None:
-    """Programs get their format and nothing else; people also get what it means."""
-    if how in ("json", "csv"):
-        records = comparison_records(lines)
-        for record, line in zip(records, lines, strict=True):
-            record["fails"] = next((bound.text for bad, bound in failed if bad is line), None)
-        if how == "json":
-            print(json.dumps(records, indent=2))
-        else:
-            import pandas as pd
-
-            print(pd.DataFrame(records).to_csv(index=False, lineterminator="\n"), end="")
-        return
-    said = [*_about(a, b, matches), *sentences(lines, margins), *_failures(failed)]
-    table = comparison_table(lines)
-    if how == "markdown":
-        print("\n".join([markdown(table), "", *said]))
-        return
-    open_console().print(rich_table(table))
-    for sentence in said:
-        print(sentence)
+def _show(outcome: Outcome, options: CompareOptions) -> None:
+    told = outcome.told
+    match options.format:
+        case "table":
+            console = open_console()
+            for name, path in told.sides.items():
+                print_path(console, name.upper(), path)
+            for table in told.tables:
+                console.print(rich_table(table))
+            console.print(" ".join(told.answer), markup=False, highlight=False)
+            for note in told.notes:
+                console.print(f"! {note}", markup=False, highlight=False, style="yellow")
+        case "csv":
+            print(as_csv(told), end="")
+            # A reader of the rows alone must not miss what is said of them.
+            for sentence in (*told.answer, *told.notes):
+                print(sentence, file=sys.stderr)
+        case "markdown":
+            print(as_markdown(told), end="")
+        case "json":
+            print(as_json(told, {"broken": outcome.broken}), end="")
 
 
-def _about(a: Side, b: Side, matches: Matches) -> list[str]:
-    said = [f"A is {a.name} ({len(a.rows)} trials), B is {b.name} ({len(b.rows)} trials)."]
-    for name, labels in ((a.name, matches.only_a), (b.name, matches.only_b)):
-        if labels:
-            said.append(f"Only in {name}, and not compared: {', '.join(labels)}.")
-    for side in (a, b):
-        if side.left_out:
-            said.append(f"{side.left_out} trials of {side.name} are not done and do not count.")
-    return said
+def _write(outcome: Outcome, folder: Path) -> None:
+    from bench.report.canvas import save
 
-
-def _failures(failed: list[tuple[Line, Bound]]) -> list[str]:
-    return [
-        f"FAILED {bound.text}: {line.label} is {line.verdict.word} beyond it, and that is no noise."
-        for line, bound in failed
-    ]
+    told = outcome.told
+    write_atomic(folder / "compare.csv", as_csv(told))
+    write_atomic(folder / "compare.json", as_json(told, {"broken": outcome.broken}))
+    write_atomic(folder / "compare.md", as_markdown(told))
+    save(outcome.draw(), folder / "compare")

@@ -87,10 +87,16 @@ def first_epoch_ratio(result: TrialResult) -> float | None:
 def machine_change(result: TrialResult) -> float | None:
     """How much slower the fixed matrix product ran after the trial than before, as a share (below
     0: faster); None if it was not timed at both ends."""
-    at = {c.epochs: median(c.seconds) for c in result.calibrations}
+    ends = _both_ends(result)
+    return None if ends is None else ends[1].median / ends[0].median - 1
+
+
+def _both_ends(result: TrialResult) -> tuple[Spread, Spread] | None:
+    """The times of the fixed matrix product before the trial and after it."""
+    at = {c.epochs: c.seconds for c in result.calibrations}
     if len(at) < 2:
         return None
-    return at[max(at)] / at[min(at)] - 1
+    return spread(at[min(at)]), spread(at[max(at)])
 
 
 def _steady_steps(result: TrialResult) -> list[float]:
@@ -209,13 +215,23 @@ def _card(result: TrialResult) -> Iterator[str]:
 
 
 def _machine(result: TrialResult) -> Iterator[str]:
-    change = machine_change(result)
-    if change is not None and abs(change) > DRIFT:
+    change, ends = machine_change(result), _both_ends(result)
+    if change is None or ends is None or abs(change) <= DRIFT:
+        return
+    before, after = ends
+    if not _overlap(before, after):
         how = "slower" if change > 0 else "faster"
         yield (
             f"a fixed matrix product ran {_percent(abs(change))} {how} after it than before: "
             "the machine changed; repeat it"
         )
+
+
+def _overlap(a: Spread, b: Spread) -> bool:
+    """Whether the intervals of two medians overlap; of too few values, no."""
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return False
+    return a.low <= b.high and b.low <= a.high
 
 
 def _percent(share: float) -> str:

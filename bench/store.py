@@ -183,6 +183,34 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def read_text(path: Path, largest: int, name: str) -> str:
+    """The text of a CSV file that somebody else wrote.
+
+    Args:
+        path: the file.
+        largest: bytes above which it is not read.
+        name: what to call it in a refusal.
+
+    Raises:
+        Refused: it is no file, cannot be read, is larger or is not UTF-8.
+    """
+    try:
+        if not path.is_file():
+            raise Refused(f"{name} is not a file; name a CSV file.")
+        with path.open("rb") as file:
+            data = file.read(largest + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Refused(f"{name} cannot be read: {reason}.") from error
+    if len(data) > largest:
+        raise Refused(f"{name} is above {largest:,} bytes; leave out what is no row.")
+    try:
+        # Spreadsheets put a byte order mark before UTF-8.
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refused(f"{name} is not UTF-8; save it as `CSV UTF-8`.") from error
+
+
 def is_torn(path: Path) -> bool:
     """Whether a crash tore the last line of a run folder's log."""
     with (path / LOG).open("rb") as log:

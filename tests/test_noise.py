@@ -211,6 +211,13 @@ def test_a_machine_that_changed_during_the_trial() -> None:
     assert machine_change(result_of(*epochs(), more=(before,))) is None
 
 
+def test_a_burst_while_the_machine_was_timed_is_no_change_of_it() -> None:
+    name = a_trial().id
+    calm = Calibrated(name, 0, "fp32", 768, (0.010,) * 9)
+    burst = Calibrated(name, 3, "fp32", 768, (0.010,) * 4 + (0.012,) * 5)
+    assert noise_of(result_of(*epochs(), more=(calm, burst))) == ()
+
+
 def test_the_first_epoch_is_told_apart() -> None:
     first, *others = epochs()
     slow = replace(first, train_seconds=3 * others[0].train_seconds)

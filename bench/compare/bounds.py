@@ -1,73 +1,98 @@
-"""`--fail-on METRIC:BOUND`: which change for the worse is too much, for CI."""
+"""How much worse a metric may get: `--fail-on 'images_per_second:-5%'`, and `--same-within`."""
 
-import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.compare.verdicts import is_points
+from bench.compare.effects import Effect, Scale, scale_of
+from bench.compare.verdicts import USUAL_MARGINS, Margins, Verdict
 from bench.errors import Refused
 from bench.metrics import BY_NAME, Metric
 
-ALIASES = {"test_accuracy": "final_test_accuracy", "throughput": "images_per_second"}
-"""What people call some metrics, too."""
+ALIASES = {"test_accuracy": "final_test_accuracy"}
+"""Shorter names that are taken for metrics."""
 
-_FORM = re.compile(r"([A-Za-z_]\w*):([+-])(\d+(?:\.\d+)?)(%|pt)")
+_AMOUNT = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]+)?)(%|pt)", re.ASCII)
+_EXAMPLES: dict[Scale, str] = {"ratio": "5%", "difference": "1pt"}
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The change of a metric that is too much, on the scale that it is compared on, with its sign.
-
-    `text` is as it was given.
-    """
+    """A metric may change by `limit` at most for the worse: a ratio less 1 such as -0.05, or a
+    difference of fractions such as -0.01."""
 
     metric: Metric
-    change: float
+    limit: float
     text: str
 
-    def broken_by(self, change: float) -> bool:
-        """Whether a change goes beyond the bound."""
-        return change < self.change if self.change < 0 else change > self.change
-
-
-def metric_of(name: str, flag: str) -> Metric:
-    """A metric by its name or alias.
-
-    Raises:
-        Refused: there is none, or it cannot be compared.
-    """
-    metric = BY_NAME.get(ALIASES.get(name, name))
-    if metric is None:
-        raise Refused(f"{flag} {name!r} is not a metric; the columns of models.csv are.")
-    if metric.better is None:
-        raise Refused(f"{flag} {name!r}: neither way is better, so nothing can be said of it.")
-    return metric
+    def broken_by(self, found: Effect, verdict: Verdict) -> bool:
+        """Whether the change is beyond the bound, and is no noise."""
+        change = found.change - 1 if found.scale == "ratio" else found.change
+        beyond = change < self.limit if self.metric.better == "higher" else change > self.limit
+        return beyond and verdict.significant
 
 
 def parse_bound(text: str) -> Bound:
-    """What `images_per_second:-5%` or `test_accuracy:-1pt` means.
+    """A bound such as `images_per_second:-5%` or `test_accuracy:-1pt`.
 
     Raises:
-        Refused: it is not of that form, or would fail on a change for the better.
+        Refused: it cannot be one; the sentence says what would be.
     """
-    parts = _FORM.fullmatch(text)
-    if parts is None:
+    name, colon, amount = text.partition(":")
+    if not colon:
+        raise Refused(f"--fail-on {text[:60]!r} has no bound; write it like METRIC:-5%.")
+    metric = find_metric(name, "--fail-on")
+    scale = scale_of(metric)
+    if metric.better is None:
+        raise Refused(f"--fail-on {metric.name}: neither way is worse, so nothing can fail.")
+    sign = "-" if metric.better == "higher" else "+"
+    wanted = f"{name}:{sign}{_EXAMPLES[scale]}"
+    found = _AMOUNT.fullmatch(amount)
+    if not found:
+        raise Refused(f"--fail-on {text[:60]!r} is not a bound; write it like {wanted}.")
+    if found[3] != _unit(scale):
+        what = "a fraction, compared in points" if scale == "difference" else "compared as a ratio"
+        raise Refused(f"--fail-on {text[:60]!r}: {metric.name} is {what}; write {wanted}.")
+    if found[1] != sign:
         raise Refused(
-            f"--fail-on {text!r} is not METRIC:BOUND, such as images_per_second:-5% or "
-            "test_accuracy:-1pt."
+            f"--fail-on {text[:60]!r} would fail on what is better, for a {metric.better} "
+            f"{metric.name} is; write {wanted}."
         )
-    name, sign, number, unit = parts.groups()
-    metric, size = metric_of(name, "--fail-on"), float(number) / 100
-    if is_points(metric) != (unit == "pt"):
-        wanted = "points (pt)" if is_points(metric) else "percent (%)"
-        raise Refused(f"--fail-on {text!r}: {metric.name} is compared in {wanted}.")
-    worse = "-" if metric.better == "higher" else "+"
-    if sign != worse:
-        raise Refused(
-            f"--fail-on {text!r} would fail on a change for the better: {metric.name} is better "
-            f"{metric.better}, so write {worse}{number}{unit}."
-        )
-    if unit == "%" and sign == "-" and size >= 1:
-        raise Refused(f"--fail-on {text!r}: nothing can fall by 100 % or more.")
-    change = float(f"{sign}{size}")
-    return Bound(metric, change if is_points(metric) else math.log1p(change), text)
+    size = float(found[2]) / 100
+    if size >= 1 and (sign == "-" or scale == "difference"):
+        raise Refused(f"--fail-on {text[:60]!r} can never fail; write a smaller bound.")
+    return Bound(metric, -size if sign == "-" else size, text)
+
+
+def parse_margins(texts: Sequence[str]) -> Margins:
+    """What counts as the same, from amounts such as `5%` and `1pt`; what is not given stays.
+
+    Raises:
+        Refused: one is no such amount, is not above 0, or is given twice.
+    """
+    given: dict[str, float] = {}
+    for text in texts:
+        found = _AMOUNT.fullmatch(text)
+        if not found or found[1] or not 0 < float(found[2]) < 100:
+            raise Refused(f"--same-within {text[:60]!r} is no margin; write one like 5% or 1pt.")
+        if found[3] in given:
+            raise Refused(f"--same-within has two margins in {found[3]}; leave one out.")
+        given[found[3]] = float(found[2]) / 100
+    usual = USUAL_MARGINS
+    return Margins(given.get("%", usual.ratio), given.get("pt", usual.points))
+
+
+def find_metric(name: str, flag: str) -> Metric:
+    """The metric of a name or an alias; Refused, with the nearest names, if there is none."""
+    import difflib
+
+    known = ALIASES.get(name, name)
+    if known in BY_NAME:
+        return BY_NAME[known]
+    near = difflib.get_close_matches(name, [*BY_NAME, *ALIASES], 3, 0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`models.csv` names them."
+    raise Refused(f"{flag}: unknown metric {name[:60]!r}: {hint}")
+
+
+def _unit(scale: Scale) -> str:
+    return "pt" if scale == "difference" else "%"

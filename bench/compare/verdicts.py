@@ -1,128 +1,141 @@
-"""From an effect to words: faster, slower, same within x %, cannot tell (and what would tell)."""
+"""What is said of a difference: faster or slower, the same, or that it cannot be told."""
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-from bench.compare.effects import Effect, seeds_needed
+from bench.compare.effects import ALPHA, MOST_SEEDS, Effect, Scale, more_seeds
 from bench.metrics import Metric
 
-SIGNIFICANT = 0.05
+FEWEST_SEEDS = 3
+"""Seeds a side below which nothing is advised: two have an interval thirteen standard errors wide
+each way."""
 
-Answer = Literal["better", "worse", "differs", "same", "cannot tell"]
-
-SPEEDS = ("images/s", "s", "ms")
-"""Units whose figures depend on how fast the machine is."""
+_WORDS = {
+    "images/s": ("faster", "slower"),
+    "s": ("slower", "faster"),
+    "ms": ("slower", "faster"),
+    "fraction": ("higher", "lower"),
+    "nats": ("higher", "lower"),
+    "°C": ("higher", "lower"),
+    "MHz": ("higher", "lower"),
+}
+_OTHERWISE = ("more", "less")
+SPEEDS = {"images/s": 1, "s": -1, "ms": -1}
+"""Units of what a faster machine changes, and which way."""
 
 
 @dataclass(frozen=True)
 class Margins:
-    """What counts as the same: a share of A for ratios, a difference for fractions."""
+    """What counts as the same: `ratio` 0.05 is 5 % either way, `points` 0.01 one point."""
 
     ratio: float = 0.05
     points: float = 0.01
 
-    def of(self, metric: Metric) -> float:
-        """The margin on the scale that a metric is compared on."""
-        return self.points if is_points(metric) else math.log1p(self.ratio)
+    def width(self, scale: Scale) -> float:
+        """The margin on the scale of an effect's shift."""
+        return math.log1p(self.ratio) if scale == "ratio" else self.points
 
-    def text(self, metric: Metric) -> str:
-        """The margin as people write it."""
-        if is_points(metric):
-            return f"{self.points * 100:g} points"
-        return f"{self.ratio * 100:g} %"
+    def text(self, scale: Scale) -> str:
+        """The margin in words."""
+        if scale == "ratio":
+            return f"{self.ratio * 100:g} %"
+        return f"{self.points * 100:g} point{'' if self.points == 0.01 else 's'}"
+
+
+USUAL_MARGINS = Margins()
+"""5 %, and a point of accuracy."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`answer` is B's against A's; `word` is what people read, `reason` why."""
+    """What can be said of B against A, in a word, and why if it is not said straight out.
 
-    answer: Answer
+    `better` is whether B is the better one: None where there is no difference to speak of, and
+    where neither way is better. `significant` if the shift is beyond chance, however small, and the
+    machine does not explain it.
+    """
+
     word: str
-    reason: str
+    reason: str = ""
+    apart: bool = False
+    better: bool | None = None
+    significant: bool = False
+
+    @property
+    def text(self) -> str:
+        """Word and reason."""
+        return f"{self.word}: {self.reason}" if self.reason else self.word
 
 
-def is_points(metric: Metric) -> bool:
-    """Whether a metric is compared as a difference and not as a ratio."""
-    return metric.unit == "fraction"
-
-
-def is_speed(metric: Metric) -> bool:
-    """Whether a metric depends on how fast the machine is."""
-    return metric.unit in SPEEDS
+CANNOT_TELL = "cannot tell"
 
 
 def judge(
-    found: Effect, p: float | None, metric: Metric, margins: Margins, machine: float | None = None
+    metric: Metric,
+    found: Effect,
+    p: float | None,
+    *,
+    comparisons: int = 1,
+    margins: Margins = USUAL_MARGINS,
+    machine: float | None = None,
 ) -> Verdict:
-    """What can be said of B against A.
+    """The verdict on one effect.
 
     Args:
-        found: the effect.
-        p: of no difference, corrected for all questions asked at once.
-        metric: which way is better, and in which unit.
+        metric: what was compared.
+        found: how far apart it is.
+        p: its probability, corrected for the number of comparisons.
+        comparisons: that number.
         margins: what counts as the same.
-        machine: log of the machine's own speed at B over that at A, where both were measured at
-            different times; None where it is not known or cannot matter.
+        machine: how fast the machine itself was for B, over how fast it was for A; None if that is
+            not known, or if two machines are compared on purpose.
     """
-    if found.exact and not is_speed(metric):
-        return _exact(found, metric)
-    if found.low is None or found.high is None:
-        return Verdict(
-            "cannot tell", "cannot tell", "too few seeds for an interval: use --seeds 3 or more"
-        )
-    margin = margins.of(metric)
-    if -margin < found.low and found.high < margin:
-        if machine is not None and abs(machine) >= margin:
-            return _moved(machine)
-        return Verdict("same", f"same within {margins.text(metric)}", "the interval lies within it")
-    if p is not None and p < SIGNIFICANT:
-        if machine is not None and _explains(machine, found.change, metric):
-            return _moved(machine)
-        return _differs(found, metric, f"p = {p:.2g} after correction")
-    return Verdict("cannot tell", "cannot tell", _more_seeds(found, margin))
+    if found.design == "too few":
+        return Verdict(CANNOT_TELL, _too_few(found))
+    if found.design == "exact" and abs(found.shift) < 1e-9:
+        return Verdict("equal")
+    margin, drift = margins.width(found.scale), _drift(metric, machine)
+    # What the machine did alone, and as much or more, is no property of what was compared.
+    explained = drift * found.shift > 0 and abs(drift) >= abs(found.shift)
+    real = found.design == "exact" or (p is not None and p < ALPHA)
+    if abs(found.shift) + (found.half_width or 0.0) <= margin:
+        if abs(drift) > margin:
+            return Verdict(CANNOT_TELL, _changed(machine))
+        same = f"same within {margins.text(found.scale)}"
+        return Verdict(same, significant=real and not explained)
+    if real and explained:
+        return Verdict(CANNOT_TELL, _changed(machine))
+    if real:
+        up = found.shift > 0
+        better = None if metric.better is None else up == (metric.better == "higher")
+        return Verdict(word_of(metric, up), "", True, better, True)
+    return Verdict(CANNOT_TELL, _needed(more_seeds(found, margin, comparisons)))
 
 
-def _exact(found: Effect, metric: Metric) -> Verdict:
-    if found.change == 0:
-        return Verdict("same", "equal", "nothing varies")
-    return _differs(found, metric, "nothing varies")
+def word_of(metric: Metric, up: bool) -> str:
+    """What B is called where a metric goes up or down."""
+    rising, falling = _WORDS.get(metric.unit, _OTHERWISE)
+    return rising if up else falling
 
 
-def _differs(found: Effect, metric: Metric, reason: str) -> Verdict:
-    up = found.change > 0
-    if metric.better is None:
-        return Verdict("differs", "higher" if up else "lower", reason)
-    good = up == (metric.better == "higher")
-    if is_speed(metric):
-        return Verdict(_answer(good), "faster" if good else "slower", reason)
-    if metric.unit == "bytes":
-        return Verdict(_answer(good), "more" if up else "less", reason)
-    return Verdict(_answer(good), "higher" if up else "lower", reason)
+def _drift(metric: Metric, machine: float | None) -> float:
+    """By how much the machine's own change moves a metric, a logarithm; 0 if none is known."""
+    direction = SPEEDS.get(metric.unit)
+    return 0.0 if machine is None or direction is None else direction * math.log(machine)
 
 
-def _answer(good: bool) -> Answer:
-    return "better" if good else "worse"
+def _changed(machine: float | None) -> str:
+    return f"the machine itself changed by {((machine or 1.0) - 1) * 100:+.1f} %"
 
 
-def _explains(machine: float, change: float, metric: Metric) -> bool:
-    """Whether the machine alone would have made that difference, or more."""
-    expected = machine if metric.better == "higher" else -machine
-    return expected * change > 0 and abs(expected) >= abs(change)
+def _too_few(found: Effect) -> str:
+    seeds = min(found.seeds_a, found.seeds_b)
+    if seeds > 1:
+        return f"its {seeds} seeds agree by chance; at least {FEWEST_SEEDS} a side are needed"
+    return f"1 seed; at least {FEWEST_SEEDS} a side are needed"
 
 
-def _moved(machine: float) -> Verdict:
-    how = "faster" if machine > 0 else "slower"
-    share = abs(math.expm1(machine))
-    return Verdict(
-        "cannot tell",
-        "cannot tell",
-        f"the machine itself was {100 * share:.1f} % {how} at B's time",
-    )
-
-
-def _more_seeds(found: Effect, margin: float) -> str:
-    needed = seeds_needed(found, margin)
-    if needed is None:
-        return "not even 100 seeds a side would tell"
-    return f"about {needed - found.n} more seeds a side would tell"
+def _needed(seeds: int | None) -> str:
+    if seeds is None:
+        return f"more than {MOST_SEEDS} more seeds would be needed"
+    return f"{seeds} more seed{'' if seeds == 1 else 's'} a side would tell"

@@ -41,13 +41,22 @@ MOST_INSIDE = 6
 Points = Sequence[float]
 
 
+FORMATS: dict[str, dict[str, Any]] = {"png": {"dpi": 150}, "svg": {"metadata": {"Date": None}}}
+"""What pictures are written as, and how."""
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a picture as PNG and SVG beside each other; `path` has no suffix."""
-    for suffix, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
-        buffer = BytesIO()
-        with mpl.rc_context(STYLE):
-            figure.savefig(buffer, format=suffix, **options)
-        write_atomic(path.with_name(f"{path.name}.{suffix}"), buffer.getvalue())
+    for suffix in FORMATS:
+        save_as(figure, path.with_name(f"{path.name}.{suffix}"))
+
+
+def save_as(figure: Figure, path: Path) -> None:
+    """Write a picture in the format that the file's name ends in."""
+    suffix, buffer = path.suffix.removeprefix("."), BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format=suffix, **FORMATS[suffix])
+    write_atomic(path, buffer.getvalue())
 
 
 @contextmanager
@@ -65,7 +74,7 @@ def captioned(
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure with its title, and its caption below."""
     height = 5.0 if bars is None else 1.8 + 0.7 * bars
-    figure = Figure(figsize=(8 if columns == 1 else 11, height), layout="constrained")
+    figure = Figure(figsize=(8 if columns == 1 else 5.5 * columns, height), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
     yield figure, list(axes)
     figure.suptitle(title, fontsize=14, fontweight="bold")

@@ -1,220 +1,240 @@
-"""A comparison of two runs for people and for programs: a table, a few sentences, a picture."""
+"""Two runs against each other, as a table, as plain values, and as an answer in sentences."""
 
-import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
-
-from bench.compare.lines import Line
-from bench.compare.verdicts import Margins, is_points
-from bench.report.canvas import STYLE, captioned
+from bench.compare.bounds import Bound
+from bench.compare.lines import Comparison, Line
+from bench.compare.sides import TRAITS
+from bench.compare.verdicts import SPEEDS
+from bench.metrics import Metric
+from bench.report.changes import against, change_text, kind_of, name_of, p_text, sentence
 from bench.report.tables import Cell, Table
-from bench.report.words import MISSING, listed, percent, shortened, shown, supported
+from bench.report.told import Record, Told
+from bench.report.words import MISSING, listed, shown, signed_percent
 
-COLOURS = {
-    "better": "#009E73",
-    "worse": "#D55E00",
-    "differs": "#0072B2",
-    "same": "#555555",
-    "cannot tell": "#b0b0b0",
-}
+MOST_ADVISED = 6
+"""Models for which advice is given one by one, where they do not agree."""
 
-
-def comparison_table(lines: Sequence[Line]) -> Table:
-    """A row per line; columns that say nothing anywhere are left out."""
-    headers = ["Model", "Metric", "A", "B", "B against A", "95 % interval", "Verdict of B", "Why"]
-    rows = [
-        [_name(x), x.metric.label, *_sides(x), *_change(x), x.verdict.word, _why(x)] for x in lines
-    ]
-    if any(line.crossed for line in lines):
-        headers.insert(2, "Across")
-        for row, line in zip(rows, lines, strict=True):
-            row.insert(2, ", ".join(line.crossed))
-    return Table(tuple(headers), tuple(tuple(map(Cell, row)) for row in rows))
+MOST_NAMED = 2
+"""Lines of one metric above which a sentence gives their range and not each of them."""
 
 
-def comparison_records(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """The lines for programs: plain values, ratios and differences in the metric's own unit."""
-    return [
-        {
-            "model": line.label,
-            "metric": line.metric.name,
-            "unit": line.metric.unit,
-            "a": line.a,
-            "b": line.b,
-            "seeds_a": line.n_a,
-            "seeds_b": line.n_b,
-            "scale": "difference" if _is_difference(line) else "ratio",
-            "change": _linear(line, line.effect.change),
-            "low": _linear(line, line.effect.low),
-            "high": _linear(line, line.effect.high),
-            "p_corrected": line.p,
-            "paired": line.effect.paired,
-            "verdict": line.verdict.word,
-            "answer": line.verdict.answer,
-            "why": line.verdict.reason,
-            "machine_ratio": None if line.machine is None else math.exp(line.machine),
-            "noisy_trials": line.noisy,
-            "across": " ".join(line.crossed),
-            "note": line.note,
-        }
-        for line in lines
-    ]
-
-
-def sentences(lines: Sequence[Line], margins: Margins) -> list[str]:
-    """Which side to use, how sure that is, and what to know of it."""
-    said = [_answer(lines)]
-    unclear = [line for line in lines if line.verdict.answer == "cannot tell"]
-    if unclear:
-        said.append(f"{len(unclear)} of {len(lines)} questions cannot be told; the table says why.")
-    asked = sum(line.p is not None for line in lines)
-    questions = f"{asked} question{'' if asked == 1 else 's'}"
-    same = f"{margins.ratio * 100:g} % or {margins.points * 100:g} points of accuracy"
-    said.append(
-        "Intervals are of 95 %; faster or slower, higher or lower is said at p < 0.05, corrected "
-        f"for {questions}; the same is within {same}."
+def tell_comparison(found: Comparison) -> Told:
+    """A comparison, ready to be shown."""
+    return Told(
+        "A against B",
+        {"a": found.a, "b": found.b},
+        (comparison_table(found),),
+        tuple(_record(line) for line in found.lines),
+        tuple(answer(found)),
+        found.notes,
     )
-    machine = [line.machine for line in lines if line.machine is not None]
-    if machine:
-        widest = max(machine, key=abs)
-        change = f"{percent(abs(math.expm1(widest)))} {'faster' if widest > 0 else 'slower'}"
-        said.append(
-            f"A fixed matrix product ran up to {change} beside B than beside A: what it explains "
-            "is not told apart from the machine."
+
+
+def broken(found: Comparison, bounds: Sequence[Bound]) -> list[str]:
+    """A sentence for each line that breaks a bound."""
+    return [
+        f"--fail-on {bound.text}: {_subject(line)} is {against(line.effect, 'that of A')}"
+        f"{f', {line.across}' if line.across else ''}."
+        for bound in bounds
+        for line in found.lines
+        if line.metric == bound.metric and bound.broken_by(line.effect, line.verdict)
+    ]
+
+
+def comparison_table(found: Comparison) -> Table:
+    """A row per line; columns that say nothing in any line are left out."""
+    columns = {
+        "Model": [line.label for line in found.lines],
+        "Metric": [line.metric.name for line in found.lines],
+        "A": [shown(line.metric.name, line.effect.a) for line in found.lines],
+        "B": [shown(line.metric.name, line.effect.b) for line in found.lines],
+        "B/A or B − A (95 %)": [change_text(line.effect) for line in found.lines],
+        "Seeds": [_both(line.effect.seeds_a, line.effect.seeds_b) for line in found.lines],
+        "p": [p_text(line.p) for line in found.lines],
+        "Verdict on B": [line.verdict.text for line in found.lines],
+    }
+    optional = {
+        "Batch": [_batches(line) for line in found.lines],
+        "Machine": [_machine(line) for line in found.lines],
+        "Noisy": [_noisy(line) for line in found.lines],
+        "Across": [line.across for line in found.lines],
+    }
+    columns |= {name: texts for name, texts in optional.items() if any(texts)}
+    better = [line.verdict.better for line in found.lines]
+    rows = tuple(
+        tuple(
+            Cell(
+                texts[i] or MISSING,
+                (name, better[i]) in (("A", False), ("B", True)),
+            )
+            for name, texts in columns.items()
         )
-    noisy = max((line.noisy for line in lines), default=0)
-    if noisy:
+        for i in range(len(found.lines))
+    )
+    return Table(tuple(columns), rows)
+
+
+def answer(found: Comparison) -> list[str]:
+    """Which to use, how sure that is, and what is missing."""
+    kinds = _by_kind(found.lines)
+    same, open_ = kinds.get("same", []), kinds.get("cannot tell", [])
+    told = [line for line in found.lines if line.verdict.apart]
+    said = _advice(found)
+    if different := kinds.get("different"):
+        said.append(f"Neither better nor worse, but different: {_claims(different)}.")
+    if same and told:
+        said.append(f"The same: {_names(same)}.")
+    if open_:
+        said.append(f"Cannot be told: {_reasons(open_)}.")
+    if found.comparisons and told:
         said.append(
-            f"Up to {noisy} trials of a line are marked as noisy: see their column `noise`."
+            "Each difference named is beyond chance at 95 %, corrected for "
+            f"{found.comparisons} comparison{'' if found.comparisons == 1 else 's'}."
         )
     return said
 
 
-def _answer(lines: Sequence[Line]) -> str:
-    better, worse = (
-        [
-            f"{line.verdict.word} for {line.label} ({_amount(line)})"
-            for line in lines
-            if line.verdict.answer == a
-        ]
-        for a in ("better", "worse")
-    )
+def _advice(found: Comparison) -> list[str]:
+    """Which to use: one for all, or model by model where they do not agree."""
+    kinds, labels = _by_kind(found.lines), dict.fromkeys(line.label for line in found.lines)
+    if not ("better" in kinds and "worse" in kinds) or not 1 < len(labels) <= MOST_ADVISED:
+        return [sentence(_advised(found.lines, f"A ({found.a})", f"B ({found.b})"))]
+    advice = []
+    for label in labels:
+        mine = [replace(line, label="") for line in found.lines if line.label == label]
+        advice.append(f"For {label}, {_advised(mine, 'A', 'B')}.")
+    return advice
+
+
+def _advised(lines: Sequence[Line], a: str, b: str) -> str:
+    """What lines come to, as a clause; a and b are what to call the sides."""
+    kinds = _by_kind(lines)
+    better, worse = kinds.get("better"), kinds.get("worse")
+    same, open_ = kinds.get("same"), kinds.get("cannot tell")
+    hedge = ", as far as can be told" if open_ else ""
     if better and worse:
-        return f"B is {listed(better)}; but {listed(worse)}."
-    if better or worse:
-        side = "B" if better else "A"
-        return f"Use {side}: B is {listed(better or worse)}, and nothing speaks against it."
-    if all(line.verdict.answer == "same" for line in lines):
-        return "Use either: they are the same."
-    return "No difference was found that noise could not have made: nothing speaks for either."
+        return f"it depends{hedge}: for B, {_claims(better)}; against it, {_claims(worse)}"
+    if better:
+        return f"use {b}{hedge}: {_claims(better)}"
+    if worse:
+        return f"use {a}{hedge}: in B, {_claims(worse)}"
+    if open_:
+        return "which to use cannot be told"
+    if same:
+        return f"use either: {_names(same)} {'are' if len(same) > 1 else 'is'} the same in both"
+    return "use either: nothing is better or worse"
 
 
-def _amount(line: Line) -> str:
-    change, interval = _change(line)
-    return f"{line.metric.label.lower()} {change}" + (
-        f", {interval}" if interval != MISSING else ""
-    )
+def _by_kind(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    kinds: dict[str, list[Line]] = {}
+    for line in lines:
+        kinds.setdefault(kind_of(line.verdict), []).append(line)
+    return kinds
 
 
-def _name(line: Line) -> str:
-    return f"{line.label} ({line.note})" if line.note else line.label
+def _claims(lines: Sequence[Line]) -> str:
+    """What lines say, each by itself, or a range where one metric has many."""
+    said = []
+    for mine in _by_metric(lines):
+        if len(mine) <= MOST_NAMED:
+            said += [f"{_subject(one)} is {against(one.effect, _of_a(one))}" for one in mine]
+        else:
+            effects = sorted((one.effect for one in mine), key=lambda e: e.shift)
+            ends = " to ".join(change_text(e).partition(" (")[0] for e in (effects[0], effects[-1]))
+            said.append(f"{name_of(mine[0].metric)} is {ends} in {len(mine)} lines")
+    return listed(said)
 
 
-def _sides(line: Line) -> tuple[str, str]:
-    counts = (line.n_a, line.n_b)
-    values = (shown(line.metric.name, value) for value in (line.a, line.b))
-    return tuple(  # type: ignore[return-value]
-        f"{value} (n = {n})" if n > 1 else value for value, n in zip(values, counts, strict=True)
-    )
+def _subject(line: Line) -> str:
+    return f"{line.label}'s {name_of(line.metric)}" if line.label else name_of(line.metric)
 
 
-def _change(line: Line) -> tuple[str, str]:
-    """The change and its interval, in points or as a ratio, with the digits that it supports."""
-    e = line.effect
-    scale = 100.0 if is_points(line.metric) else 1.0
-    mean, low, high = (_scaled(line, v, scale) for v in (e.change, e.low, e.high))
-    assert mean is not None
-    width = 0.0 if low is None or high is None else (high - low) / 2
-    digits = supported(width, 3 if scale == 1 else 1) if width else (3 if scale == 1 else 1)
-    sign = "+" if _is_difference(line) else ""
-    unit = " points" if is_points(line.metric) else "" if _is_difference(line) else " times"
-    text = f"{mean:{sign},.{digits}f}{unit}"
-    if low is None or high is None or not width:
-        return text, MISSING
-    return text, f"{low:{sign},.{digits}f} to {high:{sign},.{digits}f}"
+def _of_a(line: Line) -> str:
+    return "A's" if not line.across else f"A's ({line.across})"
 
 
-def _scaled(line: Line, value: float | None, scale: float) -> float | None:
-    linear = _linear(line, value)
-    return None if linear is None else linear * scale
+def _names(lines: Sequence[Line]) -> str:
+    """The metrics of lines, and of which models where those are few."""
+    said = []
+    for mine in _by_metric(lines):
+        labels = [one.label for one in mine if one.label]
+        if not labels:
+            said.append(name_of(mine[0].metric))
+            continue
+        of = f" of {listed(labels)}" if len(labels) <= MOST_NAMED else f" in {len(labels)} lines"
+        said.append(name_of(mine[0].metric) + of)
+    return listed(said)
 
 
-def _linear(line: Line, value: float | None) -> float | None:
-    if value is None:
-        return None
-    return value if _is_difference(line) else math.exp(value)
+def _reasons(lines: Sequence[Line]) -> str:
+    said = []
+    for mine in _by_metric(lines):
+        if len(mine) <= MOST_NAMED:
+            said += [f"{name_of(one.metric)} of {one.label} ({one.verdict.reason})" for one in mine]
+        else:
+            said.append(f"{name_of(mine[0].metric)} in {len(mine)} lines")
+    return listed(said)
 
 
-def _is_difference(line: Line) -> bool:
-    return is_points(line.metric) or min(line.a, line.b) <= 0
+def _by_metric(lines: Sequence[Line]) -> list[list[Line]]:
+    groups: dict[Metric, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(line.metric, []).append(line)
+    return list(groups.values())
 
 
-def _why(line: Line) -> str:
-    noisy = f"; {line.noisy} noisy trials" if line.noisy else ""
-    return line.verdict.reason + noisy
+def _both(a: int, b: int) -> str:
+    return str(a) if a == b else f"{a}, {b}"
 
 
-def comparison_figure(lines: Sequence[Line], names: tuple[str, str], margins: Margins) -> Figure:
-    """Every change with its interval, coloured by verdict; the band is what counts as the same."""
-    kinds = [
-        (title, mine)
-        for title, mine in (
-            ("B against A, ratio", [x for x in lines if not _is_difference(x)]),
-            ("B against A, difference in points", [x for x in lines if is_points(x.metric)]),
-        )
-        if mine
-    ]
-    caption = f"A: {names[0]}, B: {names[1]}; bars are 95 % intervals, the band counts as the same"
-    bars = max((len(mine) for _, mine in kinds), default=1)
-    with (
-        mpl.rc_context(STYLE),
-        captioned(caption, "What differs", columns=max(1, len(kinds)), bars=bars) as (figure, axes),
-    ):
-        for ax, (title, mine) in zip(axes, kinds, strict=False):
-            _draw(ax, mine, margins)
-            ax.set(xlabel=title)
-        for answer, colour in COLOURS.items():
-            if any(line.verdict.answer == answer for line in lines):
-                axes[0].plot([], [], "o", color=colour, label=answer)
-        figure.legend(loc="outside right center", frameon=False, fontsize=10)
-    return figure
+def _batches(line: Line) -> str:
+    a, b = line.pair.a.batch_sizes, line.pair.b.batch_sizes
+    return "" if a == b else f"{a} → {b}"
 
 
-def _draw(ax: Axes, lines: Sequence[Line], margins: Margins) -> None:
-    points = is_points(lines[0].metric)
-    centre, scale = (0.0, 100.0) if points else (1.0, 1.0)
-    band = (
-        (-margins.points * 100, margins.points * 100)
-        if points
-        else (1 / (1 + margins.ratio), 1 + margins.ratio)
-    )
-    ax.axvspan(*band, color="#e8e8e8", linewidth=0)
-    ax.axvline(centre, color="#555555", linewidth=1)
-    for row, line in enumerate(lines):
-        mean, low, high = (
-            _scaled(line, v, scale) for v in (line.effect.change, line.effect.low, line.effect.high)
-        )
-        assert mean is not None
-        error = None if low is None or high is None else [[mean - low], [high - mean]]
-        colour = COLOURS[line.verdict.answer]
-        ax.errorbar(mean, row, xerr=error, fmt="o", color=colour, capsize=4, ms=8)
-    names = [f"{shortened(x.label, 24)}\n{x.metric.label}" for x in lines]
-    ax.set_yticks(range(len(lines)), names, fontsize=9)
-    ax.set_ylim(len(lines) - 0.5, -0.5)
-    ax.grid(visible=False, axis="y")
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:+g}" if points else "{x:g}"))
+def _machine(line: Line) -> str:
+    """How the machine's own speed changed, where that bears on the figure."""
+    if line.machine is None or line.metric.unit not in SPEEDS:
+        return ""
+    return signed_percent(line.machine - 1)
+
+
+def _noisy(line: Line) -> str:
+    counts = (line.pair.a.noisy, line.pair.b.noisy)
+    return _both(*counts) if any(counts) else ""
+
+
+def _record(line: Line) -> Record:
+    """A line as plain values: raw units, fractions for accuracies, None for what is not known."""
+    one, a, b = line.effect, line.pair.a, line.pair.b
+    traits = {name: _changed(a.traits[name], b.traits[name]) for name in TRAITS}
+    return traits | {
+        "metric": line.metric.name,
+        "unit": line.metric.unit,
+        "a": one.a,
+        "b": one.b,
+        "scale": one.scale,
+        "change": one.change,
+        "change_low": one.low,
+        "change_high": one.high,
+        "seeds_a": one.seeds_a,
+        "seeds_b": one.seeds_b,
+        "design": one.design,
+        "p": one.p,
+        "p_corrected": line.p,
+        "verdict": line.verdict.word,
+        "reason": line.verdict.reason,
+        "better": {True: "b", False: "a", None: ""}[line.verdict.better],
+        "batch_size_a": a.batch_sizes,
+        "batch_size_b": b.batch_sizes,
+        "machine_ratio": line.machine,
+        "noisy_a": a.noisy,
+        "noisy_b": b.noisy,
+        "across": line.across,
+    }
+
+
+def _changed(a: str, b: str) -> str:
+    return a if a == b else f"{a} → {b}"

@@ -6,10 +6,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.claims import KEPT, Claim, lecture_claims, read_claims
 from bench.report.content import Content, content
+from bench.report.forest import write_ranking
 from bench.report.html import render_html
 from bench.report.inspection import write_inspection
 from bench.report.plots import write_plots
-from bench.report.ranking import write_ranking
 from bench.report.tables import markdown
 from bench.report.variants import write_variants
 from bench.results import Run
@@ -30,9 +30,9 @@ def write_report(run: Run) -> None:
     claims = claims_of(run.path)
     drawn = [
         *write_plots(run),
-        *write_ranking(run),
         *write_variants(run),
         *write_inspection(run),
+        *write_ranking(run),
     ]
     said = content(run, claims, drawn)
     write_atomic(run.path / "report.md", render(said))

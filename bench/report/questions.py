@@ -5,9 +5,10 @@ sentence of finding. A new section is a row of `QUESTIONS`.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from bench.report import findings, inspected, ranking, trust
+from bench.report import findings, inspected, trust
 from bench.report.groups import BATCH, DEPTH, HEADS, OPTIMIZER, Group, Trait, grouped
 from bench.report.inspection import kernel_file
+from bench.report.ranking import RANKING_REMARKS, ranking_finding, ranking_tables
 from bench.report.series import Series, series
 from bench.report.tables import Cell, Column, Table, comparison, predicted, prediction_text
 from bench.report.targets import after_equal_seconds, target_table, until
@@ -268,17 +269,18 @@ MFU_REMARK = (
 QUESTIONS: tuple[Question, ...] = (
     Question(
         "ranking",
-        "Which model wins, and how sure is that",
+        "Which model wins, and how sure is that?",
         (
             Picture(
                 "ranking",
-                "The difference of each model to the first, with its interval, and its place",
-                "Compared seed by seed; places are ranges where models cannot be told apart.",
+                "Each model against the best, in throughput and in test accuracy",
+                "With 95 % intervals, paired by seed; the band is what counts as the same. Models "
+                "joined by a bar on the right cannot be told apart, or are the same.",
             ),
         ),
-        ranking.ranking_finding,
-        ranking.ranking_tables,
-        ranking.ranking_remarks,
+        ranking_finding,
+        lambda run, found: ranking_tables(found),
+        lambda run: RANKING_REMARKS,
     ),
     Question(
         "accuracy",

@@ -1,173 +1,168 @@
-"""Which model wins, and how sure is that: the series of one run in order, ties as ties."""
+"""Who wins within one run, and who cannot be told apart: a table a metric, and a sentence."""
 
 from collections.abc import Sequence
-from math import exp
-from typing import Any
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
-
-from bench.compare.ranking import Place, Seeds, alone_at_the_top, rank
-from bench.compare.verdicts import is_points
-from bench.metrics import BY_NAME, Metric
-from bench.report.canvas import STYLE, canvas, save
-from bench.report.series import Series, series
+from bench.compare.effects import Values
+from bench.compare.ranking import Contestant, Place, Ranking, rank_all
+from bench.compare.sides import CALIBRATION
+from bench.metrics import BY_NAME
+from bench.report.changes import against, change_text, name_of, p_text, sentence
+from bench.report.series import Series
 from bench.report.tables import Cell, Table
-from bench.report.trust import yardstick
-from bench.report.words import MISSING, listed, percent, shortened, shown, supported
-from bench.results import Run
+from bench.report.told import Record, Told
+from bench.report.words import MISSING, axis_label, listed, shown, signed_percent
+from bench.statistics import estimate
 
-RANKED = ("final_test_accuracy", "images_per_second")
-"""What the models of a run are ranked by."""
+RANKED = ("images_per_second", "final_test_accuracy")
+"""What the report ranks models by."""
+
+RANKING_REMARKS = (
+    "A rank is a range where others cannot be told from it. Every model is compared with every "
+    "other; p is corrected for all of these comparisons (Holm), intervals are not.",
+    "Compare two runs: python -m bench compare RUN_A RUN_B.",
+)
+"""How to read the rankings."""
 
 
-def places(found: Sequence[Series], metric: Metric) -> list[Place]:
-    """The series that are done, ranked by a metric over their seeds."""
-    return rank({one.label: _by_seed(one, metric) for one in found}, metric)
+def rankings_of(found: Sequence[Series]) -> list[Ranking]:
+    """The series of a run ranked, by their trials that are done."""
+    contests = []
+    for name in RANKED:
+        field = [
+            Contestant(one.label, values, _by_seed(one, CALIBRATION))
+            for one in found
+            if (values := _by_seed(one, name))
+        ]
+        contests.append((BY_NAME[name], field))
+    return rank_all(contests)
 
 
-def _by_seed(one: Series, metric: Metric) -> Seeds:
-    values = {t.trial.seed: metric.value(t) for t in one.trials if t.status == "done"}
-    return {s: float(v) for s, v in values.items() if isinstance(v, (int, float))}
+def _by_seed(one: Series, name: str) -> Values:
+    metric = BY_NAME.get(name)
+    done = [t for t in one.trials if t.status == "done" and metric is not None]
+    values = {t.trial.seed: metric.value(t) for t in done if metric is not None}
+    return {seed: float(v) for seed, v in values.items() if isinstance(v, (int, float)) and v > 0}
 
 
 def ranking_finding(found: Sequence[Series]) -> str | None:
-    """Who is first in each metric, alone or not."""
-    said = [_first(found, BY_NAME[name]) for name in RANKED]
-    known = [sentence for sentence in said if sentence]
-    return " ".join(known) if known else None
-
-
-def _first(found: Sequence[Series], metric: Metric) -> str | None:
-    ranked = places(found, metric)
-    if len(ranked) < 2:
+    """Which model wins in what, and how sure that is; None where there are not two."""
+    rankings = rankings_of(found)
+    if not rankings:
         return None
-    what, best = metric.label.lower(), ranked[0]
-    if not any(place.against_best and place.against_best.low is not None for place in ranked):
-        return f"Who is first in {what} cannot be told from one seed: use --seeds 3 or more."
-    if alone_at_the_top(ranked):
-        return (
-            f"{best.name} is first in {what}, {shown(metric.name, best.mean)}, before "
-            f"{ranked[1].name}, {shown(metric.name, ranked[1].mean)}, surely."
+    if all(too_few(ranking) for ranking in rankings):
+        ahead = listed(
+            [f"{one.places[0].contestant.label} in {name_of(one.metric)}" for one in rankings]
         )
-    tied = [place.name for place in ranked if place.first == 1]
-    return f"In {what} {listed(tied)} cannot be told apart at the top."
+        seeds = max(len(place.contestant.values) for one in rankings for place in one.places)
+        few = "one seed" if seeds == 1 else f"{seeds} seeds"
+        return f"Ahead are {ahead}, but {few} cannot tell that from chance: --seeds 5 would."
+    return sentence("; ".join(map(said, rankings)))
 
 
-def ranking_tables(run: Run, found: Sequence[Series]) -> tuple[Table, ...]:
-    """A table per metric: place, mean, and the difference to the best with its interval."""
-    return tuple(_table(found, BY_NAME[name]) for name in RANKED)
+def too_few(ranking: Ranking) -> bool:
+    """Whether no two of a ranking could be compared at all."""
+    effects = [place.effect for place in ranking.places if place.effect is not None]
+    return all(one.design == "too few" for one in effects)
 
 
-def _table(found: Sequence[Series], metric: Metric) -> Table:
-    ranked = places(found, metric)
-    if len(ranked) < 2:
-        return Table((), ())
-    unit = "points" if is_points(metric) else "ratio"
-    headers = (
-        f"By {metric.label.lower()}",
-        "Place",
-        "Mean",
-        f"Against the first ({unit})",
-        "95 % interval",
-        "p¹",
-    )
-    rows = []
-    for place in ranked:
-        change, interval = _against(place, metric)
-        p = MISSING if place.p is None else f"{place.p:.2g}"
-        texts = (place.name, place.rank, shown(metric.name, place.mean), change, interval, p)
-        rows.append(tuple(map(Cell, texts)))
-    return Table(headers, tuple(rows))
-
-
-def _against(place: Place, metric: Metric) -> tuple[str, str]:
-    e = place.against_best
-    if e is None:
-        return MISSING, MISSING
-    mean, low, high = (_linear(v, metric) for v in (e.change, e.low, e.high))
-    usual = 1 if is_points(metric) else 3
-    if mean is None or low is None or high is None or high == low:
-        return f"{mean or 0.0:.{usual}f}", MISSING
-    digits = supported((high - low) / 2, usual)
-    return f"{mean:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"
-
-
-def _linear(value: float | None, metric: Metric) -> float | None:
-    if value is None:
-        return None
-    return value * 100 if is_points(metric) else exp(value)
-
-
-def ranking_remarks(run: Run) -> tuple[str, ...]:
-    """How places are told apart, and how far the machine itself may be behind it."""
-    rule = (
-        "A place is a range where models cannot be told apart: two are, at p < 0.05 by Student's "
-        "test of pairs (of the same seed, side by side in time), corrected for the number of "
-        "pairs (Holm). ¹ corrected."
-    )
-    known = yardstick(run.trials)
-    if known is None or known.change < 0.01:
-        return (rule,)
+def said(ranking: Ranking) -> str:
+    """Who is best in one metric, and by how much or with whom tied, as a clause."""
+    name, best = name_of(ranking.metric), ranking.places[0]
+    tied = [place.contestant.label for place in ranking.winners]
+    if len(tied) > 1:
+        who = listed(tied) if len(tied) <= 4 else f"{len(tied)} of {len(ranking.places)}"
+        return f"in {name}, {who} cannot be told apart at the top"
+    second = ranking.places[1]
+    assert second.effect is not None
     return (
-        rule,
-        f"The machine's own speed changed by {percent(known.change)} over the run: differences in "
-        "throughput below that rest on its having changed steadily.",
+        f"in {name}, {best.contestant.label} wins; {second.contestant.label}, the next, is at "
+        f"{against(second.effect, 'that')}"
     )
 
 
-def ranking_figures(run: Run) -> dict[str, Figure]:
-    """The difference of each series to the best, a panel per metric; none for a single seed."""
-    found = series(run)
-    panels = [(BY_NAME[name], places(found, BY_NAME[name])) for name in RANKED]
-    panels = [(metric, ranked) for metric, ranked in panels if _is_drawn(ranked)]
-    if not panels:
-        return {}
-    colours = {one.label: one.colour for one in found}
-    bars = max(len(ranked) for _, ranked in panels)
-    with (
-        mpl.rc_context(STYLE),
-        canvas(
-            run, "Against the first, with 95 % intervals", columns=len(panels), bars=bars + 1
-        ) as (
-            figure,
-            axes,
+def ranking_tables(found: Sequence[Series]) -> tuple[Table, ...]:
+    """A table for each metric that the report ranks by."""
+    return tuple(ranking_table(ranking) for ranking in rankings_of(found))
+
+
+def ranking_table(ranking: Ranking) -> Table:
+    """A row per contestant, best first; its rank is a range where others cannot be told from it."""
+    places = ranking.places
+    columns = {
+        "Rank": [place.rank for place in places],
+        "Model": [place.contestant.label for place in places],
+        axis_label(ranking.metric.name): [_value(ranking, place) for place in places],
+        "Seeds": [str(len(place.contestant.values)) for place in places],
+        "Against the best (95 %)": [
+            MISSING if place.effect is None else change_text(place.effect) for place in places
+        ],
+        "p": [p_text(place.p) for place in places],
+        "Verdict": [_verdict(ranking, place) for place in places],
+    }
+    if any(place.machine for place in places):
+        columns["Machine"] = [
+            MISSING if not place.machine else signed_percent(place.machine - 1) for place in places
+        ]
+    sole = len(ranking.winners) == 1
+    rows = zip(*columns.values(), strict=True)
+    return Table(
+        tuple(columns),
+        tuple(
+            tuple(Cell(text, sole and i == 0 and j == 2) for j, text in enumerate(row))
+            for i, row in enumerate(rows)
         ),
-    ):
-        for ax, (metric, ranked) in zip(axes, panels, strict=True):
-            points = is_points(metric)
-            ax.axvline(0.0 if points else 1.0, color="#555555", linewidth=1)
-            for row, place in enumerate(ranked):
-                _draw(ax, row, place, metric, colours[place.name])
-            labels = [f"{place.rank}  {shortened(place.name, 24)}" for place in ranked]
-            ax.set_yticks(range(len(ranked)), labels)
-            ax.set_ylim(len(ranked) - 0.5, -0.5)
-            ax.grid(visible=False, axis="y")
-            ax.set(xlabel=f"{metric.label} ({'points' if points else 'ratio'})")
-            ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    return {"ranking": figure}
-
-
-def _draw(ax: Axes, row: int, place: Place, metric: Metric, colour: str) -> None:
-    style: dict[str, Any] = {"fmt": "o", "color": colour, "capsize": 4, "ms": 8}
-    e = place.against_best
-    mean, low, high = (
-        _linear(v, metric) for v in ((e.change, e.low, e.high) if e else (0.0, None, None))
     )
-    if mean is not None and low is not None and high is not None:
-        style["xerr"] = [[mean - low], [high - mean]]
-    ax.errorbar(0.0 if mean is None else mean, row, **style)
 
 
-def _is_drawn(ranked: Sequence[Place]) -> bool:
-    return any(p.against_best and p.against_best.low is not None for p in ranked)
+def _value(ranking: Ranking, place: Place) -> str:
+    found = estimate(list(place.contestant.values.values()))
+    return shown(ranking.metric.name, found.mean, found.half_width)
 
 
-def write_ranking(run: Run) -> list[str]:
-    """Replace this picture in the run's folder; returns its name."""
-    drawn = ranking_figures(run)
-    for name, figure in drawn.items():
-        save(figure, run.path / "plots" / name)
-    return list(drawn)
+def _verdict(ranking: Ranking, place: Place) -> str:
+    if place.verdict is not None:
+        return place.verdict.text
+    return "best" if len(ranking.winners) == 1 else "ahead, but tied"
+
+
+def tell_rankings(run: str, rankings: Sequence[Ranking], notes: Sequence[str]) -> Told:
+    """The rankings of one run, ready to be shown."""
+    if all(map(too_few, rankings)):
+        answer = ["So few seeds cannot tell which to use: run it with --seeds 5."]
+    else:
+        answer = [sentence("; ".join(map(said, rankings)))]
+        answer.append("Differences are beyond chance at 95 %, corrected for all comparisons.")
+    return Told(
+        "Ranking",
+        {"a": run},
+        tuple(ranking_table(ranking) for ranking in rankings),
+        tuple(_record(ranking, place) for ranking in rankings for place in ranking.places),
+        tuple(answer),
+        tuple(notes),
+    )
+
+
+def _record(ranking: Ranking, place: Place) -> Record:
+    """A place as plain values."""
+    one, verdict = place.effect, place.verdict
+    mean = estimate(list(place.contestant.values.values()))
+    return {
+        "metric": ranking.metric.name,
+        "unit": ranking.metric.unit,
+        "rank_first": place.first,
+        "rank_last": place.last,
+        "model": place.contestant.label,
+        "mean": mean.mean,
+        "half_width": mean.half_width,
+        "seeds": mean.n,
+        "scale": one.scale if one else "",
+        "change": one.change if one else None,
+        "change_low": one.low if one else None,
+        "change_high": one.high if one else None,
+        "design": one.design if one else "",
+        "p": one.p if one else None,
+        "p_corrected": place.p,
+        "verdict": verdict.word if verdict else "best",
+        "reason": verdict.reason if verdict else "",
+        "machine_ratio": place.machine,
+    }

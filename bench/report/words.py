@@ -13,6 +13,13 @@ _SCALES: dict[str, tuple[float, str, int]] = {
     "bytes": (2**-20, " MiB", 0),
     "images/s": (1.0, " images/s", 0),
     "images": (1.0, " images", 0),
+    "nats": (1.0, " nats", 3),
+    "10^6": (1.0, " million", 2),
+    "10^9 multiply-adds/image": (1.0, " GMACs", 3),
+    "J": (1.0, " J", 0),
+    "W": (1.0, " W", 0),
+    "°C": (1.0, " °C", 0),
+    "MHz": (1.0, " MHz", 0),
 }
 
 
@@ -69,6 +76,11 @@ def times(factor: float) -> str:
 def ratio(a: float, b: float) -> str:
     """How many times b goes into a."""
     return times(a / b) if b else "many times"
+
+
+def signed_percent(fraction: float) -> str:
+    """A change in percent with its sign, one decimal."""
+    return f"{fraction * 100:+.1f} %"
 
 
 def listed(words: list[str]) -> str:

@@ -1,47 +1,70 @@
-"""Sides of a comparison made by hand."""
+"""Tables of trials made by hand, as `models.csv` has them: no run, no torch."""
 
-from typing import Any
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from bench.compare.sides import Row, Side
+from bench.compare.sides import Side, read_side
 
-BASE: dict[str, Any] = {
+Cells = dict[str, object]
+
+USUAL: Cells = {
+    "model": "resnet18",
+    "seed": 0,
     "status": "done",
-    "dataset": "shapes10",
-    "dataset_sha256": "ab" * 32,
-    "train_images": 640,
-    "test_images": 320,
+    "dataset": "cifar10",
     "device": "cpu",
-    "device_name": "Test CPU",
-    "threads": 2,
-    "preset": "smoke",
+    "preset": "quick",
     "image_size": 32,
     "precision": "fp32",
     "optimizer": "adam",
-    "learning_rate": 1e-3,
+    "batch_size": 128,
+    "max_batch": 1000,
+    "params": 11_000_000,
+    "epochs": 10,
+    "images_per_second": 100.0,
+    "epoch_seconds": 10.0,
+    "peak_memory_bytes": 300 * 2**20,
+    "final_test_accuracy": 0.7,
+    "dataset_sha256": "ab" * 32,
+    "train_images": 50000,
+    "test_images": 10000,
+    "device_name": "Test CPU",
+    "threads": 2,
+    "learning_rate": 0.001,
     "batch_choice": "auto",
-    "batch_size": 64,
-    "epochs": 3,
     "augment": False,
     "pretrained": False,
     "channels_last": True,
-    "params": 1_000_000,
-    "max_batch": 100,
-    "peak_memory_bytes": 300 * 2**20,
-    "images_per_second": 100.0,
-    "final_test_accuracy": 0.7,
-    "calibration_gflops": 90.0,
-    "noise": None,
 }
 
 
-def a_row(model: str = "resnet18", seed: int = 0, **values: Any) -> Row:
-    return Row(BASE | {"model": model, "seed": seed} | values)
+def trials(columns: Mapping[str, Sequence[object]], **cells: object) -> list[Cells]:
+    """A row per seed: `columns` have a value for each seed, `cells` one for all."""
+    count = len(next(iter(columns.values())))
+    rows = []
+    for seed in range(count):
+        mine = {name: values[seed] for name, values in columns.items()}
+        rows.append(USUAL | cells | {"seed": seed} | mine)
+    return rows
 
 
-def a_side(*rows: Row, name: str = "run") -> Side:
-    return Side(name, rows, 0)
+def rates(values: Sequence[float], **cells: object) -> list[Cells]:
+    """Trials with these images per second, and nothing that varies else."""
+    return trials({"images_per_second": values}, **cells)
 
 
-def seeds(model: str, rates: list[float], **values: Any) -> list[Row]:
-    """A trial for each throughput."""
-    return [a_row(model, s, images_per_second=rate, **values) for s, rate in enumerate(rates)]
+def write_table(path: Path, rows: Sequence[Cells]) -> Path:
+    """A CSV file of them."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def a_side(folder: Path, name: str, *rows: Sequence[Cells]) -> Side:
+    """Those rows, written and read."""
+    return read_side(
+        write_table(folder / f"{name}.csv", [cells for some in rows for cells in some])
+    )

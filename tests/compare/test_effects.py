@@ -1,163 +1,179 @@
-"""The statistics of a comparison: known values, and what simulations say of intervals and power."""
+"""Effects: the same figures as by hand, and what must hold whatever the figures are."""
 
 import math
+from statistics import NormalDist
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
-from bench.compare.effects import BOOTSTRAP, Effect, effect, exactly, holm, seeds_needed
+from bench.compare.effects import MOST_SEEDS, Effect, effect, holm, more_seeds
+from bench.metrics import BY_NAME
+from bench.statistics import estimate
 
-NOISE = 0.02
-"""Of a trial's time, relative: what a quiet machine has from trial to trial."""
+SPEED = BY_NAME["images_per_second"]
+ACCURACY = BY_NAME["final_test_accuracy"]
+MEMORY = BY_NAME["peak_memory_bytes"]
+LARGEST = BY_NAME["max_batch"]
 
-
-def times(rng: np.random.Generator, n: int, ratio: float = 1.0) -> list[float]:
-    return [float(t) for t in 10 * ratio * np.exp(NOISE * rng.standard_normal(n))]
-
-
-def test_pairs_are_students() -> None:
-    found = effect([1.0, 2.0, 3.0], [2.0, 4.0, 6.0], paired=True, logs=False)
-    # Differences of 1, 2 and 3: mean 2, standard error 1/sqrt(3), t of 2 degrees 4.30265.
-    assert found.change == pytest.approx(2.0)
-    assert (found.low, found.high) == pytest.approx((2 - 2.48414, 2 + 2.48414), rel=1e-5)
-    assert found.p == pytest.approx(float(2 * stats.t.sf(2 * math.sqrt(3), 2)))
-    assert (found.n, found.paired, found.exact) == (3, True, False)
+speeds = st.lists(st.floats(1, 1e5), min_size=2, max_size=6)
 
 
-def test_ratios_are_of_logarithms() -> None:
-    found = effect([10.0, 12.0], [20.0, 23.0], paired=True, logs=True)
-    assert found.change == pytest.approx((math.log(2) + math.log(23 / 12)) / 2)
+def seeded(*values: float) -> dict[int, float]:
+    return dict(enumerate(values))
 
 
-def test_what_was_not_paired_is_welchs() -> None:
-    a, b = [1.0, 2.0, 3.0], [2.0, 5.0, 11.0, 8.0]
-    found = effect(a, b, paired=False, logs=False)
-    expected = stats.ttest_ind(b, a, equal_var=False)
-    interval = expected.confidence_interval(0.95)
-    assert found.p == pytest.approx(expected.pvalue)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.n == 3
+def test_speeds_are_compared_as_ratios_of_geometric_means() -> None:
+    found = effect(SPEED, seeded(100, 400), seeded(300, 1200), paired=False)
+    assert found.scale == "ratio"
+    assert (found.a, found.b) == (pytest.approx(200), pytest.approx(600))
+    assert found.change == pytest.approx(3)
 
 
-def test_one_value_a_side_has_no_interval() -> None:
-    for paired in (True, False):
-        found = effect([1.0], [2.0], paired=paired, logs=True)
-        assert (found.low, found.high, found.p, found.spread) == (None,) * 4
-        assert found.change == pytest.approx(math.log(2))
+def test_accuracies_are_compared_as_differences() -> None:
+    found = effect(ACCURACY, seeded(0.5, 0.7), seeded(0.6, 0.9), paired=False)
+    assert found.scale == "difference"
+    assert found.change == pytest.approx(0.15)
 
 
-def test_equal_numbers_are_exactly_equal() -> None:
-    found = effect([0.5, 0.7], [0.5, 0.7], paired=True, logs=False)
-    assert found.exact
-    assert (found.change, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
+def test_paired_is_students_interval_of_the_differences() -> None:
+    a, b = seeded(0.5, 0.6, 0.7), seeded(0.53, 0.62, 0.77)
+    found = effect(ACCURACY, a, b, paired=True)
+    wanted = estimate([0.03, 0.02, 0.07])
+    assert found.design == "paired"
+    assert found.change == pytest.approx(wanted.mean)
+    assert found.half_width == pytest.approx(wanted.half_width)
 
 
-def test_the_same_small_difference_twice_is_no_proof() -> None:
-    """Accuracies of few images come in steps: two seeds that both gain one image say little."""
-    found = effect([0.50, 0.60], [0.51, 0.61], paired=True, logs=False)
-    assert not found.exact
-    assert found.low is None
+def test_independent_is_welchs_interval() -> None:
+    # By hand: variances 1 and 4, n = 3 each; standard error sqrt(5/3), 50/17 degrees of freedom,
+    # whose t at 97.5 % is 3.2196.
+    a, b = (seeded(*(math.exp(x) for x in xs)) for xs in ((1, 2, 3), (5, 7, 9)))
+    found = effect(SPEED, a, b, paired=False)
+    assert found.design == "independent"
+    assert found.shift == pytest.approx(5)
+    assert found.half_width == pytest.approx(3.2196 * math.sqrt(5 / 3), rel=1e-3)
+    assert found.low == pytest.approx(math.exp(5 - found.half_width))
+    assert found.high == pytest.approx(math.exp(5 + found.half_width))
+    assert found.freedom == pytest.approx(25 / 17)
+    assert found.spread == pytest.approx(math.sqrt(5))
 
 
-def test_counts_are_exact() -> None:
-    found = exactly(100, 50, logs=True)
-    assert found.exact
-    assert found.change == pytest.approx(math.log(0.5))
-    assert exactly(0, 3, logs=True).change == 3
+def test_pairs_are_made_of_the_seeds_that_both_have() -> None:
+    a, b = {0: 0.5, 1: 0.6, 2: 0.7, 5: 0.1}, {0: 0.53, 1: 0.62, 2: 0.77, 9: 0.9}
+    found = effect(ACCURACY, a, b, paired=True)
+    assert (found.seeds_a, found.seeds_b) == (3, 3)
+    assert found.change == pytest.approx(0.04)
 
 
-@pytest.mark.parametrize(("a", "b"), [([], [1.0]), ([1.0], []), ([1.0], [1.0, 2.0])])
-def test_what_cannot_be_compared(a: list[float], b: list[float]) -> None:
-    with pytest.raises(ValueError, match="no values"):
-        effect(a, b, paired=True, logs=False)
-    with pytest.raises(ValueError, match="above 0"):
-        effect([0.0, 1.0], [1.0, 1.0], paired=True, logs=True)
-
-
-def within(covered: int, repeats: int, nominal: float) -> bool:
-    """Whether a count is what the nominal share gives, but for 2.6 standard errors."""
-    return abs(covered - repeats * nominal) <= 2.6 * math.sqrt(repeats * nominal * (1 - nominal))
+def test_without_two_common_seeds_nothing_is_paired() -> None:
+    found = effect(ACCURACY, {0: 0.5, 1: 0.6}, {1: 0.7, 2: 0.9, 3: 0.8}, paired=True)
+    assert found.design == "independent"
+    assert (found.seeds_a, found.seeds_b) == (2, 3)
 
 
 @pytest.mark.parametrize("paired", [True, False])
-@pytest.mark.parametrize("n", [2, 3, 5])
-def test_the_interval_of_a_ratio_covers_it(n: int, paired: bool) -> None:
-    """In 95 % of repeats within Monte Carlo error; Welch's may cover more for a few values."""
-    rng, repeats, true = np.random.default_rng(n), 800, math.log(1.07)
-    covered = 0
-    for _ in range(repeats):
-        found = effect(times(rng, n), times(rng, n, 1.07), paired=paired, logs=True)
-        assert found.low is not None
-        assert found.high is not None
-        covered += found.low <= true <= found.high
-    assert within(covered, repeats, 0.95) or (not paired and covered > 0.95 * repeats)
+def test_one_seed_is_too_few(paired: bool) -> None:
+    found = effect(SPEED, seeded(100), seeded(200), paired=paired)
+    assert (found.design, found.half_width, found.p) == ("too few", None, None)
+    assert found.change == pytest.approx(2)
 
 
-def test_the_bootstrap_covers_from_ten_values_on() -> None:
-    """Within two points of 95 % and Monte Carlo error: it is known to cover a little less."""
-    rng, repeats, n, true = np.random.default_rng(0), 150, 2 * BOOTSTRAP, math.log(1.07)
-    covered = 0
-    for _ in range(repeats):
-        found = effect(times(rng, n), times(rng, n, 1.07), paired=False, logs=True)
-        assert found.low is not None
-        assert found.high is not None
-        covered += found.low <= true <= found.high
-    assert covered >= repeats * 0.93 - 2.6 * math.sqrt(repeats * 0.93 * 0.07)
+def test_counts_are_exact_even_of_one_seed() -> None:
+    assert effect(LARGEST, seeded(100), seeded(200), paired=False).design == "exact"
 
 
-def power(n: int, paired: bool, change: float) -> float:
-    """How often Student's test finds a change, by the noncentral t distribution."""
-    degrees, scale = (n - 1, math.sqrt(2 / n)) if paired else (2 * n - 2, math.sqrt(2 / n))
-    bound, shift = stats.t.ppf(0.975, degrees), change / (NOISE * scale)
-    return float(stats.nct.sf(bound, degrees, shift) + stats.nct.cdf(-bound, degrees, shift))
+def test_counts_that_vary_are_not_exact() -> None:
+    assert effect(LARGEST, seeded(100, 104), seeded(200, 200), paired=False).p is not None
 
 
-@pytest.mark.parametrize(
-    ("n", "paired", "stated"), [(5, False, 0.92), (5, True, 0.82), (3, False, 0.62)]
-)
-def test_five_percent_are_found_with_the_stated_power(n: int, paired: bool, stated: float) -> None:
-    """With 2 % of noise a trial: what the README says."""
-    rng, repeats = np.random.default_rng(n), 800
-    assert power(n, paired, math.log(1.05)) == pytest.approx(stated, abs=0.01)
-    found = sum(
-        (effect(times(rng, n), times(rng, n, 1.05), paired=paired, logs=True).p or 0) < 0.05
-        for _ in range(repeats)
-    )
-    # Welch's test, which does not suppose equal noise, finds a little less with three values.
-    slack = 0.10 if n == 3 else 0.02
-    assert found / repeats >= stated - slack - 2.6 * math.sqrt(stated * (1 - stated) / repeats)
-    assert found / repeats <= stated + 2.6 * math.sqrt(stated * (1 - stated) / repeats) + 0.01
+def test_sizes_are_exact_where_seeds_agree_on_them() -> None:
+    assert effect(MEMORY, seeded(8, 8), seeded(9, 9), paired=False).design == "exact"
+    assert effect(MEMORY, seeded(8), seeded(9), paired=False).design == "too few"
 
 
-def test_holm() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([None, 0.02, None]) == [None, 0.02, None]
+@pytest.mark.parametrize("paired", [True, False])
+def test_two_seeds_may_agree_by_chance_and_three_do_not(paired: bool) -> None:
+    two = effect(ACCURACY, seeded(0.5, 0.5), seeded(0.6, 0.6), paired=paired)
+    three = effect(ACCURACY, seeded(0.5, 0.5, 0.5), seeded(0.6, 0.6, 0.6), paired=paired)
+    assert (two.design, three.design) == ("too few", "exact")
+
+
+def test_what_is_the_same_in_each_seed_is_exactly_so() -> None:
+    found = effect(ACCURACY, seeded(0.58, 0.62), seeded(0.58, 0.62), paired=True)
+    assert (found.design, found.shift) == ("exact", 0.0)
+
+
+@pytest.mark.parametrize(("a", "b"), [({}, {0: 1.0}), ({0: 1.0}, {}), ({0: 0.0}, {0: 1.0})])
+def test_what_cannot_be_compared_is_an_error(a: dict[int, float], b: dict[int, float]) -> None:
+    with pytest.raises(ValueError, match=r"no values|no ratio"):
+        effect(SPEED, a, b, paired=False)
+
+
+def test_an_endless_interval_can_be_shown() -> None:
+    found = effect(SPEED, seeded(1e-300, 1e300), seeded(1e300, 1e-300), paired=False)
+    assert found.high is not None
+    assert math.isfinite(found.high)
+
+
+@given(speeds, speeds, st.floats(0.01, 100))
+def test_the_unit_of_a_speed_does_not_matter(a: list[float], b: list[float], factor: float) -> None:
+    one = effect(SPEED, seeded(*a), seeded(*b), paired=False)
+    scaled = (seeded(*(value * factor for value in values)) for values in (a, b))
+    other = effect(SPEED, *scaled, paired=False)
+    assert other.change == pytest.approx(one.change, rel=1e-6)
+
+
+@given(speeds, speeds)
+def test_exchanging_the_sides_turns_the_ratio_over(a: list[float], b: list[float]) -> None:
+    one = effect(SPEED, seeded(*a), seeded(*b), paired=False)
+    other = effect(SPEED, seeded(*b), seeded(*a), paired=False)
+    assert other.shift == pytest.approx(-one.shift, abs=1e-9)
+    assert other.design == one.design
+    if one.half_width is not None:
+        assert other.half_width == pytest.approx(one.half_width, rel=1e-6)
+        assert other.p == pytest.approx(one.p, rel=1e-6)
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []
 
 
-@given(st.lists(st.floats(0, 1) | st.none(), max_size=8))
-def test_a_correction_never_makes_anything_surer(ps: list[float | None]) -> None:
-    adjusted = holm(ps)
-    for p, q in zip(ps, adjusted, strict=True):
-        assert (p is None) == (q is None)
-        if p is not None and q is not None:
-            assert p <= q <= 1
-    known = sorted(
-        (p, q) for p, q in zip(ps, adjusted, strict=True) if p is not None and q is not None
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holms_corrections_keep_the_order_and_never_help(ps: list[float]) -> None:
+    corrected = holm(ps)
+    assert all(p <= q <= 1 for p, q in zip(ps, corrected, strict=True))
+    assert sorted(corrected) == [corrected[i] for i in sorted(range(len(ps)), key=ps.__getitem__)]
+    assert min(corrected) == pytest.approx(min(1, min(ps) * len(ps)))
+
+
+def unsure(shift: float, spread: float, seeds: int = 3) -> Effect:
+    return Effect(
+        "difference", "paired", 0.5, 0.5 + shift, shift, seeds, seeds, 1.0, 0.5, spread, 1.0
     )
-    assert [q for _, q in known] == sorted(q for _, q in known)
 
 
-def test_how_many_seeds_would_tell() -> None:
-    found = Effect(0.03, -0.02, 0.08, 0.2, 0.03, 3, paired=True)
-    # The interval must be narrower than 0.03: t(n - 1) * 0.03 / sqrt(n) < 0.03 from n = 7 on.
-    assert seeds_needed(found, 0.05) == 7
-    assert stats.t.ppf(0.975, 6) / math.sqrt(7) < 1 < stats.t.ppf(0.975, 5) / math.sqrt(6)
+def test_more_seeds_for_a_plain_difference_are_those_of_the_textbook() -> None:
+    # Many seeds: (z(0.975) + z(0.8))² (spread / shift)², Student's t a little above.
+    normal = NormalDist()
+    wanted = (normal.inv_cdf(0.975) + normal.inv_cdf(0.8)) ** 2 * (0.1 / 0.04) ** 2
+    found = more_seeds(unsure(0.04, 0.1), margin=0.01)
+    assert found is not None
+    assert wanted <= found + 3 <= wanted + 3
 
 
-def test_sometimes_nobody_trains_that_often() -> None:
-    assert seeds_needed(Effect(0.001, -1.0, 1.0, 0.9, 0.5, 3, paired=True), 0.002) is None
-    assert seeds_needed(Effect(0.1, None, None, None, None, 1, paired=True), 0.05) is None
+def test_more_seeds_can_also_show_that_nothing_differs() -> None:
+    assert (more_seeds(unsure(0.0, 0.01), margin=0.01) or 0) < 20
+
+
+def test_more_comparisons_need_more_seeds() -> None:
+    one, many = (more_seeds(unsure(0.04, 0.08), 0.01, count) for count in (1, 20))
+    assert one is not None
+    assert many is not None
+    assert many > one
+
+
+def test_too_many_seeds_are_not_counted() -> None:
+    assert more_seeds(unsure(0.01, 1.0), margin=0.01) is None
+    assert MOST_SEEDS == 100

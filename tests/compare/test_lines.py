@@ -1,140 +1,157 @@
-"""Two runs compared: false alarms, real differences, and what CI is told."""
+"""Lines: what is paired, what is corrected for, and what a reader must know."""
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bench.compare.bounds import parse_bound
-from bench.compare.lines import METRICS, Line, broken, compare, metrics_of
-from bench.compare.matching import match
-from bench.compare.verdicts import Margins
-from tests.compare.tables import a_row, a_side, seeds
+from bench.compare.lines import USUAL, Comparison, compare, label_groups, learned, speed_ratio
+from bench.errors import Refused
+from bench.metrics import BY_NAME
+from tests.compare.tables import Cells, a_side, rates, trials
 
-NOISE = 0.02
-
-
-def lines_of(a: list[Any], b: list[Any], metrics: tuple[str, ...] = METRICS) -> list[Line]:
-    return compare(match(a_side(*a), a_side(*b)).found, metrics_of(metrics), Margins())
+SPEED, ACCURACY = BY_NAME["images_per_second"], BY_NAME["final_test_accuracy"]
+METRICS = [BY_NAME[name] for name in USUAL]
 
 
-def rates(rng: np.random.Generator, n: int, factor: float = 1.0) -> list[float]:
-    return [float(r) for r in 100 * factor * np.exp(NOISE * rng.standard_normal(n))]
+@pytest.fixture
+def compared(tmp_path: Path):
+    """Compares two tables of rows."""
+
+    def made(a: Sequence[Cells], b: Sequence[Cells], metrics=METRICS, **options) -> Comparison:
+        return compare(a_side(tmp_path, "a", a), a_side(tmp_path, "b", b), metrics, **options)
+
+    return made
 
 
-def a_run(rng: np.random.Generator, n: int = 5, factor: float = 1.0) -> list[Any]:
-    """Two models; accuracies with a standard deviation of 1.5 points over the seeds, memory that
-    varies by a permille, counts."""
-    rows = []
-    for model in ("a", "b"):
-        for seed, rate in enumerate(rates(rng, n, factor)):
-            rows.append(
-                a_row(
-                    model,
-                    seed,
-                    images_per_second=rate,
-                    final_test_accuracy=float(rng.normal(0.7, 0.015)),
-                    peak_memory_bytes=300e6 * float(rng.normal(1, 0.001)),
-                )
-            )
-    return rows
-
-
-@pytest.mark.parametrize("n", [2, 5])
-def test_a_run_against_itself_raises_no_alarm(n: int) -> None:
-    """In at least 95 % of repeats nothing of all that is compared is called better or worse."""
-    rng, repeats = np.random.default_rng(n), 250
-    alarms = sum(
-        any(
-            line.verdict.answer in ("better", "worse")
-            for line in lines_of(a_run(rng, n), a_run(rng, n))
-        )
-        for _ in range(repeats)
-    )
-    assert alarms <= repeats * 0.05 + 2.6 * (repeats * 0.05 * 0.95) ** 0.5
-
-
-def test_a_tenth_slower_is_found_among_all_questions() -> None:
-    rng, repeats, found = np.random.default_rng(0), 100, 0
-    for _ in range(repeats):
-        answers = {
-            (line.label, line.metric.name): line.verdict.answer
-            for line in lines_of(a_run(rng), a_run(rng, factor=0.9))
-        }
-        found += answers["a", "images_per_second"] == "worse"
-    assert found >= 0.95 * repeats
-
-
-def test_the_same_numbers_are_equal() -> None:
-    rows = a_run(np.random.default_rng(0))
-    words = {line.metric.name: line.verdict.word for line in lines_of(rows, rows)}
-    assert words["final_test_accuracy"] == "equal"
-    assert words["max_batch"] == "equal"
-    assert words["images_per_second"] == "same within 5 %"
-
-
-def test_accuracies_are_compared_seed_by_seed() -> None:
-    """Seeds differ by ten points, and B is two points above A in each: pairs see it."""
-    a = [a_row(seed=s, final_test_accuracy=0.5 + 0.1 * s) for s in range(4)]
-    b = [a_row(seed=s, final_test_accuracy=0.52 + 0.1 * s + 0.001 * (s % 2)) for s in range(4)]
-    (line,) = lines_of(a, b, ("final_test_accuracy",))
-    assert line.effect.paired
-    assert line.verdict.word == "higher"
-    # Other seeds are no pairs, and then their differences hide it.
-    moved = [
-        a_row(seed=s + 1, final_test_accuracy=row.number("final_test_accuracy"))
-        for s, row in enumerate(b)
+def test_each_metric_of_each_model_is_a_line(compared) -> None:
+    a = [*rates([100, 101, 102]), *rates([50, 51, 52], model="b")]
+    found = compared(a, a)
+    assert [(line.label, line.metric.name) for line in found.lines] == [
+        (model, metric) for model in ("resnet18", "b") for metric in USUAL
     ]
-    (line,) = lines_of(a, moved, ("final_test_accuracy",))
-    assert not line.effect.paired
-    assert line.verdict.answer == "cannot tell"
+    assert {line.verdict.text for line in found.lines} == {"same within 5 %", "equal"}
 
 
-def test_times_of_two_runs_are_no_pairs() -> None:
-    (line,) = lines_of(seeds("a", [100, 101, 99]), seeds("a", [90, 91, 89]), ("images_per_second",))
-    assert not line.effect.paired
-    assert line.verdict.word == "slower"
-
-
-def test_a_slower_machine_is_not_a_slower_model() -> None:
-    a = seeds("a", [100, 101, 99], calibration_gflops=90.0)
-    b = seeds("a", [90, 91, 89], calibration_gflops=78.0)
-    (line,) = lines_of(a, b, ("images_per_second",))
-    assert line.verdict.answer == "cannot tell"
-    assert line.verdict.reason == "the machine itself was 13.3 % slower at B's time"
-
-
-def test_what_a_side_does_not_know_is_no_question() -> None:
-    a, b = [a_row()], [a_row(images_per_second=None)]
-    assert [x.metric.name for x in lines_of(a, b)] == list(METRICS[1:])
-
-
-def test_noisy_trials_are_counted() -> None:
-    a = [a_row(seed=0, noise="its steps vary widely"), a_row(seed=1)]
-    assert {line.noisy for line in lines_of(a, [a_row(seed=0), a_row(seed=1)])} == {1}
+def test_times_are_not_paired_between_runs_and_accuracies_are(compared) -> None:
+    columns = {
+        "images_per_second": [100, 110, 90],
+        "final_test_accuracy": [0.7, 0.72, 0.68],
+    }
+    found = compared(trials(columns), trials(columns | {"final_test_accuracy": [0.6, 0.63, 0.58]}))
+    designs = {line.metric.name: line.effect.design for line in found.lines}
+    assert designs["images_per_second"] == "independent"
+    assert designs["final_test_accuracy"] == "paired"
+    assert designs["max_batch"] == "exact"
 
 
 @pytest.mark.parametrize(
-    ("b", "bound", "fails"),
+    ("name", "is_learned"),
     [
-        ([90, 91, 89], "images_per_second:-5%", True),
-        ([90, 91, 89], "images_per_second:-15%", False),  # within what is allowed
-        ([110, 111, 109], "images_per_second:-5%", False),  # better
-        ([80, 101, 89], "images_per_second:-5%", False),  # noise
-        ([98.0, 98.1, 97.9], "images_per_second:-1%", True),  # the same, but CI asks for more
-        ([99.5, 99.6, 99.4], "images_per_second:-1%", False),
+        ("final_test_accuracy", True),
+        ("final_train_loss", True),
+        ("images_per_second", False),
+        ("data_share", False),
     ],
 )
-def test_ci_fails_for_a_sure_change_beyond_the_bound(
-    b: list[float], bound: str, fails: bool
-) -> None:
-    a = [100, 100.1, 99.9] if min(b) > 95 else [100, 101, 99]
-    (line,) = lines_of(seeds("a", a), seeds("a", b), ("images_per_second",))
-    assert (broken(line, [parse_bound(bound)]) is not None) == fails
+def test_what_is_learned(name: str, is_learned: bool) -> None:
+    assert learned(BY_NAME[name]) is is_learned
 
 
-def test_counts_can_break_a_bound() -> None:
-    (line,) = lines_of([a_row(max_batch=100)], [a_row(max_batch=80)], ("max_batch",))
-    assert broken(line, [parse_bound("max_batch:-10%")])
-    assert not broken(line, [parse_bound("max_batch:-30%")])
-    assert not broken(line, [parse_bound("images_per_second:-1%")])
+def test_what_chance_has_a_part_in_is_corrected_for(compared) -> None:
+    a, b = rates([100, 103, 98]), rates([92, 95, 91])
+    alone = compared(a, b, [SPEED]).lines[0]
+    again = [row | {"model": "other"} for row in a], [row | {"model": "other"} for row in b]
+    both = compared([*a, *again[0]], [*b, *again[1]], [SPEED])
+    assert both.comparisons == 2
+    assert alone.p is not None
+    assert both.lines[0].p == pytest.approx(2 * alone.p)
+
+
+def test_a_metric_that_one_lacks_is_left_out_and_said(compared) -> None:
+    a = rates([1, 2, 3], power_watts=5.0)
+    b = rates([1, 2, 3], power_watts="")
+    found = compared(a, b, [SPEED, BY_NAME["power_watts"]])
+    assert [line.metric.name for line in found.lines] == ["images_per_second"]
+    assert "Not known of both: power_watts." in found.notes
+    with pytest.raises(Refused, match="power_watts is not known of both"):
+        compared(a, b, [SPEED, BY_NAME["power_watts"]], wanted=["power_watts"])
+    with pytest.raises(Refused, match="power_watts is not known of both"):
+        compared(a, b, [BY_NAME["power_watts"]])
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_what_has_no_ratio_is_refused(compared, value: float) -> None:
+    with pytest.raises(Refused, match="and has no ratio; leave it out with --metrics"):
+        compared(rates([1, 2, value]), rates([1, 2, 3]))
+
+
+def test_text_is_no_metric(compared) -> None:
+    with pytest.raises(Refused, match="device 'cpu' is not a number"):
+        compared(rates([1, 2]), rates([1, 2]), [BY_NAME["device"]])
+
+
+def test_notes_say_what_was_left_out_and_what_is_in_doubt(compared) -> None:
+    failed = rates([1], model="x", status="failed")
+    a = [*trials({"noise": ["", "load", "load"]}), *failed, *rates([1], model="alone")]
+    b = trials({"noise": ["", "", ""]}, batch_size=64)
+    notes = " ".join(compared(a, b).notes)
+    assert "1 trial of " in notes
+    assert "2 trials of " in notes
+    assert "marked as noisy; counted all the same" in notes
+    assert "Only in" in notes
+    assert "alone" in notes
+    assert "batch 128 in" in notes
+
+
+def test_nothing_to_say_is_not_said(compared) -> None:
+    assert compared(rates([1, 2, 3]), rates([1, 2, 3])).notes == ()
+
+
+SLOWER = {"images_per_second": [90.0, 90.5, 91.0]}
+
+
+def test_the_machine_that_slowed_down_explains_a_slower_run(compared) -> None:
+    a = trials({"images_per_second": [100.0, 100.5, 101.0]}, calibration_gflops=50.0)
+    line = compared(a, trials(SLOWER, calibration_gflops=44.0), [SPEED]).lines[0]
+    assert line.machine == pytest.approx(0.88)
+    assert line.verdict.text == "cannot tell: the machine itself changed by -12.0 %"
+    assert not parse_bound("images_per_second:-5%").broken_by(line.effect, line.verdict)
+
+
+def test_a_claim_of_speed_without_a_timed_machine_says_what_it_leaves_open(compared) -> None:
+    a, b = trials({"images_per_second": [100.0, 100.5, 101.0]}), trials(SLOWER)
+    assert "not timed beside these trials" in compared(a, b).notes[-1]
+    timed = [[row | {"calibration_gflops": 50.0} for row in rows] for rows in (a, b)]
+    assert compared(*timed).notes == ()
+
+
+def test_two_machines_that_are_compared_on_purpose_are_not_excused(compared) -> None:
+    a = trials({"images_per_second": [100.0, 100.5, 101.0]}, calibration_gflops=50.0)
+    b = trials(SLOWER, calibration_gflops=44.0, device_name="Other")
+    line = compared(a, b, [SPEED], across=["device"]).lines[0]
+    assert line.verdict.word == "slower"
+    assert line.machine == pytest.approx(0.88)
+
+
+def test_the_speed_ratio_of_the_machine() -> None:
+    assert speed_ratio({0: 10, 1: 40}, {0: 30}) == pytest.approx(1.5)
+    assert speed_ratio({}, {0: 30}) is None
+
+
+def test_labels_say_only_what_varies(tmp_path: Path) -> None:
+    side = a_side(
+        tmp_path,
+        "a",
+        rates([1]),
+        rates([1], optimizer="sgd", learning_rate=0.01),
+        rates([1], model="b"),
+    )
+    assert label_groups(side.groups) == [
+        "resnet18 adam lr 0.001",
+        "resnet18 sgd lr 0.01",
+        "b adam lr 0.001",
+    ]
+    native = a_side(tmp_path, "b", rates([1]), rates([1], model="b", image_size=299))
+    assert label_groups(native.groups) == ["resnet18", "b"]

@@ -1,95 +1,131 @@
-"""Like is put beside like; what does not compare is refused in one sentence with its mend."""
+"""What is compared with what, and what is refused: by name, with both values and the mend."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from bench.compare.matching import CONDITIONS, match
+from bench.compare.matching import Across, Matched, match
 from bench.errors import Refused
-from tests.compare.tables import a_row, a_side
+from tests.compare.tables import Cells, a_side, rates
+
+SEEDS = (1.0, 2.0)
 
 
-def test_models_are_matched_and_the_others_named() -> None:
-    a = a_side(a_row("a"), a_row("b"), a_row("b", 1))
-    b = a_side(a_row("b"), a_row("c"))
-    found = match(a, b)
-    (one,) = found.found
-    assert (one.label, len(one.a), len(one.b)) == ("b", 2, 1)
-    assert (found.only_a, found.only_b) == (("a",), ("c",))
+@pytest.fixture
+def sides(tmp_path: Path):
+    """Matches two tables of rows."""
+
+    def made(a: list[list[Cells]], b: list[list[Cells]], *across: Across) -> Matched:
+        return match(a_side(tmp_path, "a", *a), a_side(tmp_path, "b", *b), across)
+
+    return made
 
 
-def test_settings_are_matched_and_named_as_far_as_they_vary() -> None:
-    rows = [a_row("a", optimizer=o, image_size=s) for o in ("adam", "sgd") for s in (32, 64)]
-    labels = [one.label for one in match(a_side(*rows), a_side(*rows)).found]
-    assert labels == ["a 32 px adam", "a 64 px adam", "a 32 px sgd", "a 64 px sgd"]
+def one(**cells: object) -> list[Cells]:
+    return rates(SEEDS, **cells)
 
 
-def test_batch_sizes_are_matched() -> None:
-    rows = [a_row("a", batch_size=n, batch_choice=str(n)) for n in (16, 32)]
-    assert [m.label for m in match(a_side(*rows), a_side(*rows)).found] == [
-        "a batch 16",
-        "a batch 32",
-    ]
+def test_models_and_settings_that_are_the_same_match(sides) -> None:
+    a = [one(), one(optimizer="sgd"), one(model="only-a")]
+    b = [one(model="only-b"), one(optimizer="sgd"), one()]
+    found = sides(a, b)
+    assert [pair.a.traits["optimizer"] for pair in found.pairs] == ["adam", "sgd"]
+    assert [pair.b.traits["optimizer"] for pair in found.pairs] == ["adam", "sgd"]
+    assert [group.model for group in found.only_a] == ["only-a"]
+    assert [group.model for group in found.only_b] == ["only-b"]
+    assert all(pair.across == "" for pair in found.pairs)
 
 
-def test_a_batch_that_was_searched_for_may_differ_and_it_is_said() -> None:
-    a, b = (a_side(a_row("a", batch_size=n, batch_choice="max")) for n in (1283, 1279))
-    (one,) = match(a, b).found
-    assert one.note == "batch 1283 against 1279"
-
-
-def test_another_batch_is_another_setting() -> None:
-    a, b = (a_side(a_row("a", batch_size=n, batch_choice=str(n))) for n in (16, 32))
-    with pytest.raises(Refused, match="no model with the same settings in common"):
-        match(a, b)
-
-
-DIFFERENCES = {
-    "data": {"dataset_sha256": "cd" * 32},
-    "preset": {"preset": "quick"},
-    "device": {"device_name": "Another CPU"},
-    "precision": {"precision": "bf16"},
-    "image-size": {"image_size": 64},
-    "epochs": {"epochs": 4},
-    "augment": {"augment": True},
-    "pretrained": {"pretrained": True},
-    "channels-last": {"channels_last": False},
-}
-
-
-def test_every_condition_is_tried() -> None:
-    assert set(DIFFERENCES) == set(CONDITIONS)
-
-
-@pytest.mark.parametrize(("name", "values"), DIFFERENCES.items())
-def test_what_differs_is_refused_unless_it_is_crossed(name: str, values: dict[str, Any]) -> None:
-    a, b = a_side(a_row(), name="first"), a_side(a_row(**values), name="second")
+@pytest.mark.parametrize(
+    ("cells", "said", "across"),
+    [
+        ({"dataset": "shapes10"}, "dataset is cifar10 (50000 + 10000 images, abababab)", "dataset"),
+        ({"dataset_sha256": "cd" * 32}, "images, cdcdcdcd) in", "dataset"),
+        ({"train_images": 5000}, "cifar10 (5000 + 10000 images", "dataset"),
+        ({"preset": "smoke"}, "preset is quick in", "preset"),
+        ({"device": "cuda:0"}, "Test CPU (cuda, 2 threads)", "device"),
+        ({"device_name": "Other"}, "device is Test CPU (cpu, 2 threads) in", "device"),
+        ({"threads": 4}, "Test CPU (cpu, 4 threads) in", "device"),
+        ({"epochs": 2}, "epochs is 10 in", "epochs"),
+        ({"augment": True}, "augment is False in", "augment"),
+        ({"pretrained": True}, "pretrained is False in", "pretrained"),
+        ({"channels_last": False}, "channels_last is True in", "channels_last"),
+        ({"precision": "bf16"}, "precision is fp32 in", "precision"),
+        ({"image_size": 64}, "image_size is 32 in", "image_size"),
+        ({"optimizer": "sgd"}, "optimizer is adam in", "optimizer"),
+        ({"learning_rate": 0.01}, "learning_rate is 0.001 in", "learning_rate"),
+        ({"model": "googlenet"}, "model is resnet18 in", "model"),
+        ({"batch_choice": "16", "batch_size": 16}, "batch_size is auto in", "batch_size"),
+    ],
+)
+def test_what_is_not_comparable_is_refused_unless_it_is_told_to(
+    sides, cells: dict[str, object], said: str, across: Across
+) -> None:
     with pytest.raises(Refused) as refused:
-        match(a, b)
-    said = str(refused.value)
-    assert said.startswith(f"first and second differ in {name} (")
-    assert said.endswith(f"name it with --across {name} to compare them all the same.")
-    assert len(said.splitlines()) == 1
-    (one,) = match(a, b, [name]).found
-    assert one.crossed == (name,)
+        sides([one()], [one(**cells)])
+    sentence = str(refused.value)
+    assert said in sentence
+    assert f"--across {across}" in sentence
+    (pair,) = sides([one()], [one(**cells)], across).pairs
+    assert pair.across.startswith(f"{across} ")
+    assert " → " in pair.across
 
 
-def test_both_values_are_named() -> None:
-    a, b = a_side(a_row()), a_side(a_row(device_name="Another CPU", threads=8))
-    with pytest.raises(Refused, match=r"\(cpu Test CPU 2 / cpu Another CPU 8\)"):
-        match(a, b)
+def test_all_that_differs_is_named_at_once(sides) -> None:
+    with pytest.raises(Refused, match="--across preset device"):
+        sides([one()], [one(preset="smoke", threads=4)])
+    with pytest.raises(Refused, match="--across optimizer learning_rate"):
+        sides([one()], [one(optimizer="sgd", learning_rate=0.01)])
 
 
-def test_what_is_the_same_is_not_crossed() -> None:
-    (one,) = match(a_side(a_row()), a_side(a_row()), ["device"]).found
-    assert one.crossed == ()
+def test_one_crossing_does_not_open_another(sides) -> None:
+    with pytest.raises(Refused, match="--across device"):
+        sides([one()], [one(preset="smoke", threads=4)], "preset")
 
 
-def test_what_an_older_table_does_not_say_is_taken_as_equal() -> None:
-    older = a_row(augment=None, dataset_sha256=None)
-    assert match(a_side(older), a_side(a_row())).found
+def test_what_is_not_crossed_is_not_said(sides) -> None:
+    (pair,) = sides([one()], [one(preset="smoke")], "preset", "device").pairs
+    assert pair.across == "preset quick → smoke"
 
 
-def test_an_unknown_condition() -> None:
-    with pytest.raises(Refused, match="--across 'weather' is not one of data, preset"):
-        match(a_side(a_row()), a_side(a_row()), ["weather"])
+def test_two_cards_of_a_kind_are_one_device(sides) -> None:
+    a, b = (one(device=f"cuda:{n}", device_name="Card", threads="") for n in range(2))
+    assert len(sides([a], [b]).pairs) == 1
+
+
+def test_a_batch_that_came_to_the_same_matches(sides) -> None:
+    assert len(sides([one()], [one(batch_choice="128")]).pairs) == 1
+
+
+def test_the_batch_that_was_asked_for_goes_before_what_it_came_to(sides) -> None:
+    a = [one(batch_size=64)]
+    b = [one(batch_size=128), one(batch_choice="64", batch_size=64)]
+    found = sides(a, b)
+    assert [(p.a.batch_sizes, p.b.batch_sizes) for p in found.pairs] == [("64", "128")]
+    assert [group.batch_sizes for group in found.only_b] == ["64"]
+
+
+def test_several_that_would_match_one_are_refused(sides) -> None:
+    b = [one(precision="bf16"), one(precision="fp16")]
+    with pytest.raises(Refused, match="has several to compare resnet18") as refused:
+        sides([one()], b, "precision")
+    assert "bf16" in str(refused.value)
+    assert "fp16" in str(refused.value)
+    with pytest.raises(Refused, match="has several to compare"):
+        sides(b, [one()], "precision")
+
+
+def test_two_models_of_two_runs_can_be_compared(sides) -> None:
+    (pair,) = sides([one()], [one(model="googlenet")], "model").pairs
+    assert pair.across == "model resnet18 → googlenet"
+
+
+def test_a_side_that_is_mixed_in_itself_is_refused(sides) -> None:
+    mixed = [one(), one(model="b", preset="smoke")]
+    with pytest.raises(Refused, match=r"a\.csv has more than one preset: quick and smoke"):
+        sides(mixed, [one()])
+
+
+@pytest.mark.parametrize("name", ["augment", "pretrained", "channels_last"])
+def test_what_an_older_table_does_not_say_rules_nothing_out(sides, name: str) -> None:
+    assert sides([one(**{name: ""})], [one()]).pairs

@@ -79,7 +79,7 @@ def test_the_questions_come_in_the_order_of_the_page(report):
     _, text = report
     titles = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
     assert titles == [
-        "Which model wins, and how sure is that",
+        "Which model wins, and how sure is that?",
         "Accuracy over epochs",
         "Accuracy over time",
         "Time of one epoch",

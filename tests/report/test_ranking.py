@@ -1,98 +1,110 @@
-"""Which model wins: places, ties, and what one seed cannot say."""
+"""Who wins within a run: one sentence, a table a metric, and no winner where chance could do it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.records import Calibrated, Record
-from bench.report.questions import sections
-from bench.report.ranking import (
-    ranking_figures,
-    ranking_finding,
-    ranking_remarks,
-    ranking_tables,
-    write_ranking,
-)
+import pytest
+
+from bench.records import Record
+from bench.report.ranking import ranking_finding, ranking_tables, rankings_of, tell_rankings
 from bench.report.series import Series, series
-from bench.results import Run, collect
-from tests.builders import a_done_trial as done
-from tests.builders import a_trial, an_epoch, run_start
+from bench.report.told import as_csv
+from bench.results import collect
+from tests.builders import (
+    a_done_trial,
+    a_failed_trial,
+    a_refused_trial,
+    a_trial,
+    an_epoch,
+    run_start,
+)
 
 
-def run_of(accuracies: dict[str, list[float]], *more: Record) -> tuple[Run, list[Series]]:
-    """A trial of one epoch for each accuracy; the builders' times are equal for all seeds."""
-    records = run_start()
-    for number, (model, finals) in enumerate(accuracies.items()):
-        for seed, accuracy in enumerate(finals):
-            trial = a_trial(model, seed)
-            started, *_, ended = done(trial)
-            seconds = 10.0 * (number + 1) * (1 + 0.01 * (seed % 2))
-            epoch = replace(
-                an_epoch(trial), test_accuracy=accuracy, images_per_second=640 / seconds
-            )
-            records += [started, epoch, ended]
-    run = collect(Path("somewhere"), [*records, *more])
-    return run, series(run)
+def trial(
+    model: str, seed: int, seconds: float, accuracy: float, done: bool = True
+) -> list[Record]:
+    """One epoch that takes so long and ends there."""
+    made = a_trial(model, seed)
+    started, _, ended = a_done_trial(made, epochs=1)
+    epoch = replace(an_epoch(made), images_per_second=640 / seconds, test_accuracy=accuracy)
+    return [started, epoch, *([ended] if done else [])]
 
 
-TIED = {"a": [0.70, 0.72, 0.71], "b": [0.71, 0.70, 0.72]}
-CLEAR = {"a": [0.70, 0.72, 0.71], "b": [0.50, 0.53, 0.51]}
-
-
-def test_a_clear_winner() -> None:
-    _, found = run_of(CLEAR)
-    said = ranking_finding(found) or ""
-    assert said.startswith(
-        "a is first in test accuracy, last epoch, 71.0 %, before b, 51.3 %, surely."
+def found(*records: Sequence[Record]) -> list[Series]:
+    return series(
+        collect(Path("somewhere"), [*run_start(), *(r for some in records for r in some)])
     )
 
 
-def test_a_tie() -> None:
-    run, found = run_of(TIED)
-    assert "In test accuracy, last epoch a and b cannot be told apart at the top." in (
-        ranking_finding(found) or ""
+def two(seeds: int, accuracies: tuple[float, float] = (0.6, 0.6)) -> list[Series]:
+    """b takes 1.5 times as long as a, give or take; accuracies wander by 4 points."""
+    records = []
+    for seed in range(seeds):
+        wander = 0.04 * (seed % 2)
+        records += [trial("a", seed, 10 + 0.1 * (seed % 3), accuracies[0] + wander)]
+        records += [trial("b", seed, 15 + 0.1 * (seed % 2), accuracies[1] + 0.04 - wander)]
+    return found(*records)
+
+
+def test_the_winner_is_named_with_its_lead_and_ties_as_such() -> None:
+    said = ranking_finding(two(4))
+    assert said is not None
+    assert said.startswith("In throughput, a wins; b, the next, is at 0.6")
+    assert said.endswith("; in test accuracy, a and b cannot be told apart at the top.") or (
+        said.endswith("; in test accuracy, b and a cannot be told apart at the top.")
     )
-    accuracy, _ = ranking_tables(run, found)
-    assert [[cell.text for cell in row[:2]] for row in accuracy.rows] == [
-        ["b", "1–2"],
-        ["a", "1–2"],
-    ] or [[cell.text for cell in row[:2]] for row in accuracy.rows] == [["a", "1–2"], ["b", "1–2"]]
 
 
-def test_one_seed_cannot_tell() -> None:
-    run, found = run_of({"a": [0.7], "b": [0.5]})
-    assert "cannot be told from one seed: use --seeds 3 or more" in (ranking_finding(found) or "")
-    assert ranking_figures(run) == {}
+def test_one_seed_is_ahead_and_no_winner() -> None:
+    assert ranking_finding(two(1, (0.6, 0.7))) == (
+        "Ahead are a in throughput and b in test accuracy, but one seed cannot tell that from "
+        "chance: --seeds 5 would."
+    )
 
 
-def test_one_model_is_no_ranking() -> None:
-    run, found = run_of({"a": [0.7, 0.71]})
-    assert ranking_finding(found) is None
-    assert [table.rows for table in ranking_tables(run, found)] == [(), ()]
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [trial("a", 0, 10, 0.5)],
+        [trial("a", 0, 10, 0.5), a_refused_trial(a_trial("b"))],
+        [trial("a", 0, 10, 0.5), a_failed_trial(a_trial("b"), 1)],
+        [trial("a", 0, 10, 0.5), trial("b", 0, 10, 0.5, done=False)],
+    ],
+    ids=["nothing", "one", "refused", "failed", "unfinished"],
+)
+def test_there_is_no_ranking_without_two_that_are_done(records: list[list[Record]]) -> None:
+    assert ranking_finding(found(*records)) is None
+    assert ranking_tables(found(*records)) == ()
 
 
-def test_the_difference_to_the_first_has_an_interval() -> None:
-    run, found = run_of(CLEAR)
-    accuracy, rate = ranking_tables(run, found)
-    second = [cell.text for cell in accuracy.rows[1]]
-    assert second[:3] == ["b", "2", "51.3 %"]
-    assert second[3] == "-19.7"
-    assert second[4] == "-21.1 to -18.2"
-    assert rate.headers[3] == "Against the first (ratio)"
+def test_a_table_for_each_metric_best_first() -> None:
+    speed, accuracy = ranking_tables(two(4))
+    assert speed.headers == (
+        "Rank",
+        "Model",
+        "Throughput (images/s)",
+        "Seeds",
+        "Against the best (95 %)",
+        "p",
+        "Verdict",
+    )
+    assert [row[0].text for row in speed.rows] == ["1", "2"]
+    assert [row[1].text for row in speed.rows] == ["a", "b"]
+    assert [row[-1].text for row in speed.rows] == ["best", "slower"]
+    assert speed.rows[0][2].best
+    assert [row[0].text for row in accuracy.rows] == ["1–2", "1–2"]
+    assert accuracy.rows[0][-1].text == "ahead, but tied"
+    assert accuracy.rows[1][-1].text.startswith("cannot tell: ")
+    assert not any(cell.best for row in accuracy.rows for cell in row)
 
 
-def test_a_machine_that_changed_is_said() -> None:
-    name = a_trial("a").id
-    changed = [Calibrated(name, at, "fp32", 768, (s,) * 3) for at, s in ((0, 0.010), (1, 0.011))]
-    run, _ = run_of(CLEAR, *changed)
-    assert "The machine's own speed changed by 10.0 %" in ranking_remarks(run)[1]
-    steady, _ = run_of(CLEAR)
-    assert len(ranking_remarks(steady)) == 1
-
-
-def test_it_is_the_first_section_and_has_its_picture(tmp_path: Path) -> None:
-    run, found = run_of(CLEAR)
-    run.path = tmp_path
-    assert write_ranking(run) == ["ranking"]
-    assert (tmp_path / "plots" / "ranking.svg").is_file()
-    first = sections(run, found, ["ranking"])[0]
-    assert (first.name, [p.file for p in first.pictures]) == ("ranking", ["ranking"])
+def test_one_run_is_told_in_records_too() -> None:
+    told = tell_rankings("run", rankings_of(two(4)), ["a note"])
+    assert told.answer[0].startswith("In throughput, a wins")
+    assert len(as_csv(told).splitlines()) == 5
+    assert told.records[0]["verdict"] == "best"
+    assert told.records[1]["change"] == pytest.approx(0.667, abs=0.01)
+    one = tell_rankings("run", rankings_of(two(1)), [])
+    assert one.answer == ("So few seeds cannot tell which to use: run it with --seeds 5.",)

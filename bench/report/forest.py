@@ -1,0 +1,200 @@
+"""Forest plots: every difference as a point with its interval, and what counts as the same shaded.
+
+Colour and shape of a point both say its verdict. An interval that leaves the picture goes on.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+from bench.compare.effects import Effect, Scale
+from bench.compare.lines import Comparison
+from bench.compare.ranking import Place, Ranking
+from bench.compare.verdicts import Margins
+from bench.report.canvas import STYLE, canvas, captioned, save
+from bench.report.changes import KINDS, kind_of, name_of
+from bench.report.ranking import rankings_of
+from bench.report.series import series
+from bench.report.words import shortened
+from bench.results import Run
+
+LOOKS = {
+    "better": ("#009E73", "^", True),
+    "worse": ("#D55E00", "v", True),
+    "different": ("#0072B2", "D", True),
+    "same": ("#56B4E9", "s", True),
+    "cannot tell": ("#777777", "o", False),
+    "best": ("#000000", "*", True),
+}
+"""Colour, shape, and whether it is filled, of each kind of verdict."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a picture: its name, its point with an interval (none at all for the best), and
+    which of `LOOKS` it has."""
+
+    label: str
+    effect: Effect | None
+    kind: str
+
+
+def comparison_figure(found: Comparison) -> Figure:
+    """Two sides: ratios on the left, differences of fractions on the right."""
+    several = len({line.metric.name for line in found.lines}) > 1
+    panels: dict[Scale, list[Row]] = {}
+    for line in found.lines:
+        name = shortened(line.label, 28)
+        name = f"{name}\n{name_of(line.metric)}" if several else name
+        row = Row(name, line.effect, kind_of(line.verdict))
+        panels.setdefault(line.effect.scale, []).append(row)
+    caption = (
+        f"A: {shortened(found.a, 60)}; B: {shortened(found.b, 60)}; 95 % intervals; "
+        "the band is what counts as the same"
+    )
+    tallest = max(map(len, panels.values()))
+    with (
+        mpl.rc_context(STYLE),
+        captioned(caption, "B against A", len(panels), tallest + 1) as (figure, axes),
+    ):
+        words = {"ratio": "B / A", "difference": "B − A (points)"}
+        for ax, (scale, rows) in zip(axes, panels.items(), strict=True):
+            _draw(ax, rows, scale, found.margins)
+            ax.set(xlabel=words[scale])
+        _legend(figure, [row for rows in panels.values() for row in rows])
+    return figure
+
+
+def ranking_figure(rankings: Sequence[Ranking], run: Run | None = None, name: str = "") -> Figure:
+    """The models of one run against the best of them, a panel a metric.
+
+    Args:
+        rankings: at least one.
+        run: where they come from, for the line below the picture.
+        name: what to call that where there is no run.
+    """
+    bars, columns = max(len(one.places) for one in rankings) + 1, len(rankings)
+    title = "Who wins, and who cannot be told apart"
+    opened = canvas(run, title, columns, bars) if run else captioned(name, title, columns, bars)
+    with mpl.rc_context(STYLE), opened as (figure, axes):
+        for ax, ranking in zip(axes, rankings, strict=True):
+            rows = [_row(place) for place in ranking.places]
+            scale = _scale(ranking)
+            _draw(ax, rows, scale, ranking.margins)
+            _draw_ties(ax, ranking.ties)
+            against = "ratio to the best" if scale == "ratio" else "points from the best"
+            ax.set(xlabel=f"{name_of(ranking.metric).capitalize()}: {against}")
+        _legend(figure, [_row(place) for one in rankings for place in one.places])
+    return figure
+
+
+def write_ranking(run: Run) -> list[str]:
+    """Replace the picture of a run's ranking in its folder; returns its name, if there is one."""
+    rankings = rankings_of(series(run))
+    if not rankings:
+        return []
+    save(ranking_figure(rankings, run), run.path / "plots" / "ranking")
+    return ["ranking"]
+
+
+def _row(place: Place) -> Row:
+    label = f"{place.rank}  {shortened(place.contestant.label, 28)}"
+    return Row(label, place.effect, kind_of(place.verdict) if place.verdict else "best")
+
+
+def _scale(ranking: Ranking) -> Scale:
+    return next(place.effect.scale for place in ranking.places if place.effect is not None)
+
+
+def _draw(ax: Axes, rows: Sequence[Row], scale: Scale, margins: Margins) -> None:
+    """Points with intervals on the scale that they are computed on, with the ticks of another."""
+    margin = margins.width(scale)
+    ax.axvspan(-margin, margin, color="#56B4E9", alpha=0.18, linewidth=0)
+    ax.axvline(0.0, color="#555555", linewidth=1)
+    for height, row in enumerate(rows):
+        colour, marker, filled = LOOKS[row.kind]
+        shift = row.effect.shift if row.effect else 0.0
+        ax.errorbar(
+            shift,
+            height,
+            xerr=row.effect.half_width if row.effect else None,
+            fmt=marker,
+            color=colour,
+            markerfacecolor=colour if filled else "white",
+            markersize=13 if row.kind == "best" else 9,
+            capsize=4,
+        )
+    low, high = _limits([row.effect for row in rows if row.effect is not None], margin)
+    ax.set_xlim(low, high)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_yticks(range(len(rows)), [row.label for row in rows])
+    ax.grid(visible=False, axis="y")
+    ax.xaxis.set_major_locator(FixedLocator(_ticks(low, high, scale)))
+    formatter = _ratio if scale == "ratio" else _points
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: formatter(x)))
+
+
+def _ticks(low: float, high: float, scale: Scale) -> list[float]:
+    """Places for ticks where round ratios, or round points, are."""
+    nice = MaxNLocator(6, steps=[1, 2, 5, 10])
+    if scale == "difference":
+        return [float(x) for x in nice.tick_values(low, high) if low <= x <= high]
+    ratios = nice.tick_values(math.exp(low), math.exp(high))
+    return [math.log(x) for x in ratios if x > 0 and low <= math.log(x) <= high]
+
+
+def _limits(effects: Sequence[Effect], margin: float) -> tuple[float, float]:
+    """As far as the points and the margin reach, and their intervals where those are not endless:
+    of two seeds they may be."""
+    widest = max([2 * margin, *(3 * abs(one.shift) for one in effects)])
+    ends = [-1.5 * margin, 1.5 * margin]
+    for one in effects:
+        room = one.half_width or 0.0
+        ends += [one.shift, max(one.shift - room, -widest), min(one.shift + room, widest)]
+    space = 0.06 * (max(ends) - min(ends))
+    return min(ends) - space, max(ends) + space
+
+
+def _draw_ties(ax: Axes, ties: Sequence[tuple[int, int]]) -> None:
+    """A bar beside each range of rows that cannot be told apart (Demšar's critical differences)."""
+    for number, (first, last) in enumerate(ties):
+        x = 1.03 + 0.03 * (number % 3)
+        ax.plot(
+            [x, x],
+            [first - 0.25, last + 0.25],
+            transform=ax.get_yaxis_transform(),
+            color="#555555",
+            linewidth=5,
+            solid_capstyle="round",
+            clip_on=False,
+            label="_tie",
+        )
+
+
+def _legend(figure: Figure, rows: Sequence[Row]) -> None:
+    """What the shapes mean, of those that are there."""
+    present = {row.kind for row in rows}
+    handles = []
+    for kind in ("best", *KINDS):
+        if kind in present:
+            colour, marker, filled = LOOKS[kind]
+            face = colour if filled else "white"
+            handles.append(
+                Line2D([], [], color=colour, marker=marker, mfc=face, ls="none", ms=9, label=kind)
+            )
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=10)
+
+
+def _ratio(shift: float) -> str:
+    return f"{math.exp(shift):.3g}"
+
+
+def _points(shift: float) -> str:
+    points = round(shift * 100, 6)
+    return f"{points:+.3g}" if points else "0"
