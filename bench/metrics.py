@@ -7,6 +7,7 @@ a trial's result and gives None where the figure is not known.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal
 
 from bench.noise import first_epoch_ratio, machine_change, noise_of, steady_epochs, step_spread
@@ -82,12 +83,12 @@ def _steps(value: Callable[[Spread], float | None]) -> Callable[[TrialResult], f
 
 
 def _surroundings(name: str) -> Callable[[TrialResult], float | None]:
-    def middle(result: TrialResult) -> float | None:
+    def mean(result: TrialResult) -> float | None:
         values = [getattr(e.surroundings, name) for e in result.epochs if e.surroundings]
         known = [value for value in values if value is not None]
-        return median(known) if known else None
+        return fmean(known) if known else None
 
-    return middle
+    return mean
 
 
 def _matmul_flops(seconds: float, size: int) -> float:

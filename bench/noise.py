@@ -28,7 +28,8 @@ OUTLIERS_SHARE = 0.02
 """Outliers matter if they took so large a share of all the steps' time beyond their due."""
 
 UNSETTLED = 0.05
-"""Steps had settled if the medians of their first and last third are within this share."""
+"""Steps had settled if the medians of their first and last third are within this share, or their
+intervals overlap."""
 
 DRIFT = 0.05
 """So much may the machine's own speed, or a clock's, change during a trial."""
@@ -137,8 +138,9 @@ def _unsettled(result: TrialResult) -> Iterator[str]:
     third = len(times) // 3
     if third < WARMUP_STEPS:
         return
-    change = median(times[-third:]) / median(times[:third]) - 1
-    if abs(change) > UNSETTLED:
+    first, last = spread(times[:third]), spread(times[-third:])
+    change = last.median / first.median - 1
+    if abs(change) > UNSETTLED and not _overlap(first, last):
         how = "slower" if change > 0 else "faster"
         yield (
             f"its steps had not settled after the warm-up: the last third ran "

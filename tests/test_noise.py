@@ -134,6 +134,15 @@ def test_steps_that_had_not_settled(factor: float, how: str) -> None:
     )
 
 
+def test_steps_that_settled_within_their_noise() -> None:
+    made = epochs(steps=12, spread=0.09)
+    times = [t for e in made for t in e.step_times][WARMUP_STEPS:]
+    third = len(times) // 3
+    first, last = np.median(times[:third]), np.median(times[-third:])
+    slower = replace(made[2], step_times=tuple(t * 1.06 * first / last for t in made[2].step_times))
+    assert not any("settled" in said for said in noise_of(result_of(*made[:2], slower)))
+
+
 def test_others_on_the_same_cores() -> None:
     crowded = replace(QUIET, other_busy_cores=0.6)
     (said,) = noise_of(result_of(*epochs(surroundings=crowded)))
