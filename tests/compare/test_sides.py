@@ -161,3 +161,17 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, d
         path.write_bytes(content)
         with contextlib.suppress(Refused):
             read_side(path)
+
+
+KEPT = sorted((Path(__file__).parents[2] / "results" / "reference").glob("*/models.csv"))
+
+
+@pytest.mark.parametrize("table", KEPT, ids=lambda path: path.parent.name)
+def test_the_kept_references_can_be_compared(table: Path) -> None:
+    side = read_side(table.parent)
+    assert {group.model for group in side.groups} >= {"resnet18", "googlenet", "densenet121"}
+    assert side.left_out == 0
+
+
+def test_there_are_kept_references() -> None:
+    assert {path.parent.name for path in KEPT} >= {"small", "ten-epochs"}
