@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.metrics import BY_NAME
 from bench.noise import WARMUP_STEPS, noise_of
 from bench.report.series import Series
 from bench.report.tables import Cell, Column, Table, comparison
@@ -101,5 +100,3 @@ COLUMNS = (
     Column("GPU clock (MHz)", "sm_clock_mhz", 0),
     Column("GPU temperature (°C)", "temperature_celsius", 0),
 )
-
-assert all(column.metric in BY_NAME for column in COLUMNS)

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+from bench.metrics import BY_NAME
 from bench.records import Calibrated, Record, Surroundings
 from bench.report.content import warnings
 from bench.report.questions import sections
 from bench.report.series import Series, series
-from bench.report.trust import trust_finding, trust_remarks, trust_tables, yardstick
+from bench.report.trust import COLUMNS, trust_finding, trust_remarks, trust_tables, yardstick
 from bench.results import Run, collect
 from tests.builders import a_done_trial, a_trial, an_epoch, run_start, some_records
 
@@ -90,3 +91,7 @@ def test_it_is_a_section_of_the_report() -> None:
     # What was never measured is no column.
     assert "Step, median (ms)" in columns
     assert "GPU clock (MHz)" not in columns
+
+
+def test_every_column_is_a_metric() -> None:
+    assert {column.metric for column in COLUMNS} <= set(BY_NAME)
