@@ -1,11 +1,13 @@
-"""Does looking at networks, and keeping records of their steps, slow down what is timed?
+"""Does recording and looking at networks slow down what is timed?
 
-    python tests/benchmarks/inspection_cost.py --pairs 8
+    python tests/benchmarks/inspection_cost.py --pairs 60
 
-Runs of one model with everything on and with `--no-inspect`, each a process of its own, in the
-order on off, off on, on off, ...: a machine that slows down favours neither. Prints the median
-epoch of each run, the ratio of every pair, and their geometric mean with Student's 95 % interval.
-Run it on an otherwise idle machine; it asserts nothing.
+One process trains two equal networks, an epoch of the one after an epoch of the other, in the order
+on off, off on, on off, ...: "on" is an epoch as a trial runs it (every step marked, a sample of
+them in parts, the processors and the card watched, its initial weights on disk for the inspection
+that follows the last epoch), "off" the same steps and nothing else. Prints the ratio of the two
+with Student's 95 % interval over the pairs, and the seconds that the inspection itself takes after
+the last epoch, where nothing is timed. Run it on an otherwise idle machine; it asserts nothing.
 """
 
 import argparse
@@ -13,57 +15,108 @@ import math
 import sys
 import tempfile
 from pathlib import Path
+from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench import Config, run
-from bench.statistics import estimate, median
+import torch
+
+from bench.data import shapes
+from bench.data.batches import ResidentSplit, Transform
+from bench.device import open_device
+from bench.measure.inspection import save_start
+from bench.messages import Conditions, TrainJob
+from bench.records import DatasetFacts, Setting, Trial
+from bench.statistics import estimate
+from bench.train.checkpoint import Position, Training
+from bench.train.clock import timed
+from bench.train.loop import Sums, train_pass
+from bench.train.optimizers import open_optimizer
+from bench.train.precision import open_precision
+from bench.trainer import Trainer
+from models.building.network import build_network
+from models.zoo import resolve
+
+BATCH, SIZE = 128, 32
 
 
-def epoch_seconds(inspect: bool, model: str, images: int, epochs: int) -> float:
-    """The median epoch of one run, without its first."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = Config(
-            models=(model,),
-            preset="smoke",
-            dataset="shapes10",
-            train_limit=images,
-            test_limit=128,
-            epochs=epochs,
-            batch_size=(128,),
-            fit=False,
-            card=(),
-            inspect=inspect,
-            output=Path(folder) / "run",
-        )
-        (trial,) = run(config).trials
-        if trial.status != "done":
-            raise SystemExit(f"the run failed: {trial.ended and trial.ended.reason}")
-        return median([epoch.train_seconds for epoch in trial.epochs[1:]])
+class Silent:
+    """A clock that nobody reads."""
+
+    def start(self) -> None:
+        """Nothing."""
+
+    def part(self) -> None:
+        """Nothing."""
+
+    def step(self) -> None:
+        """Nothing."""
+
+
+def a_trainer(model: str, images: int, folder: Path) -> Trainer:
+    """A trial of shapes on the CPU that is about to begin."""
+    torch.manual_seed(0)
+    device, precision = open_device("cpu"), open_precision("fp32", "cpu")
+    transform = Transform(SIZE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), device.torch, True)
+    pixels, labels = shapes.generate(images, seed=1)
+    train = ResidentSplit(torch.from_numpy(pixels), torch.from_numpy(labels), transform)
+    test = ResidentSplit(torch.from_numpy(pixels[:2]), torch.from_numpy(labels[:2]), transform)
+    network = build_network(resolve(model)[0], len(shapes.CLASSES))
+    network = network.to(memory_format=torch.channels_last)
+    optimizer = open_optimizer("adam", network.parameters(), 1e-3)
+    training = Training(network, optimizer, precision, torch.Generator().manual_seed(0))
+    grey = (0.5, 0.5, 0.5)
+    facts = DatasetFacts("shapes10", "", shapes.CLASSES, images, 2, SIZE, grey, grey, "", True)
+    conditions = Conditions("cpu", facts, True, False, False, None, 0)
+    trial = Trial(model, 0, Setting(SIZE, "adam", 1e-3, "fp32"), str(BATCH), BATCH)
+    files = [str(folder / name) for name in ("checkpoint.pt", "start.pt", "kernels.npz")]
+    job = TrainJob(trial, 1, str(folder), conditions, files[0], files[1], files[2])
+    return Trainer(job, train, test, device, training, lambda *said: None, lambda: False)
+
+
+def with_everything(trainer: Trainer) -> float:
+    """Seconds of an epoch as a trial times it."""
+    return trainer.epoch(Position(), Sums()).train_seconds
+
+
+def bare(trainer: Trainer) -> float:
+    """Seconds of the same steps alone."""
+    training = trainer.training
+    batches = trainer.train_split.shuffled(BATCH, training.order, False)
+
+    def train_all() -> None:
+        network, optimizer = training.network, training.optimizer
+        train_pass(network, batches, optimizer, training.precision, Silent()).result()
+
+    return timed(trainer.device, train_all)[1].seconds
 
 
 def main() -> None:
-    """Run the pairs and print what came of them."""
+    """Train in turns and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", default="resnet18")
-    parser.add_argument("--images", type=int, default=2560)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--pairs", type=int, default=8)
+    parser.add_argument("--images", type=int, default=1280)
+    parser.add_argument("--pairs", type=int, default=60)
     asked = parser.parse_args()
-    logs = []
-    for pair in range(asked.pairs):
-        seconds = {}
-        for inspect in (True, False) if pair % 2 == 0 else (False, True):
-            seconds[inspect] = epoch_seconds(inspect, asked.model, asked.images, asked.epochs)
-        logs.append(math.log(seconds[True] / seconds[False]))
-        print(
-            f"pair {pair + 1}: on {seconds[True]:.3f} s, off {seconds[False]:.3f} s, "
-            f"ratio {seconds[True] / seconds[False]:.4f}",
-            flush=True,
-        )
+    with tempfile.TemporaryDirectory() as name:
+        on, off = (a_trainer(asked.model, asked.images, Path(name)) for _ in range(2))
+        save_start(Path(on.job.start), on.training.network)
+        with_everything(on)
+        bare(off)
+        logs = []
+        for pair in range(asked.pairs):
+            seconds = {}
+            for everything in (True, False) if pair % 2 == 0 else (False, True):
+                seconds[everything] = with_everything(on) if everything else bare(off)
+            logs.append(math.log(seconds[True] / seconds[False]))
+        start = perf_counter()
+        on._inspected(Path(on.job.kernels or ""))
+        inspection = perf_counter() - start
     found = estimate(logs)
     low, high = (math.exp(found.mean + sign * (found.half_width or 0.0)) for sign in (-1, 1))
-    print(f"on / off: {math.exp(found.mean):.4f} (95 % interval {low:.4f} to {high:.4f})")
+    middle = math.exp(sorted(logs)[len(logs) // 2])
+    print(f"on / off: {math.exp(found.mean):.4f} (95 % interval {low:.4f} to {high:.4f}), ", end="")
+    print(f"median {middle:.4f}, over {asked.pairs} pairs; inspection {inspection:.1f} s")
 
 
 if __name__ == "__main__":
