@@ -40,7 +40,7 @@ def test_the_largest_batch_trains_a_whole_run(model: str, tmp_path: Path) -> Non
         "train_limit": images,
         "test_limit": 10 if size == 32 else 2,
         "image_size": (size,),
-        "epochs": 2 if size == 32 else 1,
+        "epochs": 2,
         "memory_budget": budget,
         "device": "cpu",
         "card": (),
