@@ -5,7 +5,7 @@ are only ever added, never renamed.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
@@ -172,7 +172,7 @@ def write_tables(run: Run) -> None:
 
 
 def _epoch_row(result: TrialResult, epoch: Epoch) -> dict[str, Any]:
-    plain = asdict(epoch)
+    plain = asdict(replace(epoch, step_times=()))  # thousands of them, and in no row
     budget = plain.pop("time_budget")
     aux = {f"train_loss_{head}": loss for head, loss in plain.pop("aux_losses").items()}
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)

@@ -172,6 +172,8 @@ def _steps(run: Run, trained: list[Series]) -> Figure | None:
                 for e in epochs
                 for i in range(len(e.step_times))
             ]
+            shown = _extremes(times)
+            number, times = [number[i] for i in shown], [times[i] for i in shown]
             style: dict[str, Any] = {
                 "linewidth": 0.8,
                 "linestyle": one.line_style,
@@ -192,6 +194,23 @@ def _steps(run: Run, trained: list[Series]) -> Figure | None:
         steps.yaxis.set_minor_formatter(NullFormatter())
         draw_legend(steps)
     return figure
+
+
+MOST_STEPS = 1000
+"""Points of a line of steps; of more, each stretch keeps its shortest and its longest."""
+
+
+def _extremes(values: Sequence[float]) -> list[int]:
+    """Places of at most `MOST_STEPS` values that show where the others lie, outliers included."""
+    if len(values) <= MOST_STEPS:
+        return list(range(len(values)))
+    size = -(-2 * len(values) // MOST_STEPS)
+    found: list[int] = []
+    for start in range(0, len(values), size):
+        stretch = range(start, min(start + size, len(values)))
+        ends = {min(stretch, key=values.__getitem__), max(stretch, key=values.__getitem__)}
+        found += sorted(ends)
+    return found
 
 
 BUDGET_PARTS = (

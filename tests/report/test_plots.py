@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.report.plots import figures, memory_breakdown
+from bench.report.plots import _extremes, figures, memory_breakdown
 from bench.report.series import series
 from tests.builders import MIB, a_breakdown, a_run, a_setting, a_sweep_point
 
@@ -95,3 +95,13 @@ def test_bars_of_several_settings_say_which(tmp_path):
     bars = [a_breakdown(), a_breakdown(setting=a_setting(image_size=64))]
     labels = [text.get_text() for text in memory_breakdown(bars).axes[0].get_yticklabels()]
     assert labels == ["resnet18\n32 px, adam, fp32", "resnet18\n64 px, adam, fp32"]
+
+
+def test_of_many_steps_the_outliers_are_drawn():
+    values = [1.0] * 50_000
+    values[12_345], values[40_000] = 9.0, 0.1
+    kept = _extremes(values)
+    assert len(kept) <= 1000
+    assert kept == sorted(kept)
+    assert {12_345, 40_000} <= set(kept)
+    assert _extremes([3.0, 1.0]) == [0, 1]
