@@ -4,6 +4,7 @@ Seconds are wall-clock, training and evaluation, from the start of the first epo
 at the ends of epochs only.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -24,9 +25,14 @@ class Reached:
     held_seconds: float | None
 
 
+def clock(epochs: Iterable[Epoch]) -> list[float]:
+    """Wall-clock seconds, training and evaluation, at the end of each epoch."""
+    return list(accumulate(e.time_budget.total_seconds for e in epochs))
+
+
 def reached(epochs: list[Epoch], target: float) -> Reached:
     """When the test accuracy of these epochs was first at `target`, and when for good."""
-    clock = list(accumulate(e.time_budget.total_seconds for e in epochs))
+    ends = clock(epochs)
     above = [e.test_accuracy >= target for e in epochs]
     first = above.index(True) if True in above else None
     below = [i for i, there in enumerate(above) if not there]
@@ -35,16 +41,15 @@ def reached(epochs: list[Epoch], target: float) -> Reached:
     return Reached(
         target,
         None if first is None else epochs[first].epoch,
-        None if first is None else clock[first],
+        None if first is None else ends[first],
         epochs[held].epoch if stays else None,
-        clock[held] if stays else None,
+        ends[held] if stays else None,
     )
 
 
 def accuracy_after(epochs: list[Epoch], seconds: float) -> float | None:
     """The test accuracy after the last epoch that was over by then; None before the first."""
-    clock = accumulate(e.time_budget.total_seconds for e in epochs)
-    done = [e.test_accuracy for e, at in zip(epochs, clock, strict=True) if at <= seconds]
+    done = [e.test_accuracy for e, at in zip(epochs, clock(epochs), strict=True) if at <= seconds]
     return done[-1] if done else None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from bench.accuracy import clock
 from bench.noise import first_epoch_ratio, machine_change, noise_of, steady_epochs, step_spread
 from bench.records import Epoch, SweepPoint
 from bench.results import TrialResult
@@ -91,14 +92,9 @@ def _surroundings(name: str) -> Callable[[TrialResult], float | None]:
     return mean
 
 
-def _matmul_flops(seconds: float, size: int) -> float:
-    return 2 * size**3 / seconds
-
-
 def _calibration(result: TrialResult) -> float | None:
     """GFLOP/s of the fixed matrix product around the trial: the mean of its medians."""
-    speeds = [_matmul_flops(median(c.seconds), c.size) / 1e9 for c in result.calibrations]
-    return sum(speeds) / len(speeds) if speeds else None
+    return fmean(c.gflops for c in result.calibrations) if result.calibrations else None
 
 
 def _matmul_peak(result: TrialResult) -> float | None:
@@ -106,7 +102,7 @@ def _matmul_peak(result: TrialResult) -> float | None:
     precision = result.trial.setting.precision
     return max(
         (
-            _matmul_flops(min(c.seconds), c.size) / 1e9
+            c.peak_gflops
             for other in result.run.trials
             for c in other.calibrations
             if c.precision == precision
@@ -234,7 +230,7 @@ METRICS: tuple[Metric, ...] = (
         "total_seconds",
         "All epochs with evaluation",
         "s",
-        lambda r: sum(e.time_budget.total_seconds for e in r.epochs) if r.epochs else None,
+        lambda r: clock(r.epochs)[-1] if r.epochs else None,
         "lower",
     ),
     Metric(

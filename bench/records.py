@@ -10,6 +10,7 @@ logs are still read.
 """
 
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any, Literal
 
 import msgspec
@@ -411,6 +412,19 @@ class Calibrated:
     precision: str
     size: int
     seconds: tuple[float, ...]
+
+    @property
+    def gflops(self) -> float:
+        """The machine's speed, 10^9 floating-point operations a second: of the median."""
+        return self._gflops(median(self.seconds))
+
+    @property
+    def peak_gflops(self) -> float:
+        """The same of the fastest."""
+        return self._gflops(min(self.seconds))
+
+    def _gflops(self, seconds: float) -> float:
+        return 2 * self.size**3 / seconds / 1e9
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ says so. None where there is nothing to compare.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
 
+from bench.accuracy import clock
 from bench.report.groups import Group
 from bench.report.series import Series
 from bench.report.words import listed, percent, ratio, shown
@@ -225,7 +225,7 @@ def common_accuracy(found: Sequence[Series]) -> float | None:
 
 def seconds_to(one: Series, accuracy: float) -> float | None:
     """Wall-clock seconds, training and evaluation, until the mean curve reaches an accuracy."""
-    clocks = [list(accumulate(e.time_budget.total_seconds for e in t.epochs)) for t in one.trained]
+    clocks = [clock(trial.epochs) for trial in one.trained]
     for estimate, *at in zip(_curve(one), *clocks, strict=False):
         if estimate.mean >= accuracy:
             return float(sum(at)) / len(at)

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
+from bench.accuracy import clock
 from bench.records import Epoch, MemoryBreakdown
 from bench.report.canvas import (
     STYLE,
@@ -88,7 +89,7 @@ def _share_y(axes: list[Axes]) -> None:
 
 
 def _wall_clock(result: TrialResult) -> list[float]:
-    return list(accumulate(e.time_budget.total_seconds for e in result.epochs))
+    return clock(result.epochs)
 
 
 def _updates(result: TrialResult) -> list[float]:
@@ -184,7 +185,7 @@ def _steps(run: Run, trained: list[Series]) -> Figure | None:
         for position, trial in enumerate(run.trials, 1):
             for c, shift in zip(trial.calibrations, (-0.2, 0.2), strict=False):
                 at.append(position + shift)
-                speeds.append(2 * c.size**3 / median(list(c.seconds)) / 1e9)
+                speeds.append(c.gflops)
         machine.plot(at, speeds, "o-", color="#555555", linewidth=1)
         machine.set(xlabel="Trial, in the order they ran", ylabel="Fixed matrix product (GFLOP/s)")
         machine.xaxis.set_major_locator(MaxNLocator(integer=True))

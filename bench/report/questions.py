@@ -10,7 +10,15 @@ from bench.report.groups import BATCH, DEPTH, HEADS, OPTIMIZER, Group, Trait, gr
 from bench.report.inspection import kernel_file
 from bench.report.ranking import RANKING_REMARKS, ranking_finding, ranking_tables
 from bench.report.series import Series, series
-from bench.report.tables import Cell, Column, Table, comparison, predicted, prediction_text
+from bench.report.tables import (
+    Cell,
+    Column,
+    Table,
+    comparison,
+    known_columns,
+    predicted,
+    prediction_text,
+)
 from bench.report.targets import after_equal_seconds, target_table, until
 from bench.report.words import MISSING, percent, shown
 from bench.results import Run
@@ -83,7 +91,7 @@ def _of(*columns: Column) -> Callable[[Run, Sequence[Series]], tuple[Table, ...]
 
     def tables(run: Run, found: Sequence[Series]) -> tuple[Table, ...]:
         trained = [s for s in found if s.trained]
-        return (comparison(trained, trust.known_columns(trained, columns)),)
+        return (comparison(trained, known_columns(trained, columns)),)
 
     return tables
 
@@ -98,9 +106,7 @@ def _varied(
 
     def tables(run: Run, found: Sequence[Series]) -> tuple[Table, ...]:
         return tuple(
-            comparison(
-                group.members, trust.known_columns(group.members, columns), more(group.members)
-            )
+            comparison(group.members, known_columns(group.members, columns), more(group.members))
             for group in grouped(found, trait)
         )
 

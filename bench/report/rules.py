@@ -6,8 +6,9 @@ about a curve is judged in every seed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate, combinations, pairwise
+from itertools import combinations, pairwise
 
+from bench.accuracy import reached
 from bench.claims import Claim
 from bench.records import Epoch
 from bench.report.series import Series
@@ -24,7 +25,7 @@ from bench.report.verdicts import (
     quotient,
 )
 from bench.report.words import MISSING, percent, shown, times
-from bench.results import Run, TrialResult
+from bench.results import Run
 from bench.statistics import Estimate, estimate
 
 _EXACT = ("param", "gmacs", "max_batch", "batch_size", "updates", "weight_bytes")
@@ -251,13 +252,8 @@ def _ladders(evidence: Evidence) -> list[list[Series]]:
 
 def _seconds_to(one: Series, target: float) -> Estimate:
     """Wall-clock seconds until the test accuracy reaches what every seed reaches."""
-    return estimate([_first_time(trial, target) for trial in one.trained])
-
-
-def _first_time(trial: TrialResult, target: float) -> float:
-    clock = accumulate(epoch.time_budget.total_seconds for epoch in trial.epochs)
-    reached = zip(clock, trial.epochs, strict=True)
-    return next(float(at) for at, epoch in reached if epoch.test_accuracy >= target)
+    found = [reached(trial.epochs, target).first_seconds for trial in one.trained]
+    return estimate([seconds for seconds in found if seconds is not None])
 
 
 def _points(evidence: Evidence, x: str, y: str) -> tuple[list[tuple[str, float, float]], str]:

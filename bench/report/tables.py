@@ -72,6 +72,11 @@ def comparison(
     return Table(("Model", *cells), rows)
 
 
+def known_columns(found: Sequence[Series], columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Those columns that any series has a figure for."""
+    return tuple(c for c in columns if any(one.metric(c.metric) for one in found))
+
+
 def predicted(found: Sequence[Series]) -> dict[str, list[Cell]]:
     """A column per card: the largest batch predicted for it, with its range."""
     cards = dict.fromkeys(p.card for s in found for p in s.trials[0].run.all_predictions)

@@ -3,7 +3,7 @@ was after equal seconds."""
 
 from collections.abc import Sequence
 
-from bench.accuracy import Reached, accuracy_after, reached, targets_of
+from bench.accuracy import Reached, accuracy_after, clock, reached, targets_of
 from bench.report.series import Series
 from bench.report.tables import Cell, Table
 from bench.report.words import MISSING, percent, supported
@@ -67,11 +67,7 @@ def until(members: Sequence[Series], target: float | None) -> dict[str, list[Cel
 
 def after_equal_seconds(members: Sequence[Series]) -> dict[str, list[Cell]]:
     """A column: the test accuracy of each series when the first of them was done."""
-    totals = [
-        sum(e.time_budget.total_seconds for e in trial.epochs)
-        for one in members
-        for trial in one.trained
-    ]
+    totals = [clock(trial.epochs)[-1] for one in members for trial in one.trained]
     if not totals:
         return {}
     seconds = min(totals)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from bench.noise import WARMUP_STEPS, noise_of
 from bench.report.series import Series
-from bench.report.tables import Cell, Column, Table, comparison
+from bench.report.tables import Cell, Column, Table, comparison, known_columns
 from bench.report.words import percent
 from bench.results import Run, TrialResult
 
@@ -29,8 +28,7 @@ def yardstick(trials: Sequence[TrialResult]) -> Yardstick | None:
     by_precision: dict[str, list[float]] = {}
     for trial in trials:
         for c in trial.calibrations:
-            speed = 2 * c.size**3 / median(c.seconds) / 1e9
-            by_precision.setdefault(c.precision, []).append(speed)
+            by_precision.setdefault(c.precision, []).append(c.gflops)
     found = [Yardstick(min(speeds), max(speeds)) for speeds in by_precision.values()]
     return max(found, key=lambda one: one.change, default=None)
 
@@ -76,11 +74,6 @@ def trust_remarks(run: Run) -> tuple[str, ...]:
         "counted, and nothing is left out for being one."
     )
     return (rule, again) if repeated else (rule,)
-
-
-def known_columns(found: Sequence[Series], columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Those columns that any series has a figure for."""
-    return tuple(c for c in columns if any(one.metric(c.metric) for one in found))
 
 
 COLUMNS = (
