@@ -74,11 +74,13 @@ def series(run: Run) -> list[Series]:
     found = []
     for (model, *traits), results in groups.items():
         siblings = [key for key in groups if key[0] == model]
+        number, turn = models.index(model), siblings.index((model, *traits))
+        if len(models) == 1:  # there are more colours than styles, and no other model to tell from
+            number, turn = turn, 0
         # Beyond the palette, colours come again with another style.
-        turn = siblings.index((model, *traits)) + models.index(model) // len(PALETTE)
-        style = LINE_STYLES[turn % len(LINE_STYLES)]
+        style = LINE_STYLES[(turn + number // len(PALETTE)) % len(LINE_STYLES)]
         label = " ".join([model, *(t for t, varies in zip(traits, varying, strict=True) if varies)])
-        colour = PALETTE[models.index(model) % len(PALETTE)]
+        colour = PALETTE[number % len(PALETTE)]
         found.append(Series(label, model, colour, style, tuple(results)))
     return found
 

@@ -66,6 +66,19 @@ def test_a_model_keeps_its_colour_and_changes_its_line() -> None:
     }
 
 
+def test_the_settings_of_one_model_all_look_different() -> None:
+    sizes = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+    found = series_of(
+        *(
+            record
+            for size in sizes
+            for record in a_done_trial(a_trial(batch_choice=str(size), batch_size=size))
+        )
+    )
+    assert [s.colour for s in found[:8]] == list(PALETTE)
+    assert len({(s.colour, s.line_style) for s in found}) == len(sizes)
+
+
 def test_no_two_colours_are_the_same() -> None:
     assert len(set(PALETTE)) == 8
 
