@@ -108,10 +108,12 @@ def draw_line(axes: Axes, one: Series, x: Points, curve: list[Estimate], **optio
 def draw_legend(axes: Axes) -> None:
     """The labels of the curves: in the axes, or beside them where there are many."""
     lines, labels = axes.get_legend_handles_labels()
+    # Lines may differ in their dashes alone, which a short handle hides.
+    look: Any = {"frameon": False, "fontsize": 10, "handlelength": 5}
     if len(labels) <= MOST_INSIDE:
-        axes.legend(frameon=False, fontsize=10)
+        axes.legend(**look)
     elif isinstance(axes.figure, Figure):
-        axes.figure.legend(lines, labels, loc="outside right center", frameon=False, fontsize=10)
+        axes.figure.legend(lines, labels, loc="outside right center", **look)
 
 
 def percent_axis(axes: Axes) -> None:

@@ -140,12 +140,12 @@ def optimizers(groups: Sequence[Group]) -> str | None:
             ends = _ranked(group.members, "final_test_accuracy", highest=True)
             order = listed([f"{s.setting.optimizer} at {_accuracy(e)}" for s, e in ends])
             (best, high), (worst, low) = ends[0], ends[-1]
-            which = f" ({best.setting.optimizer} against {worst.setting.optimizer})"
+            pair = f" ({best.setting.optimizer} against {worst.setting.optimizer})"
             return (
                 f"With {group.name}, a step of {dear.setting.optimizer} takes "
                 f"{ratio(many.mean, few.mean)} as long as one of {cheap.setting.optimizer}; "
-                f"test accuracy ends with {order}, and {_chance(high, low)}"
-                f"{which if len(ends) > 2 else ''}."
+                f"test accuracy ends with {order}, and "
+                f"{_chance(high, low)}{pair if len(ends) > 2 else ''}."
             )
     return None
 
@@ -195,11 +195,11 @@ def auxiliary_heads(groups: Sequence[Group]) -> str | None:
         slow, fast = (one.metric("epoch_seconds") for one in (heads, bare))
         if a and b and slow and fast:
             gap = round((a.mean - b.mean) * 100, 1)
-            where = f"{abs(gap):.1f} points {'higher' if gap > 0 else 'lower'} than"
+            than = f"{abs(gap):.1f} points {'higher' if gap > 0 else 'lower'} than"
             return (
-                f"With its auxiliary heads {group.name} ends {where if gap else 'as high as'} "
-                "without, and "
-                f"{_chance(a, b)}; its epoch takes {ratio(slow.mean, fast.mean)} as long."
+                f"With its auxiliary heads {group.name} ends {than if gap else 'as high as'} "
+                f"without, and {_chance(a, b)}; "
+                f"its epoch takes {ratio(slow.mean, fast.mean)} as long."
             )
     return None
 

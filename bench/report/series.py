@@ -24,7 +24,19 @@ PALETTE = (
 """Okabe and Ito's colours, which people with any colour vision tell apart (yellow, too pale for
 lines, replaced by brown)."""
 
-LINE_STYLES = ("-", "--", ":", "-.")
+LineStyle = str | tuple[int, tuple[int, ...]]
+
+LINE_STYLES: tuple[LineStyle, ...] = (
+    "-",
+    "--",
+    ":",
+    "-.",
+    (0, (8, 2)),
+    (0, (1, 3)),
+    (0, (6, 2, 1, 2, 1, 2)),
+    (0, (3, 4)),
+)
+"""Matplotlib's: by name, or an offset and the lengths of dashes and gaps."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,7 @@ class Series:
     label: str
     model: str
     colour: str
-    line_style: str
+    line_style: LineStyle
     trials: tuple[TrialResult, ...]
 
     @property
@@ -75,7 +87,7 @@ def series(run: Run) -> list[Series]:
     for (model, *traits), results in groups.items():
         siblings = [key for key in groups if key[0] == model]
         number, turn = models.index(model), siblings.index((model, *traits))
-        if len(models) == 1:  # there are more colours than styles, and no other model to tell from
+        if len(models) == 1:  # colours are told apart more easily, and no other model needs them
             number, turn = turn, 0
         # Beyond the palette, colours come again with another style.
         style = LINE_STYLES[(turn + number // len(PALETTE)) % len(LINE_STYLES)]

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,17 +67,24 @@ def test_a_model_keeps_its_colour_and_changes_its_line() -> None:
     }
 
 
+def batches(model: str, sizes: Sequence[int]) -> list[Record]:
+    """A done trial of the model at each batch size."""
+    made = [a_trial(model, batch_choice=str(size), batch_size=size) for size in sizes]
+    return [record for trial in made for record in a_done_trial(trial)]
+
+
 def test_the_settings_of_one_model_all_look_different() -> None:
     sizes = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
-    found = series_of(
-        *(
-            record
-            for size in sizes
-            for record in a_done_trial(a_trial(batch_choice=str(size), batch_size=size))
-        )
-    )
+    found = series_of(*batches("a", sizes))
     assert [s.colour for s in found[:8]] == list(PALETTE)
     assert len({(s.colour, s.line_style) for s in found}) == len(sizes)
+
+
+def test_so_do_those_of_several_models() -> None:
+    sizes = (16, 32, 64, 128, 256, 512, 1024, 2048)
+    found = series_of(*batches("a", sizes), *batches("b", sizes))
+    assert len({(s.colour, s.line_style) for s in found}) == 2 * len(sizes)
+    assert len({s.colour for s in found}) == 2
 
 
 def test_no_two_colours_are_the_same() -> None:
