@@ -2,8 +2,8 @@
 
 import sys
 
-from bench.__main__ import run_command
-from bench.console import guarded
+from bench.cli.console import guarded
+from bench.cli.main import run_command
 
 if __name__ == "__main__":
     sys.exit(guarded(lambda: run_command(sys.argv[1:])))

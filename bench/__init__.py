@@ -2,22 +2,31 @@
 
 >>> from bench import Config, load_run, run
 >>> run(Config(models=("resnet18",), preset="smoke")).epochs  # doctest: +SKIP
+
+The largest batch alone, for your own training script:
+
+>>> from bench import find_max_batch, predict_max_batch
+>>> predict_max_batch("resnet18", card="t4", precision="fp16").max_batch  # doctest: +SKIP
+>>> find_max_batch(my_module, image_size=64, memory_budget="1GiB").max_batch  # doctest: +SKIP
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.batch_size.api import find_max_batch, predict_max_batch
     from bench.config import Config
-    from bench.results import load_run
-    from bench.runner import resume, run
+    from bench.records.run import load_run
+    from bench.runner.run import resume, run
 
-__all__ = ["Config", "load_run", "resume", "run"]
+__all__ = ["Config", "find_max_batch", "load_run", "predict_max_batch", "resume", "run"]
 
 _HOMES = {
     "Config": "bench.config",
-    "load_run": "bench.results",
-    "resume": "bench.runner",
-    "run": "bench.runner",
+    "find_max_batch": "bench.batch_size.api",
+    "load_run": "bench.records.run",
+    "predict_max_batch": "bench.batch_size.api",
+    "resume": "bench.runner.run",
+    "run": "bench.runner.run",
 }
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from tyro.conf import arg
 
 from bench.errors import Refused
-from bench.fit.cards import DEFAULT_CARDS, find_card
-from bench.records import ModelFacts, Setting
+from bench.prediction.cards import DEFAULT_CARDS, find_card
+from bench.records.records import ModelFacts, Setting
 from bench.units import parse_bytes
 
 PresetName = Literal["auto", "smoke", "quick", "lecture"]

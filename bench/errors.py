@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree; caught and printed in one place, `bench.console.guarded`.
+"""What can go wrong, as a tree; caught and printed in one place, `bench.cli.console.guarded`.
 
 BenchError                 anything the harness says in one sentence, without a traceback
 ├── Refused                bad input, found before any work starts           exit code 2

@@ -7,7 +7,7 @@ a side.
 
 from typing import TYPE_CHECKING
 
-from bench.records import ModelFacts
+from bench.records.records import ModelFacts
 from models.entry import Entry, register
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bench.records import ModelFacts
+from bench.records.records import ModelFacts
 from bench.registry import Registry
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ Parameter count and GMACs are torchvision's.
 
 from typing import TYPE_CHECKING
 
-from bench.records import ModelFacts
+from bench.records.records import ModelFacts
 from models.entry import Entry, register, without_aux
 
 if TYPE_CHECKING:

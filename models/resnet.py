@@ -5,7 +5,7 @@ Parameter counts and GMACs are torchvision's, published with its ImageNet weight
 
 from typing import TYPE_CHECKING
 
-from bench.records import ModelFacts
+from bench.records.records import ModelFacts
 from models.entry import Entry, register
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import Refused, TrialFailed
-from bench.records import ModelFacts
+from bench.records.records import ModelFacts
 from models.entry import REGISTRY, Entry
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import Config
-from bench.records import (
+from bench.records.records import (
     SCHEMA,
     DatasetFacts,
     DeviceFacts,
@@ -35,8 +35,8 @@ from bench.records import (
     TrialEnded,
     TrialStarted,
 )
-from bench.results import Run, collect
-from bench.store import RunFolder
+from bench.records.run import Run, collect
+from bench.records.run_folder import RunFolder
 
 MIB = 2**20
 NOTE = "shapes10 is generated: its accuracies say nothing about photographs."

@@ -3,7 +3,7 @@
 `python tests/fake_cuda.py` trains and evaluates every model of `CASES` and prints one JSON object:
 "" for a case that works, else its error. No figure is computed, but every operation checks that its
 tensors are on one device, as CUDA would; the cases of `FAULTS` prove it. Torch is patched for good
-(see `bench.fit.fake_cuda`), so run this as a process of its own.
+(see `bench.prediction.fake_cuda`), so run this as a process of its own.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench.data.batches import ResidentSplit, Transform
-from bench.device import Device
-from bench.fit import fake_cuda
-from bench.fit.simulate import building
-from bench.measure.calibration import LEAST, calibrate
-from bench.records import DeviceFacts
-from bench.train import loop
-from bench.train.clock import StepClock
-from bench.train.optimizers import open_optimizer
-from bench.train.precision import Precision
+from bench.data.loader import ResidentSplit, Transform
+from bench.prediction import fake_cuda
+from bench.prediction.simulate import building
+from bench.records.records import DeviceFacts
+from bench.system.devices import Device
+from bench.system.reference_matmul import LEAST, calibrate
+from bench.training import loop
+from bench.training.optimizers import open_optimizer
+from bench.training.precision import Precision
+from bench.training.step_timer import StepClock
 from models.building.network import build_network
 from models.zoo import resolve
 

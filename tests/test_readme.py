@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.metrics import METRICS
+from bench.analysis.tables import EPOCH_COLUMNS, PREDICTION_COLUMNS, PROBE_COLUMNS, SWEEP_COLUMNS
 from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
-from bench.frames import EPOCH_COLUMNS, PREDICTION_COLUMNS, PROBE_COLUMNS, SWEEP_COLUMNS
-from bench.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

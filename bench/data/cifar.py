@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from bench.data.source import Arrays, Channels, Source
+from bench.data.dataset import Arrays, Channels, Source
 from bench.errors import Refused
 
 REACH_SECONDS = 8.0

@@ -2,7 +2,7 @@
 
 Done once per run, in a process of its own; every trial then reads the same bytes without decoding
 anything (`numpy.save` without pickling). A set too large for memory is left on disk as a list of
-files, which `bench.data.batches` streams.
+files, which `bench.data.loader` streams.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.folder import decode
-from bench.data.source import Arrays, Channels, Files, Split, balanced_subset
-from bench.data.sources import SOURCES
+from bench.data.catalogue import SOURCES
+from bench.data.dataset import Arrays, Channels, Files, Split, balanced_subset
+from bench.data.image_folder import decode
 from bench.errors import Refused
-from bench.records import DatasetFacts
+from bench.records.records import DatasetFacts
 
 STATISTICS_IMAGES = 10_000
 """How many images of a streamed set the channel means and deviations are taken from."""

@@ -1,8 +1,8 @@
 """Differences as people write them: `1.12 (1.09–1.15)` for ratios, `+1.2 pt` for accuracies."""
 
-from bench.compare.effects import Effect
-from bench.compare.verdicts import Verdict
-from bench.metrics import Metric
+from bench.analysis.compare.effects import Effect
+from bench.analysis.compare.verdicts import Verdict
+from bench.analysis.metrics import Metric
 
 KINDS = ("better", "worse", "different", "same", "cannot tell")
 """What a verdict comes to, for colours and for counting."""

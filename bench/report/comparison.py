@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.compare.bounds import Bound
-from bench.compare.lines import Comparison, Line
-from bench.compare.sides import TRAITS
-from bench.compare.verdicts import SPEEDS
-from bench.metrics import Metric
+from bench.analysis.compare.pairwise import Comparison, Line
+from bench.analysis.compare.side import TRAITS
+from bench.analysis.compare.thresholds import Bound
+from bench.analysis.compare.verdicts import SPEEDS
+from bench.analysis.formatting import MISSING, listed, shown, signed_percent
+from bench.analysis.metrics import Metric
 from bench.report.changes import against, change_text, kind_of, name_of, p_text, sentence
 from bench.report.tables import Cell, Table
 from bench.report.told import Record, Told
-from bench.report.words import MISSING, listed, shown, signed_percent
 
 MOST_ADVISED = 6
 """Models for which advice is given one by one, where they do not agree."""

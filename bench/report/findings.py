@@ -6,11 +6,11 @@ says so. None where there is nothing to compare.
 
 from collections.abc import Sequence
 
-from bench.accuracy import clock
-from bench.report.groups import Group
-from bench.report.series import Series
-from bench.report.words import listed, percent, ratio, shown
-from bench.statistics import Estimate
+from bench.analysis.ablations import Group
+from bench.analysis.formatting import listed, percent, ratio, shown
+from bench.analysis.intervals import Estimate
+from bench.analysis.time_to_accuracy import clock
+from bench.analysis.trial_group import Series
 
 
 def accuracy_over_epochs(found: Sequence[Series]) -> str | None:

@@ -13,16 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from bench.compare.effects import Effect, Scale
-from bench.compare.lines import Comparison
-from bench.compare.ranking import Place, Ranking
-from bench.compare.verdicts import Margins
-from bench.report.canvas import STYLE, canvas, captioned, save
+from bench.analysis.compare.effects import Effect, Scale
+from bench.analysis.compare.pairwise import Comparison
+from bench.analysis.compare.ranking import Place, Ranking
+from bench.analysis.compare.verdicts import Margins
+from bench.analysis.formatting import shortened
+from bench.analysis.trial_group import series
+from bench.records.run import Run
 from bench.report.changes import KINDS, kind_of, name_of
 from bench.report.ranking import rankings_of
-from bench.report.series import series
-from bench.report.words import shortened
-from bench.results import Run
+from bench.report.style import STYLE, canvas, captioned, save
 
 LOOKS = {
     "better": ("#009E73", "^", True),

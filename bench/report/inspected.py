@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from bench.records import EvaluationMode, LayerChange
-from bench.report.series import Series
+from bench.analysis.formatting import MISSING, listed, percent
+from bench.analysis.intervals import estimate
+from bench.analysis.trial_group import Series
+from bench.records.records import EvaluationMode, LayerChange
+from bench.records.run import Run
 from bench.report.tables import Cell, Table
-from bench.report.words import MISSING, listed, percent
-from bench.results import Run
-from bench.statistics import estimate
 
 END = 0.1
 """The first and the last layers of a network are so large a share of them."""

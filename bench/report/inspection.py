@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from bench.records import LayerChange
-from bench.report.canvas import STYLE, canvas, draw_legend, measured_on, save
+from bench.analysis.formatting import shortened
+from bench.analysis.intervals import estimate
+from bench.analysis.trial_group import Series, series
+from bench.records.records import LayerChange
+from bench.records.run import Run, TrialResult
 from bench.report.inspected import by_layer, looked_at, modes_of
-from bench.report.series import Series, series
-from bench.report.words import shortened
-from bench.results import Run, TrialResult
-from bench.statistics import estimate
+from bench.report.style import STYLE, canvas, draw_legend, measured_on, save
 
 MAX_KERNELS = 64
 """A grid shows at most so many kernels, 8 x 8: ResNet's first layer whole."""

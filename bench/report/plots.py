@@ -13,9 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
-from bench.accuracy import clock
-from bench.records import Epoch, MemoryBreakdown
-from bench.report.canvas import (
+from bench.analysis.formatting import shortened
+from bench.analysis.intervals import Estimate, median
+from bench.analysis.time_to_accuracy import clock
+from bench.analysis.trial_group import Series, series
+from bench.records.records import Epoch, MemoryBreakdown
+from bench.records.run import Run, TrialResult
+from bench.report.style import (
     STYLE,
     canvas,
     captioned,
@@ -24,10 +28,6 @@ from bench.report.canvas import (
     percent_axis,
     save,
 )
-from bench.report.series import Series, series
-from bench.report.words import shortened
-from bench.results import Run, TrialResult
-from bench.statistics import Estimate, median
 
 
 def figures(run: Run) -> dict[str, Figure]:

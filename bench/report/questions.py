@@ -5,11 +5,13 @@ sentence of finding. A new section is a row of `QUESTIONS`.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from bench.analysis.ablations import BATCH, DEPTH, HEADS, OPTIMIZER, Group, Trait, grouped
+from bench.analysis.formatting import MISSING, percent, shown
+from bench.analysis.trial_group import Series, series
+from bench.records.run import Run
 from bench.report import findings, inspected, trust
-from bench.report.groups import BATCH, DEPTH, HEADS, OPTIMIZER, Group, Trait, grouped
 from bench.report.inspection import kernel_file
 from bench.report.ranking import RANKING_REMARKS, ranking_finding, ranking_tables
-from bench.report.series import Series, series
 from bench.report.tables import (
     Cell,
     Column,
@@ -20,8 +22,6 @@ from bench.report.tables import (
     prediction_text,
 )
 from bench.report.targets import after_equal_seconds, target_table, until
-from bench.report.words import MISSING, percent, shown
-from bench.results import Run
 
 
 @dataclass(frozen=True)

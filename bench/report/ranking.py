@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from bench.compare.effects import Values
-from bench.compare.ranking import Contestant, Place, Ranking, rank_all
-from bench.compare.sides import CALIBRATION
-from bench.metrics import BY_NAME
+from bench.analysis.compare.effects import Values
+from bench.analysis.compare.ranking import Contestant, Place, Ranking, rank_all
+from bench.analysis.compare.side import CALIBRATION
+from bench.analysis.formatting import MISSING, axis_label, listed, shown, signed_percent
+from bench.analysis.intervals import estimate
+from bench.analysis.metrics import BY_NAME
+from bench.analysis.trial_group import Series
 from bench.report.changes import against, change_text, name_of, p_text, sentence
-from bench.report.series import Series
 from bench.report.tables import Cell, Table
 from bench.report.told import Record, Told
-from bench.report.words import MISSING, axis_label, listed, shown, signed_percent
-from bench.statistics import estimate
 
 RANKED = ("images_per_second", "final_test_accuracy")
 """What the report ranks models by."""

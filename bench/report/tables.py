@@ -7,11 +7,11 @@ several seeds a cell is a mean and the half-width of its 95 % confidence interva
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.metrics import BY_NAME
-from bench.records import Predicted
-from bench.report.series import Series
-from bench.report.words import MISSING, supported
-from bench.results import TrialResult
+from bench.analysis.formatting import MISSING, supported
+from bench.analysis.metrics import BY_NAME
+from bench.analysis.trial_group import Series
+from bench.records.records import Predicted
+from bench.records.run import TrialResult
 
 
 @dataclass(frozen=True)

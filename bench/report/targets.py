@@ -3,11 +3,11 @@ was after equal seconds."""
 
 from collections.abc import Sequence
 
-from bench.accuracy import Reached, accuracy_after, clock, reached, targets_of
-from bench.report.series import Series
+from bench.analysis.formatting import MISSING, percent, supported
+from bench.analysis.intervals import Estimate, estimate
+from bench.analysis.time_to_accuracy import Reached, accuracy_after, clock, reached, targets_of
+from bench.analysis.trial_group import Series
 from bench.report.tables import Cell, Table
-from bench.report.words import MISSING, percent, supported
-from bench.statistics import Estimate, estimate
 
 
 def target_table(found: Sequence[Series]) -> Table:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.noise import WARMUP_STEPS, noise_of
-from bench.report.series import Series
+from bench.analysis.formatting import percent
+from bench.analysis.noise import WARMUP_STEPS, noise_of
+from bench.analysis.trial_group import Series
+from bench.records.run import Run, TrialResult
 from bench.report.tables import Cell, Column, Table, comparison, known_columns
-from bench.report.words import percent
-from bench.results import Run, TrialResult
 
 
 @dataclass(frozen=True)

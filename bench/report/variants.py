@@ -6,12 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bench.metrics import BY_NAME
-from bench.report.canvas import STYLE, canvas, draw_legend, save
-from bench.report.groups import BATCH, DEPTH, HEADS, OPTIMIZER, Group, Trait, grouped
-from bench.report.series import Series, series
-from bench.report.words import axis_label, shortened
-from bench.results import Run
+from bench.analysis.ablations import BATCH, DEPTH, HEADS, OPTIMIZER, Group, Trait, grouped
+from bench.analysis.formatting import axis_label, shortened
+from bench.analysis.metrics import BY_NAME
+from bench.analysis.trial_group import Series, series
+from bench.records.run import Run
+from bench.report.style import STYLE, canvas, draw_legend, save
 
 PANELS: dict[str, tuple[str, Trait, tuple[str, str]]] = {
     "optimizers": ("Optimizers", OPTIMIZER, ("final_test_accuracy", "step_milliseconds")),

@@ -7,7 +7,7 @@ own, interleaved round after round so that a machine that slows down slows all t
 
 - plain: the lecture's loop. A DataLoader with two workers, each image resized by PIL, weights and
   images in torch's default layout, the loss fetched at every step, the system's allocator as it
-  comes. - ours: an epoch as `bench.trial` runs it. - floor: forward, backward and update on one
+  comes. - ours: an epoch as `bench.runner.worker.jobs` runs it. - floor: forward, backward and update on one
   batch that is already on the device, with our settings: what an epoch would take if data cost
   nothing.
 
@@ -35,11 +35,11 @@ def plain(model: str, size: int, images: int) -> float:
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
 
-    from bench.data import shapes
+    from bench.data import shapes10
     from models.building.network import build_network
     from models.zoo import resolve
 
-    pixels, labels = shapes.generate(images, seed=1)
+    pixels, labels = shapes10.generate(images, seed=1)
     prepare = transforms.Compose(
         [
             transforms.ToPILImage(),
@@ -56,7 +56,7 @@ def plain(model: str, size: int, images: int) -> float:
         def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
             return prepare(pixels[index]), int(labels[index])
 
-    network = build_network(resolve(model)[0], len(shapes.CLASSES))
+    network = build_network(resolve(model)[0], len(shapes10.CLASSES))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     loader = DataLoader(Images(), batch_size=BATCH, shuffle=True, num_workers=2)
 
@@ -76,9 +76,9 @@ def ours(model: str, size: int, images: int) -> float:
     """Images per second of our epoch."""
     import torch
 
-    from bench.data.batches import ResidentSplit
-    from bench.train.clock import StepClock
-    from bench.train.loop import train_pass
+    from bench.data.loader import ResidentSplit
+    from bench.training.loop import train_pass
+    from bench.training.step_timer import StepClock
 
     device, precision, network, optimizer, transform = _our_settings(model, size)
     pixels, labels = _images(images)
@@ -115,10 +115,10 @@ def floor(model: str, size: int, images: int) -> float:
 def _our_settings(model: str, size: int):
     import torch
 
-    from bench.data.batches import Transform
-    from bench.device import open_device
-    from bench.train.optimizers import open_optimizer
-    from bench.train.precision import open_precision
+    from bench.data.loader import Transform
+    from bench.system.devices import open_device
+    from bench.training.optimizers import open_optimizer
+    from bench.training.precision import open_precision
     from models.building.network import build_network
     from models.zoo import resolve
 
@@ -130,9 +130,9 @@ def _our_settings(model: str, size: int):
 
 
 def _images(count: int):
-    from bench.data import shapes
+    from bench.data import shapes10
 
-    return shapes.generate(count, seed=1)
+    return shapes10.generate(count, seed=1)
 
 
 def _rate(epoch, images: int) -> float:
@@ -144,7 +144,7 @@ def _rate(epoch, images: int) -> float:
 
 def in_process(way: str, options: argparse.Namespace) -> float:
     """One way, once, in a process of its own."""
-    from bench.allocator import allocator_environment
+    from bench.system.malloc import allocator_environment
 
     allocator = {} if way == "plain" else allocator_environment(limited=False)
     command = [sys.executable, __file__, "--way", way, "--model", options.model]

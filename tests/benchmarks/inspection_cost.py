@@ -21,19 +21,19 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
-from bench.data import shapes
-from bench.data.batches import ResidentSplit, Transform
-from bench.device import open_device
-from bench.measure.inspection import save_start
-from bench.messages import Conditions, TrainJob
-from bench.records import DatasetFacts, Setting, Trial
-from bench.statistics import estimate
-from bench.train.checkpoint import Position, Training
-from bench.train.clock import timed
-from bench.train.loop import Sums, train_pass
-from bench.train.optimizers import open_optimizer
-from bench.train.precision import open_precision
-from bench.trainer import Trainer
+from bench.analysis.intervals import estimate
+from bench.data import shapes10
+from bench.data.loader import ResidentSplit, Transform
+from bench.records.messages import Conditions, TrainJob
+from bench.records.records import DatasetFacts, Setting, Trial
+from bench.system.devices import open_device
+from bench.training.checkpoint import Position, Training
+from bench.training.diagnostics import save_start
+from bench.training.loop import Sums, train_pass
+from bench.training.optimizers import open_optimizer
+from bench.training.precision import open_precision
+from bench.training.step_timer import timed
+from bench.training.trainer import Trainer
 from models.building.network import build_network
 from models.zoo import resolve
 
@@ -58,15 +58,15 @@ def a_trainer(model: str, images: int, folder: Path) -> Trainer:
     torch.manual_seed(0)
     device, precision = open_device("cpu"), open_precision("fp32", "cpu")
     transform = Transform(SIZE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), device.torch, True)
-    pixels, labels = shapes.generate(images, seed=1)
+    pixels, labels = shapes10.generate(images, seed=1)
     train = ResidentSplit(torch.from_numpy(pixels), torch.from_numpy(labels), transform)
     test = ResidentSplit(torch.from_numpy(pixels[:2]), torch.from_numpy(labels[:2]), transform)
-    network = build_network(resolve(model)[0], len(shapes.CLASSES))
+    network = build_network(resolve(model)[0], len(shapes10.CLASSES))
     network = network.to(memory_format=torch.channels_last)
     optimizer = open_optimizer("adam", network.parameters(), 1e-3)
     training = Training(network, optimizer, precision, torch.Generator().manual_seed(0))
     grey = (0.5, 0.5, 0.5)
-    facts = DatasetFacts("shapes10", "", shapes.CLASSES, images, 2, SIZE, grey, grey, "", True)
+    facts = DatasetFacts("shapes10", "", shapes10.CLASSES, images, 2, SIZE, grey, grey, "", True)
     conditions = Conditions("cpu", facts, True, False, False, None, 0)
     trial = Trial(model, 0, Setting(SIZE, "adam", 1e-3, "fp32"), str(BATCH), BATCH)
     files = [str(folder / name) for name in ("checkpoint.pt", "start.pt", "kernels.npz")]

@@ -108,7 +108,7 @@ def needs(bracket: Bracket) -> Needs:
     """Simulate the step as it was measured, and replay it at the bracket's batch sizes."""
     start = perf_counter()
     try:
-        from bench.fit.replay import needed_bytes
+        from bench.prediction.caching_allocator import needed_bytes
 
         trace = measured_step(bracket)
         fits = needed_bytes(trace, bracket.fits)
@@ -124,8 +124,8 @@ def measured_step(bracket: Bracket):
     import torch
     from torch.nn.functional import cross_entropy
 
-    from bench.fit import fake_cuda
-    from bench.fit.simulate import MemoryTrace, building, trace
+    from bench.prediction import fake_cuda
+    from bench.prediction.simulate import MemoryTrace, building, trace
 
     channels_last = bracket.layout == "nhwc"
     with building():

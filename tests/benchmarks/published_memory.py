@@ -20,8 +20,8 @@ def allocated_bytes(row: dict[str, str]) -> int:
     import torchvision
     from torch.nn.functional import cross_entropy
 
-    from bench.fit import fake_cuda
-    from bench.fit.simulate import MemoryTrace, building, trace
+    from bench.prediction import fake_cuda
+    from bench.prediction.simulate import MemoryTrace, building, trace
 
     with building():
         network = torchvision.models.get_model(row["model"], num_classes=CLASSES).train()

@@ -12,11 +12,11 @@ from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.frames import write_tables
-from bench.records import Epoch, Record
-from bench.report.page import write_report
-from bench.results import load_run
-from bench.store import LOG, line_of
+from bench.analysis.tables import write_tables
+from bench.records.records import Epoch, Record
+from bench.records.run import load_run
+from bench.records.run_folder import LOG, line_of
+from bench.report.write import write_report
 from tests.builders import some_records
 
 MODELS, SEEDS, EPOCHS, LIMIT_SECONDS = 20, 5, 100, 15

@@ -22,9 +22,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.compare.lines import USUAL, Comparison, compare
-from bench.compare.sides import TABLE, read_side
-from bench.metrics import BY_NAME
+from bench.analysis.compare.pairwise import USUAL, Comparison, compare
+from bench.analysis.compare.side import TABLE, read_side
+from bench.analysis.metrics import BY_NAME
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import PathFinder
 
 SHARE = float(os.environ["ARCHBENCH_BENCHMARK_SLOWER"])
-NAME = "bench.train.loop"
+NAME = "bench.training.loop"
 
 
 def slowed(step):

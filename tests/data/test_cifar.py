@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from bench.data import cifar
+from bench.data.catalogue import SOURCES
+from bench.data.dataset import Arrays
 from bench.data.prepare import DataRequest, prepare
-from bench.data.source import Arrays
-from bench.data.sources import SOURCES
 from bench.errors import Refused
 
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bench.data.dataset import Arrays, balanced_subset
 from bench.data.prepare import DataRequest, channel_statistics, prepare
-from bench.data.source import Arrays, balanced_subset
 from bench.errors import Refused
-from bench.records import DatasetFacts
+from bench.records.records import DatasetFacts
 
 MANY = 10**12
 

@@ -14,11 +14,11 @@ from torchvision.models import WeightsEnum
 
 import models.building.torchvision_models as builders
 from bench.errors import Refused, TrialFailed
-from bench.measure.architecture import describe
-from bench.records import ModelDescribed
+from bench.records.records import ModelDescribed
 from models import REGISTRY
 from models.building.heads import replace_heads
 from models.building.network import Network, build_network
+from models.building.summary import describe
 from models.zoo import resolve
 
 ROOT = Path(__file__).parents[2]

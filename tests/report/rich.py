@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.records import EvaluationMode, Inspected, LayerChange, Record
-from bench.results import Run, load_run
+from bench.records.records import EvaluationMode, Inspected, LayerChange, Record
+from bench.records.run import Run, load_run
 from tests.builders import (
     MIB,
     a_breakdown,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.page import write_report
+from bench.report.write import write_report
 from tests.report.rich import rich_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -5,10 +5,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from bench.analysis.tables import write_tables
 from bench.errors import BenchError, Refused
-from bench.frames import write_tables
-from bench.report.bundle import check_bundle, write_bundle
-from bench.report.page import write_report
+from bench.report.render.bundle import check_bundle, write_bundle
+from bench.report.write import write_report
 from tests.builders import a_run
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from bench.compare.bounds import parse_bound
-from bench.compare.effects import Effect
-from bench.compare.lines import USUAL, Comparison, compare
-from bench.metrics import BY_NAME
+from bench.analysis.compare.effects import Effect
+from bench.analysis.compare.pairwise import USUAL, Comparison, compare
+from bench.analysis.compare.thresholds import parse_bound
+from bench.analysis.metrics import BY_NAME
 from bench.report.changes import against, change_text, name_of, p_text
 from bench.report.comparison import answer, broken, comparison_table, tell_comparison
 from bench.report.told import as_csv, as_json, as_markdown
-from tests.compare.tables import Cells, a_side, trials
+from tests.analysis.compare.tables import Cells, a_side, trials
 
 METRICS = [BY_NAME[name] for name in USUAL]
 BASE = {

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bench.records import Record
+from bench.analysis.ablations import BATCH, DEPTH, HEADS, OPTIMIZER, Trait, grouped
+from bench.analysis.trial_group import Series, series
+from bench.records.records import Record
+from bench.records.run import collect
 from bench.report import findings
-from bench.report.groups import BATCH, DEPTH, HEADS, OPTIMIZER, Trait, grouped
-from bench.report.series import Series, series
-from bench.results import collect
 from tests.builders import (
     a_description,
     a_done_trial,

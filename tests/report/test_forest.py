@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from bench.compare.effects import Effect
-from bench.compare.lines import USUAL, compare
-from bench.compare.ranking import Contestant, rank_all
-from bench.metrics import BY_NAME
-from bench.report.canvas import save_as
+from bench.analysis.compare.effects import Effect
+from bench.analysis.compare.pairwise import USUAL, compare
+from bench.analysis.compare.ranking import Contestant, rank_all
+from bench.analysis.metrics import BY_NAME
 from bench.report.forest import _limits, comparison_figure, ranking_figure, write_ranking
+from bench.report.style import save_as
+from tests.analysis.compare.tables import a_side, trials
 from tests.builders import a_run
-from tests.compare.tables import a_side, trials
 
 SPEED, ACCURACY = BY_NAME["images_per_second"], BY_NAME["final_test_accuracy"]
 BASE = {"images_per_second": [100.0, 101.0, 99.5], "final_test_accuracy": [0.70, 0.71, 0.69]}

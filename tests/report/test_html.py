@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.claims import KEPT
-from bench.report.html import inline_svg, numeric_columns, unbroken
-from bench.report.page import write_report
+from bench.analysis.claims.reader import KEPT
+from bench.records.run import Run, load_run
+from bench.report.render.html import inline_svg, numeric_columns, unbroken
 from bench.report.tables import Cell, Table
-from bench.results import Run, load_run
+from bench.report.write import write_report
 from tests.builders import a_dataset, a_run, run_start, write_log
 from tests.report.rich import rich_records, rich_run
 

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.records import EvaluationMode, Inspected, LayerChange
+from bench.analysis.trial_group import series
+from bench.records.records import EvaluationMode, Inspected, LayerChange
+from bench.records.run import Run, collect
 from bench.report import inspected
 from bench.report.inspection import (
     inspection_figures,
@@ -16,8 +18,6 @@ from bench.report.inspection import (
     write_kernels,
 )
 from bench.report.questions import sections
-from bench.report.series import series
-from bench.results import Run, collect
 from tests.builders import some_records
 
 

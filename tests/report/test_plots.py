@@ -2,8 +2,8 @@
 
 import pytest
 
+from bench.analysis.trial_group import series
 from bench.report.plots import _extremes, figures, memory_breakdown
-from bench.report.series import series
 from tests.builders import MIB, a_breakdown, a_run, a_setting, a_sweep_point
 
 

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import Record
-from bench.report.series import series
+from bench.analysis.trial_group import series
+from bench.records.records import Record
+from bench.records.run import collect
 from bench.report.tables import (
     HEADLINE,
     Cell,
@@ -15,7 +16,6 @@ from bench.report.tables import (
     prediction_text,
     transposed,
 )
-from bench.results import collect
 from tests.builders import (
     MIB,
     a_done_trial,

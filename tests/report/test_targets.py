@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.records import Record
-from bench.report.series import Series, series
+from bench.analysis.trial_group import Series, series
+from bench.records.records import Record
+from bench.records.run import collect
 from bench.report.tables import Table
 from bench.report.targets import after_equal_seconds, target_table, until
-from bench.results import collect
 from tests.builders import a_done_trial, a_trial, run_start
 
 

@@ -1,0 +1,1 @@
+"""What the records mean: figures, tables, intervals, comparisons, claims. Pure, and no torch."""

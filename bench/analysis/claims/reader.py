@@ -1,0 +1,230 @@
+"""Statements to be checked against a run, as data: a CSV file with a row per claim.
+
+`results/reference/lecture.csv` holds the lecture's; `--claims FILE` takes anybody's. What a rule
+does stands in `bench.analysis.claims.judge`; here is what a row may say, so that a file is refused before
+anything is measured.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from bench.analysis.metrics import BY_NAME
+from bench.errors import Refused
+from bench.records.run_folder import read_text, write_atomic
+
+LARGEST_FILE = 1_000_000
+"""Bytes: a file of claims is written by hand."""
+
+KEPT = "claims.csv"
+"""A run folder's copy of the claims that it was given, so that its report needs nothing else."""
+
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+"""Figures with a value per epoch."""
+
+LAYER_CHANGES = ("changed_share", "relative_change")
+"""Figures with a value per layer."""
+
+CONDITIONS = ("cifar10", "native", "same-batch", "device")
+"""What must hold of a run before a claim can be judged: all of CIFAR-10; each model at its native
+image size; one batch size for all the claim's models; the device that the figure was quoted on."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement.
+
+    `quoted` in `unit` is the figure as it was published. `rule` compares `metric` of `models` (a
+    model or MODEL@OPTIMIZER each) with `threshold`, give or take `tolerance`, both in the metric's
+    own unit; `at` is the epoch or the convolution (from 1) that it is about. `needs` are
+    conditions; `device` is where the figure is from, if that is known.
+    """
+
+    id: str
+    claim: str
+    rule: str
+    quoted: float | None = None
+    unit: str = ""
+    metric: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    at: int | None = None
+    threshold: float | None = None
+    tolerance: float = 0.0
+    needs: tuple[str, ...] = ()
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a row of one rule must say: how many models (None: any, also none), metrics out of
+    which names, and which numbers."""
+
+    models: int | None
+    metrics: int
+    among: tuple[str, ...]
+    threshold: bool = False
+    at: bool = False
+
+
+_TRIAL = tuple(BY_NAME)
+
+FORMS: dict[str, Form] = {
+    "about": Form(1, 1, _TRIAL, threshold=True),
+    "ratio": Form(2, 1, _TRIAL, threshold=True),
+    "more": Form(2, 1, _TRIAL),
+    "same": Form(2, 1, _TRIAL),
+    "at_epoch": Form(1, 1, CURVES, threshold=True, at=True),
+    "stays_within": Form(1, 1, CURVES, threshold=True),
+    "falls": Form(1, 1, CURVES),
+    "not_monotone": Form(1, 1, CURVES),
+    "falls_with_batch": Form(None, 1, _TRIAL),
+    "sooner": Form(2, 0, ()),
+    "rank_falls": Form(None, 2, _TRIAL),
+    "layer_at_least": Form(1, 1, LAYER_CHANGES, threshold=True, at=True),
+    "layer_at_most": Form(1, 1, LAYER_CHANGES, threshold=True, at=True),
+}
+"""What a row of each rule must say."""
+
+_COLUMNS = tuple(field.name for field in fields(Claim))
+_REQUIRED = ("id", "claim", "rule")
+
+_PLACES = (
+    Path(__file__).parents[3] / "results" / "reference" / "lecture.csv",
+    Path(__file__).parent / "lecture.csv",
+)
+
+
+def lecture_claims() -> tuple[Claim, ...]:
+    """The lecture's statements, in its order."""
+    return read_claims(next(place for place in _PLACES if place.is_file()))
+
+
+def read_claims(path: Path) -> tuple[Claim, ...]:
+    """The claims of a CSV file, in its order.
+
+    Raises:
+        Refused: the file cannot be read or a row cannot be judged; one sentence names file, row and
+            mend.
+    """
+    text = read_text(path, LARGEST_FILE, f"--claims {path}")
+    try:
+        rows = list(_rows(text))
+    except csv.Error as error:
+        raise Refused(f"--claims {path} is not a CSV file ({error}).") from error
+    except Refused as error:
+        raise Refused(f"--claims {path}: {error}.") from error
+    claims = []
+    for number, row in rows:
+        try:
+            claims.append(_claim(row))
+            if claims[-1].id in {claim.id for claim in claims[:-1]}:
+                raise Refused(f"the id {claims[-1].id!r} is taken by an earlier row; change it")
+        except Refused as error:
+            raise Refused(f"--claims {path}, line {number}: {error}.") from error
+    if not claims:
+        raise Refused(f"--claims {path} has no claims; write a row for each below the header.")
+    return tuple(claims)
+
+
+def keep_claims(path: Path, folder: Path) -> None:
+    """Copy a file of claims into a run folder.
+
+    Raises:
+        Refused: they are not claims; the folder stays as it was.
+        BenchError: the folder cannot be written to.
+    """
+    read_claims(path)
+    write_atomic(folder / KEPT, path.read_bytes())
+
+
+def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The number of the line that each row ends on, and its cells by column."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = next(reader, [])
+    for name in _REQUIRED:
+        if name not in header:
+            raise Refused(f"it has no column {name!r}; its first line must name the columns")
+    for name in header:
+        if name not in _COLUMNS:
+            raise Refused(f"unknown column {name!r}; there are {', '.join(_COLUMNS)}")
+        if header.count(name) > 1:
+            raise Refused(f"it has the column {name!r} twice; leave one out")
+    for cells in reader:
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            raise Refused(
+                f"line {reader.line_num} has {len(cells)} cells and the header {len(header)}; "
+                "put text with commas in quotes"
+            )
+        yield reader.line_num, {n: c.strip() for n, c in zip(header, cells, strict=True)}
+
+
+def _claim(row: dict[str, str]) -> Claim:
+    for name in _REQUIRED:
+        if not row[name]:
+            raise Refused(f"{name} is empty; fill it in")
+    tolerance = _number(row, "tolerance")
+    claim = Claim(
+        id=row["id"],
+        claim=row["claim"],
+        rule=row["rule"],
+        quoted=_number(row, "quoted"),
+        unit=row.get("unit", ""),
+        metric=tuple(row.get("metric", "").split()),
+        models=tuple(row.get("models", "").split()),
+        at=_whole(row, "at"),
+        threshold=_number(row, "threshold"),
+        tolerance=0.0 if tolerance is None else tolerance,
+        needs=tuple(row.get("needs", "").split()),
+        device=row.get("device", ""),
+    )
+    _check(claim)
+    return claim
+
+
+def _check(claim: Claim) -> None:
+    form = FORMS.get(claim.rule)
+    if form is None:
+        raise Refused(f"unknown rule {claim.rule!r}; there are {', '.join(FORMS)}")
+    if form.models is not None and len(claim.models) != form.models:
+        raise Refused(f"rule {claim.rule} needs models: {form.models}, not {len(claim.models)}")
+    if len(claim.metric) != form.metrics:
+        raise Refused(f"rule {claim.rule} needs metric: {form.metrics}, not {len(claim.metric)}")
+    for name in claim.metric:
+        if name not in form.among:
+            few = f"; it takes {', '.join(form.among)}" if len(form.among) < 9 else ""
+            raise Refused(f"rule {claim.rule} does not take the metric {name!r}{few}")
+    for name in ("threshold", "at"):
+        if getattr(form, name) and getattr(claim, name) is None:
+            raise Refused(f"rule {claim.rule} needs a number in the column {name!r}")
+    for name in claim.needs:
+        if name not in CONDITIONS:
+            raise Refused(f"unknown condition {name!r} in needs; there are {', '.join(CONDITIONS)}")
+    if claim.tolerance < 0:
+        raise Refused("tolerance is below 0; give its size")
+
+
+def _number(row: dict[str, str], name: str) -> float | None:
+    text = row.get(name, "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise Refused(f"{name} {text!r} is not a number; write it like 0.75 or 1118")
+    return value
+
+
+def _whole(row: dict[str, str], name: str) -> int | None:
+    value = _number(row, name)
+    if value is None:
+        return None
+    if value < 1 or value != int(value):
+        raise Refused(f"{name} {row[name]!r} is not a whole number above 0; count from 1")
+    return int(value)

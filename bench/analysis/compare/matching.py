@@ -1,0 +1,245 @@
+"""Which trials of two sides are of the same thing, and whether they may be compared at all.
+
+Two groups match if model and setting are the same. What they were measured on and with must be the
+same too (`CONDITIONS`), or the comparison is refused: unless it is told to go across just that.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from bench.analysis.compare.side import TRAITS, Group, Side
+from bench.errors import Refused
+
+Across = Literal[
+    "dataset",
+    "preset",
+    "device",
+    "precision",
+    "image_size",
+    "epochs",
+    "augment",
+    "pretrained",
+    "channels_last",
+    "model",
+    "optimizer",
+    "learning_rate",
+    "batch_size",
+]
+"""What a comparison can be told to go across."""
+
+_TRAIT_NAMES: dict[str, Across] = {
+    "model": "model",
+    "image_size": "image_size",
+    "precision": "precision",
+    "optimizer": "optimizer",
+    "learning_rate": "learning_rate",
+    "batch_choice": "batch_size",
+}
+"""What each trait is crossed by."""
+
+_COLUMNS: dict[Across, tuple[str, ...]] = {
+    "dataset": ("dataset", "dataset_sha256", "train_images", "test_images"),
+    "preset": ("preset",),
+    "device": ("device", "device_name", "threads"),
+    "epochs": ("epochs",),
+    "augment": ("augment",),
+    "pretrained": ("pretrained",),
+    "channels_last": ("channels_last",),
+}
+
+_LATE: tuple[Across, ...] = ("augment", "pretrained", "channels_last")
+"""Conditions that older tables have no column for, which then rule nothing out."""
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A group of each side that are compared, and what is crossed between them, in words."""
+
+    a: Group
+    b: Group
+    across: str
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The pairs, and the groups that only one side has."""
+
+    pairs: tuple[Pair, ...]
+    only_a: tuple[Group, ...]
+    only_b: tuple[Group, ...]
+
+
+def match(a: Side, b: Side, across: Collection[Across] = ()) -> Matched:
+    """The groups of two sides that are of the same thing.
+
+    Args:
+        a: one side.
+        b: the other.
+        across: what may differ between the groups of a pair.
+
+    Raises:
+        Refused: nothing matches, several match one, or what matches was measured under different
+            conditions; the sentence names the difference, both values, and the mend.
+    """
+    kept = [name for name in TRAITS if _TRAIT_NAMES[name] not in across]
+    joined = _join(a.groups, b.groups, lambda g: tuple(g.traits[name] for name in kept))
+    if "batch_size" not in across:
+        # A batch asked for by a word in one run and by its number in the other.
+        rest = [name for name in kept if name != "batch_choice"]
+        joined += _join(
+            _left(a.groups, (one for one, _ in joined)),
+            _left(b.groups, (other for _, other in joined)),
+            lambda g: (*(g.traits[name] for name in rest), g.batch_sizes),
+        )
+    if not joined:
+        raise Refused(_nothing(a, b))
+    for side in (a, b):
+        check_conditions([*side.groups], across, within=side.name)
+    _check_comparable(a, b, joined, across)
+    _check_one_each(a, b, joined)
+    return Matched(
+        tuple(Pair(one, other, _crossed(one, other, across)) for one, other in joined),
+        tuple(_left(a.groups, (one for one, _ in joined))),
+        tuple(_left(b.groups, (other for _, other in joined))),
+    )
+
+
+def check_conditions(groups: Sequence[Group], across: Collection[Across], within: str) -> None:
+    """Raises Refused if groups that are compared with each other differ in a condition."""
+    for name in _COLUMNS:
+        values = dict.fromkeys(value for group in groups for value in _values(group, name))
+        if len(values) > 1 and name not in across:
+            raise Refused(
+                f"{within} has more than one {name}: {' and '.join(values)}; give a table with "
+                f"one, or add --across {name}."
+            )
+
+
+def _join(
+    a: Iterable[Group], b: Iterable[Group], key: Callable[[Group], Key]
+) -> list[tuple[Group, Group]]:
+    """Every pair of groups with the same key."""
+    others: dict[Key, list[Group]] = {}
+    for group in b:
+        others.setdefault(key(group), []).append(group)
+    return [(one, other) for one in a for other in others.get(key(one), [])]
+
+
+def _left(groups: Iterable[Group], taken: Iterable[Group]) -> list[Group]:
+    used = {id(group) for group in taken}
+    return [group for group in groups if id(group) not in used]
+
+
+def _check_comparable(
+    a: Side, b: Side, joined: Iterable[tuple[Group, Group]], across: Collection[Across]
+) -> None:
+    for one, other in joined:
+        different = [n for n in _differences(one, other) if n not in across and n in _COLUMNS]
+        if different:
+            said = ", ".join(
+                f"{name} is {_value(one, name)} in {a.name} and {_value(other, name)} in {b.name}"
+                for name in different
+            )
+            raise Refused(
+                f"these are not comparable: {said}; to compare them all the same, add "
+                f"--across {' '.join(different)}."
+            )
+
+
+def _check_one_each(a: Side, b: Side, joined: Sequence[tuple[Group, Group]]) -> None:
+    """One group may have but one partner, or its lines would contradict each other."""
+    for side, place in ((b, 0), (a, 1)):
+        partners = Counter(id(pair[place]) for pair in joined)
+        for pair in joined:
+            if partners[id(pair[place])] > 1:
+                several = [p[1 - place] for p in joined if p[place] is pair[place]]
+                names = " and ".join(_described(group) for group in several)
+                raise Refused(
+                    f"{side.name} has several to compare {_described(pair[place])} with: {names}; "
+                    "choose with --models, or give a run with one of them."
+                )
+
+
+def _nothing(a: Side, b: Side) -> str:
+    """Why no group has a partner: the two that are closest, and what differs between them."""
+    pairs = [(one, other) for one in a.groups for other in b.groups]
+    one, other = min(pairs, key=lambda pair: len(_different_traits(*pair)))
+    different = _different_traits(one, other)
+    said = ", ".join(
+        f"{name} is {_value(one, name)} in {a.name} and {_value(other, name)} in {b.name}"
+        for name in different
+    )
+    return (
+        f"nothing in one matches anything in the other: closest, {said}; to compare them all the "
+        f"same, add --across {' '.join(different)}."
+    )
+
+
+def _different_traits(one: Group, other: Group) -> list[Across]:
+    return [
+        crossed for name, crossed in _TRAIT_NAMES.items() if one.traits[name] != other.traits[name]
+    ]
+
+
+def _differences(one: Group, other: Group) -> list[Across]:
+    """All that differs between two groups, of what a comparison can go across."""
+    conditions = [name for name in _COLUMNS if _differs(one, other, name)]
+    return [*_different_traits(one, other), *conditions]
+
+
+def _differs(one: Group, other: Group, name: Across) -> bool:
+    a, b = _values(one, name), _values(other, name)
+    unknown = name in _LATE and ("" in a or "" in b)
+    return a != b and not unknown
+
+
+def _crossed(one: Group, other: Group, across: Collection[Across]) -> str:
+    """What is crossed between a pair, with both values; empty if nothing is."""
+    return "; ".join(
+        f"{name} {_value(one, name)} → {_value(other, name)}"
+        for name in get_args(Across)
+        if name in across and name in _differences(one, other)
+    )
+
+
+def _value(group: Group, name: Across) -> str:
+    """What a group has of something that can be crossed."""
+    if name in _COLUMNS:
+        return " and ".join(_values(group, name))
+    trait = next(trait for trait, crossed in _TRAIT_NAMES.items() if crossed == name)
+    return group.traits[trait]
+
+
+def _values(group: Group, name: Across) -> tuple[str, ...]:
+    """A condition of a group's trials, in words: one, if they are of one run."""
+    columns = _COLUMNS[name]
+    cells = dict.fromkeys(tuple(row.text(column) for column in columns) for row in group.rows)
+    return tuple(_WORDS.get(name, "".join)(cell) for cell in cells)
+
+
+def _dataset(cells: Sequence[str]) -> str:
+    name, digest, train, test = cells
+    return f"{name} ({train} + {test} images, {digest[:8]})"
+
+
+def _device(cells: Sequence[str]) -> str:
+    device, name, threads = cells
+    # Two cards of a kind are one device: cuda:0 and cuda:1.
+    kind = device.partition(":")[0]
+    return f"{name} ({kind}, {threads} threads)" if threads else f"{name} ({kind})"
+
+
+_WORDS: dict[str, Callable[[Sequence[str]], str]] = {"dataset": _dataset, "device": _device}
+
+
+def _described(group: Group) -> str:
+    """A group in words, as its setting tells it from others."""
+    t = group.traits
+    return (
+        f"{t['model']} ({t['image_size']} px, {t['precision']}, {t['optimizer']} at "
+        f"{t['learning_rate']}, batch {t['batch_choice']})"
+    )

@@ -1,0 +1,213 @@
+"""Two sides compared, line by line: a model under one setting, in one metric.
+
+Accuracies and losses are paired by their seed, for the same seed means the same initial weights and
+the same order of the images. Times are not: the trials of two runs are not interleaved, so that
+what a machine does to one run it does not do to the other.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from bench.analysis.compare.effects import Effect, Values, effect, holm, scale_of
+from bench.analysis.compare.matching import Across, Matched, Pair, match
+from bench.analysis.compare.side import TRAITS, Group, Side
+from bench.analysis.compare.verdicts import SPEEDS, USUAL_MARGINS, Margins, Verdict, judge
+from bench.analysis.metrics import Metric
+from bench.errors import Refused
+
+USUAL = ("images_per_second", "final_test_accuracy", "peak_memory_bytes", "max_batch")
+"""The metrics that answer which model to use."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """B against A: one model under one setting in one metric.
+
+    `label` names model and setting as far as they vary between lines; `p` is corrected for the
+    number of comparisons, None where chance has no part. `machine` is how fast the machine itself
+    was for B over how fast it was for A, by the calibration beside the trials, None if there was
+    none; `across` says what differs on purpose.
+    """
+
+    label: str
+    pair: Pair
+    metric: Metric
+    effect: Effect
+    p: float | None
+    verdict: Verdict
+    machine: float | None
+    across: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides by name, their lines, what a reader must know of them, and how many of the lines
+    chance has a part in."""
+
+    a: str
+    b: str
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+    comparisons: int
+    margins: Margins
+
+
+def compare(
+    a: Side,
+    b: Side,
+    metrics: Sequence[Metric],
+    *,
+    across: Collection[Across] = (),
+    margins: Margins = USUAL_MARGINS,
+    wanted: Collection[str] = (),
+) -> Comparison:
+    """What two sides differ in.
+
+    Args:
+        a: one side, the old one in a regression test.
+        b: the other.
+        metrics: what to compare, in order; what no pair has is left out.
+        across: what may differ between them.
+        margins: what counts as the same.
+        wanted: names of metrics without which there is no answer.
+
+    Raises:
+        Refused: they are not comparable, or have not what is wanted.
+    """
+    matched = match(a, b, across)
+    labels = label_groups([pair.a for pair in matched.pairs])
+    found = [
+        (label, pair, metric, effect_of(metric, pair.a, pair.b, paired=learned(metric)))
+        for label, pair in zip(labels, matched.pairs, strict=True)
+        for metric in metrics
+        if known(metric, pair.a, pair.b)
+    ]
+    missing = [m for m in metrics if m not in {metric for _, _, metric, _ in found}]
+    for metric in missing:
+        if metric.name in wanted or len(missing) == len(metrics):
+            raise Refused(f"{metric.name} is not known of both {a.name} and {b.name}.")
+    corrected = correct([one for *_, one in found])
+    comparisons = sum(p is not None for p in corrected)
+    lines = []
+    for (label, pair, metric, one), p in zip(found, corrected, strict=True):
+        machine = speed_ratio(pair.a.machine, pair.b.machine)
+        verdict = judge(
+            metric,
+            one,
+            p,
+            comparisons=max(1, comparisons),
+            margins=margins,
+            machine=None if "device" in pair.across else machine,
+        )
+        lines.append(Line(label, pair, metric, one, p, verdict, machine, pair.across))
+    notes = [*_notes(a, b, matched, missing), *_untimed_machine(lines)]
+    return Comparison(a.name, b.name, tuple(lines), tuple(notes), comparisons, margins)
+
+
+def learned(metric: Metric) -> bool:
+    """Whether a metric is what training came to, rather than what it took."""
+    return "accuracy" in metric.name or "loss" in metric.name
+
+
+def known(metric: Metric, *groups: Group) -> bool:
+    """Whether all of the groups have a value of a metric; Refused if one has one that is no number,
+    or none that a ratio can be taken of."""
+    for group in groups:
+        values = group.values(metric).values()
+        if not values:
+            return False
+        if scale_of(metric) == "ratio" and min(values) <= 0:
+            raise Refused(
+                f"{group.rows[0].where}: {metric.name} is {min(values):g}, and has no ratio; "
+                "leave it out with --metrics."
+            )
+    return True
+
+
+def effect_of(metric: Metric, a: Group, b: Group, *, paired: bool) -> Effect:
+    """The effect of a metric between two groups that both have it."""
+    return effect(metric, a.values(metric), b.values(metric), paired=paired)
+
+
+def correct(effects: Sequence[Effect]) -> list[float | None]:
+    """The probability of each effect after correction for all of them; None where there is none."""
+    corrected = iter(holm([one.p for one in effects if one.p is not None]))
+    return [None if one.p is None else next(corrected) for one in effects]
+
+
+def speed_ratio(a: Values, b: Values) -> float | None:
+    """How fast the machine was beside b's trials, over how fast it was beside a's: the ratio of
+    geometric means, None if either is not known."""
+    if not a or not b:
+        return None
+    before, after = (math.fsum(map(math.log, one.values())) / len(one) for one in (a, b))
+    return math.exp(after - before)
+
+
+def label_groups(groups: Sequence[Group]) -> list[str]:
+    """A name for each group: its model, and of its setting what varies for one and the same."""
+    first: dict[str, Group] = {}
+    for group in groups:
+        first.setdefault(group.model, group)
+    varying = [
+        name
+        for name in TRAITS[1:]
+        if any(group.traits[name] != first[group.model].traits[name] for group in groups)
+    ]
+    return [
+        " ".join([g.model, *(_trait(name, g.traits[name]) for name in varying)]) for g in groups
+    ]
+
+
+def _trait(name: str, text: str) -> str:
+    return {
+        "image_size": f"{text} px",
+        "learning_rate": f"lr {text}",
+        "batch_choice": f"batch {text}",
+    }.get(name, text)
+
+
+def _notes(a: Side, b: Side, matched: Matched, missing: Sequence[Metric]) -> list[str]:
+    """What a reader must know of what was compared, in sentences."""
+    notes = []
+    for side, alone in ((a, matched.only_a), (b, matched.only_b)):
+        notes += side_notes(side)
+        if alone:
+            notes.append(f"Only in {side.name}: {', '.join(label_groups(alone))}.")
+    for pair in matched.pairs:
+        if pair.a.batch_sizes != pair.b.batch_sizes:
+            notes.append(
+                f"{pair.a.model} was trained with batch {pair.a.batch_sizes} in {a.name} and "
+                f"{pair.b.batch_sizes} in {b.name}, which changes speed, memory and accuracy."
+            )
+    if missing:
+        notes.append(f"Not known of both: {', '.join(metric.name for metric in missing)}.")
+    return notes
+
+
+def _untimed_machine(lines: Sequence[Line]) -> list[str]:
+    """What a claim of speed between two runs leaves open, where nothing says how the machine was
+    meanwhile: seeds repeat the training, not the state of the machine."""
+    claims = [line for line in lines if line.verdict.apart and line.metric.unit in SPEEDS]
+    if all(line.machine is not None or "device" in line.across for line in claims):
+        return []
+    return [
+        "The machine's own speed was not timed beside these trials: that it changed from one run "
+        "to the other is not ruled out."
+    ]
+
+
+def side_notes(side: Side) -> list[str]:
+    """Trials of a side that do not count, or count with a doubt."""
+    notes = []
+    if side.left_out:
+        notes.append(f"{_trials(side.left_out)} of {side.name} not done, so not counted.")
+    noisy = sum(group.noisy for group in side.groups)
+    if noisy:
+        notes.append(f"{_trials(noisy)} of {side.name} marked as noisy; counted all the same.")
+    return notes
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count} trials"

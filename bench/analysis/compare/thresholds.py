@@ -1,0 +1,98 @@
+"""How much worse a metric may get: `--fail-on 'images_per_second:-5%'`, and `--same-within`."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.analysis.compare.effects import Effect, Scale, scale_of
+from bench.analysis.compare.verdicts import USUAL_MARGINS, Margins, Verdict
+from bench.analysis.metrics import BY_NAME, Metric
+from bench.errors import Refused
+
+ALIASES = {"test_accuracy": "final_test_accuracy"}
+"""Shorter names that are taken for metrics."""
+
+_AMOUNT = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]+)?)(%|pt)", re.ASCII)
+_EXAMPLES: dict[Scale, str] = {"ratio": "5%", "difference": "1pt"}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A metric may change by `limit` at most for the worse: a ratio less 1 such as -0.05, or a
+    difference of fractions such as -0.01."""
+
+    metric: Metric
+    limit: float
+    text: str
+
+    def broken_by(self, found: Effect, verdict: Verdict) -> bool:
+        """Whether the change is beyond the bound, and is no noise."""
+        change = found.change - 1 if found.scale == "ratio" else found.change
+        beyond = change < self.limit if self.metric.better == "higher" else change > self.limit
+        return beyond and verdict.significant
+
+
+def parse_bound(text: str) -> Bound:
+    """A bound such as `images_per_second:-5%` or `test_accuracy:-1pt`.
+
+    Raises:
+        Refused: it cannot be one; the sentence says what would be.
+    """
+    name, colon, amount = text.partition(":")
+    if not colon:
+        raise Refused(f"--fail-on {text[:60]!r} has no bound; write it like METRIC:-5%.")
+    metric = find_metric(name, "--fail-on")
+    scale = scale_of(metric)
+    if metric.better is None:
+        raise Refused(f"--fail-on {metric.name}: neither way is worse, so nothing can fail.")
+    sign = "-" if metric.better == "higher" else "+"
+    wanted = f"{name}:{sign}{_EXAMPLES[scale]}"
+    found = _AMOUNT.fullmatch(amount)
+    if not found:
+        raise Refused(f"--fail-on {text[:60]!r} is not a bound; write it like {wanted}.")
+    if found[3] != _unit(scale):
+        what = "a fraction, compared in points" if scale == "difference" else "compared as a ratio"
+        raise Refused(f"--fail-on {text[:60]!r}: {metric.name} is {what}; write {wanted}.")
+    if found[1] != sign:
+        raise Refused(
+            f"--fail-on {text[:60]!r} would fail on what is better, for a {metric.better} "
+            f"{metric.name} is; write {wanted}."
+        )
+    size = float(found[2]) / 100
+    if size >= 1 and (sign == "-" or scale == "difference"):
+        raise Refused(f"--fail-on {text[:60]!r} can never fail; write a smaller bound.")
+    return Bound(metric, -size if sign == "-" else size, text)
+
+
+def parse_margins(texts: Sequence[str]) -> Margins:
+    """What counts as the same, from amounts such as `5%` and `1pt`; what is not given stays.
+
+    Raises:
+        Refused: one is no such amount, is not above 0, or is given twice.
+    """
+    given: dict[str, float] = {}
+    for text in texts:
+        found = _AMOUNT.fullmatch(text)
+        if not found or found[1] or not 0 < float(found[2]) < 100:
+            raise Refused(f"--same-within {text[:60]!r} is no margin; write one like 5% or 1pt.")
+        if found[3] in given:
+            raise Refused(f"--same-within has two margins in {found[3]}; leave one out.")
+        given[found[3]] = float(found[2]) / 100
+    usual = USUAL_MARGINS
+    return Margins(given.get("%", usual.ratio), given.get("pt", usual.points))
+
+
+def find_metric(name: str, flag: str) -> Metric:
+    """The metric of a name or an alias; Refused, with the nearest names, if there is none."""
+    import difflib
+
+    known = ALIASES.get(name, name)
+    if known in BY_NAME:
+        return BY_NAME[known]
+    near = difflib.get_close_matches(name, [*BY_NAME, *ALIASES], 3, 0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`models.csv` names them."
+    raise Refused(f"{flag}: unknown metric {name[:60]!r}: {hint}")
+
+
+def _unit(scale: Scale) -> str:
+    return "pt" if scale == "difference" else "%"

@@ -1,0 +1,141 @@
+"""What is said of a difference: faster or slower, the same, or that it cannot be told."""
+
+import math
+from dataclasses import dataclass
+
+from bench.analysis.compare.effects import ALPHA, MOST_SEEDS, Effect, Scale, more_seeds
+from bench.analysis.metrics import Metric
+
+FEWEST_SEEDS = 3
+"""Seeds a side below which nothing is advised: two have an interval thirteen standard errors wide
+each way."""
+
+_WORDS = {
+    "images/s": ("faster", "slower"),
+    "s": ("slower", "faster"),
+    "ms": ("slower", "faster"),
+    "fraction": ("higher", "lower"),
+    "nats": ("higher", "lower"),
+    "°C": ("higher", "lower"),
+    "MHz": ("higher", "lower"),
+}
+_OTHERWISE = ("more", "less")
+SPEEDS = {"images/s": 1, "s": -1, "ms": -1}
+"""Units of what a faster machine changes, and which way."""
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What counts as the same: `ratio` 0.05 is 5 % either way, `points` 0.01 one point."""
+
+    ratio: float = 0.05
+    points: float = 0.01
+
+    def width(self, scale: Scale) -> float:
+        """The margin on the scale of an effect's shift."""
+        return math.log1p(self.ratio) if scale == "ratio" else self.points
+
+    def text(self, scale: Scale) -> str:
+        """The margin in words."""
+        if scale == "ratio":
+            return f"{self.ratio * 100:g} %"
+        return f"{self.points * 100:g} point{'' if self.points == 0.01 else 's'}"
+
+
+USUAL_MARGINS = Margins()
+"""5 %, and a point of accuracy."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said of B against A, in a word, and why if it is not said straight out.
+
+    `better` is whether B is the better one: None where there is no difference to speak of, and
+    where neither way is better. `significant` if the shift is beyond chance, however small, and the
+    machine does not explain it.
+    """
+
+    word: str
+    reason: str = ""
+    apart: bool = False
+    better: bool | None = None
+    significant: bool = False
+
+    @property
+    def text(self) -> str:
+        """Word and reason."""
+        return f"{self.word}: {self.reason}" if self.reason else self.word
+
+
+CANNOT_TELL = "cannot tell"
+
+
+def judge(
+    metric: Metric,
+    found: Effect,
+    p: float | None,
+    *,
+    comparisons: int = 1,
+    margins: Margins = USUAL_MARGINS,
+    machine: float | None = None,
+) -> Verdict:
+    """The verdict on one effect.
+
+    Args:
+        metric: what was compared.
+        found: how far apart it is.
+        p: its probability, corrected for the number of comparisons.
+        comparisons: that number.
+        margins: what counts as the same.
+        machine: how fast the machine itself was for B, over how fast it was for A; None if that is
+            not known, or if two machines are compared on purpose.
+    """
+    if found.design == "too few":
+        return Verdict(CANNOT_TELL, _too_few(found))
+    if found.design == "exact" and abs(found.shift) < 1e-9:
+        return Verdict("equal")
+    margin, drift = margins.width(found.scale), _drift(metric, machine)
+    # What the machine did alone, and as much or more, is no property of what was compared.
+    explained = drift * found.shift > 0 and abs(drift) >= abs(found.shift)
+    real = found.design == "exact" or (p is not None and p < ALPHA)
+    if abs(found.shift) + (found.half_width or 0.0) <= margin:
+        if abs(drift) > margin:
+            return Verdict(CANNOT_TELL, _changed(machine))
+        same = f"same within {margins.text(found.scale)}"
+        return Verdict(same, significant=real and not explained)
+    if real and explained:
+        return Verdict(CANNOT_TELL, _changed(machine))
+    if real:
+        up = found.shift > 0
+        better = None if metric.better is None else up == (metric.better == "higher")
+        return Verdict(word_of(metric, up), "", True, better, True)
+    return Verdict(CANNOT_TELL, _needed(more_seeds(found, margin, comparisons)))
+
+
+def word_of(metric: Metric, up: bool) -> str:
+    """What B is called where a metric goes up or down."""
+    rising, falling = _WORDS.get(metric.unit, _OTHERWISE)
+    return rising if up else falling
+
+
+def _drift(metric: Metric, machine: float | None) -> float:
+    """By how much the machine's own change moves a metric, a logarithm; 0 if none is known."""
+    direction = SPEEDS.get(metric.unit)
+    return 0.0 if machine is None or direction is None else direction * math.log(machine)
+
+
+def _changed(machine: float | None) -> str:
+    return f"the machine itself changed by {((machine or 1.0) - 1) * 100:+.1f} %"
+
+
+def _too_few(found: Effect) -> str:
+    seeds = min(found.seeds_a, found.seeds_b)
+    if seeds > 1:
+        return f"its {seeds} seeds agree by chance; at least {FEWEST_SEEDS} a side are needed"
+    return f"1 seed; at least {FEWEST_SEEDS} a side are needed"
+
+
+def _needed(seeds: int | None) -> str:
+    if seeds is None:
+        return f"more than {MOST_SEEDS} more seeds would be needed"
+    return f"{seeds} more seed{'' if seeds == 1 else 's'} a side would tell"

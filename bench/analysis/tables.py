@@ -1,0 +1,198 @@
+"""The tables of a run as pandas frames, and as CSV files in its folder.
+
+Values are raw: times in seconds, sizes in bytes, accuracies as fractions, nothing rounded. Columns
+are only ever added, never renamed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.intervals import median
+from bench.analysis.metrics import METRICS
+from bench.analysis.time_to_accuracy import reached, targets_of
+from bench.records.records import Epoch, Surroundings, Telemetry, TimeBudget
+from bench.records.run import Run, TrialResult
+from bench.records.run_folder import write_atomic
+
+EPOCH_COLUMNS = (
+    "model",
+    "seed",
+    "epoch",
+    "train_seconds",
+    "test_seconds",
+    "images_per_second",
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "peak_memory_bytes",
+)
+SETTING_COLUMNS = ("image_size", "optimizer", "learning_rate", "precision")
+SWEEP_COLUMNS = ("model", "batch_size", "images_per_second", "peak_memory_bytes")
+PREDICTION_COLUMNS = ("model", "card", "max_batch", "max_batch_low", "max_batch_high", "source")
+PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
+
+
+def models_frame(run: Run) -> pd.DataFrame:
+    """A row per trial."""
+    rows = [{metric.name: metric.value(result) for metric in METRICS} for result in run.trials]
+    return _frame(rows, [metric.name for metric in METRICS])
+
+
+def epochs_frame(run: Run) -> pd.DataFrame:
+    """A row per epoch of every trial."""
+    rows = [_epoch_row(result, epoch) for result in run.trials for epoch in result.epochs]
+    return _frame(rows, EPOCH_COLUMNS)
+
+
+def probes_frame(run: Run) -> pd.DataFrame:
+    """A row per attempt at a batch size, in the order they were made."""
+    rows = []
+    for probe in run.all_probes:
+        row = asdict(probe)
+        row.pop("step_seconds")
+        steps, setting = row.pop("steps"), row.pop("setting")
+        rows.append(row | setting | {"steps": steps})
+    return _frame(rows, PROBE_COLUMNS)
+
+
+def sweep_frame(run: Run) -> pd.DataFrame:
+    """A row per batch size that was timed, ascending within a model and setting."""
+    rows = []
+    for point in run.sweep_points:
+        seconds = median(list(point.step_seconds))
+        rows.append(
+            {
+                "model": point.model,
+                "batch_size": point.batch_size,
+                "images_per_second": point.batch_size / seconds,
+                "step_milliseconds": seconds * 1e3,
+                "peak_memory_bytes": point.peak_memory_bytes,
+                "timed_steps": len(point.step_seconds),
+            }
+            | asdict(point.setting)
+        )
+    return _frame(rows, SWEEP_COLUMNS)
+
+
+def predictions_frame(run: Run) -> pd.DataFrame:
+    """A row per model, setting and card."""
+    rows = []
+    for prediction in run.all_predictions:
+        row = asdict(prediction)
+        setting = row.pop("setting")
+        rows.append({name: row.pop(name) for name in ("model", "card")} | setting | row)
+    return _frame(rows, PREDICTION_COLUMNS)
+
+
+def layers_frame(run: Run) -> pd.DataFrame:
+    """A row per layer with weights, in forward order: of every trial that was looked at after
+    training, with what training did to it; else of the model alone."""
+    rows = []
+    for described in run.described.values():
+        mine: list[TrialResult | None] = [
+            t for t in run.trials if t.inspected and t.described == described
+        ]
+        for result in mine or [None]:
+            looked_at = result.inspected.layers if result and result.inspected else ()
+            changes = {change.layer: asdict(change) for change in looked_at}
+            for layer in described.layers:
+                shape = "x".join(map(str, layer.output_shape))
+                row = {"model": described.model, "image_size": described.image_size}
+                row |= asdict(layer) | {"output_shape": shape}
+                rows.append(row | _trial_columns(result) | changes.get(layer.layer, {}))
+    return _frame(rows, ("model", "image_size", "layer", "type", "params", "gmacs"))
+
+
+def evaluation_modes_frame(run: Run) -> pd.DataFrame:
+    """A row per trial and way to evaluate it: batch norm's mode and the batches' composition."""
+    return _frame(
+        [
+            {"model": t.trial.model, "image_size": t.trial.setting.image_size}
+            | _trial_columns(t)
+            | asdict(mode)
+            for t in run.trials
+            if t.inspected
+            for mode in t.inspected.evaluation_modes
+        ],
+        ("model", "image_size", "seed", "mode", "composition", "test_accuracy"),
+    )
+
+
+def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
+    """A row per trial and target accuracy: when it was first reached, and since when it was held;
+    empty where it was not."""
+    rows = []
+    for result in run.trials:
+        for target in targets_of(result) if result.epochs else ():
+            found = asdict(reached(result.epochs, target))
+            row = {"model": result.trial.model, "image_size": result.trial.setting.image_size}
+            rows.append(row | _trial_columns(result) | {"status": result.status} | found)
+    return _frame(rows, ("model", "seed", "target", "first_epoch", "first_seconds"))
+
+
+def steps_frame(run: Run) -> pd.DataFrame:
+    """A row per step whose time was kept."""
+    rows = [
+        {"model": epoch.model, "trial": epoch.trial, "seed": epoch.seed, "epoch": epoch.epoch}
+        | {"step": 1 + i * epoch.step_times_every, "seconds": seconds}
+        for result in run.trials
+        for epoch in result.epochs
+        for i, seconds in enumerate(epoch.step_times)
+    ]
+    return _frame(rows, ("model", "trial", "seed", "epoch", "step", "seconds"))
+
+
+def _trial_columns(result: TrialResult | None) -> dict[str, Any]:
+    if result is None:
+        return {}
+    trial = result.trial
+    return {
+        "seed": trial.seed,
+        "optimizer": trial.setting.optimizer,
+        "precision": trial.setting.precision,
+        "trained_batch_size": trial.batch_size,
+    }
+
+
+OPTIONAL = ("sweep", "predictions", "evaluation_modes", "time_to_accuracy")
+"""Tables that are written only if they have rows."""
+
+
+def write_tables(run: Run) -> None:
+    """Replace the CSV files of the run's folder; raises BenchError if that fails."""
+    for name in ("models", "epochs", "probes", "layers", *OPTIONAL):
+        frame: pd.DataFrame = getattr(run, name)
+        if frame.empty and name in OPTIONAL:
+            continue
+        write_atomic(run.path / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _epoch_row(result: TrialResult, epoch: Epoch) -> dict[str, Any]:
+    plain = asdict(replace(epoch, step_times=()))  # thousands of them, and in no row
+    budget = plain.pop("time_budget")
+    aux = {f"train_loss_{head}": loss for head, loss in plain.pop("aux_losses").items()}
+    telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
+    telemetry["throttled_by"] = ", ".join(telemetry["throttled_by"] or ()) or None
+    around = plain.pop("surroundings") or dict.fromkeys(Surroundings.__annotations__)
+    for name in ("trial", "step_times", "step_times_every"):
+        plain.pop(name)
+    first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
+    setting = {name: getattr(result.trial.setting, name) for name in SETTING_COLUMNS}
+    more = {"batch_size": result.trial.batch_size, "dataset": result.run.dataset.name}
+    parts = {name: budget[name] for name in TimeBudget.__annotations__}
+    return first | setting | more | aux | plain | parts | telemetry | around
+
+
+def _frame(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
+    """A frame that has its columns even without rows, and counts as whole numbers despite gaps."""
+    rows = list(rows)
+    frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(columns))
+    for name in frame.columns:
+        known = [row[name] for row in rows if row.get(name) is not None]
+        if known and all(type(value) is int for value in known):
+            frame[name] = frame[name].astype("Int64")
+    return frame

@@ -1,0 +1,59 @@
+"""Time to accuracy: when a trial first reached a test accuracy, and since when it stayed there.
+
+Seconds are wall-clock, training and evaluation, from the start of the first epoch; they are known
+at the ends of epochs only.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate
+
+from bench.config import DEFAULT_TARGETS
+from bench.records.records import Epoch
+from bench.records.run import TrialResult
+
+
+@dataclass(frozen=True)
+class Reached:
+    """When one trial got to `target` (a fraction): the epoch at whose end it was first there, and
+    the one from which on it stayed there; None where it did not."""
+
+    target: float
+    first_epoch: int | None
+    first_seconds: float | None
+    held_epoch: int | None
+    held_seconds: float | None
+
+
+def clock(epochs: Iterable[Epoch]) -> list[float]:
+    """Wall-clock seconds, training and evaluation, at the end of each epoch."""
+    return list(accumulate(e.time_budget.total_seconds for e in epochs))
+
+
+def reached(epochs: list[Epoch], target: float) -> Reached:
+    """When the test accuracy of these epochs was first at `target`, and when for good."""
+    ends = clock(epochs)
+    above = [e.test_accuracy >= target for e in epochs]
+    first = above.index(True) if True in above else None
+    below = [i for i, there in enumerate(above) if not there]
+    held = below[-1] + 1 if below else 0
+    stays = held < len(epochs)
+    return Reached(
+        target,
+        None if first is None else epochs[first].epoch,
+        None if first is None else ends[first],
+        epochs[held].epoch if stays else None,
+        ends[held] if stays else None,
+    )
+
+
+def accuracy_after(epochs: list[Epoch], seconds: float) -> float | None:
+    """The test accuracy after the last epoch that was over by then; None before the first."""
+    done = [e.test_accuracy for e, at in zip(epochs, clock(epochs), strict=True) if at <= seconds]
+    return done[-1] if done else None
+
+
+def targets_of(result: TrialResult) -> tuple[float, ...]:
+    """The test accuracies that the run was asked to time."""
+    given = result.run.started.config.get("target_accuracy") or DEFAULT_TARGETS
+    return tuple(float(target) for target in given)

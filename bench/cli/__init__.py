@@ -1,0 +1,1 @@
+"""The command line: a file per verb. Nothing below this room prints."""

@@ -1,0 +1,195 @@
+"""Batches on the device: gathered, augmented, enlarged and normalised there.
+
+Images stay uint8 with channels last, as they are on disk: CIFAR-10 is 150 MB. Random choices are
+drawn from a generator on the CPU, so that every model and every device sees the same batches.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from bench.data.image_folder import decode
+from bench.errors import Refused
+from bench.records.records import DatasetFacts
+
+MAX_SHIFT = 1 / 8
+"""How far augmentation shifts, as a share of the side: 4 of CIFAR's 32 pixels, as is customary."""
+
+
+@dataclass(frozen=True)
+class Transform:
+    """From stored images to what a network takes. `mean`, `std` are of pixels in [0, 1]."""
+
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    device: torch.device
+    channels_last: bool
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Stored (batch, side, side, 3) uint8 to normalised (batch, 3, size, size) float32.
+
+        Bilinear; antialiased where it makes images smaller, like torchvision's resize.
+        """
+        side = images.shape[1]
+        pixels = images.permute(0, 3, 1, 2).to(self.device, torch.float32)
+        if side != self.image_size:
+            size = (self.image_size, self.image_size)
+            smaller = self.image_size < side
+            pixels = functional.interpolate(pixels, size, mode="bilinear", antialias=smaller)
+        pixels = pixels.sub_(self._constant(self.mean)).div_(self._constant(self.std))
+        return pixels if self.channels_last else pixels.contiguous()
+
+    def _constant(self, channels: tuple[float, float, float]) -> Tensor:
+        return torch.tensor(channels, device=self.device).mul_(255).view(1, 3, 1, 1)
+
+
+def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Stored images (batch, side, side, 3), each flipped with probability one half and shifted by
+    up to an eighth of its side; edges are repeated where nothing is left."""
+    count, side = images.shape[:2]
+    reach = int(side * MAX_SHIFT)
+    shifts = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
+    flips = torch.rand(count, 1, generator=generator) < 0.5
+    line = torch.arange(side)
+    rows = (line + shifts[0]).clamp(0, side - 1)
+    columns = (torch.where(flips, side - 1 - line, line) + shifts[1]).clamp(0, side - 1)
+    index = torch.arange(count)[:, None, None]
+    place = (index, rows[:, :, None], columns[:, None, :])
+    return images[tuple(part.to(images.device, non_blocking=True) for part in place)]
+
+
+class Split(ABC):
+    """One part of a data set, in batches on the device."""
+
+    def __init__(self, labels: Tensor, transform: Transform) -> None:
+        self.labels = labels
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in the data set's order, the last batch as small as it comes."""
+        yield from self.ordered(torch.arange(len(self)), batch_size)
+
+    def ordered(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images at `order` (int64, on the CPU), the last batch as small as it comes."""
+        for images, labels in self._stored(order, batch_size):
+            yield self.transform(images), labels
+
+    def shuffled(
+        self, batch_size: int, generator: torch.Generator, augment: bool
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once in a random order, but for a last batch of one, which is dropped."""
+        order = torch.randperm(len(self), generator=generator)
+        kept = order[: len(self) - dropped_images(len(self), batch_size)]
+        for images, labels in self._stored(kept, batch_size):
+            yield self.transform(augmented(images, generator) if augment else images), labels
+
+    def first(self, count: int, augment: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """A batch of the first `count` images, augmented with the generator if one is given."""
+        images, labels = next(self._stored(torch.arange(count), count))
+        return self.transform(augmented(images, augment) if augment else images), labels
+
+    @abstractmethod
+    def _stored(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The stored images at `order`, a batch at a time, with their labels, on the device."""
+
+
+def dropped_images(images: int, batch_size: int) -> int:
+    """How many images of an epoch are not trained on: batch norm cannot train on a batch of one."""
+    return 1 if images % batch_size == 1 and images > 1 else 0
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Updates in an epoch, the smaller last batch included unless it is dropped."""
+    return -(-(images - dropped_images(images, batch_size)) // batch_size)
+
+
+class ResidentSplit(Split):
+    """Images (count, side, side, 3) uint8 that live on the device."""
+
+    def __init__(self, images: Tensor, labels: Tensor, transform: Transform) -> None:
+        super().__init__(labels.to(transform.device), transform)
+        self.images = images.to(transform.device)
+
+    def _stored(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for indices in torch.split(order.to(self.images.device), batch_size):
+            yield self.images[indices], self.labels[indices]
+
+
+class _FileImages(Dataset[tuple[Tensor, int]]):
+    def __init__(self, files: list[str], labels: list[int], side: int) -> None:
+        self.files, self.labels, self.side = files, labels, side
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = np.ascontiguousarray(decode(Path(self.files[index]), self.side))
+        return torch.from_numpy(image.copy()), self.labels[index]
+
+
+class StreamedSplit(Split):
+    """Images that are decoded by loader processes as they are needed."""
+
+    def __init__(
+        self, files: list[str], labels: Tensor, transform: Transform, side: int, workers: int
+    ) -> None:
+        super().__init__(labels, transform)
+        self._dataset = _FileImages(files, labels.tolist(), side)
+        self._workers = workers
+
+    def _stored(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        device = self.transform.device
+        loader = DataLoader(
+            self._dataset,
+            batch_size=batch_size,
+            sampler=order.tolist(),
+            num_workers=self._workers,
+            pin_memory=device.type == "cuda",
+        )
+        try:
+            for images, labels in loader:
+                yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        except Refused as error:
+            # A loader process wraps its error in a traceback; the last line is the sentence.
+            sentence = str(error).strip().splitlines()[-1].removeprefix("bench.errors.Refused: ")
+            raise Refused(sentence) from None
+
+
+def open_split(
+    folder: Path, part: str, facts: DatasetFacts, transform: Transform, workers: int
+) -> Split:
+    """A part (`train` or `test`) of a prepared data set."""
+    labels = torch.from_numpy(np.load(folder / f"{part}_labels.npy", allow_pickle=False))
+    if facts.resident:
+        images = np.load(folder / f"{part}_images.npy", allow_pickle=False)
+        return ResidentSplit(torch.from_numpy(images), labels, transform)
+    files = cast(list[str], json.loads((folder / f"{part}_files.json").read_text()))
+    return StreamedSplit(files, labels, transform, facts.stored_size, workers)
+
+
+def blank_split(count: int, facts: DatasetFacts, transform: Transform) -> ResidentSplit:
+    """As many black images as a part holds: what a probe needs of the data is its place in memory.
+
+    That place is taken only on a card that will hold all images; elsewhere one image stands for
+    all.
+    """
+    side = facts.stored_size
+    taken = facts.resident and transform.device.type != "cpu"
+    images = torch.zeros((count if taken else 1, side, side, 3), dtype=torch.uint8)
+    labels = torch.zeros(count, dtype=torch.int64)
+    split = ResidentSplit(images, labels, transform)
+    split.images = split.images.expand(count, -1, -1, -1)
+    return split

@@ -1,1 +1,0 @@
-"""Measurements besides training itself: the model's architecture, the card, the environment."""

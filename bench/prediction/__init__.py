@@ -1,0 +1,1 @@
+"""The largest batch on a card that is not here, from a simulated training step."""

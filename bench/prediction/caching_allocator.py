@@ -1,0 +1,165 @@
+"""A trace replayed through CUDA's caching allocator: does a step complete in a given memory?
+
+More than the peak of live tensors is needed, for freed blocks have the wrong sizes for what comes
+next; less than what the allocator reserves without a limit, for it gives cached segments back and
+tries again before it fails. Rules and constants are those of c10/cuda/CUDACachingAllocator.cpp in
+PyTorch 2, with default settings and one stream.
+"""
+
+import bisect
+from dataclasses import dataclass
+from typing import Optional
+
+from bench.records.memory_trace import BLOCK_BYTES, Trace
+
+_MIB = 2**20
+_SMALL_REQUEST = _MIB  # kSmallSize: up to this, from the pool of small blocks
+_SMALL_SEGMENT = 2 * _MIB  # kSmallBuffer
+_LARGE_SEGMENT = 20 * _MIB  # kLargeBuffer: for requests below _OWN_SEGMENT
+_OWN_SEGMENT = 10 * _MIB  # kMinLargeAlloc: from here on, a segment of the request's own size
+_SEGMENT_ROUNDING = 2 * _MIB  # kRoundLarge
+
+
+class DoesNotFit(Exception):
+    """A request could not be met, even after every unused segment was given back."""
+
+
+@dataclass(eq=False, slots=True)
+class Block:
+    """A part of a segment, between its neighbours there."""
+
+    size: int
+    address: int
+    small: bool
+    used: bool = False
+    before: Optional["Block"] = None
+    after: Optional["Block"] = None
+
+    @property
+    def whole_segment(self) -> bool:
+        """Whether nothing else is left of the segment, so that it can be given back."""
+        return self.before is None and self.after is None
+
+
+class CachingAllocator:
+    """Memory of `capacity` bytes (None: no limit); `reserved` of it are in segments."""
+
+    def __init__(self, capacity: int | None) -> None:
+        self.capacity = capacity
+        self.reserved = 0
+        self.peak_reserved = 0
+        self.retries = 0
+        self._next_address = 0
+        self._cached: dict[bool, list[tuple[int, int, Block]]] = {True: [], False: []}
+
+    def allocate(self, size: int) -> Block:
+        """The best block for `size` bytes, a multiple of `BLOCK_BYTES`; raises DoesNotFit."""
+        small = size <= _SMALL_REQUEST
+        cached = self._cached[small]
+        place = bisect.bisect_left(cached, (size, -1))
+        block = cached.pop(place)[2] if place < len(cached) else self._new_segment(size, small)
+        left = block.size - size
+        if left >= BLOCK_BYTES if small else left > _SMALL_REQUEST:
+            self._split(block, size)
+        block.used = True
+        return block
+
+    def free(self, block: Block) -> None:
+        """Take a block back and join it with unused neighbours."""
+        block.used = False
+        before, after = block.before, block.after
+        if before is not None and not before.used:
+            self._forget(before)
+            block.address, block.size = before.address, block.size + before.size
+            block.before = before.before
+            if block.before is not None:
+                block.before.after = block
+        if after is not None and not after.used:
+            self._forget(after)
+            block.size += after.size
+            block.after = after.after
+            if block.after is not None:
+                block.after.before = block
+        self._remember(block)
+
+    def _new_segment(self, size: int, small: bool) -> Block:
+        if small:
+            segment = _SMALL_SEGMENT
+        elif size < _OWN_SEGMENT:
+            segment = _LARGE_SEGMENT
+        else:
+            segment = -(-size // _SEGMENT_ROUNDING) * _SEGMENT_ROUNDING
+        if self._too_much(segment):
+            self.retries += 1
+            self._give_back()
+            if self._too_much(segment):
+                raise DoesNotFit
+        self.reserved += segment
+        self.peak_reserved = max(self.peak_reserved, self.reserved)
+        self._next_address += segment
+        return Block(segment, self._next_address - segment, small)
+
+    def _too_much(self, segment: int) -> bool:
+        return self.capacity is not None and self.reserved + segment > self.capacity
+
+    def _give_back(self) -> None:
+        for small, cached in self._cached.items():
+            self.reserved -= sum(size for size, _, block in cached if block.whole_segment)
+            self._cached[small] = [item for item in cached if not item[2].whole_segment]
+
+    def _split(self, block: Block, size: int) -> None:
+        rest = Block(block.size - size, block.address + size, block.small)
+        rest.before, rest.after = block, block.after
+        if block.after is not None:
+            block.after.before = rest
+        block.after, block.size = rest, size
+        self._remember(rest)
+
+    def _remember(self, block: Block) -> None:
+        # Addresses differ, so that blocks themselves are never compared.
+        bisect.insort(self._cached[block.small], (block.size, block.address, block))
+
+    def _forget(self, block: Block) -> None:
+        cached = self._cached[block.small]
+        del cached[bisect.bisect_left(cached, (block.size, block.address))]
+
+
+def replay(trace: Trace, batch_size: int, capacity: int | None = None) -> CachingAllocator:
+    """The allocator after the steps of a trace at a batch size.
+
+    Raises:
+        DoesNotFit: they do not complete in `capacity` bytes.
+    """
+    allocator = CachingAllocator(capacity)
+    sizes = trace.sizes(batch_size).tolist()
+    blocks: dict[int, Block] = {}
+    for event in trace.events:
+        if event < 0:
+            block = blocks.pop(~event, None)
+            if block is not None:
+                allocator.free(block)
+        elif sizes[event]:
+            blocks[event] = allocator.allocate(sizes[event])
+    return allocator
+
+
+def completes(trace: Trace, batch_size: int, capacity: int) -> bool:
+    """Whether the steps of a trace complete at a batch size in `capacity` bytes."""
+    try:
+        replay(trace, batch_size, capacity)
+    except DoesNotFit:
+        return False
+    return True
+
+
+def needed_bytes(trace: Trace, batch_size: int, tolerance: int = 4 * _MIB) -> int:
+    """The smallest capacity in which the steps complete, to within `tolerance` bytes."""
+    low = trace.peak_bytes(batch_size) - 1
+    high = replay(trace, batch_size).peak_reserved
+    while high - low > tolerance:
+        middle = (low + high) // 2
+        if completes(trace, batch_size, middle):
+            high = middle
+        else:
+            low = middle
+    return high

@@ -1,0 +1,313 @@
+"""A training step on fake tensors: which memory it takes and gives back, without any device.
+
+The step is the loop's own (`bench.training.loop`), with a clock that marks phases instead of moments.
+The batch has a prime number of images, so that an allocation whose size is a multiple of it grows
+with the batch and any other does not: one simulation answers for every batch size. Two steps are
+taken, for the first has no optimizer state in its forward pass.
+
+Not simulated: workspaces of cuDNN and cuBLAS, and the CUDA context; `bench.prediction.memory` keeps a
+reserve for them.
+"""
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.optim import Optimizer
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from bench.data.loader import Split, Transform, blank_split
+from bench.errors import TrialFailed
+from bench.prediction import fake_cuda
+from bench.records.memory_trace import Allocation, Category, Trace
+from bench.records.records import DatasetFacts, Setting
+from bench.training.loop import Batch, train_pass
+from bench.training.optimizers import open_optimizer
+from bench.training.precision import Precision
+from models.building.network import Network
+
+Steps = Callable[[nn.Module, "MemoryTrace", int], None]
+"""Train a fake module for some steps at a batch size, telling the trace which phase it is in."""
+
+_CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward.default
+
+_PHASES: tuple[Category, ...] = ("data", "activations", "temporaries", "temporaries", "temporaries")
+"""What is allocated in each part of a step: data, forward, backward, optimizer, and the rest."""
+
+
+def simulate(
+    network: Network,
+    setting: Setting,
+    *,
+    channels_last: bool,
+    classes: int,
+    dataset: DatasetFacts | None = None,
+    device: str = "cuda",
+) -> Trace:
+    """The memory of the harness's own training step, for any batch size.
+
+    Args:
+        network: built on the CPU (see `building`); unusable afterwards.
+        setting: image size, optimizer and precision.
+        channels_last: the memory format of weights and images.
+        classes: outputs of the network.
+        dataset: if given, it is resident on the device, as in a run; else batches come from
+            outside.
+        device: `cuda`, or `cpu` to compare with real steps.
+
+    Raises:
+        TrialFailed: the model cannot be simulated; the message says why.
+    """
+
+    place = torch.device(device)
+
+    def steps(module: nn.Module, memory: MemoryTrace, batch_size: int) -> None:
+        memory.category = "data"
+        splits = [] if dataset is None else _resident(dataset, setting, channels_last, place)
+
+        def batch() -> Batch:
+            if splits:
+                return splits[0].first(batch_size)
+            shape = (batch_size, 3, setting.image_size, setting.image_size)
+            layout = torch.channels_last if channels_last else torch.contiguous_format
+            images = torch.empty(shape, device=place).contiguous(memory_format=layout)
+            return images, torch.zeros(batch_size, dtype=torch.int64, device=place)
+
+        optimizer = open_optimizer(setting.optimizer, module.parameters(), setting.learning_rate)
+        memory.watch(optimizer)
+        batches = (batch() for _ in range(2))
+        precision = FakePrecision(setting.precision, _AUTOCAST[setting.precision], device, None)
+        train_pass(network, batches, optimizer, precision, PhaseClock(memory))
+
+    return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
+
+
+def _resident(
+    dataset: DatasetFacts, setting: Setting, channels_last: bool, place: torch.device
+) -> list[Split]:
+    transform = Transform(setting.image_size, dataset.mean, dataset.std, place, channels_last)
+    counts = (dataset.train_images, dataset.test_images)
+    return [blank_split(count, dataset, transform) for count in counts]
+
+
+def trace(
+    module: nn.Module, steps: Steps, *, channels_last: bool, classes: int, device: str = "cuda"
+) -> Trace:
+    """The memory that `steps` of a module take; raises TrialFailed if they cannot be simulated."""
+    if device == "cuda":
+        fake_cuda.install()
+    batch_size = next(prime for prime in (1009, 1013) if classes % prime)
+    try:
+        with (
+            FakeTensorMode(allow_non_fake_inputs=True),
+            MemoryTrace(torch.device(device)) as memory,
+        ):
+            memory.category = "parameters"
+            _make_fake(module, torch.device(device), channels_last)
+            steps(module, memory, batch_size)
+            made: Trace = memory.trace(batch_size)
+            return made
+    except Exception as error:
+        first = next(iter(str(error).splitlines()), "")
+        raise TrialFailed(
+            f"its step cannot be simulated: {type(error).__name__}: {first}"
+        ) from error
+
+
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    """Build modules within this on the CPU in no time: weights stay uninitialised."""
+    names = [name for name in dir(nn.init) if name.endswith("_") and not name.startswith("_")]
+    initialisers: dict[str, Any] = dict.fromkeys(names, _leave)
+    with mock.patch.multiple(nn.init, **initialisers), _SkipInitialisers():  # type: ignore[no-untyped-call]
+        yield
+
+
+class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the birth and death of every storage on a device, while it is the active mode.
+
+    What is allocated counts as `category`, until it turns out to be a gradient or optimizer state.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.category: Category = "temporaries"
+        self._device = device
+        self._bytes: list[int] = []
+        self._categories: list[Category] = []
+        self._events: list[int] = []
+        self._alive: dict[int, tuple[int, weakref.ref[Any]]] = {}
+        self._optimizer: Optimizer | None = None
+
+    def watch(self, optimizer: Optimizer) -> None:
+        """Recognise this optimizer's state, and its parameters' gradients."""
+        self._optimizer = optimizer
+
+    def settle(self) -> None:
+        """Give gradients and optimizer state that exist now their right category."""
+        if self._optimizer is None:
+            return
+        for group in self._optimizer.param_groups:
+            for parameter in group["params"]:
+                self._recategorise(parameter.grad, "gradients")
+        for state in self._optimizer.state.values():
+            for value in state.values():
+                self._recategorise(value, "optimizer state")
+
+    def trace(self, batch_size: int) -> Trace:
+        """What was recorded, of steps with a batch of that prime size."""
+        allocations = (
+            Allocation(0, size // batch_size, category)
+            if size % batch_size == 0
+            else Allocation(size, 0, category)
+            for size, category in zip(self._bytes, self._categories, strict=True)
+        )
+        return Trace(tuple(allocations), tuple(self._events))
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run one operation, and note what it made."""
+        name = func._schema.name
+        if name.startswith("aten::_fused_") and name.endswith("_"):
+            return None  # an optimizer's kernel works in place, and not all have fake versions
+        out = fake_cuda.SHAPE_RULES.get(func, func)(*args, **(kwargs or {}))
+        for value in tree_iter(out):
+            if isinstance(value, Tensor):
+                self._note(value)
+        if func is _CONVOLUTION_BACKWARD and self._device.type == "cpu" and out[1] is not None:
+            # oneDNN makes the weights' gradient in a layout of its own, torch copies it twice.
+            self._pass(2 * out[1].untyped_storage().nbytes())
+        return out
+
+    def _pass(self, size: int) -> None:
+        """Bytes that a kernel takes while it runs."""
+        self._events.append(len(self._bytes))
+        self._events.append(~len(self._bytes))
+        self._bytes.append(size)
+        self._categories.append("temporaries")
+
+    def _note(self, tensor: Tensor) -> None:
+        if tensor.device.type != self._device.type:
+            return
+        storage = tensor.untyped_storage()
+        key = id(storage)
+        known = self._alive.get(key)
+        size = storage.nbytes()
+        if known is not None and known[1]() is storage:
+            if self._bytes[known[0]] == size:
+                return
+            self._events.append(~known[0])  # resized in place
+        number = len(self._bytes)
+        self._bytes.append(size)
+        self._categories.append(self.category)
+        self._events.append(number)
+        # The storage's Python object lives as long as the storage does.
+        self._alive[key] = (number, weakref.ref(storage, lambda _: self._freed(key, number)))
+
+    def _freed(self, key: int, number: int) -> None:
+        known = self._alive.get(key)
+        if known is not None and known[0] == number:
+            del self._alive[key]
+            self._events.append(~number)
+
+    def _recategorise(self, value: Any, category: Category) -> None:
+        if isinstance(value, Tensor):
+            known = self._alive.get(id(value.untyped_storage()))
+            if known is not None:
+                self._categories[known[0]] = category
+
+
+class PhaseClock:
+    """A `bench.training.loop.Clock` whose marks say which phase comes next."""
+
+    def __init__(self, memory: MemoryTrace) -> None:
+        self._memory = memory
+        self._part = 0
+
+    def start(self) -> None:
+        """The first step begins."""
+        self._enter(0)
+
+    def part(self) -> None:
+        """A part of a step has ended."""
+        self._enter(self._part + 1)
+
+    def step(self) -> None:
+        """A step has ended; the next one begins."""
+        self._enter(0)
+
+    def _enter(self, part: int) -> None:
+        self._part = part
+        self._memory.settle()
+        self._memory.category = _PHASES[part]
+
+
+class FakePrecision(Precision):
+    """Autocast that does not ask for a card; a loss scale is a number, which takes no memory."""
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """The context that forward passes and losses run in."""
+        if self.device_type == "cuda":
+            return fake_cuda.autocast(self.autocast_dtype)
+        return super().autocast()
+
+
+_AUTOCAST = {
+    "fp32": None,
+    "tf32": None,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+class _SkipInitialisers(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Skips operations that fill large tensors in place, whose pages then are never touched."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        first = args[0] if args else None
+        in_place = func._schema.name.endswith("_")
+        if in_place and isinstance(first, Tensor) and first.numel() > 4096:
+            return first
+        return func(*args, **(kwargs or {}))
+
+
+def _leave(tensor: Tensor, *_args: Any, **_options: Any) -> Tensor:
+    return tensor
+
+
+def _make_fake(module: nn.Module, device: torch.device, channels_last: bool) -> None:
+    """Give a real module fake weights on a device; shared ones stay shared."""
+    made: dict[int, Tensor] = {}
+    kept: list[Tensor] = []  # so that no id is used twice
+
+    def fake(tensor: Tensor) -> Tensor:
+        if id(tensor) not in made:
+            kept.append(tensor)
+            wanted = torch.channels_last if channels_last and tensor.ndim == 4 else None
+            strides = _strides(tensor, wanted)
+            empty = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device=device)
+            is_parameter = isinstance(tensor, nn.Parameter)
+            made[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if is_parameter else empty
+        return made[id(tensor)]
+
+    for part in module.modules():
+        homes: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for tensors in homes:
+            for name, tensor in tensors.items():
+                if tensor is not None:
+                    tensors[name] = fake(tensor)
+
+
+def _strides(tensor: Tensor, layout: torch.memory_format | None) -> tuple[int, ...]:
+    if layout is None:
+        return tensor.stride()
+    return torch.empty(tensor.shape, device="meta").contiguous(memory_format=layout).stride()

@@ -1,0 +1,100 @@
+"""What one training step does to memory: every tensor's birth and death, for any batch size.
+
+A trace is made on fake tensors (`bench.prediction.simulate`) and read without torch. An allocation has a
+fixed part or one that grows with the batch, so a single trace answers for every batch size.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Category = Literal[
+    "parameters", "gradients", "optimizer state", "data", "activations", "temporaries"
+]
+
+BLOCK_BYTES = 512
+"""What CUDA's caching allocator rounds every request up to (kMinBlockSize in
+CUDACachingAllocator.cpp)."""
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """One tensor's storage: `fixed_bytes`, and `image_bytes` for every image of the batch."""
+
+    fixed_bytes: int
+    image_bytes: int
+    category: Category
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The allocations of some training steps in the order they happen.
+
+    An event `i` makes allocation `i`, an event `~i` frees it.
+    """
+
+    allocations: tuple[Allocation, ...]
+    events: tuple[int, ...]
+
+    def sizes(self, batch_size: int, block_bytes: int = BLOCK_BYTES) -> Integers:
+        """Bytes of every allocation, rounded up to blocks (of one byte on the CPU)."""
+        exact = self._fixed + self._per_image * batch_size
+        return -(-exact // block_bytes) * block_bytes
+
+    def live_bytes(self, batch_size: int, block_bytes: int = BLOCK_BYTES) -> Integers:
+        """Bytes allocated after each event."""
+        sizes = self.sizes(batch_size, block_bytes)
+        signed: Integers = np.where(self._made, 1, -1) * sizes[self._which]
+        return np.cumsum(signed)
+
+    def peak_bytes(self, batch_size: int, block_bytes: int = BLOCK_BYTES) -> int:
+        """Bytes allocated at most; what `torch.cuda.max_memory_allocated` reports."""
+        return int(self.live_bytes(batch_size, block_bytes).max(initial=0))
+
+    def line(self, batch_size: int) -> tuple[int, int]:
+        """Fixed bytes and bytes per image of the peak at that batch size: peak = fixed + n * image.
+
+        The peak is the largest of many such lines; this is the one that rules there.
+        """
+        made = self._alive_at_peak(batch_size)
+        return int(self._fixed[made].sum()), int(self._per_image[made].sum())
+
+    def breakdown(self, batch_size: int) -> dict[Category, int]:
+        """What the peak is made of, in bytes by category."""
+        sizes, found = self.sizes(batch_size), dict.fromkeys(Category.__args__, 0)  # type: ignore[attr-defined]
+        for i in self._alive_at_peak(batch_size):
+            found[self.allocations[i].category] += int(sizes[i])
+        return found
+
+    def _alive_at_peak(self, batch_size: int) -> list[int]:
+        if not self.events:
+            return []
+        alive: set[int] = set()
+        for event in self.events[: int(self.live_bytes(batch_size).argmax()) + 1]:
+            if event >= 0:
+                alive.add(event)
+            else:
+                alive.remove(~event)
+        return sorted(alive)
+
+    @cached_property
+    def _fixed(self) -> Integers:
+        return np.array([a.fixed_bytes for a in self.allocations], dtype=np.int64)
+
+    @cached_property
+    def _per_image(self) -> Integers:
+        return np.array([a.image_bytes for a in self.allocations], dtype=np.int64)
+
+    @cached_property
+    def _made(self) -> npt.NDArray[np.bool_]:
+        return np.array(self.events, dtype=np.int64) >= 0
+
+    @cached_property
+    def _which(self) -> Integers:
+        events = np.array(self.events, dtype=np.int64)
+        return np.where(events >= 0, events, ~events)

@@ -1,0 +1,540 @@
+"""What is written to disk: one frozen dataclass per kind of event.
+
+A line of `events.jsonl` is one record as JSON with its kind in `event`. Times are seconds, sizes
+bytes, accuracies fractions, losses nats. A worker sends the same records to its parent, so that
+what was measured is written in one way only.
+
+Schema history: 1, the first; 2, a checksum in every line (`bench.records.run_folder`), resumed trials and
+epochs; 3, the raw times of steps, what went on beside them, calibrations, trials repeated. Older
+logs are still read.
+"""
+
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Literal
+
+import msgspec
+
+from bench.errors import Refused
+
+SCHEMA = 3
+
+Status = Literal["done", "failed", "refused"]
+Source = Literal["measured", "predicted", "published"]
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """The first line of a log: what was asked for, and when (UTC, ISO 8601)."""
+
+    schema: int
+    started_at: str
+    command: str
+    config: dict[str, Any]
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """The images of a run.
+
+    `name` is the data set, `asked` what the user asked for; `stored_size` the side in pixels that
+    images are kept at; `mean` and `std` per channel, of training pixels in [0, 1]; `resident` False
+    if batches are streamed from disk. `notes` are sentences a reader of the results must see.
+    """
+
+    name: str
+    asked: str
+    classes: tuple[str, ...]
+    train_images: int
+    test_images: int
+    stored_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    sha256: str
+    resident: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is published about a model. Sizes in pixels a side; `params_imagenet` with auxiliary
+    heads.
+
+    `gmacs` are billions of multiply-adds of one inference at the native size, without auxiliary
+    heads. None where nothing was published.
+    """
+
+    name: str
+    family: str
+    native_size: int
+    smallest_size: int
+    aux_weights: dict[str, float]
+    paper: str
+    params_imagenet: int | None
+    gmacs: float | None
+
+    def pixels(self, image_size: int | str) -> int:
+        """Pixels a side of an image size that may be `native`.
+
+        Raises:
+            Refused: the model cannot take images that small.
+        """
+        size = self.native_size if image_size == "native" else int(image_size)
+        if size < self.smallest_size:
+            raise Refused(
+                f"--image-size {size} is too small for {self.name}, which needs "
+                f"{self.smallest_size}; use --image-size native or leave the model out."
+            )
+        return size
+
+    def nearest_pixels(self, image_size: int | str) -> int:
+        """Pixels a side of an image size, or of the smallest that the model can take."""
+        size = self.native_size if image_size == "native" else int(image_size)
+        return max(size, self.smallest_size)
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """Where it ran. `memory_bytes` in all; `threads` of torch's intra-op pool (CPU only)."""
+
+    device: str
+    kind: Literal["cpu", "cuda", "mps"]
+    name: str
+    memory_bytes: int
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer with weights: parameters, and GMACs and output shape for one image."""
+
+    layer: str
+    type: str
+    params: int
+    gmacs: float
+    output_shape: tuple[int, ...]
+    auxiliary: bool
+
+
+@dataclass(frozen=True)
+class ModelDescribed:
+    """A model counted. `params` as trained with `params_aux` of them in auxiliary heads;
+    `params_imagenet` as it comes, for 1,000 classes; `gmacs` of one inference at `image_size`,
+    `gmacs_native` at the native size with 1,000 classes, comparable with what is published.
+    """
+
+    model: str
+    image_size: int
+    params: int
+    params_aux: int
+    params_imagenet: int
+    params_by_kind: dict[str, int]
+    gmacs: float
+    gmacs_native: float
+    weight_bytes: int
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a trial varies besides the model and the seed; what a fit depends on, too."""
+
+    image_size: int
+    optimizer: str
+    learning_rate: float
+    precision: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One attempt at a batch size: did real training steps at it fit in memory?"""
+
+    model: str
+    setting: Setting
+    batch_size: int
+    fits: bool
+    peak_memory_bytes: int | None
+    seconds: float
+    reason: str | None = None
+    allocation_retries: int = 0
+    steps: int = 0
+    step_seconds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What stands behind a measured largest batch: that many training steps and an evaluation ran
+    at it, and one more image failed for that reason (None where the data set was the limit).
+
+    `allocation_retries` above 0 mean that it fits only by giving memory back all the time.
+    """
+
+    steps: int
+    evaluated: bool
+    peak_memory_bytes: int | None
+    allocation_retries: int
+    failed_batch: int | None
+    failed_because: str | None
+    channels_last: bool
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The answer of a search: `max_batch` fits, one more does not (or is above `limited_by`).
+
+    `budget_bytes` is what the search was allowed; `needed_bytes` is what the smallest batch takes,
+    given when not even that fits. `contradiction` says which smaller batch failed where a larger
+    one fitted; `max_batch` is then below the smallest that failed.
+    """
+
+    model: str
+    setting: Setting
+    max_batch: int
+    source: Source
+    limited_by: str
+    budget_bytes: int | None
+    needed_bytes: int | None = None
+    certificate: Certificate | None = None
+    contradiction: str | None = None
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """Training speed and memory at one batch size: seconds of each timed step, after equally many
+    untimed ones for every size."""
+
+    model: str
+    setting: Setting
+    batch_size: int
+    step_seconds: tuple[float, ...]
+    peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The largest batch on a card that need not be here, from a simulated training step.
+
+    `usable_bytes` is what tensors may take on it. The range is what the known error of such
+    predictions allows (`bench.prediction.memory`). Near `max_batch`, peak memory is `base_bytes` plus
+    `bytes_per_image` for every image.
+    """
+
+    model: str
+    setting: Setting
+    card: str
+    num_classes: int
+    usable_bytes: int
+    max_batch: int
+    max_batch_low: int
+    max_batch_high: int
+    base_bytes: int
+    bytes_per_image: int
+    source: Source = "predicted"
+
+
+@dataclass(frozen=True)
+class MemoryBreakdown:
+    """What the memory of a training step on a CUDA card is made of at one batch size, in bytes by
+    category; from a simulated step."""
+
+    model: str
+    setting: Setting
+    batch_size: int
+    parts: dict[str, int]
+    source: Source = "predicted"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model with one seed under one setting. `batch_choice` is what was asked for (a number,
+    `auto`, `own`, `max`), `batch_size` what that came to; None if nothing could fit."""
+
+    model: str
+    seed: int
+    setting: Setting
+    batch_choice: str
+    batch_size: int | None
+
+    @property
+    def id(self) -> str:
+        """A name for people and logs, unique within a run."""
+        s = self.setting
+        parts = (self.model, f"{s.image_size}px", s.optimizer, s.precision, f"b{self.batch_choice}")
+        return " ".join((*parts, f"seed{self.seed}"))
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """A trial begins. `notes` say what was changed for the user, such as a smaller batch."""
+
+    trial: Trial
+    started_at: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrialResumed:
+    """A trial goes on in a new process after `epochs` whole epochs, from its checkpoint; 0 means
+    from the start."""
+
+    trial: Trial
+    started_at: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class TrialRepeated:
+    """A trial begins anew, for its times cannot be trusted `because` of something; the log keeps
+    what was measured before."""
+
+    trial: Trial
+    started_at: str
+    because: str
+
+
+@dataclass(frozen=True)
+class TrialNoted:
+    """Something that came to light during a trial, in a sentence that a reader of its results must
+    see."""
+
+    trial: str
+    note: str
+
+
+@dataclass(frozen=True)
+class TimeBudget:
+    """Where an epoch's wall-clock seconds went; the parts add up to `total_seconds`.
+
+    Forward includes the loss. The four parts of a step are sampled on some steps and scaled to all
+    of them; `other_seconds` is the rest.
+    """
+
+    data_seconds: float
+    forward_seconds: float
+    backward_seconds: float
+    optimizer_seconds: float
+    evaluation_seconds: float
+    other_seconds: float
+
+    @property
+    def total_seconds(self) -> float:
+        """Wall-clock seconds of the epoch, evaluation included."""
+        return float(sum(asdict(self).values()))
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """NVML's figures over one epoch's training: means, but the maximum of memory and temperature.
+
+    `throttled_by` are the reasons that NVML gave for a clock below what was asked for;
+    `other_processes` is how many others were computing on the card at most.
+    """
+
+    power_watts: float
+    energy_joules: float
+    utilisation: float
+    memory_used_bytes: float
+    temperature_celsius: float
+    sm_clock_mhz: float
+    samples: int
+    throttled_by: tuple[str, ...] = ()
+    other_processes: int = 0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What went on beside an epoch's training on the processors that this process may use, `cores`
+    of them.
+
+    `other_busy_cores` is the processor time of everything else (other processes, and what a
+    hypervisor took away) over wall-clock time. Faults that read a disk, and the times that the
+    process had to leave a core, are of the process itself. None where the system does not say.
+    """
+
+    cores: int
+    other_busy_cores: float | None
+    cpu_mhz: float | None
+    major_faults: int | None
+    involuntary_switches: int | None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training images and one over the test images.
+
+    `epoch` counts from 1. Train loss and accuracy are running means over the images as they were
+    trained on; `train_loss` is the main head's, `aux_losses` the auxiliary ones' by name. Seconds
+    of the first step are in `train_seconds` too. `step_seconds` is the median over the steps,
+    without the trial's first. `step_times` are the raw seconds of every step in order, or of every
+    `step_times_every`-th in a long epoch. `resumed` if it was interrupted within, or is the first
+    in a new process: its times are not like the others'.
+    """
+
+    model: str
+    seed: int
+    trial: str
+    epoch: int
+    train_seconds: float
+    test_seconds: float
+    images_per_second: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    aux_losses: dict[str, float]
+    steps: int
+    images_trained: int
+    images_dropped: int
+    step_seconds: float
+    step_seconds_p95: float
+    first_step_seconds: float | None
+    peak_memory_bytes: int | None
+    reserved_memory_bytes: int | None
+    time_budget: TimeBudget
+    cpu_seconds: float
+    telemetry: Telemetry | None = None
+    resumed: bool = False
+    step_times: tuple[float, ...] = ()
+    step_times_every: int = 1
+    surroundings: Surroundings | None = None
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """The machine's speed beside a trial: seconds of a fixed matrix product, a square one of `size`
+    by `size` in the trial's precision, each time; before its first epoch (`epochs` 0) or after so
+    many."""
+
+    trial: str
+    epochs: int
+    precision: str
+    size: int
+    seconds: tuple[float, ...]
+
+    @property
+    def gflops(self) -> float:
+        """The machine's speed, 10^9 floating-point operations a second: of the median."""
+        return self._gflops(median(self.seconds))
+
+    @property
+    def peak_gflops(self) -> float:
+        """The same of the fastest."""
+        return self._gflops(min(self.seconds))
+
+    def _gflops(self, seconds: float) -> float:
+        return 2 * self.size**3 / seconds / 1e9
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """What training did to a layer's weights: `depth` counts layers with weights from the input.
+
+    `relative_change` is ‖w - w₀‖ / ‖w₀‖; `changed_share` of the weights moved by more than 1 % of
+    the layer's initial root mean square. Gradient norms are Euclidean, of the training loss on one
+    batch, at the initial weights and at the final ones.
+    """
+
+    layer: str
+    depth: int
+    relative_change: float
+    changed_share: float
+    gradient_norm_first: float
+    gradient_norm_last: float
+
+
+@dataclass(frozen=True)
+class EvaluationMode:
+    """Test accuracy over `images` with batch norm in inference or training mode, where batches of
+    `batch_size` are `shuffled` or `sorted by class`."""
+
+    mode: str
+    composition: str
+    batch_size: int
+    images: int
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A trained network looked at after its last epoch. `kernels` is the name of a file in the run
+    folder's `kernels/`, of the first two convolutions before and after training."""
+
+    trial: str
+    layers: tuple[LayerChange, ...]
+    evaluation_modes: tuple[EvaluationMode, ...]
+    kernels: str
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial is over. `reason` says in a sentence why it is not `done`; wall-clock `seconds`.
+
+    `retry` if it failed by no fault of its own (its process died): a resumed run tries again.
+    """
+
+    trial: Trial
+    status: Status
+    reason: str | None
+    seconds: float
+    retry: bool = False
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """The last line of a log that was not cut off."""
+
+    exit_code: int
+    seconds: float
+
+
+Record = (
+    RunStarted
+    | DatasetFacts
+    | DeviceFacts
+    | ModelFacts
+    | ModelDescribed
+    | Probe
+    | Fitted
+    | SweepPoint
+    | Predicted
+    | MemoryBreakdown
+    | TrialStarted
+    | TrialResumed
+    | TrialRepeated
+    | TrialNoted
+    | Calibrated
+    | Epoch
+    | Inspected
+    | TrialEnded
+    | RunEnded
+)
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Record.__args__}
+
+
+def encode(record: Record) -> bytes:
+    """One line of JSON, without a newline; `event` names the kind."""
+    return msgspec.json.encode({"event": type(record).__name__} | _plain(record))
+
+
+def decode(line: bytes) -> Record:
+    """The record of one line; Refused if it is not one of this schema's."""
+    try:
+        values = msgspec.json.decode(line, type=dict[str, Any])
+        kind = _KINDS[values.pop("event")]
+        record: Record = convert(values, kind)
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise Refused(f"not a record of schema {SCHEMA}: {error}") from error
+    return record
+
+
+def convert(values: Any, kind: type[Any]) -> Any:
+    """`values` as an instance of the dataclass `kind`, checked; raises msgspec.ValidationError."""
+    return msgspec.convert(values, type=kind, strict=False)
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(record)
+    return plain

@@ -1,0 +1,286 @@
+"""A run put together from its records: what reports, tables and notebooks read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bench.errors import Refused
+from bench.records.records import (
+    Calibrated,
+    DatasetFacts,
+    DeviceFacts,
+    Epoch,
+    Fitted,
+    Inspected,
+    MemoryBreakdown,
+    ModelDescribed,
+    ModelFacts,
+    Predicted,
+    Probe,
+    Record,
+    RunEnded,
+    RunStarted,
+    Setting,
+    SweepPoint,
+    Trial,
+    TrialEnded,
+    TrialNoted,
+    TrialRepeated,
+    TrialResumed,
+    TrialStarted,
+)
+from bench.records.run_folder import is_torn, read_log
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+
+
+@dataclass
+class TrialResult:
+    """One trial and what came of it. `batch_size` and the rest of `trial` are as it was run.
+
+    If it was repeated, for its times could not be trusted, its figures are those of the last time;
+    `repeated` says why, each time.
+    """
+
+    trial: Trial
+    run: "Run"
+    notes: tuple[str, ...] = ()
+    epochs: list[Epoch] = field(default_factory=list)
+    ended: TrialEnded | None = None
+    resumptions: int = 0
+    inspected: Inspected | None = None
+    calibrations: list[Calibrated] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    derived: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was worked out of many steps once, by what it depends on."""
+
+    @property
+    def status(self) -> str:
+        """`done`, `failed`, `refused`, or `unfinished` if the log ends before the trial did."""
+        return self.ended.status if self.ended else "unfinished"
+
+    @property
+    def facts(self) -> ModelFacts | None:
+        """What is published about the model."""
+        return self.run.facts.get(self.trial.model)
+
+    @property
+    def described(self) -> ModelDescribed | None:
+        """The model's counts at the trial's image size."""
+        return self.run.described.get((self.trial.model, self.trial.setting.image_size))
+
+    @property
+    def fitted(self) -> Fitted | None:
+        """The search for its largest batch, if there was one."""
+        return self.run.fits.get((self.trial.model, self.trial.setting))
+
+    @property
+    def sweep(self) -> list[SweepPoint]:
+        """Speed and memory at a few batch sizes, if they were timed."""
+        mine = (self.trial.model, self.trial.setting)
+        return [p for p in self.run.sweep_points if (p.model, p.setting) == mine]
+
+    def predicted(self, card: str) -> Predicted | None:
+        """The largest batch predicted for a card, if it was."""
+        mine = (self.trial.model, self.trial.setting)
+        found = [p for p in self.run.all_predictions if (p.model, p.setting) == mine]
+        return next((p for p in found if p.card == card), None)
+
+
+class Run:
+    """The records of one run, in memory; `add` takes them in the order of the log."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._started: RunStarted | None = None
+        self._dataset: DatasetFacts | None = None
+        self._device: DeviceFacts | None = None
+        self.ended: RunEnded | None = None
+        self.torn = False
+        self.facts: dict[str, ModelFacts] = {}
+        self.described: dict[tuple[str, int], ModelDescribed] = {}
+        self.fits: dict[tuple[str, Setting], Fitted] = {}
+        self.all_probes: list[Probe] = []
+        self.sweep_points: list[SweepPoint] = []
+        self.all_predictions: list[Predicted] = []
+        self.breakdowns: list[MemoryBreakdown] = []
+        self._trials: dict[str, TrialResult] = {}
+
+    def add(self, record: Record) -> None:
+        """Take one record in."""
+        match record:
+            case RunStarted():
+                self._started = record
+            case DatasetFacts():
+                self._dataset = record
+            case DeviceFacts():
+                self._device = record
+            case ModelFacts():
+                self.facts[record.name] = record
+            case ModelDescribed():
+                self.described[record.model, record.image_size] = record
+            case Probe():
+                self.all_probes.append(record)
+            case Fitted():
+                self.fits[record.model, record.setting] = record
+            case SweepPoint():
+                self.sweep_points.append(record)
+            case Predicted():
+                self.all_predictions.append(record)
+            case MemoryBreakdown():
+                self.breakdowns.append(record)
+            case TrialStarted():
+                self._trials[record.trial.id] = TrialResult(record.trial, self, record.notes)
+            case TrialResumed():
+                result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
+                del result.epochs[record.epochs :]
+                result.ended = None
+                result.resumptions += 1
+            case TrialRepeated():
+                again = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
+                again.repeated.append(record.because)
+                again.epochs.clear()
+                again.calibrations.clear()
+                again.ended = again.inspected = None
+            case TrialNoted():
+                noted = self._trials.get(record.trial)
+                if noted is not None and record.note not in noted.notes:
+                    noted.notes = (*noted.notes, record.note)
+            case Calibrated():
+                if record.trial in self._trials:
+                    self._trials[record.trial].calibrations.append(record)
+            case Epoch():
+                if record.trial not in self._trials:
+                    raise Refused(f"the log of {self.path} has an epoch of no trial.")
+                self._trials[record.trial].epochs.append(record)
+            case Inspected():
+                if record.trial in self._trials:
+                    self._trials[record.trial].inspected = record
+            case TrialEnded():
+                result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
+                result.ended = record
+            case RunEnded():
+                self.ended = record
+
+    @property
+    def started(self) -> RunStarted:
+        """The first record; Refused if the log has none."""
+        return _present(self._started, self.path)
+
+    @property
+    def dataset(self) -> DatasetFacts:
+        """The images of the run; Refused if the log does not say."""
+        return _present(self._dataset, self.path)
+
+    @property
+    def device(self) -> DeviceFacts:
+        """Where it ran; Refused if the log does not say."""
+        return _present(self._device, self.path)
+
+    def check_begun(self) -> None:
+        """Raises Refused if the log ends before the run began."""
+        for record in (self._started, self._dataset, self._device):
+            _present(record, self.path)
+
+    @property
+    def trials(self) -> list[TrialResult]:
+        """All trials that began or were refused, in order."""
+        return list(self._trials.values())
+
+    def trial(self, name: str) -> TrialResult | None:
+        """The trial of that name, if it has begun."""
+        return self._trials.get(name)
+
+    @property
+    def models(self) -> "pd.DataFrame":
+        """A row per trial: the columns of `models.csv`."""
+        from bench.analysis.tables import models_frame
+
+        return models_frame(self)
+
+    @property
+    def epochs(self) -> "pd.DataFrame":
+        """A row per epoch, the curves: the columns of `epochs.csv`."""
+        from bench.analysis.tables import epochs_frame
+
+        return epochs_frame(self)
+
+    @property
+    def probes(self) -> "pd.DataFrame":
+        """A row per attempt at a batch size: the columns of `probes.csv`."""
+        from bench.analysis.tables import probes_frame
+
+        return probes_frame(self)
+
+    @property
+    def sweep(self) -> "pd.DataFrame":
+        """A row per batch size that was timed: the columns of `sweep.csv`."""
+        from bench.analysis.tables import sweep_frame
+
+        return sweep_frame(self)
+
+    @property
+    def predictions(self) -> "pd.DataFrame":
+        """A row per model, setting and card: the columns of `predictions.csv`."""
+        from bench.analysis.tables import predictions_frame
+
+        return predictions_frame(self)
+
+    @property
+    def time_to_accuracy(self) -> "pd.DataFrame":
+        """A row per trial and target: the columns of `time_to_accuracy.csv`."""
+        from bench.analysis.tables import time_to_accuracy_frame
+
+        return time_to_accuracy_frame(self)
+
+    @property
+    def steps(self) -> "pd.DataFrame":
+        """A row per step whose time was kept, raw: model, seed, epoch, step (from 1), seconds."""
+        from bench.analysis.tables import steps_frame
+
+        return steps_frame(self)
+
+    @property
+    def evaluation_modes(self) -> "pd.DataFrame":
+        """A row per trial and way to evaluate it: the columns of `evaluation_modes.csv`."""
+        from bench.analysis.tables import evaluation_modes_frame
+
+        return evaluation_modes_frame(self)
+
+    @property
+    def layers(self) -> "pd.DataFrame":
+        """A row per layer with weights: the columns of `layers.csv`."""
+        from bench.analysis.tables import layers_frame
+
+        return layers_frame(self)
+
+
+def load_run(path: str | Path) -> Run:
+    """Read a run folder's log.
+
+    >>> load_run("results/lecture").epochs.groupby("model").test_accuracy.last()  # doctest: +SKIP
+
+    Raises:
+        Refused: `path` is not a run folder, or its log is damaged or of another schema.
+    """
+    run = collect(Path(path), read_log(Path(path)))
+    run.torn = is_torn(Path(path))
+    return run
+
+
+def collect(path: Path, records: Iterable[Record]) -> Run:
+    """A run of these records."""
+    run = Run(path)
+    for record in records:
+        run.add(record)
+    return run
+
+
+def _present(value: T | None, path: Path) -> T:
+    if value is None:
+        raise Refused(f"the log of {path} ends before its run began; there is nothing to report.")
+    return value

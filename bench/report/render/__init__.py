@@ -1,0 +1,1 @@
+"""One report in each format: HTML, Markdown, and a zip file to hand out."""

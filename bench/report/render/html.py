@@ -1,0 +1,81 @@
+"""`report.html`: one file that needs nothing else, opened from disk. No request leaves it.
+
+A policy in its head forbids the browser to load anything, and to run any script but its own.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.report.document import Content
+from bench.report.tables import Table
+
+PIXELS_PER_POINT = 1.25 * 96 / 72
+"""A quarter above its size in print, for a projector."""
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_WITHIN_FIGURE = re.compile(r"(?<=\d) (?=[±%]|s\b|ms\b|MiB\b)|(?<=±) ")
+_NUMBER = re.compile(r"[\d.,±–()%\s+-]*")
+
+
+def render_html(said: Content, pictures: Mapping[str, str]) -> str:
+    """The report as a page of HTML; `pictures` are SVG files by name, as matplotlib writes them."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+    )
+    environment.filters |= {"numeric": numeric_columns, "predicted": predicted_columns}
+    environment.filters["unbroken"] = unbroken
+    script = (_TEMPLATES / "report.js").read_text("utf-8")
+    return environment.get_template("report.html.jinja").render(
+        said=said,
+        run=said.run,
+        pictures={name: inline_svg(svg, name.replace("/", "-")) for name, svg in pictures.items()},
+        # The files beside the template are ours: what they hold is markup.
+        style=Markup((_TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def inline_svg(svg: str, name: str) -> Markup:
+    """A matplotlib SVG as an element of a page: its ids apart from those of other pictures', and
+    without what only a file of its own needs (prologue, metadata, comments, a global style)."""
+    width = re.search(r'width="([\d.]+)pt"', svg)
+    body = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg[svg.index("<svg") :])
+    for unneeded in (r"<!--.*?-->", r"<metadata>.*?</metadata>", r"<style\b.*?</style>"):
+        body = re.sub(unneeded, "", body, flags=re.DOTALL)
+    body = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", body)
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = body.replace("xlink:href=", "href=").replace('href="#', f'href="#{name}-')
+    body = body.replace("url(#", f"url(#{name}-")
+    # Its text is drawn as paths, and what describes it is said by the figure around it.
+    size = f' style="--width: {float(width[1]) * PIXELS_PER_POINT:.0f}px"' if width else ""
+    tag = f'<svg aria-hidden="true" focusable="false"{size}'
+    return Markup(body.replace("<svg", tag, 1))  # noqa: S704
+
+
+def unbroken(text: str) -> str:
+    """A sentence whose figures stay on a line with their units."""
+    return _WITHIN_FIGURE.sub("\N{NO-BREAK SPACE}", text)
+
+
+def numeric_columns(table: Table) -> list[bool]:
+    """Which columns hold figures alone, to be set flush right."""
+    return [
+        bool(i) and all(_NUMBER.fullmatch(row[i].text) for row in table.rows)
+        for i in range(len(table.headers))
+    ]
+
+
+def predicted_columns(table: Table) -> list[bool]:
+    """Which columns hold what was not measured."""
+    return ["predicted" in header for header in table.headers]

@@ -1,0 +1,129 @@
+"""The search of one model in one setting, by way of a worker process that does the probing.
+
+A worker that is killed for memory means "does not fit"; the search goes on in a fresh one.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+from bench.batch_size.certificate import SMALLEST_BATCH, fitted
+from bench.batch_size.search import Attempt, largest_batch
+from bench.errors import OutOfMemoryKilled, WorkerDied
+from bench.records.messages import FitJob, ProbeRequest, Ready
+from bench.records.records import Fitted, ModelDescribed, Probe, SweepPoint
+from bench.runner.worker_process import Worker
+
+SWEEP_SIZES = 6
+"""How many batch sizes a sweep times, at most."""
+
+SWEEP_STEPS = 5
+"""Timed steps at each size of a sweep."""
+
+
+class Prober:
+    """Asks a worker; use as a context manager.
+
+    Args:
+        job: the model, the setting and the conditions.
+        log: file for the worker's standard error.
+        limited: whether the worker runs under a memory limit on the CPU (see `bench.system.malloc`).
+        timeout: seconds after which a worker is killed, if it is to be.
+        on_described: called with the model's counts, a worker's first word.
+        on_probe: called with every probe as it is made.
+    """
+
+    def __init__(
+        self,
+        job: FitJob,
+        log: Path,
+        *,
+        limited: bool,
+        timeout: float | None = None,
+        on_described: Callable[[ModelDescribed], None] = lambda described: None,
+        on_probe: Callable[[Probe], None] = lambda probe: None,
+    ) -> None:
+        self._job = job
+        self._log = log
+        self._limited = limited
+        self._timeout = timeout
+        self._on_described = on_described
+        self._on_probe = on_probe
+        self._worker: Worker | None = None
+        self._ready = Ready(None, {})
+
+    def __enter__(self) -> "Prober":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def open(self) -> Worker:
+        """Start the worker if there is none."""
+        if self._worker is None:
+            self._worker = Worker(
+                self._job, self._log, limited=self._limited, timeout=self._timeout
+            )
+            described = self._worker.receive()
+            if described is None:
+                raise WorkerDied("its worker ended before it had counted the model.")
+            self._on_described(described)
+            self._ready = self._worker.receive()
+        return self._worker
+
+    def close(self) -> None:
+        """End the worker, if there is one."""
+        if self._worker is not None:
+            self._worker.__exit__(None, None, None)
+            self._worker = None
+
+    def search(self, train_images: int) -> Fitted:
+        """Find the largest batch up to the number of training images."""
+        self.open()
+        probes: list[Probe] = []
+
+        def attempt(batch_size: int) -> Attempt:
+            probe = self._probe(ProbeRequest(batch_size))
+            probes.append(probe)
+            self._on_probe(probe)
+            return Attempt(probe.fits, probe.peak_memory_bytes)
+
+        answer = largest_batch(
+            attempt,
+            limit_bytes=self._ready.limit_bytes,
+            cap=max(train_images, SMALLEST_BATCH),
+            smallest=SMALLEST_BATCH,
+        )
+        found = fitted(answer, probes, self._job, self._ready)
+        if answer.largest:
+            return found
+        needed = self._probe(ProbeRequest(SMALLEST_BATCH, limited=False)).peak_memory_bytes
+        return replace(found, needed_bytes=needed)
+
+    def sweep(self, largest: int) -> list[SweepPoint]:
+        """Time a few batch sizes up to the largest; those that fail are left out."""
+        points = []
+        for size in sweep_sizes(largest):
+            probe = self._probe(ProbeRequest(size, timed_steps=SWEEP_STEPS))
+            if probe.fits:
+                seconds, peak = probe.step_seconds, probe.peak_memory_bytes
+                points.append(SweepPoint(probe.model, probe.setting, size, seconds, peak))
+        return points
+
+    def _probe(self, request: ProbeRequest) -> Probe:
+        start = perf_counter()
+        try:
+            answer: Probe = self.open().ask(request)
+        except OutOfMemoryKilled as error:
+            self.close()
+            model, setting, n = self._job.model, self._job.setting, request.batch_size
+            return Probe(model, setting, n, False, None, perf_counter() - start, str(error))
+        return answer
+
+
+def sweep_sizes(largest: int) -> list[int]:
+    """The largest size and powers of two below it, at most `SWEEP_SIZES` in all, in ascending
+    order."""
+    powers = [1 << k for k in range(1, largest.bit_length()) if 1 << k < largest]
+    return [*powers[-(SWEEP_SIZES - 1) :], largest] if largest >= SMALLEST_BATCH else []

@@ -1,0 +1,116 @@
+"""From options to trials: what will be run, in which order, or why it cannot work."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from bench.config import Config, make_setting
+from bench.errors import Refused
+from bench.records.records import DatasetFacts, Fitted, ModelFacts, Setting, Trial
+
+AUTO_LIMIT = 128
+"""The largest batch that `auto` and `own` choose: the lecture's."""
+
+Shape = tuple[str, Setting]
+"""What a fit depends on: a model and a setting."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a run, interleaved, their batch sizes still open where they depend on the
+    fits."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """What is to be fitted, each once."""
+        return tuple(dict.fromkeys((t.model, t.setting) for t in self.trials))
+
+
+def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFacts) -> Plan:
+    """The product of models, settings, batch sizes and seeds.
+
+    Trials of one seed run model after model, those of the next in the reverse order (A B, B A), so
+    that a machine that warms up or slows down favours none.
+
+    Raises:
+        Refused: an image size is too small for a model, or a batch is larger than the training set.
+    """
+    _check_batches(config, dataset)
+    one_seed = [
+        Trial(model.name, 0, setting, str(batch), batch if isinstance(batch, int) else None)
+        for size, optimizer, precision, batch in product(
+            config.image_size, config.optimizer, config.precision, config.batch_size
+        )
+        for model in models
+        for setting in (make_setting(model.pixels(size), optimizer, precision, config.lr),)
+    ]
+    one_seed = list(dict.fromkeys(one_seed))
+    trials: list[Trial] = []
+    for seed in range(config.seeds):
+        ordered = one_seed if seed % 2 == 0 else one_seed[::-1]
+        trials += [replace(trial, seed=seed) for trial in ordered]
+    return Plan(tuple(trials))
+
+
+def choose_batches(
+    trials: Iterable[Trial], fits: dict[Shape, Fitted], train_images: int
+) -> dict[Trial, int | None]:
+    """Each trial's batch size: what it was given, or what its choice comes to after the fits.
+
+    Without a fit, `auto` and `own` are at most `AUTO_LIMIT`, unchecked, and `max` is not known.
+    None means that nothing fits.
+    """
+    trials = list(trials)
+    ceiling = power_of_two(min(AUTO_LIMIT, train_images))
+    largest = {trial: _largest(trial, fits) for trial in trials}
+    own = {t: ceiling if n is None else min(ceiling, power_of_two(n)) for t, n in largest.items()}
+    shared = min((size for size in own.values() if size), default=0)
+    chosen: dict[Trial, int | None] = {}
+    for trial in trials:
+        by_choice = {"auto": min(shared, own[trial]), "own": own[trial], "max": largest[trial]}
+        size = by_choice.get(trial.batch_choice, trial.batch_size)
+        chosen[trial] = size if size and size > 1 else None
+    return chosen
+
+
+def refusal(trial: Trial, batch_size: int | None, fit: Fitted | None) -> str | None:
+    """Why a trial is known not to fit, in a sentence; None if it may run."""
+    if fit is not None and fit.max_batch < 2:
+        needs = f"; it needs about {fit.needed_bytes / 2**20:.0f} MiB" if fit.needed_bytes else ""
+        budget = f" in {fit.budget_bytes / 2**20:.0f} MiB" if fit.budget_bytes else ""
+        return (
+            f"{trial.model} at {trial.setting.image_size} px cannot train even the smallest batch"
+            f"{budget}{needs}: raise --memory-budget, lower --image-size or leave the model out."
+        )
+    if batch_size is None:
+        return f"--batch-size {trial.batch_choice} is known only after a search; drop --no-fit."
+    if fit is not None and batch_size > fit.max_batch:
+        size = trial.setting.image_size
+        return (
+            f"--batch-size {batch_size} does not fit {trial.model} at {size} px: "
+            f"{fit.max_batch} is the largest; use --batch-size max or a smaller one."
+        )
+    return None
+
+
+def power_of_two(limit: int) -> int:
+    """The largest power of two up to `limit`; 0 if there is none."""
+    return 1 << (limit.bit_length() - 1) if limit > 0 else 0
+
+
+def _largest(trial: Trial, fits: dict[Shape, Fitted]) -> int | None:
+    fit = fits.get((trial.model, trial.setting))
+    return None if fit is None else fit.max_batch
+
+
+def _check_batches(config: Config, dataset: DatasetFacts) -> None:
+    if dataset.train_images < 2:
+        raise Refused("one training image is too few for batch norm; raise --train-limit.")
+    for batch in config.batch_size:
+        if isinstance(batch, int) and batch > dataset.train_images:
+            raise Refused(
+                f"--batch-size {batch} is more than the {dataset.train_images} training images; "
+                "use a smaller one."
+            )

@@ -1,0 +1,404 @@
+"""One run under way: models described and fitted, trials trained, each in a process of its own; one
+that fails costs itself alone.
+"""
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bench.analysis.claims.reader import keep_claims
+from bench.analysis.noise import noise_of
+from bench.analysis.tables import write_tables
+from bench.batch_size.certificate import SMALLEST_BATCH
+from bench.config import DEFAULT_MEMORY_BUDGET, Config
+from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
+from bench.prediction.cards import DEFAULT_CARDS, DEFAULT_RESERVE_BYTES, Card, find_card
+from bench.prediction.memory import breakdown, predict
+from bench.records.messages import (
+    Conditions,
+    FitJob,
+    Prepared,
+    Progress,
+    Resumed,
+    Simulated,
+    SimulateJob,
+    Stopped,
+    TrainJob,
+    Warned,
+)
+from bench.records.records import (
+    SCHEMA,
+    ModelDescribed,
+    Record,
+    RunEnded,
+    RunStarted,
+    Status,
+    Trial,
+    TrialEnded,
+    TrialRepeated,
+    TrialResumed,
+    TrialStarted,
+)
+from bench.records.run import Run
+from bench.records.run_folder import RunFolder
+from bench.runner.batch_search import Prober
+from bench.runner.interrupts import Interrupts
+from bench.runner.plan import Plan, Shape, choose_batches, refusal
+from bench.runner.worker_process import Worker
+from bench.units import parse_bytes
+
+Listener = Callable[[Any], None]
+"""Called with every record, `Progress` and `Warned` of a run, to show them."""
+
+CPU_LIMIT_HOLDS = sys.platform == "linux"
+"""Elsewhere nothing limits a process's memory, so that the CPU has no largest batch to find."""
+
+PRIVATE_FLAGS = {"--data-dir": "DIR", "--output": "DIR", "--claims": "FILE"}
+
+TABLES_SHARE = 0.05
+"""Of a run's time at most this share goes to bringing its tables up to date on the way."""
+
+BREAKDOWN_BATCH = 32
+"""The batch size whose memory is taken apart: the lecture's for its GoogLeNet."""
+
+
+class Session:
+    """One run under way: its folder, its results so far, and what all its workers are told."""
+
+    def __init__(
+        self,
+        config: Config,
+        prepared: Prepared,
+        scratch: Path,
+        listener: Listener,
+        folder: RunFolder,
+        run: Run,
+    ) -> None:
+        self.config = config
+        self.prepared = prepared
+        self.scratch = scratch
+        self.listener = listener
+        self.folder = folder
+        self.run = run
+        self.interrupts = Interrupts()
+        self.log = self.folder.path / "workers.log"
+        self.began = perf_counter()
+        self.tables_due = 0.0
+        self.failed_shapes: dict[Shape, BenchError] = {}
+        on_cpu = prepared.device.kind == "cpu"
+        budget = config.memory_budget_bytes
+        self.training = Conditions(
+            device=prepared.device.device,
+            dataset=prepared.dataset,
+            channels_last=config.channels_last,
+            augment=config.augment,
+            pretrained=config.pretrained,
+            budget_bytes=budget,
+            workers=config.workers,
+            deterministic=config.deterministic,
+        )
+        default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
+        self.searching = replace(self.training, budget_bytes=budget or default)
+        self.searches = config.fit and (not on_cpu or CPU_LIMIT_HOLDS)
+
+    def start(self) -> None:
+        """Write down what was asked for and where it runs."""
+        config = self.config.to_dict()
+        self.folder.write_json("config.json", config)
+        self.folder.write_json("environment.json", self.prepared.environment)
+        if self.config.claims is not None:
+            keep_claims(self.config.claims, self.folder.path)
+        command = shown_command(sys.argv)
+        self.record(RunStarted(SCHEMA, _now(), command, config, self.prepared.environment))
+        self.record(self.prepared.device)
+        self.record(self.prepared.dataset)
+        for facts in self.prepared.models:
+            self.record(facts)
+
+    def catch_up(self) -> None:
+        """Write down what a run that was killed at its start did not get to."""
+        for facts in self.prepared.models:
+            if facts.name not in self.run.facts:
+                self.record(facts)
+        for result in self.run.trials:
+            for epoch in result.epochs:
+                self.listener(epoch)
+
+    def fit_all(self, plan: Plan) -> None:
+        """Describe every model and find the largest batch of each shape."""
+        for shape in plan.shapes:
+            if self._is_fitted(shape):
+                continue
+            try:
+                self._fit(shape)
+            except (TrialFailed, Refused) as error:
+                self.failed_shapes[shape] = error
+        self._update_tables()
+
+    def _is_fitted(self, shape: Shape) -> bool:
+        """Whether an earlier part of a resumed run has done it."""
+        described = (shape[0], shape[1].image_size) in self.run.described
+        swept = not self.config.sweep_batch or any(
+            (p.model, p.setting) == shape for p in self.run.sweep_points
+        )
+        return described and (not self.searches or (shape in self.run.fits and swept))
+
+    def train_all(self, plan: Plan) -> None:
+        """Train every trial that is not known to fail, one after the other."""
+        chosen = choose_batches(plan.trials, self.run.fits, self.prepared.dataset.train_images)
+        for trial in plan.trials:
+            shape = (trial.model, trial.setting)
+            settled = replace(trial, batch_size=chosen[trial])
+            if self._is_over(trial):
+                continue
+            no = refusal(trial, chosen[trial], self.run.fits.get(shape))
+            if shape in self.failed_shapes:
+                error = self.failed_shapes[shape]
+                why = self._without_places(error)
+                self.record(TrialEnded(settled, "failed", why, 0.0, _may_go_on(error)))
+            elif no is not None:
+                self.record(TrialEnded(settled, "refused", no, 0.0))
+            else:
+                self._train(settled)
+            self._update_tables()
+
+    def repeat_noisy(self, plan: Plan) -> None:
+        """Train the trials whose times cannot be trusted again, as often as was asked for.
+
+        At the end and not at once: what disturbed them may be over by then.
+        """
+        for _ in range(self.config.rerun_noisy):
+            for result in self.run.trials:
+                because = noise_of(result)
+                again = len(result.repeated) < self.config.rerun_noisy
+                if result.status == "done" and because and again:
+                    self.record(TrialRepeated(result.trial, _now(), "; ".join(because)))
+                    self._train(result.trial)
+                    self._update_tables()
+
+    def _is_over(self, trial: Trial) -> bool:
+        known = self.run.trial(trial.id)
+        return known is not None and known.ended is not None and not known.ended.retry
+
+    def end(self) -> None:
+        """The last record, and tables up to date."""
+        self.record(RunEnded(exit_code(self.run), perf_counter() - self.began))
+        write_tables(self.run)
+
+    def record(self, record: Record) -> None:
+        """Write a record to the log, take it into the results, show it."""
+        self.folder.append(record)
+        self.run.add(record)
+        self.listener(record)
+
+    def predict_all(self) -> None:
+        """Predict the largest batch of each shape on cards that need not be here."""
+        here = self.prepared.device.kind == "cuda"
+        names = self.config.card if self.config.card is not None else () if here else DEFAULT_CARDS
+        cards = [find_card(name) for name in names]
+        if not cards or self.run.breakdowns:
+            return
+        job = SimulateJob(
+            models=tuple(facts.name for facts in self.prepared.models),
+            image_sizes=self.config.image_size,
+            optimizers=self.config.optimizer,
+            precisions=self.config.precision,
+            learning_rate=self.config.lr,
+            num_classes=len(self.prepared.dataset.classes),
+            channels_last=self.config.channels_last,
+            dataset=self.prepared.dataset,
+        )
+        self.listener(Progress("predicting the largest batch on other cards", 0, 1))
+        try:
+            with Worker(job, self.log) as worker:
+                for message in worker.messages():
+                    self._predict(message, cards)
+        except (TrialFailed, Refused) as error:
+            self.listener(Warned(f"no prediction: {error}"))
+        self._update_tables()
+
+    def _predict(self, simulated: Simulated, cards: Sequence[Card]) -> None:
+        model, setting, trace = simulated.model, simulated.setting, simulated.trace
+        if trace is None:
+            self.listener(Warned(f"{model}: no prediction: {simulated.reason}"))
+            return
+        classes = len(self.prepared.dataset.classes)
+        cap = max(SMALLEST_BATCH, self.prepared.dataset.train_images)
+        for card in cards:
+            self.record(
+                predict(
+                    trace, model=model, setting=setting, num_classes=classes, card=card, cap=cap
+                )
+            )
+        size, reserve = min(BREAKDOWN_BATCH, cap), DEFAULT_RESERVE_BYTES
+        self.record(
+            breakdown(trace, model=model, setting=setting, batch_size=size, reserve_bytes=reserve)
+        )
+
+    def _fit(self, shape: Shape) -> None:
+        on_cpu, images = self.prepared.device.kind == "cpu", self.prepared.dataset.train_images
+        largest = 0
+        with Prober(
+            FitJob(*shape, self.searching),
+            self.log,
+            limited=on_cpu,
+            timeout=self.config.trial_timeout,
+            on_described=self._described,
+            on_probe=self.record,
+        ) as prober:
+            prober.open()
+            if self.searches:
+                found = prober.search(images)
+                self.record(found)
+                largest = found.max_batch
+        if self.config.sweep_batch and largest:
+            # As training runs: without the search's own limit, which slows it on the CPU.
+            limited = on_cpu and self.training.budget_bytes is not None
+            sweep, timeout = FitJob(*shape, self.training), self.config.trial_timeout
+            with Prober(sweep, self.log, limited=limited, timeout=timeout) as prober:
+                for point in prober.sweep(largest):
+                    self.record(point)
+
+    def _described(self, described: ModelDescribed) -> None:
+        if (described.model, described.image_size) not in self.run.described:
+            self.record(described)
+
+    def _train(self, trial: Trial) -> None:
+        start, known = perf_counter(), self.run.trial(trial.id)
+        if known is None:
+            self.record(TrialStarted(trial, _now(), self._notes(trial)))
+        logged = len(known.epochs) if known else 0
+        looked_at = not self.config.inspect or (known is not None and known.inspected is not None)
+        checkpoint, start_weights, kernels = self._files(trial)
+        status: Status = "done"
+        reason, retry = None, False
+        job = TrainJob(
+            trial=trial,
+            epochs=self.config.epochs,
+            data_folder=str(self.scratch),
+            conditions=self.training,
+            checkpoint=str(checkpoint),
+            start=str(start_weights),
+            kernels=str(kernels) if self.config.inspect else None,
+            logged_epochs=logged,
+        )
+        try:
+            if logged < self.config.epochs or not looked_at:
+                self._train_in_worker(job)
+        except (TrialFailed, Refused) as error:
+            status, reason, retry = "failed", self._without_places(error), _may_go_on(error)
+        self.record(TrialEnded(trial, status, reason, perf_counter() - start, retry))
+        self._say_noise(trial)
+        if not retry:
+            checkpoint.unlink(missing_ok=True)
+            start_weights.unlink(missing_ok=True)
+
+    def _without_places(self, error: BenchError) -> str:
+        """An error as it is kept with results: folders of this machine are nobody's business."""
+        text = str(error)
+        for place, name in ((self.folder.path.absolute(), "RUN"), (self.scratch, "SCRATCH")):
+            text = text.replace(str(place), name)
+        return text
+
+    def _say_noise(self, trial: Trial) -> None:
+        """Say aloud why the times of a trial cannot be trusted."""
+        result = self.run.trial(trial.id)
+        if result is not None:
+            for reason in noise_of(result):
+                self.listener(Warned(f"{trial.id}: noisy: {reason}."))
+
+    def _train_in_worker(self, job: TrainJob) -> None:
+        limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout
+        with (
+            Worker(job, self.log, limited=limited, timeout=timeout) as worker,
+            self.interrupts.ask_first(worker.stop),
+        ):
+            for message in worker.messages():
+                match message:
+                    case Progress():
+                        self.listener(message)
+                        continue
+                    case Warned():
+                        self.listener(message)
+                    case Stopped():
+                        raise KeyboardInterrupt
+                    case Resumed():
+                        self.record(TrialResumed(job.trial, _now(), message.epochs))
+                    case _:
+                        self.record(message)
+                        self._update_tables()
+                worker.answer()
+
+    def _update_tables(self) -> None:
+        """Write the tables, unless that was done just now: whole tables after every one of
+        thousands of epochs or trials would take ever longer."""
+        start = perf_counter()
+        if start >= self.tables_due:
+            write_tables(self.run)
+            end = perf_counter()
+            self.tables_due = end + (end - start) / TABLES_SHARE
+
+    def _files(self, trial: Trial) -> tuple[Path, Path, Path]:
+        """Where a trial's checkpoint, its initial weights and its kernels are kept; names from
+        outside never become paths.
+
+        Raises:
+            BenchError: their folders cannot be made.
+        """
+        name = hashlib.sha256(trial.id.encode()).hexdigest()[:24]
+        checkpoints, kernels = (self.folder.path.absolute() / n for n in ("checkpoints", "kernels"))
+        try:
+            checkpoints.mkdir(exist_ok=True)
+            if self.config.inspect:
+                kernels.mkdir(exist_ok=True)
+        except OSError as error:
+            raise BenchError(
+                f"cannot make a folder in {self.folder.path}: {error.strerror}."
+            ) from error
+        return checkpoints / f"{name}.pt", checkpoints / f"{name}.start.pt", kernels / f"{name}.npz"
+
+    def _notes(self, trial: Trial) -> tuple[str, ...]:
+        """What was decided for the user."""
+        notes = []
+        if trial.batch_choice in ("auto", "own") and not self.searches:
+            notes.append(f"Batch {trial.batch_size} was chosen without a search.")
+        images = self.prepared.dataset.train_images
+        if trial.batch_size and images % trial.batch_size == 1:
+            notes.append("One image is left out of each epoch: batch norm cannot train on one.")
+        return tuple(notes)
+
+
+def _may_go_on(error: BenchError) -> bool:
+    """Whether a resumed run tries again: a process that was killed says nothing about the model,
+    nor does a full disk."""
+    return isinstance(error, WorkerDied | Unsaved)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    """A command line as it is kept with results: folders of this machine are nobody's business."""
+    words = [Path(arguments[0]).name]
+    for before, word in pairwise(arguments):
+        flag, equals, _ = word.partition("=")
+        if before in PRIVATE_FLAGS:
+            words.append(PRIVATE_FLAGS[before])
+        elif equals and flag in PRIVATE_FLAGS:
+            words.append(f"{flag}={PRIVATE_FLAGS[flag]}")
+        else:
+            words.append(word)
+    return shlex.join(words)
+
+
+def exit_code(run: Run) -> int:
+    """0 if every trial is done, else 1."""
+    return 0 if all(result.status == "done" for result in run.trials) else 1

@@ -1,0 +1,1 @@
+"""The child process: one job, told to the parent record by record."""

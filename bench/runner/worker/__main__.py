@@ -1,0 +1,125 @@
+"""A worker process: reads one job, does it, and says what came of it.
+
+Its real standard output belongs to the parent; whatever libraries print goes to standard error.
+"""
+
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from io import RawIOBase
+from time import perf_counter
+from typing import Any, BinaryIO
+
+from bench.errors import BenchError, Refused, Unsaved
+from bench.records.messages import (
+    STOP,
+    Failure,
+    FitJob,
+    Job,
+    Message,
+    PrepareJob,
+    Progress,
+    ResolveJob,
+    SimulateJob,
+    TrainJob,
+    decode_message,
+    encode_message,
+)
+
+PROGRESS_SECONDS = 1.0
+
+
+class Parent:
+    """The parent, seen from the worker."""
+
+    def __init__(self, requests: RawIOBase, answers: BinaryIO) -> None:
+        self._requests = requests
+        self._answers = answers
+        self._inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._last_progress = perf_counter()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def send(self, message: Message) -> None:
+        """Send without waiting."""
+        self._answers.write(encode_message(message))
+        self._answers.flush()
+
+    def report(self, message: Message) -> None:
+        """Send, and wait until the parent has dealt with it."""
+        self.send(message)
+        self._inbox.get()
+
+    def progress(self, phase: str, done: int, total: int, rate: float | None = None) -> None:
+        """Say how far a phase is, at most once a second."""
+        if perf_counter() - self._last_progress >= PROGRESS_SECONDS or done == total:
+            self.send(Progress(phase, done, total, rate))
+            self._last_progress = perf_counter()
+
+    def stopping(self) -> bool:
+        """Whether the parent has asked for an early end."""
+        return self._stop.is_set()
+
+    def receive(self) -> Any:
+        """The next job or request."""
+        return decode_message(self._inbox.get())
+
+    def _read(self) -> None:
+        # Unbuffered: a thread blocked in a buffered read aborts the interpreter when it ends.
+        for line in iter(self._requests.readline, b""):
+            if line == STOP:
+                self._stop.set()
+            else:
+                self._inbox.put(line)
+        os._exit(0)
+
+
+def main() -> int:
+    """Do one job; exit code 0 even if it failed in words, for they were sent."""
+    # The parent decides what a signal means, and tells; without a parent the input ends.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    parent = Parent(open(0, "rb", buffering=0, closefd=False), answers)  # noqa: SIM115
+    try:
+        work(parent.receive(), parent)
+    except BenchError as error:
+        refused, unsaved = isinstance(error, Refused), isinstance(error, Unsaved)
+        parent.send(Failure(str(error), refused, unsaved))
+    except Exception as error:
+        traceback.print_exc()
+        first = next(iter(str(error).splitlines()), "")
+        parent.send(Failure(f"{type(error).__name__}: {first}"[:500]))
+    return 0
+
+
+def work(job: Job, parent: Parent) -> None:
+    """Tell the story of one job; see `bench.runner.worker.jobs`."""
+    from bench.runner.worker import jobs
+
+    match job:
+        case PrepareJob():
+            parent.send(jobs.prepare(job))
+        case FitJob():
+            parent.send(jobs.describe(job))
+            ready, probe = jobs.open_fit(job)
+            parent.send(ready)
+            while True:
+                parent.send(probe(parent.receive()))
+        case ResolveJob():
+            parent.send(jobs.resolve_all(job))
+        case SimulateJob():
+            for simulated in jobs.simulate_all(job):
+                parent.send(simulated)
+        case TrainJob():
+            for message in jobs.train(job, parent.progress, parent.stopping):
+                parent.report(message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

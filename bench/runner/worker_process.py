@@ -1,0 +1,166 @@
+"""A worker process, seen from its parent: started, listened to, answered, and never left behind.
+
+The parent waits in a blocking read and imports no torch. A worker ends by itself when its standard
+input closes, which happens even if the parent is killed.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, Unsaved, WorkerDied
+from bench.records.messages import STOP, Failure, Job, ProbeRequest, decode_message, encode_message
+from bench.system.malloc import allocator_environment
+
+_ROOT = Path(__file__).parents[2]
+
+
+class Worker:
+    """One job in a fresh process; use as a context manager.
+
+    Args:
+        job: what to do.
+        log: file that the worker's standard error is appended to.
+        limited: whether it runs under a memory limit on the CPU (see `bench.system.malloc`).
+        timeout: seconds after which it is killed; None for as long as it takes.
+    """
+
+    def __init__(
+        self, job: Job, log: Path, *, limited: bool = False, timeout: float | None = None
+    ) -> None:
+        self._log = log
+        self._timeout = timeout
+        self._timed_out = False
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bench.runner.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=_environment(limited),
+            )
+        self._timer = None if timeout is None else threading.Timer(timeout, self._give_up)
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+        self._send(encode_message(job))
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if kind is not None:
+            self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._process.wait()
+
+    def messages(self) -> Iterator[Any]:
+        """What the worker sends, until it ends.
+
+        Raises:
+            Refused, TrialFailed: the worker said why it could not go on.
+            WorkerDied: it ended without a word.
+        """
+        while (message := self.receive()) is not None:
+            yield message
+
+    def receive(self) -> Any:
+        """The next message, or None when the job is done. Raises like `messages`."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._ended()
+            return None
+        try:
+            message = decode_message(line)
+        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise WorkerDied(f"its worker sent a damaged line ({error}).") from error
+        if isinstance(message, Failure):
+            kinds = {Refused: message.refused, Unsaved: message.unsaved, TrialFailed: True}
+            raise next(kind for kind, said in kinds.items() if said)(message.reason)
+        return message
+
+    def answer(self) -> None:
+        """Tell a worker that waits after a record to go on."""
+        self._send(b"\n")
+
+    def stop(self) -> None:
+        """Ask a worker that trains to finish its step, save where it is, and end.
+
+        May be called by a signal handler while the main program is writing."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            os.write(self._process.stdin.fileno(), STOP)
+
+    def ask(self, request: ProbeRequest) -> Any:
+        """Send a request and return the answer. Raises like `messages`."""
+        self._send(encode_message(request))
+        answer = self.receive()
+        if answer is None:
+            raise WorkerDied("its worker ended before the answer.")
+        return answer
+
+    def _send(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+
+    def _give_up(self) -> None:
+        self._timed_out = True
+        self._process.kill()
+
+    def _ended(self) -> None:
+        code = self._process.wait()
+        if self._timed_out:
+            raise TimedOut(f"it took longer than --trial-timeout {self._timeout:g} s.")
+        if code < 0:
+            if code == -signal.SIGKILL:
+                raise OutOfMemoryKilled(
+                    "its worker was killed (SIGKILL): memory ran out, most likely."
+                )
+            raise WorkerDied(f"its worker was killed by {signal_name(-code)}.")
+        if code:
+            raise WorkerDied(f"its worker ended with exit code {code}: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else "it said nothing."
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal, or its number where it has none."""
+    names = {s.value: s.name for s in signal.Signals}
+    return names.get(number, f"signal {number}")
+
+
+def _environment(limited: bool) -> dict[str, str]:
+    """This process's environment, our code first on the path, and no pickles from any weights."""
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return (
+        os.environ
+        | allocator_environment(limited)
+        | {
+            "PYTHONPATH": os.pathsep.join(paths),
+            "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
+        }
+    )

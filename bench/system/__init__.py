@@ -1,0 +1,1 @@
+"""The machine: devices, what runs beside a measurement, versions."""

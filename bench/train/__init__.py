@@ -1,1 +1,0 @@
-"""Training: one epoch, one evaluation, and the rules of timing."""

@@ -1,0 +1,1 @@
+"""One trial: epochs, evaluation, the rules of timing, checkpoints."""

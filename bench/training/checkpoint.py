@@ -1,0 +1,143 @@
+"""Everything that training goes on from, in one file that is replaced atomically.
+
+A checkpoint holds tensors, numbers and text only, and is read with `weights_only=True`: nothing in
+it can be executed. It is written between epochs, and within one when a run is asked to stop, so
+that a resumed trial takes exactly the steps that were left.
+"""
+
+import contextlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from bench.errors import BenchError, Unsaved
+from bench.records.run_folder import atomic_file
+from bench.training.loop import Sums
+from bench.training.precision import Precision
+from models.building.network import Network
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a trial is: `epoch` is the one under way, `steps` of it are done, in `seconds` of wall
+    clock and `cpu_seconds` of processor time. `record` is the last whole epoch's."""
+
+    epoch: int = 1
+    steps: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    record: bytes = b""
+
+    def later(self, seconds: float, cpu_seconds: float) -> "Position":
+        """The same, with so much more time spent."""
+        return replace(
+            self, seconds=self.seconds + seconds, cpu_seconds=self.cpu_seconds + cpu_seconds
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """What of a trial has a state: the network, its optimizer, the loss scale, the data's order."""
+
+    network: Network
+    optimizer: Optimizer
+    precision: Precision
+    order: torch.Generator
+
+    def state(self) -> dict[str, Any]:
+        """Everything but the position, random states included."""
+        scaler = self.precision.scaler
+        cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler else {},
+            "torch_random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state() if cuda else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The reverse of `state`."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.precision.scaler:
+            self.precision.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["torch_random"])
+        if state["cuda_random"] is not None:
+            torch.cuda.set_rng_state(state["cuda_random"])
+
+
+def save(
+    path: Path,
+    trial: str,
+    training: Training,
+    position: Position,
+    order_state: torch.Tensor,
+    sums: Sums,
+) -> None:
+    """Replace the checkpoint of a trial.
+
+    Args:
+        path: the file.
+        trial: the trial's name; a checkpoint of another one is not read.
+        training: what has a state.
+        position: where the trial is.
+        order_state: state of the data order's generator when the epoch under way began.
+        sums: of the steps of that epoch which are done.
+
+    Raises:
+        Unsaved: it cannot be written.
+    """
+    values = {
+        "version": _VERSION,
+        "trial": trial,
+        "epoch": position.epoch,
+        "steps": position.steps,
+        "seconds": position.seconds,
+        "cpu_seconds": position.cpu_seconds,
+        "record": position.record.decode(),
+        "order": order_state,
+        "sums": sums.state(),
+        "training": training.state(),
+    }
+    write_state(path, values)
+
+
+def write_state(path: Path, values: dict[str, Any]) -> None:
+    """Replace a file of tensors, numbers and text; raises Unsaved if it cannot be written."""
+    try:
+        # Straight into the file: a copy in memory would count against a limit.
+        with atomic_file(path) as file:
+            torch.save(values, file)
+    except BenchError as error:
+        raise Unsaved(str(error)) from error
+    except RuntimeError as error:
+        # torch's writer says nothing of the disk that is full.
+        raise Unsaved(f"cannot write {path}: the disk is full, most likely.") from error
+
+
+def load(path: Path, trial: str) -> dict[str, Any] | None:
+    """What `save` wrote, or None if there is no checkpoint of that trial that can be read."""
+    values: Any = None
+    with contextlib.suppress(Exception):
+        # Whatever is wrong with it, training from the start is right.
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(values, dict) or values.get("version") != _VERSION:
+        return None
+    return values if values.get("trial") == trial else None
+
+
+def position_of(values: dict[str, Any]) -> Position:
+    """Where the trial of a loaded checkpoint is."""
+    return Position(
+        values["epoch"],
+        values["steps"],
+        values["seconds"],
+        values["cpu_seconds"],
+        values["record"].encode(),
+    )

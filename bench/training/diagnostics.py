@@ -1,0 +1,165 @@
+"""What training did to a network: its weights and gradients before and after, and what batch norm's
+mode does to the test accuracy.
+
+All of it runs after the last epoch, so that nothing that is timed is disturbed; at the start only
+the initial weights go to disk. Gradients at the start are those of the initial weights, put back.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.data.loader import Split
+from bench.records.records import EvaluationMode, LayerChange
+from bench.records.run_folder import atomic_file
+from bench.training.checkpoint import write_state
+from bench.training.loop import Batch, Sums
+from bench.training.precision import Precision
+from models.building.network import Network
+
+CHANGED = 0.01
+"""A weight counts as changed if it moved by more than this share of its layer's initial
+root mean square."""
+
+MODE_IMAGES = 1000
+"""Evaluations in several modes use at most so many test images."""
+
+SMALL_BATCH = 4
+"""The batch whose own statistics are poor."""
+
+_LOSS_SCALE = 1024.0
+"""Keeps float16 gradients from vanishing in the one backward pass that is inspected."""
+
+Weights = dict[str, Tensor]
+
+
+def weighted_layers(network: Network) -> Weights:
+    """The weights of convolutions and linear layers by name, in the order of the module tree."""
+    return {
+        name: part.weight
+        for name, part in network.module.named_modules()
+        if isinstance(part, nn.Conv2d | nn.Linear)
+    }
+
+
+def save_start(path: Path, network: Network) -> None:
+    """Put the initial weights on disk; raises Unsaved if that cannot be done."""
+    write_state(path, {"weights": network.state_dict()})
+
+
+def load_start(path: Path) -> Weights | None:
+    """What `save_start` wrote, on the CPU; None if it is not there or not readable."""
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        weights: Weights = values["weights"]
+    except Exception:  # whatever is wrong with it, there is nothing to compare with
+        return None
+    return weights
+
+
+def changes(network: Network, start: Weights, batch: Batch, precision: Precision) -> Iterator[Any]:
+    """A `LayerChange` for each layer, in order. The network holds its initial weights afterwards.
+
+    Args:
+        network: after training.
+        start: its initial state, from `load_start`.
+        batch: images and labels whose gradients are taken.
+        precision: as in training.
+    """
+    moved = {name: _moved(w, start[f"module.{name}.weight"]) for name, w in _named(network)}
+    last = gradient_norms(network, batch, precision)
+    network.load_state_dict(start)
+    first = gradient_norms(network, batch, precision)
+    for depth, (name, (relative, share)) in enumerate(moved.items(), 1):
+        yield LayerChange(name, depth, relative, share, first[name], last[name])
+
+
+def _named(network: Network) -> Iterator[tuple[str, Tensor]]:
+    yield from weighted_layers(network).items()
+
+
+def _moved(now: Tensor, before: Tensor) -> tuple[float, float]:
+    """‖w - w₀‖ / ‖w₀‖, and the share of weights that moved by more than `CHANGED`."""
+    after, start = now.detach().float().cpu(), before.float()
+    step = (after - start).abs()
+    scale = start.square().mean().sqrt()
+    norm = float(start.norm())
+    relative = float(step.norm()) / norm if norm else float("inf")
+    return relative, float((step > CHANGED * scale).float().mean())
+
+
+def gradient_norms(network: Network, batch: Batch, precision: Precision) -> dict[str, float]:
+    """The Euclidean norm of each layer's gradient of the training loss (auxiliary heads included)
+    on one batch. Weights, running statistics and random states are as before."""
+    images, labels = batch
+    scale = _LOSS_SCALE if precision.scaler else 1.0
+    with torch.random.fork_rng(), _kept_buffers(network):
+        network.train()
+        network.zero_grad(set_to_none=True)
+        with precision.autocast():
+            loss = network.losses(images, labels).total
+        (loss * scale).backward()  # type: ignore[no-untyped-call]
+        norms = {
+            name: float(weight.grad.float().norm()) / scale if weight.grad is not None else 0.0
+            for name, weight in _named(network)
+        }
+        network.zero_grad(set_to_none=True)
+    return norms
+
+
+def evaluation_modes(
+    network: Network, test: Split, batch_size: int, precision: Precision
+) -> Iterator[EvaluationMode]:
+    """Test accuracy on the same images with batch norm in inference mode, and with the statistics
+    of each batch: shuffled batches, small ones, and batches sorted by class."""
+    chance = torch.Generator().manual_seed(0)
+    shuffled = torch.randperm(len(test), generator=chance)[:MODE_IMAGES]
+    by_class = shuffled[torch.argsort(test.labels.cpu()[shuffled], stable=True)]
+    size = min(batch_size, len(shuffled))
+    for mode, composition, order, images in (
+        ("inference", "shuffled", shuffled, size),
+        ("training", "shuffled", shuffled, size),
+        ("training", "shuffled", shuffled, min(SMALL_BATCH, size)),
+        ("training", "sorted by class", by_class, size),
+    ):
+        kept = order[: len(order) - (len(order) % images == 1)]
+        with _kept_buffers(network), torch.inference_mode():
+            network.eval()
+            for part in network.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    part.train(mode == "training")
+            sums = Sums()
+            for pixels, labels in test.ordered(kept, images):
+                with precision.autocast():
+                    logits = network(pixels)
+                sums.add(logits, labels, {"main": logits.new_zeros(())})
+        yield EvaluationMode(mode, composition, images, len(kept), sums.result().accuracy)
+
+
+@contextmanager
+def _kept_buffers(network: Network) -> Iterator[None]:
+    """Give back batch norm's running statistics, which a forward pass changes."""
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in network.named_buffers():
+                buffer.copy_(before[name])
+
+
+def save_kernels(path: Path, network: Network, start: Weights) -> None:
+    """The first two convolutions' weights before and after training, float32, as an NPZ file of
+    `first_before`, `first_after`, `second_before`, `second_after`: (out, in, height, width)."""
+    convolutions = [(n, w) for n, w in _named(network) if w.ndim == 4][:2]
+    arrays: dict[str, Any] = {}
+    for which, (name, weight) in zip(("first", "second"), convolutions, strict=False):
+        arrays[f"{which}_before"] = start[f"module.{name}.weight"].float().numpy()
+        arrays[f"{which}_after"] = weight.detach().float().cpu().contiguous().numpy()
+    with atomic_file(path) as file:
+        np.savez_compressed(file, **arrays)

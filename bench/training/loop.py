@@ -1,0 +1,131 @@
+"""One epoch of training and one evaluation: the innermost part, the same on every device.
+
+Sums stay on the device until the pass is over, so that nothing waits for the device in between.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from bench.training.precision import Precision
+from models.building.network import Network
+
+Batch = tuple[Tensor, Tensor]
+"""Images (batch, 3, height, width) float32 and labels (batch,) int64, both on the device."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Means over the images of one pass: loss in nats, accuracy as a fraction, auxiliary losses."""
+
+    images: int
+    loss: float
+    accuracy: float
+    aux_losses: dict[str, float]
+
+
+class Clock(Protocol):
+    """What a pass tells of its progress: a step begins with the data, and its parts end in the
+    order of `bench.training.step_timer.PARTS`."""
+
+    def start(self) -> None:
+        """The pass begins, and its first step."""
+
+    def part(self) -> None:
+        """A part of a step has ended."""
+
+    def step(self) -> None:
+        """A step has ended; the next one begins."""
+
+
+class Sums:
+    """Running sums over a pass, kept on the device that they come from."""
+
+    def __init__(self) -> None:
+        self._images = 0
+        self._correct: Tensor | int = 0
+        self._losses: dict[str, Tensor | float] = {}
+
+    @torch.no_grad()
+    def add(self, logits: Tensor, labels: Tensor, losses: dict[str, Tensor]) -> None:
+        """Count one batch: its logits, labels, and mean losses by name."""
+        self._images += len(labels)
+        self._correct = self._correct + (logits.argmax(1) == labels).sum()
+        for name, loss in losses.items():
+            self._losses[name] = self._losses.get(name, 0.0) + loss.float() * len(labels)
+
+    def state(self) -> dict[str, Any]:
+        """The sums so far, for a checkpoint."""
+        return {"images": self._images, "correct": self._correct, "losses": dict(self._losses)}
+
+    def restore(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from the sums of a checkpoint."""
+        self._images = state["images"]
+        self._correct = torch.as_tensor(state["correct"]).to(device)
+        self._losses = {k: torch.as_tensor(v).to(device) for k, v in state["losses"].items()}
+
+    def result(self) -> Pass:
+        """The means; waits for the device."""
+        means = {name: float(loss) / self._images for name, loss in self._losses.items()}
+        main = means.pop("main")
+        return Pass(self._images, main, int(self._correct) / self._images, means)
+
+
+def train_step(
+    network: Network,
+    batch: Batch,
+    optimizer: Optimizer,
+    precision: Precision,
+    clock: Clock,
+    sums: Sums,
+) -> None:
+    """Forward with auxiliary losses, backward, update. What a probe runs and what an epoch runs."""
+    images, labels = batch
+    with precision.autocast():
+        losses = network.losses(images, labels)
+    clock.part()
+    precision.backward(losses.total)
+    clock.part()
+    precision.step(optimizer)
+    optimizer.zero_grad(set_to_none=True)
+    clock.part()
+    sums.add(losses.logits, labels, {"main": losses.main, **losses.aux})
+    clock.step()
+
+
+def train_pass(
+    network: Network,
+    batches: Iterable[Batch],
+    optimizer: Optimizer,
+    precision: Precision,
+    clock: Clock,
+    sums: Sums | None = None,
+) -> Sums:
+    """Train on every batch once, adding to `sums` if some are given.
+
+    Loss and accuracy are of each batch before its update, as it was trained on.
+    """
+    network.train()
+    sums = Sums() if sums is None else sums
+    clock.start()
+    for batch in batches:
+        clock.part()
+        train_step(network, batch, optimizer, precision, clock, sums)
+    return sums
+
+
+def evaluation_pass(network: Network, batches: Iterable[Batch], precision: Precision) -> Sums:
+    """Evaluate every image with batch norm and dropout in inference mode; no auxiliary heads."""
+    network.eval()
+    sums = Sums()
+    with torch.inference_mode():
+        for images, labels in batches:
+            with precision.autocast():
+                logits = network(images)
+                loss = torch.nn.functional.cross_entropy(logits, labels)
+            sums.add(logits, labels, {"main": loss})
+    return sums

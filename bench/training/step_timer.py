@@ -1,0 +1,94 @@
+"""The rules of timing, once.
+
+A clock is read only after the device has been synchronised; between the two ends of an epoch
+nothing waits for the device, but marks are left on its own time line (events on a GPU). The parts
+of a step are marked on a sample of steps only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import fmean
+from time import perf_counter, process_time
+from typing import TypeVar
+
+from bench.system.devices import Device, Mark
+
+T = TypeVar("T")
+
+PARTS = ("data", "forward", "backward", "optimizer")
+SAMPLED_STEPS = 64
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What a timed call took: wall-clock seconds, and seconds of all this process's threads."""
+
+    seconds: float
+    cpu_seconds: float
+
+    def plus(self, seconds: float, cpu_seconds: float) -> "Timed":
+        """With what was spent on it before."""
+        return Timed(self.seconds + seconds, self.cpu_seconds + cpu_seconds)
+
+
+def timed(device: Device, call: Callable[[], T]) -> tuple[T, Timed]:
+    """Synchronise, start, call, synchronise, stop."""
+    device.synchronize()
+    start, cpu = perf_counter(), process_time()
+    result = call()
+    device.synchronize()
+    return result, Timed(perf_counter() - start, process_time() - cpu)
+
+
+@dataclass
+class StepClock:
+    """Marks the steps of one epoch; read it after the epoch, when the device is synchronised.
+
+    The parts of every `every`-th step are marked as well, each mark ending one of the `PARTS`.
+    """
+
+    device: Device
+    steps: int
+    _ends: list[Mark] = field(default_factory=list)
+    _samples: list[list[Mark]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.every = max(1, self.steps // SAMPLED_STEPS)
+
+    def start(self) -> None:
+        """The epoch begins, and its first step."""
+        self.step()
+
+    def step(self) -> None:
+        """A step has ended; the next one begins."""
+        self._ends.append(self.device.mark())
+        if self._sampling():
+            self._samples.append([self._ends[-1]])
+
+    def part(self) -> None:
+        """The next one of the `PARTS` of this step has ended."""
+        if self._sampling():
+            self._samples[-1].append(self.device.mark())
+
+    def step_seconds(self) -> list[float]:
+        """Seconds of every step, in order."""
+        pairs = zip(self._ends, self._ends[1:], strict=False)
+        return [self.device.elapsed(a, b) for a, b in pairs]
+
+    def part_seconds(self, train_seconds: float) -> dict[str, float]:
+        """Seconds of the epoch in each part: the mean of the sampled steps times the steps.
+
+        Scaled down where they would come to more than `train_seconds`, so that the rest is never
+        negative.
+        """
+        spent = {part: self._mean_part(i) * self.steps for i, part in enumerate(PARTS)}
+        scale = min(1.0, train_seconds / max(sum(spent.values()), 1e-12))
+        return {part: seconds * scale for part, seconds in spent.items()}
+
+    def _sampling(self) -> bool:
+        return (len(self._ends) - 1) % self.every == 0
+
+    def _mean_part(self, index: int) -> float:
+        whole = [s for s in self._samples if len(s) == len(PARTS) + 1]
+        times = [self.device.elapsed(s[index], s[index + 1]) for s in whole]
+        return fmean(times) if times else 0.0

@@ -1,0 +1,131 @@
+"""A model counted without running it: parameters, GMACs and layers, on the meta device.
+
+GMACs are half of the floating-point operations that torch's `FlopCounterMode` counts in
+convolutions and matrix products, for one image, in inference (no auxiliary heads): torchvision's
+convention, whose published figures they are checked against.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.records.records import Layer, ModelDescribed
+from models.building.heads import IMAGENET_CLASSES
+from models.building.network import build_network
+from models.entry import Entry
+
+_KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
+    ("convolution", (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)),
+    ("linear", (nn.Linear,)),
+    ("normalisation", (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)),
+)
+
+
+def describe(entry: Entry, classes: int, image_size: int) -> ModelDescribed:
+    """Count a model for `classes` at `image_size` pixels a side, and as it comes.
+
+    Raises:
+        Exception: whatever the model raises when an image of that size is too small for it.
+    """
+    with torch.device("meta"):
+        as_comes = build_network(entry, IMAGENET_CLASSES).module
+        trained = build_network(entry, classes).module
+    auxiliary = auxiliary_modules(trained, image_size)
+    params_aux = sum(p.numel() for name in auxiliary for p in _module(trained, name).parameters())
+    by_layer, total = _flops(trained, image_size)
+    return ModelDescribed(
+        model=entry.facts.name,
+        image_size=image_size,
+        params=_params(trained),
+        params_aux=params_aux,
+        params_imagenet=_params(as_comes),
+        params_by_kind=_by_kind(trained),
+        gmacs=total / 2e9,
+        gmacs_native=_flops(as_comes, entry.facts.native_size)[1] / 2e9,
+        weight_bytes=sum(t.nbytes for t in (*trained.parameters(), *trained.buffers())),
+        layers=tuple(_layers(trained, image_size, by_layer, auxiliary)),
+    )
+
+
+def auxiliary_modules(module: nn.Module, image_size: int) -> list[str]:
+    """Names of the top-level parts that training runs and inference does not: auxiliary heads."""
+    shapes = {training: _output_shapes(module, image_size, training) for training in (True, False)}
+    with_weights = [
+        n for n, child in module.named_children() if next(child.parameters(), None) is not None
+    ]
+    return [n for n in with_weights if n in shapes[True] and n not in shapes[False]]
+
+
+def _params(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def _module(module: nn.Module, name: str) -> nn.Module:
+    return module.get_submodule(name)
+
+
+def _by_kind(module: nn.Module) -> dict[str, int]:
+    counts = {kind: 0 for kind, _ in _KINDS} | {"other": 0}
+    for part in module.modules():
+        kind = next((kind for kind, types in _KINDS if isinstance(part, types)), "other")
+        counts[kind] += sum(p.numel() for p in part.parameters(recurse=False))
+    return counts
+
+
+def _flops(module: nn.Module, image_size: int) -> tuple[dict[str, int], int]:
+    """Floating-point operations of one inference, by dotted module name, and in all."""
+    root = type(module).__name__
+    with FlopCounterMode(display=False) as counter:
+        _infer(module, image_size)
+    counts = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
+    prefix = f"{root}."
+    by_layer = {n.removeprefix(prefix): c for n, c in counts.items() if n.startswith(prefix)}
+    return by_layer, counter.get_total_flops()
+
+
+def _infer(module: nn.Module, image_size: int) -> None:
+    module.eval()
+    with torch.no_grad():
+        module(torch.empty(1, 3, image_size, image_size, device="meta"))
+
+
+def _output_shapes(
+    module: nn.Module, image_size: int, training: bool
+) -> dict[str, tuple[int, ...]]:
+    """Output shapes (without the batch) of every part that a forward pass calls, by name."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def remember(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                shapes[name] = tuple(output.shape[1:])
+
+        return hook
+
+    handles = [part.register_forward_hook(remember(n)) for n, part in module.named_modules() if n]
+    module.train(training)
+    with torch.no_grad():
+        module(torch.empty(2, 3, image_size, image_size, device="meta"))
+    for handle in handles:
+        handle.remove()
+    return shapes
+
+
+def _layers(
+    module: nn.Module, image_size: int, flops: dict[str, int], auxiliary: list[str]
+) -> Iterator[Layer]:
+    shapes = _output_shapes(module, image_size, training=True)
+    for name, part in module.named_modules():
+        params = sum(p.numel() for p in part.parameters(recurse=False))
+        if params and name:
+            yield Layer(
+                layer=name,
+                type=type(part).__name__,
+                params=params,
+                gmacs=flops.get(name, 0) / 2e9,
+                output_shape=shapes.get(name, ()),
+                auxiliary=name.partition(".")[0] in auxiliary,
+            )

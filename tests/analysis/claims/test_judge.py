@@ -1,0 +1,314 @@
+"""Every rule can say that a claim holds, that it does not, and that it cannot tell, and why."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bench.analysis.claims.judge import CIFAR10_CLASSES, claims_table, judge, judge_all
+from bench.analysis.claims.reader import FORMS, Claim, lecture_claims
+from bench.analysis.claims.rules import layer_change
+from bench.analysis.claims.verdicts import Verdict
+from bench.analysis.trial_group import series
+from bench.records.records import Record
+from bench.records.run import Run, collect
+from tests.builders import (
+    a_dataset,
+    a_description,
+    a_device,
+    a_done_trial,
+    a_failed_trial,
+    a_fit,
+    a_prediction,
+    a_setting,
+    a_trial,
+    an_epoch,
+    run_start,
+    some_facts,
+    some_records,
+)
+from tests.report.rich import a_look
+
+Curve = Sequence[float]
+
+
+def run_of(records: Sequence[Record]) -> Run:
+    return collect(Path("somewhere"), records)
+
+
+def verdict(claim: Claim, records: Sequence[Record]) -> Verdict:
+    run = run_of(records)
+    return judge(claim, run, series(run))
+
+
+def curves(*seeds: Curve, model: str = "a", field: str = "test_accuracy", **trial: Any) -> Any:
+    """Trials of one model, a seed per curve, with these values epoch by epoch."""
+    records: list[Record] = []
+    for seed, values in enumerate(seeds):
+        one = a_trial(model, seed, **trial)
+        start, *_, end = a_done_trial(one)
+        epochs = [an_epoch(one, e, **{field: value}) for e, value in enumerate(values, 1)]
+        records += [start, *epochs, end]
+    return records
+
+
+def timed(model: str, seconds: Curve, seeds: int = 2, **trial: Any) -> list[Record]:
+    """Trials whose epochs take these seconds, a second more with every seed."""
+    records: list[Record] = []
+    for seed in range(seeds):
+        one = a_trial(model, seed, **trial)
+        start, *_, end = a_done_trial(one)
+        epochs = [
+            an_epoch(one, number, train_seconds=value + 0.1 * seed)
+            for number, value in enumerate(seconds, 1)
+        ]
+        records += [start, *epochs, end]
+    return records
+
+
+def counted(*params: int) -> list[Record]:
+    """Models a, b, … with so many parameters."""
+    return [a_description("abcdef"[i], params=count) for i, count in enumerate(params)]
+
+
+def fitted(*batches: int, **changes: Any) -> list[Record]:
+    """Models a, b, … with such largest batches."""
+    return [a_fit("abcdef"[i], size, **changes) for i, size in enumerate(batches)]
+
+
+TRIALS = [*a_done_trial(a_trial("a")), *a_done_trial(a_trial("b")), *a_done_trial(a_trial("c"))]
+TWO_OPTIMIZERS = {"adam": {}, "sgd": {"setting": a_setting(optimizer="sgd", learning_rate=1e-2)}}
+
+
+def claim(rule: str, metric: str = "", models: str = "a", **more: Any) -> Claim:
+    return Claim(
+        "x", "It is so", rule, None, "", tuple(metric.split()), tuple(models.split()), **more
+    )
+
+
+def sized(batches: Sequence[int], seconds: Sequence[float]) -> list[Record]:
+    records: list[Record] = []
+    for size, value in zip(batches, seconds, strict=True):
+        records += timed("a", [value] * 3, batch_size=size, batch_choice=str(size))
+    return records
+
+
+def optimizers(adam: Sequence[Curve], sgd: Sequence[Curve]) -> list[Record]:
+    return [*curves(*adam), *curves(*sgd, **TWO_OPTIMIZERS["sgd"])]
+
+
+PARAMS = claim("about", "params", threshold=1e6, tolerance=10.0)
+FINAL = claim("about", "final_test_accuracy", threshold=0.7, tolerance=0.05)
+RATIO = claim("ratio", "max_batch", "a b", threshold=4.0, tolerance=1.0)
+FASTER = claim("more", "epoch_seconds", "a b")
+ALIKE = claim("same", "final_test_accuracy", "a b", tolerance=0.02)
+FIRST = claim("at_epoch", "test_accuracy", at=1, threshold=0.5, tolerance=0.05)
+BETWEEN = claim("stays_within", "test_accuracy", threshold=0.6, tolerance=0.1)
+FALLS = claim("falls", "train_loss")
+BENT = claim("not_monotone", "test_accuracy")
+LADDER = claim("falls_with_batch", "epoch_seconds", "", tolerance=0.02)
+SOONER = claim("sooner", "", "a@adam a@sgd")
+RANK = claim("rank_falls", "params max_batch", "")
+
+
+def loss(*seeds: Curve) -> list[Record]:
+    return list(curves(*seeds, field="train_loss"))
+
+
+CASES: list[tuple[Claim, list[Record], str, str]] = [
+    (PARAMS, [*counted(1_000_005), *TRIALS], "holds", "within 1,000,000 ± 10"),
+    (PARAMS, [*counted(1_000_015), *TRIALS], "does not hold", "outside"),
+    (PARAMS, TRIALS, "cannot tell", "not measured for a"),
+    (PARAMS, [], "cannot tell", "not run: a"),
+    (FINAL, curves([0.7], [0.7]), "holds", "within 70.0 ± 5.0 %"),
+    (FINAL, curves([0.5], [0.51]), "does not hold", "outside"),
+    (FINAL, curves([0.6], [0.8]), "cannot tell", "interval overlaps"),
+    (FINAL, curves([0.7]), "cannot tell", "too few seeds"),
+    (FINAL, a_failed_trial(a_trial("a"), epochs=2), "cannot tell", "not trained to the end"),
+    (replace(FINAL, at=2), curves([0.7], [0.7]), "cannot tell", "has 1 epochs, not 2"),
+    (RATIO, [*fitted(400, 100), *TRIALS], "holds", "within 4 ± 1 times"),
+    (RATIO, [*fitted(200, 100), *TRIALS], "does not hold", "outside"),
+    (RATIO, TRIALS, "cannot tell", "no search was made for a"),
+    (RATIO, [a_prediction("a"), *TRIALS], "cannot tell", "predicted only"),
+    (RATIO, [*fitted(4, 1, source="predicted"), *TRIALS], "cannot tell", "predicted only"),
+    (RATIO, [*fitted(4, 1, limited_by="data set"), *TRIALS], "cannot tell", "the data set, not"),
+    (RATIO, [*fitted(4, 0), *TRIALS], "cannot tell", "a ratio to nothing"),
+    (FASTER, [*timed("a", [9, 9]), *timed("b", [5, 5])], "holds", "beyond the intervals"),
+    (FASTER, [*timed("a", [5, 5]), *timed("b", [9, 9])], "does not hold", "other way round"),
+    (FASTER, [*timed("a", [5, 5]), *timed("b", [5, 5])], "cannot tell", "intervals overlap"),
+    (FASTER, [*timed("a", [5, 5], 1), *timed("b", [4.9, 4.9], 1)], "cannot tell", "overlap"),
+    (FASTER, [*timed("a", [5, 5], 1), *timed("b", [4, 4], 1)], "holds", "beyond the intervals"),
+    (ALIKE, [*curves([0.7], [0.7]), *curves([0.71], [0.71], model="b")], "holds", "within"),
+    (ALIKE, [*curves([0.7], [0.7]), *curves([0.6], [0.6], model="b")], "does not hold", "outside"),
+    (ALIKE, [*curves([0.7], [0.8]), *curves([0.7], [0.6], model="b")], "cannot tell", "overlaps"),
+    (ALIKE, [*curves([0.7]), *curves([0.7], model="b")], "cannot tell", "too few seeds"),
+    (FIRST, curves([0.5, 0.9], [0.5, 0.9]), "holds", "within 50.0 ± 5.0 %"),
+    (FIRST, curves([0.6, 0.5], [0.6, 0.5]), "does not hold", "outside"),
+    (FIRST, curves([0.5, 0.9]), "cannot tell", "too few seeds"),
+    (replace(FIRST, at=10), curves([0.5, 0.9]), "cannot tell", "the run has 2 epochs"),
+    (BETWEEN, curves([0.1, 0.51, 0.69]), "holds", "in the one seed"),
+    (BETWEEN, curves([0.6, 0.6], [0.6, 0.8]), "does not hold", "not so in all 2 seeds"),
+    (BETWEEN, curves([0.6]), "cannot tell", "too few epochs"),
+    (FALLS, loss([3, 2, 1], [3, 2.5, 2]), "holds", "so in all 2 seeds"),
+    (FALLS, loss([3, 2, 1], [3, 2, 2]), "does not hold", "not so"),
+    (FALLS, loss([3]), "cannot tell", "too few epochs"),
+    (BENT, curves([0.5, 0.7, 0.6]), "holds", "in the one seed"),
+    (BENT, curves([0.5, 0.6, 0.7]), "does not hold", "not so"),
+    (BENT, curves([0.5, 0.6]), "cannot tell", "too few epochs"),
+    (LADDER, sized([16, 32, 64], [9, 7, 5]), "holds", "from each size to the next"),
+    (LADDER, sized([64, 16], [7, 5]), "does not hold", "rises with a larger batch"),
+    (LADDER, sized([16, 32], [5, 5]), "cannot tell", "too near each other"),
+    (LADDER, sized([16], [5]), "cannot tell", "not run: one model at several batch sizes"),
+    (SOONER, optimizers([[0.7, 0.7]] * 2, [[0.4, 0.7]] * 2), "holds", "so in this run"),
+    (SOONER, optimizers([[0.4, 0.7]] * 2, [[0.7, 0.7]] * 2), "does not hold", "other way round"),
+    (SOONER, optimizers([[0.7]] * 2, [[0.7]] * 2), "does not hold", "equal"),
+    (SOONER, optimizers([[0.7, 0.7]], [[0.4, 0.7]]), "cannot tell", "too few seeds"),
+    (SOONER, optimizers([[0.2, 0.8], [0.8]], [[0.7, 0.8]] * 2), "cannot tell", "overlap"),
+    (SOONER, optimizers([[], []], [[0.7]] * 2), "cannot tell", "not trained"),
+    (SOONER, curves([0.7]), "cannot tell", "not run: a@sgd"),
+    (RANK, [*counted(1, 2, 3), *fitted(30, 20, 10), *TRIALS], "holds", "in every pair"),
+    (RANK, [*counted(1, 2, 3), *fitted(5, 20, 10), *TRIALS], "does not hold", "a has less of both"),
+    (RANK, [*counted(1, 2, 3), *fitted(30, 20), *TRIALS], "cannot tell", "too few models: 2"),
+]
+
+
+@pytest.mark.parametrize(
+    ("what", "records", "answer", "reason"),
+    CASES,
+    ids=[f"{c.rule}-{answer}-{reason}" for c, _, answer, reason in CASES],
+)
+def test_verdicts(what: Claim, records: list[Record], answer: str, reason: str) -> None:
+    said = verdict(what, [*run_start(), *records])
+    assert (said.answer, reason in said.reason) == (answer, True), said
+
+
+class Changed:
+    """A run whose layers say what training changed."""
+
+    def __init__(self, run: Run, **columns: list[float]) -> None:
+        self.layers = pd.DataFrame(
+            {"model": "a", "layer": ["c1", "fc", "c2"], "type": ["Conv2d", "Linear", "Conv2d"]}
+            | columns
+        )
+        self.path, self.dataset, self.device, self.facts = run.path, run.dataset, run.device, {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "shares", "answer"),
+    [
+        ("layer_at_least", [0.0, 0.0, 0.95], "holds"),
+        ("layer_at_least", [1.0, 1.0, 0.5], "does not hold"),
+        ("layer_at_most", [1.0, 1.0, 0.5], "holds"),
+        ("layer_at_most", [0.0, 0.0, 0.95], "does not hold"),
+        ("layer_at_least", None, "cannot tell"),
+        ("layer_at_most", [0.0, 0.0, float("nan")], "cannot tell"),
+    ],
+)
+def test_kernels(rule: str, shares: list[float] | None, answer: str) -> None:
+    run = run_of([*run_start(), *TRIALS])
+    changed: Any = Changed(run, **({} if shares is None else {"changed_share": shares}))
+    what = claim(rule, "changed_share", at=2, threshold=0.9)
+    said = judge(what, changed, series(run))
+    assert said.answer == answer
+    assert (said.reason == "not recorded in this run") == (answer == "cannot tell")
+
+
+def test_kernels_of_a_run_that_looked_at_them() -> None:
+    records = [*run_start(), a_description("a"), *a_done_trial(a_trial("a"))]
+    what = claim("layer_at_least", "changed_share", at=1, threshold=0.9)
+    assert verdict(what, records).reason == "not recorded in this run"
+    said = verdict(what, [*records, a_look(a_trial("a").id)])
+    assert (said.answer, said.measured) == ("holds", "95.0 %")
+
+
+def test_a_convolution_that_is_not_there_was_not_recorded() -> None:
+    changed: Any = Changed(run_of([*run_start(), *TRIALS]), changed_share=[1.0, 1.0, 1.0])
+    assert layer_change(changed, "a", 3, "changed_share") is None
+    assert layer_change(changed, "b", 1, "changed_share") is None
+
+
+def test_every_rule_is_tested_with_every_answer() -> None:
+    answers = {(c.rule, answer) for c, _, answer, _ in CASES}
+    layers = {"layer_at_least", "layer_at_most"}
+    assert answers == {
+        (rule, answer)
+        for rule in set(FORMS) - layers
+        for answer in ("holds", "does not hold", "cannot tell")
+    }
+
+
+WHOLE = a_dataset(name="folder", classes=tuple(CIFAR10_CLASSES), train_images=50_000)
+HERE = [*counted(1_000_000), *TRIALS]
+NATIVE = a_trial("a", setting=a_setting(image_size=224))
+AT_224 = [
+    some_facts("a"),
+    a_description("a", params=1_000_000, image_size=224),
+    *a_done_trial(NATIVE),
+]
+
+
+@pytest.mark.parametrize(
+    ("needs", "device", "records", "reason"),
+    [
+        ("cifar10", "", HERE, "other data: shapes10, not CIFAR-10"),
+        ("cifar10", "", [replace(WHOLE, train_images=640), *HERE], "640 of CIFAR-10's"),
+        ("cifar10", "", [WHOLE, *HERE], None),
+        ("native", "", [some_facts("a"), *HERE], "other image size: 32 px, not 224"),
+        ("native", "", AT_224, None),
+        ("device", "", HERE, "other hardware"),
+        ("device", "RTX 3090", HERE, "other hardware"),
+        ("device", "rtx 3090", [a_device(name="NVIDIA GeForce RTX 3090"), *HERE], None),
+    ],
+)
+def test_conditions(needs: str, device: str, records: list[Record], reason: str | None) -> None:
+    said = verdict(replace(PARAMS, needs=(needs,), device=device), [*run_start(), *records])
+    assert said.measured == "1,000,000"
+    if reason is None:
+        assert said.answer == "holds"
+    else:
+        assert said.answer == "cannot tell"
+        assert reason in said.reason
+
+
+def test_steps_at_different_batch_sizes_do_not_compare() -> None:
+    what = replace(FASTER, needs=("same-batch",))
+    records = [*timed("a", [9, 9]), *timed("b", [5, 5], batch_size=32)]
+    assert verdict(what, [*run_start(), *records]).reason == "batch sizes differ"
+
+
+def test_an_optimizer_is_picked_by_name_and_adam_where_none_is() -> None:
+    sgd = curves([0.4], [0.4], **TWO_OPTIMIZERS["sgd"])
+    records = [*run_start(), *sgd, *curves([0.7], [0.7])]
+    assert verdict(FINAL, records).answer == "holds"
+    assert verdict(replace(FINAL, models=("a@sgd",)), records).answer == "does not hold"
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        run_start(),
+        some_records(),
+        some_records(seeds=3),
+        [*run_start(), *a_failed_trial(a_trial())],
+    ],
+    ids=["nothing", "one seed", "seeds", "failed"],
+)
+def test_the_lectures_claims_can_be_put_to_any_run(records: list[Record]) -> None:
+    run = run_of(records)
+    judged = judge_all(lecture_claims(), run, series(run))
+    assert len(judged) == len(lecture_claims())
+    assert all(one.verdict.reason for one in judged)
+
+
+def test_the_table_has_a_row_per_claim_with_figure_verdict_and_reason() -> None:
+    run = run_of([*run_start(), *HERE])
+    quoted = replace(PARAMS, quoted=1.0, unit="million")
+    table = claims_table(judge_all([quoted, RATIO], run, series(run)))
+    texts = [[cell.text for cell in row] for row in table.rows]
+    assert texts == [
+        ["It is so", "holds", "within 1,000,000 ± 10", "1 million", "1,000,000"],
+        ["It is so", "cannot tell", "no search was made for a", "–", "–"],
+    ]

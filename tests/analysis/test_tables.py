@@ -1,0 +1,258 @@
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.analysis.tables import write_tables
+from bench.records.records import Record, Telemetry
+from bench.records.run import Run, collect
+from tests.builders import (
+    MIB,
+    NOTE,
+    a_description,
+    a_done_trial,
+    a_failed_trial,
+    a_fit,
+    a_probe,
+    a_refused_trial,
+    a_run,
+    a_trial,
+    an_epoch,
+    run_start,
+)
+
+# People's scripts read these: columns are only ever added, at the end, never renamed or moved.
+MODELS = [
+    "model",
+    "seed",
+    "status",
+    "dataset",
+    "device",
+    "preset",
+    "image_size",
+    "precision",
+    "optimizer",
+    "batch_size",
+    "max_batch",
+    "max_batch_source",
+    "params",
+    "params_imagenet",
+    "params_aux",
+    "gmacs",
+    "epochs",
+    "epoch_seconds",
+    "test_seconds",
+    "images_per_second",
+    "step_milliseconds",
+    "peak_memory_bytes",
+    "final_test_accuracy",
+    "best_test_accuracy",
+    "train_samples_per_sec",
+    "train_step_time",
+    "train_batch_size",
+    "train_img_size",
+    "param_count",
+]
+EPOCHS = [
+    "model",
+    "seed",
+    "epoch",
+    "train_seconds",
+    "test_seconds",
+    "images_per_second",
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "peak_memory_bytes",
+]
+PROBES = ["model", "batch_size", "fits", "peak_memory_bytes", "seconds"]
+LAYERS = ["model", "image_size", "layer", "type", "params", "gmacs"]
+
+
+def run_of(folder: Path, *records: Record) -> Run:
+    return collect(folder, [*run_start(), *records])
+
+
+def rows(run: Run, name: str) -> list[dict[str, str]]:
+    """The rows of a CSV file as text, as anybody's program would find them."""
+    write_tables(run)
+    with (run.path / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [("models", MODELS), ("epochs", EPOCHS), ("probes", PROBES), ("layers", LAYERS)],
+)
+def test_the_first_columns_are_frozen(tmp_path: Path, name: str, columns: list[str]) -> None:
+    run = a_run(tmp_path)
+    assert list(getattr(run, name).columns)[: len(columns)] == columns
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [("models", MODELS), ("epochs", EPOCHS), ("probes", PROBES), ("layers", LAYERS)],
+)
+def test_a_table_without_rows_has_its_columns(
+    tmp_path: Path, name: str, columns: list[str]
+) -> None:
+    frame = getattr(run_of(tmp_path), name)
+    assert len(frame) == 0
+    assert list(frame.columns)[: len(columns)] == columns
+
+
+def test_a_row_per_trial(tmp_path: Path) -> None:
+    frame = a_run(tmp_path, seeds=2).models
+    assert frame.model.tolist() == ["resnet18", "googlenet"] * 2
+    assert frame.seed.tolist() == [0, 0, 1, 1]
+    assert frame.epoch_seconds.tolist() == [10.0, 20.0] * 2
+    assert frame.final_test_accuracy.tolist() == pytest.approx([0.6, 0.65, 0.62, 0.67])
+
+
+def test_a_row_per_epoch(tmp_path: Path) -> None:
+    frame = a_run(tmp_path, seeds=2).epochs
+    assert len(frame) == 12
+    first = frame.iloc[0]
+    assert (first.model, first.epoch, first.train_seconds) == ("resnet18", 1, 15.0)
+    assert (first.batch_size, first.dataset, first.learning_rate) == (64, "shapes10", 0.001)
+    assert first.backward_seconds == 10.5
+
+
+def test_the_epochs_of_a_model_can_be_grouped(tmp_path: Path) -> None:
+    last = a_run(tmp_path).epochs.groupby("model").test_accuracy.last()
+    assert last.to_dict() == pytest.approx({"googlenet": 0.65, "resnet18": 0.6})
+
+
+def test_a_row_per_probe(tmp_path: Path) -> None:
+    run = run_of(tmp_path, a_probe(), a_probe(batch_size=128, fits=False, peak_memory_bytes=None))
+    frame = run.probes
+    assert frame.fits.tolist() == [True, False]
+    assert frame.batch_size.tolist() == [64, 128]
+    assert frame.optimizer.tolist() == ["adam", "adam"]
+    assert "setting" not in frame
+    assert [row["peak_memory_bytes"] for row in rows(run, "probes")] == [str(300 * MIB), ""]
+
+
+def test_a_row_per_layer(tmp_path: Path) -> None:
+    frame = run_of(tmp_path, a_description()).layers
+    assert frame.layer.tolist() == ["conv1", "fc"]
+    assert frame.output_shape.tolist() == ["64x16x16", "10"]
+
+
+def test_auxiliary_losses_have_columns_of_their_own(tmp_path: Path) -> None:
+    started, *_ = a_done_trial(a_trial())
+    heads = {"aux_logits1": 1.5, "aux_logits2": 1.25}
+    frame = run_of(tmp_path, started, an_epoch(a_trial(), aux_losses=heads)).epochs
+    assert frame.train_loss_aux_logits1.tolist() == [1.5]
+    assert frame.train_loss_aux_logits2.tolist() == [1.25]
+
+
+def test_telemetry_has_columns_with_and_without_it(tmp_path: Path) -> None:
+    started, *_ = a_done_trial(a_trial())
+    known = Telemetry(75.0, 900.0, 0.9, 1e9, 60.0, 1500.0, 9)
+    epochs = [an_epoch(a_trial(), 1), an_epoch(a_trial(), 2, telemetry=known)]
+    watts = [row["power_watts"] for row in rows(run_of(tmp_path, started, *epochs), "epochs")]
+    assert [float(w) if w else None for w in watts] == [None, 75.0]
+
+
+def test_what_is_not_known_is_an_empty_cell(tmp_path: Path) -> None:
+    run = run_of(
+        tmp_path,
+        a_description(),
+        a_fit(max_batch=100),
+        *a_done_trial(a_trial()),
+        *a_failed_trial(a_trial("broken"), reason="it broke, badly."),
+        *a_refused_trial(a_trial("refused")),
+    )
+    done, broken, refused = rows(run, "models")
+    assert [row["status"] for row in (done, broken, refused)] == ["done", "failed", "refused"]
+    assert broken["reason"] == "it broke, badly."
+    for name in (
+        "epoch_seconds",
+        "final_test_accuracy",
+        "params",
+        "max_batch",
+        "peak_memory_bytes",
+    ):
+        assert done[name] != ""
+        assert broken[name] == ""
+        assert refused[name] == ""
+    assert refused["batch_size"] == ""
+    texts = {text.lower() for row in (done, broken, refused) for text in row.values()}
+    assert texts.isdisjoint({"nan", "none", "<na>", "inf"})
+
+
+def test_counts_stay_whole_numbers_beside_gaps(tmp_path: Path) -> None:
+    run = run_of(
+        tmp_path, a_description(), *a_done_trial(a_trial()), *a_refused_trial(a_trial("b"))
+    )
+    first, second = rows(run, "models")
+    assert (first["params"], first["batch_size"], first["best_epoch"]) == ("1000000", "64", "3")
+    assert (second["params"], second["epochs"]) == ("", "0")
+
+
+def test_fractions_are_not_rounded(tmp_path: Path) -> None:
+    started, *_ = a_done_trial(a_trial())
+    run = run_of(tmp_path, started, an_epoch(a_trial(), test_accuracy=1 / 3))
+    assert rows(run, "epochs")[0]["test_accuracy"] == "0.3333333333333333"
+
+
+def test_text_with_commas_and_quotes_survives(tmp_path: Path) -> None:
+    reason = 'ValueError: "a", b'
+    run = run_of(tmp_path, *a_failed_trial(a_trial(), reason=reason))
+    assert rows(run, "models")[0]["reason"] == reason
+
+
+def test_tables_replace_older_ones(tmp_path: Path) -> None:
+    records = a_done_trial(a_trial())
+    assert len(rows(run_of(tmp_path, *records[:2]), "epochs")) == 1
+    assert len(rows(run_of(tmp_path, *records), "epochs")) == 3
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "models.csv",
+        "epochs.csv",
+        "probes.csv",
+        "layers.csv",
+        "time_to_accuracy.csv",
+    }
+
+
+def test_notes_of_a_trial_reach_its_row_and_no_other(tmp_path: Path) -> None:
+    started, *rest = a_done_trial(a_trial())
+    noted = replace(started, notes=("Smaller batch.",))
+    run = run_of(tmp_path, noted, *rest, *a_done_trial(a_trial("b")))
+    assert [row["notes"] for row in rows(run, "models")] == ["Smaller batch.", ""]
+    assert run.dataset.notes == (NOTE,)
+
+
+def test_a_row_per_trial_and_target(tmp_path: Path) -> None:
+    """Test accuracies of 40, 50 and 60 % after 16, 27 and 38 seconds."""
+    run = run_of(tmp_path, *a_done_trial(a_trial()))
+    frame = run.time_to_accuracy.set_index("target")
+    assert frame.index.tolist() == [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    assert frame.first_seconds[0.5] == frame.held_seconds[0.5] == 27.0
+    assert (frame.first_epoch[0.5], frame.held_epoch[0.5]) == (2, 2)
+    assert rows(run, "time_to_accuracy")[4]["first_seconds"] == ""
+
+
+def test_a_row_per_step_that_was_kept(tmp_path: Path) -> None:
+    started, *_ = a_done_trial(a_trial())
+    thinned = an_epoch(a_trial(), 1, step_times=(0.5, 0.25), step_times_every=3)
+    frame = run_of(tmp_path, started, thinned).steps
+    assert frame.step.tolist() == [1, 4]
+    assert frame.seconds.tolist() == [0.5, 0.25]
+
+
+def test_raw_steps_are_in_no_table_of_epochs(tmp_path: Path) -> None:
+    frame = a_run(tmp_path).epochs
+    assert "step_times" not in frame
+    assert frame.other_busy_cores.tolist() == [0.01] * 6
+
+
+def test_reasons_of_a_slow_card_are_text(tmp_path: Path) -> None:
+    started, *_ = a_done_trial(a_trial())
+    hot = Telemetry(75.0, 900.0, 0.9, 1e9, 90.0, 1500.0, 9, ("power cap", "heat (driver)"), 1)
+    epochs = [an_epoch(a_trial(), 1), an_epoch(a_trial(), 2, telemetry=hot)]
+    found = rows(run_of(tmp_path, started, *epochs), "epochs")
+    assert [row["throttled_by"] for row in found] == ["", "power cap, heat (driver)"]

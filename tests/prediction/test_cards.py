@@ -1,0 +1,53 @@
+"""Every card has a usable name, a plausible size and a source; anything else is a size."""
+
+import re
+
+import pytest
+
+from bench.errors import Refused
+from bench.prediction.cards import DEFAULT_CARDS, cards, find_card
+
+GIB = 2**30
+
+
+def test_there_are_cards_people_teach_and_train_with() -> None:
+    assert len(cards()) >= 25
+    for name in (*DEFAULT_CARDS, "rtx3090", "a100-40gb", "h100-80gb"):
+        assert name in cards()
+
+
+def test_laptops_of_four_six_and_eight_gigabytes_are_there() -> None:
+    sizes = {round(cards().get(name).memory_bytes / GIB) for name in cards()}
+    assert {4, 6, 8} <= sizes
+
+
+@pytest.mark.parametrize("name", list(cards()))
+def test_a_row_is_sound(name: str) -> None:
+    card = cards().get(name)
+    assert re.fullmatch(r"[a-z][a-z0-9-]*", name)
+    assert card.label
+    assert GIB < card.memory_bytes < 300 * GIB
+    assert card.source.startswith("https://")
+    size = re.search(r"-(\d+)gb", name)
+    if size:
+        assert 0.85 < card.memory_bytes / (int(size[1]) * GIB) < 1.02
+
+
+def test_a_named_card_keeps_a_reserve_and_a_size_does_not() -> None:
+    assert find_card("T4").usable_bytes(GIB) == find_card("t4").memory_bytes - GIB
+    assert find_card("21.5GiB").usable_bytes(GIB) == int(21.5 * GIB)
+
+
+def test_an_unknown_card_is_refused_with_the_nearest() -> None:
+    with pytest.raises(Refused, match=r"unknown card .rtx309.: did you mean .*rtx3090"):
+        find_card("rtx309")
+
+
+def test_a_number_alone_is_no_size() -> None:
+    with pytest.raises(Refused, match=r"unknown card '3090'.*rtx3090"):
+        find_card("3090")
+
+
+def test_no_size_is_refused() -> None:
+    with pytest.raises(Refused, match="--card"):
+        find_card("0GiB")

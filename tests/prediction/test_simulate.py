@@ -1,0 +1,133 @@
+"""Simulated steps agree with real ones: torch's own allocator on the CPU is the truth here."""
+
+import gc
+
+import pytest
+import torch
+from torch import nn
+from torch.profiler import profile
+
+from bench.errors import TrialFailed
+from bench.prediction.simulate import building, simulate
+from bench.records.memory_trace import Trace
+from bench.records.records import DatasetFacts, Setting
+from bench.system.devices import CpuDevice
+from bench.training.loop import train_pass
+from bench.training.optimizers import open_optimizer
+from bench.training.precision import Precision
+from bench.training.step_timer import StepClock
+from models import REGISTRY
+from models.building.network import Network, build_network
+
+CASES = {name: (64, 32 if name.startswith("densenet") else 8) for name in REGISTRY} | {
+    "inception_v3": (299, 2),
+    "inception_v3:noaux": (75, 8),
+}
+"""Pixels and images."""
+
+
+def simulated(name: str, setting: Setting, dataset: DatasetFacts | None = None) -> Trace:
+    with building():
+        network = build_network(REGISTRY.get(name), 10)
+    return simulate(network, setting, channels_last=True, classes=10, dataset=dataset, device="cpu")
+
+
+def real_peak(name: str, setting: Setting, batch_size: int) -> int:
+    """Bytes that torch's CPU allocator had out at most over two real steps, weights included."""
+    side = setting.image_size
+    with profile(profile_memory=True) as recorded:
+        with building():
+            network = build_network(REGISTRY.get(name), 10)
+        network.to(memory_format=torch.channels_last)
+        optimizer = open_optimizer(setting.optimizer, network.parameters(), 1e-9)
+        images = torch.zeros(batch_size, 3, side, side).contiguous(
+            memory_format=torch.channels_last
+        )
+        labels = torch.zeros(batch_size, dtype=torch.int64)
+        precision = Precision("fp32", None, "cpu", None)
+        batches = [(images, labels)] * 2
+        train_pass(network, batches, optimizer, precision, StepClock(CpuDevice(), 2))
+    events = [e for e in recorded.profiler.kineto_results.events() if e.name() == "[memory]"]
+    live = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        live += event.nbytes()
+        peak = max(peak, live)
+    gc.collect()
+    return peak
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_agrees_with_torchs_own_allocator(name: str) -> None:
+    size, batch_size = CASES[name]
+    setting = Setting(size, "adam", 1e-3, "fp32")
+    predicted = simulated(name, setting).peak_bytes(batch_size, block_bytes=1)
+    assert predicted == pytest.approx(real_peak(name, setting, batch_size), rel=0.015)
+
+
+@pytest.mark.parametrize(("optimizer", "copies"), [("adam", 2), ("adamw", 2), ("sgd", 1)])
+def test_the_optimizers_state_is_told_apart(optimizer: str, copies: int) -> None:
+    trace = simulated("resnet18", Setting(32, optimizer, 1e-3, "fp32"))
+    parts = trace.breakdown(1)
+    weights = 4 * 11_181_642
+    assert parts["optimizer state"] == pytest.approx(copies * weights, rel=0.01)
+    assert parts["parameters"] == pytest.approx(weights, rel=0.01)
+    # Its peak is within the backward pass, when the last layers' gradients are there.
+    assert 0.5 * weights < parts["gradients"] < weights
+
+
+def test_activations_grow_with_the_batch_and_weights_do_not() -> None:
+    trace = simulated("resnet18", Setting(64, "adam", 1e-3, "fp32"))
+    few, many = trace.breakdown(64), trace.breakdown(128)
+    assert many["activations"] == pytest.approx(2 * few["activations"], rel=0.001)
+    assert many["parameters"] == few["parameters"]
+
+
+def test_a_resident_data_set_takes_its_place() -> None:
+    """On the CPU one image stands for all (see `blank_split`); labels are all there."""
+    grey = (0.5, 0.5, 0.5)
+    facts = DatasetFacts("x", "x", ("a", "b"), 50_000, 10_000, 32, grey, grey, "", True)
+    setting = Setting(32, "adam", 1e-3, "fp32")
+    without, with_data = simulated("resnet18", setting), simulated("resnet18", setting, facts)
+    more = with_data.breakdown(2)["data"] - without.breakdown(2)["data"]
+    assert more >= 60_000 * 8
+
+
+def test_the_module_that_was_simulated_kept_shared_weights_shared() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(3 * 8 * 8, 192)
+            self.second = nn.Linear(192, 192)
+            self.second.weight = self.first.weight
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.second(self.first(images.flatten(1)))
+            return out
+
+    trace = simulate(
+        Network(Tied(), {}),
+        Setting(8, "sgd", 1e-3, "fp32"),
+        channels_last=False,
+        classes=192,
+        device="cpu",
+    )
+    assert trace.breakdown(1)["parameters"] < 2 * 4 * 192 * 192
+
+
+def test_what_cannot_be_simulated_says_why() -> None:
+    class Broken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(1, 1)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise ValueError("no such path\nmore")
+
+    with pytest.raises(TrialFailed, match=r"cannot be simulated: ValueError: no such path$"):
+        simulate(
+            Network(Broken(), {}),
+            Setting(8, "sgd", 1e-3, "fp32"),
+            channels_last=False,
+            classes=2,
+            device="cpu",
+        )

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+
+from bench.errors import Refused
+from bench.records.run import collect, load_run
+from bench.records.run_folder import LOG
+from tests.builders import (
+    a_done_trial,
+    a_failed_trial,
+    a_fit,
+    a_probe,
+    a_refused_trial,
+    a_run,
+    a_setting,
+    a_trial,
+    run_start,
+    some_records,
+)
+
+HERE = Path("somewhere")
+
+
+def test_a_run_is_read_back_from_its_folder(tmp_path: Path) -> None:
+    written, read = a_run(tmp_path, seeds=2), load_run(tmp_path)
+    assert [trial.trial.id for trial in read.trials] == [
+        "resnet18 32px adam fp32 bauto seed0",
+        "googlenet 32px adam fp32 bauto seed0",
+        "resnet18 32px adam fp32 bauto seed1",
+        "googlenet 32px adam fp32 bauto seed1",
+    ]
+    assert [trial.epochs for trial in read.trials] == [trial.epochs for trial in written.trials]
+    assert read.dataset == written.dataset
+    assert read.path == tmp_path
+
+
+def test_a_folder_may_be_named_by_text(tmp_path: Path) -> None:
+    a_run(tmp_path)
+    assert len(load_run(str(tmp_path)).trials) == 2
+
+
+def test_a_folder_without_a_log_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="is not a run folder"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["started", "dataset", "device"])
+def test_a_log_that_ends_before_its_run_began_has_nothing_to_report(
+    tmp_path: Path, what: str
+) -> None:
+    (tmp_path / LOG).write_bytes(b'{"event": "RunSt')
+    with pytest.raises(Refused, match="ends before its run began; there is nothing to report"):
+        getattr(load_run(tmp_path), what)
+
+
+def test_a_result_finds_what_belongs_to_it() -> None:
+    result = collect(HERE, some_records()).trials[1]
+    assert result.facts is not None
+    assert result.described is not None
+    assert result.fitted is not None
+    assert (result.facts.name, result.described.model) == ("googlenet", "googlenet")
+    assert result.fitted.max_batch == 90
+    assert [epoch.epoch for epoch in result.epochs] == [1, 2, 3]
+
+
+def test_a_result_of_which_nothing_else_is_known() -> None:
+    (result,) = collect(HERE, [*run_start(), *a_refused_trial(a_trial())]).trials
+    assert (result.facts, result.described, result.fitted) == (None, None, None)
+
+
+def test_a_fit_belongs_to_one_setting_only() -> None:
+    other = a_fit(setting=a_setting(optimizer="sgd"), max_batch=7)
+    (result,) = collect(HERE, [*run_start(), other, *a_done_trial(a_trial())]).trials
+    assert result.fitted is None
+
+
+def test_each_status_is_told_apart() -> None:
+    records = [
+        *run_start(),
+        *a_done_trial(a_trial("done")),
+        *a_failed_trial(a_trial("failed"), epochs=1),
+        *a_refused_trial(a_trial("refused")),
+        *a_done_trial(a_trial("cut"))[:-1],
+    ]
+    run = collect(HERE, records)
+    assert {r.trial.model: r.status for r in run.trials} == {
+        "done": "done",
+        "failed": "failed",
+        "refused": "refused",
+        "cut": "unfinished",
+    }
+    assert run.ended is None
+
+
+def test_probes_are_kept_in_order() -> None:
+    probes = [a_probe(batch_size=size) for size in (2, 100, 50)]
+    assert collect(HERE, [*run_start(), *probes]).all_probes == probes

@@ -1,0 +1,120 @@
+"""The report says first what a reader must know, escapes outside text, and shows its pictures."""
+
+import pytest
+
+from bench.records.records import Certificate
+from bench.report.document import reproduce
+from bench.report.tables import Cell, Table, markdown
+from bench.report.write import safe, write_report
+from tests.builders import a_breakdown, a_fit, a_prediction, a_run, a_sweep_point
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    run = a_run(tmp_path_factory.mktemp("run"), seeds=2)
+    write_report(run)
+    return run, (run.path / "report.md").read_text()
+
+
+def test_every_picture_it_shows_is_there_as_png_and_svg(report):
+    run, text = report
+    shown = [line.split("](")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+    assert "plots/accuracy.png" in shown
+    assert "plots/loss.png" in shown
+    assert len(shown) >= 7
+    for name in shown:
+        png = (run.path / name).read_bytes()
+        svg = (run.path / name.replace(".png", ".svg")).read_text()
+        assert png.startswith(b"\x89PNG")
+        assert svg.startswith("<?xml")
+
+
+def test_the_table_comes_before_the_pictures_and_the_notes_before_the_table(report):
+    run, text = report
+    table = text.index("| Model |")
+    assert table < text.index("![")
+    for note in run.dataset.notes:
+        assert text.index(safe(note)) < table
+
+
+def test_the_lectures_claims_are_judged_and_marked_as_published(report):
+    _, text = report
+    assert "Quoted (published)" in text
+    assert "1 min 51 s an epoch" in text
+    assert "| cannot tell | not run: inception_v3 |" in text
+
+
+def test_claims_that_were_brought_replace_the_lectures(tmp_path):
+    run = a_run(tmp_path)
+    rows = "id,claim,rule,metric,models\na,Mine,falls,train_loss,resnet18\n"
+    (tmp_path / "claims.csv").write_text(rows)
+    write_report(run)
+    text = (tmp_path / "report.md").read_text()
+    assert "| Mine | holds | so in the one seed | – | falls at 2 of 2 epochs |" in text
+    assert "1 min 51 s" not in text
+    assert "Of 1 claim, 1 holds." in text
+
+
+def test_one_seed_is_called_what_it_is(tmp_path):
+    run = a_run(tmp_path, seeds=1)
+    write_report(run)
+    assert "One seed" in (run.path / "report.md").read_text()
+
+
+@pytest.mark.parametrize("evil", ["<script>", "a|b", "[x](javascript:1)", "line\nbreak", "`code`"])
+def test_text_from_outside_is_no_markup(evil):
+    escaped = safe(evil)
+    assert "<" not in escaped
+    assert "\n" not in escaped
+    assert "[x](" not in escaped
+    assert "|" not in escaped.replace("\\|", "")
+
+
+def test_text_from_outside_breaks_no_table():
+    table = Table(("a", "b"), ((Cell("<script>\n|x|"), Cell("&amp;")),))
+    assert markdown(table).splitlines()[2] == r"| &lt;script> \|x\| | &amp;amp; |"
+
+
+def test_the_questions_come_in_the_order_of_the_page(report):
+    _, text = report
+    titles = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    assert titles == [
+        "Which model wins, and how sure is that?",
+        "Accuracy over epochs",
+        "Accuracy over time",
+        "Time of one epoch",
+        "Memory and batch size",
+        "Parameters against accuracy",
+        "Seeds",
+        "How far the times can be trusted",
+        "Claims",
+        "Environment",
+        "How to make it again",
+        "What did not work",
+    ]
+
+
+def test_the_call_that_makes_it_again_names_no_folder_of_this_machine(report):
+    run, _ = report
+    call = reproduce(run)
+    assert call.startswith("run(Config(")
+    assert "output" not in call
+    assert "data_dir" not in call
+
+
+def test_predictions_certificates_and_contradictions_are_told(tmp_path):
+    run = a_run(tmp_path)
+    proof = Certificate(4, True, 2**20, 0, 101, "RuntimeError: can't allocate", True, {})
+    said = "10 images failed but 40 fitted: memory is not monotone here."
+    run.add(a_fit(certificate=proof, contradiction=said))
+    for record in (a_prediction(), a_breakdown(), a_sweep_point()):
+        run.add(record)
+    write_report(run)
+    text = (run.path / "report.md").read_text()
+    assert "4 training steps and an evaluation ran at 100, and 101 failed" in text
+    assert "memory is not monotone here" in text
+    assert "| resnet18 | t4 | 32 | 1,234 (1,170–1,298) | 200 | 12.00 |" in text
+    assert "**predicted**" in text
+    for name in ("memory_breakdown", "batch_sweep"):
+        assert f"![{name}]" not in text
+        assert f"plots/{name}.png" in text

@@ -1,0 +1,163 @@
+"""The verb `fit`: options, predictions through a real worker, and measurements on the CPU."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cli.main import fit_command
+from bench.errors import Refused
+from bench.runner.max_batch import FitOptions, measure_fits, predict_fits
+
+WANTED = (
+    "model",
+    "card",
+    "precision",
+    "optimizer",
+    "image_size",
+    "num_classes",
+    "max_batch",
+    "max_batch_low",
+    "max_batch_high",
+    "base_bytes",
+    "bytes_per_image",
+    "source",
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"models": ("resnet19",)}, "unknown model 'resnet19'"),
+        ({"models": ()}, "--models needs at least one value"),
+        ({"card": ("rtx309",)}, "unknown card 'rtx309': did you mean"),
+        ({"card": ()}, "--card needs at least one value"),
+        ({"card": ("0MiB",)}, "--card '0MiB' is not a size"),
+        ({"image_size": (0,)}, "--image-size 0 must be a whole number above 0"),
+        ({"models": ("inception_v3",), "image_size": (64,)}, "too small for inception_v3"),
+        ({"classes": 1}, "--classes 1 must be 2 or more"),
+        ({"batch_size": 0}, "--batch-size 0 must be 1 or more"),
+        ({"reserve": "much"}, "--reserve 'much' is not a size"),
+        ({"memory_budget": "1GiB"}, "--memory-budget is for measuring: add --device"),
+        ({"device": "tpu"}, "--device 'tpu' is unknown"),
+        ({"device": "cpu", "memory_budget": "1 elephant"}, "--memory-budget '1 elephant'"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(Refused) as refused:
+        FitOptions(**options)
+    assert sentence in str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def predicted() -> Any:
+    """Two models at two settings on two cards, one of them a size."""
+    return predict_fits(
+        FitOptions(
+            models=("resnet18", "densenet121"),
+            card=("t4", "2GiB"),
+            precision=("fp32", "fp16"),
+            image_size=(64,),
+            batch_size=16,
+        )
+    )
+
+
+class TestPredicted:
+    def test_every_model_setting_and_card_has_an_answer(self, predicted: Any) -> None:
+        assert len(predicted.largest) == 8
+        assert all(p.max_batch > 0 for p in predicted.largest)
+        assert not predicted.problems
+
+    def test_densenet_has_fewer_parameters_and_a_smaller_batch(self, predicted: Any) -> None:
+        largest = {(p.model, p.card, p.setting.precision): p for p in predicted.largest}
+        resnet, densenet = (largest[model, "t4", "fp32"] for model in ("resnet18", "densenet121"))
+        assert densenet.base_bytes < resnet.base_bytes
+        assert densenet.max_batch * 2 < resnet.max_batch
+
+    def test_half_precision_takes_less_for_an_image(self, predicted: Any) -> None:
+        largest = {(p.model, p.setting.precision): p for p in predicted.largest if p.card == "t4"}
+        for model in ("resnet18", "densenet121"):
+            single, half = (largest[model, name].bytes_per_image for name in ("fp32", "fp16"))
+            assert 0.4 * single < half < 0.75 * single
+
+    def test_a_breakdown_is_made_of_parts(self, predicted: Any) -> None:
+        first = predicted.breakdowns[0]
+        assert (first.model, first.batch_size) == ("resnet18", 16)
+        assert first.parts["parameters"] == pytest.approx(4 * 11_181_642, rel=0.01)
+        assert first.parts["optimizer state"] == pytest.approx(8 * 11_181_642, rel=0.01)
+        assert min(first.parts.values()) >= 0
+
+    def test_a_size_below_the_models_own_is_refused(self) -> None:
+        with pytest.raises(Refused, match=r"no model fits: resnet18 needs about \d+ MiB for two"):
+            predict_fits(FitOptions(models=("resnet18",), card=("100MiB",), image_size=(64,)))
+
+
+def test_json_has_the_names_that_people_rely_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = FitOptions(models=("resnet18",), card=("t4",), image_size=(32,), json=True)
+    assert fit_command(options) == 0
+    [record] = json.loads(capsys.readouterr().out)
+    assert [name for name in WANTED if name not in record] == []
+    assert (record["card"], record["source"], record["num_classes"]) == ("t4", "predicted", 10)
+
+
+def test_a_model_that_cannot_take_the_size_is_shown_at_its_smallest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    models = ("resnet18", "inception_v3")
+    options = FitOptions(models=models, card=("t4",), image_size=(224,), json=True)
+    assert fit_command(options) == 0
+    shown = capsys.readouterr()
+    assert [r["image_size"] for r in json.loads(shown.out)] == [224, 299]
+    assert "inception_v3 cannot take 224 px; it is shown at 299 px" in shown.err
+
+
+def test_the_table_and_the_picture_are_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    where = tmp_path / "out"
+    options = FitOptions(models=("resnet18",), card=("t4",), image_size=(32,), output=where)
+    assert fit_command(options) == 0
+    shown = capsys.readouterr().out
+    assert "t4 (predicted)" in shown
+    assert "nothing was measured" in shown
+    assert sorted(p.name for p in where.iterdir()) == [
+        "fit.csv",
+        "fit.json",
+        "memory_breakdown.png",
+        "memory_breakdown.svg",
+    ]
+    with pytest.raises(Refused, match="is not empty"):
+        fit_command(options)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux")
+def test_measuring_has_the_same_names_and_a_certificate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = FitOptions(
+        models=("resnet18",), image_size=(32,), device="cpu", memory_budget="320MiB", json=True
+    )
+    assert fit_command(options) == 0
+    [record] = json.loads(capsys.readouterr().out)
+    assert [name for name in WANTED if name not in record] == []
+    assert (record["source"], record["card"]) == ("measured", "cpu")
+    proof = record["certificate"]
+    assert proof["steps"] >= 3
+    assert proof["failed_batch"] == record["max_batch"] + 1
+    assert proof["failed_because"]
+    assert proof["versions"]["torch"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux")
+def test_a_budget_below_the_models_own_size_is_refused() -> None:
+    options = FitOptions(
+        models=("resnet18",), image_size=(32,), device="cpu", memory_budget="20MiB"
+    )
+    with pytest.raises(Refused, match=r"not even two images fit: they need about \d+ MiB"):
+        measure_fits(options)

@@ -1,0 +1,200 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.config import Config
+from bench.errors import Refused
+from bench.records.records import Trial
+from bench.runner.plan import Plan, choose_batches, make_plan, power_of_two, refusal
+from tests.builders import MIB, a_dataset, a_fit, a_setting, a_trial, some_facts
+
+A, B = some_facts("a"), some_facts("b", native_size=299, smallest_size=75)
+
+
+def plan(**options: Any) -> Plan:
+    config = Config(**{"preset": "smoke", "device": "cpu", "image_size": 96, **options})
+    return make_plan(config, [A, B], a_dataset())
+
+
+def choose(choice: str, train_images: int = 640, **largest: int) -> dict[str, int | None]:
+    """The batch sizes that a choice comes to for models with these largest batches."""
+    trials = [a_trial(model, batch_choice=choice, batch_size=None) for model in largest]
+    fits = {(model, a_setting()): a_fit(model, n) for model, n in largest.items()}
+    chosen = choose_batches(trials, fits, train_images)
+    return {trial.model: size for trial, size in chosen.items()}
+
+
+def test_seeds_run_there_and_back() -> None:
+    order = [(trial.model, trial.seed) for trial in plan(seeds=3).trials]
+    assert order == [("a", 0), ("b", 0), ("b", 1), ("a", 1), ("a", 2), ("b", 2)]
+
+
+def test_the_plan_is_the_product_of_all_that_varies() -> None:
+    many = plan(
+        image_size=(96, 128),
+        optimizer=("adam", "sgd"),
+        precision=("fp32", "bf16"),
+        batch_size=("auto", 8, "max"),
+        seeds=2,
+    )
+    assert len(many.trials) == 2 * 2 * 2 * 2 * 3 * 2
+    assert len({trial.id for trial in many.trials}) == 96
+
+
+def test_models_are_neighbours_under_one_setting() -> None:
+    order = [(t.setting.optimizer, t.model) for t in plan(optimizer=("adam", "sgd")).trials]
+    assert order == [("adam", "a"), ("adam", "b"), ("sgd", "a"), ("sgd", "b")]
+
+
+def test_a_trial_has_all_that_was_asked_for() -> None:
+    first, *_ = plan(batch_size=(16,), optimizer="sgd", precision="bf16").trials
+    assert first == Trial("a", 0, a_setting(image_size=96, optimizer="sgd", learning_rate=0.01,
+                                            precision="bf16"), "16", 16)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lr", "rate"),
+    [("adam", None, 0.001), ("adamw", None, 0.001), ("sgd", None, 0.01), ("sgd", 0.5, 0.5)],
+)
+def test_the_learning_rate_is_the_optimizers_unless_given(
+    optimizer: Any, lr: float | None, rate: float
+) -> None:
+    trials = plan(optimizer=optimizer, lr=lr).trials
+    assert {trial.setting.learning_rate for trial in trials} == {rate}
+
+
+def test_native_is_each_models_own_size() -> None:
+    trials = plan(image_size="native").trials
+    assert [trial.setting.image_size for trial in trials] == [224, 299]
+
+
+def test_settings_that_come_to_the_same_are_run_once() -> None:
+    trials = plan(image_size=("native", 224)).trials
+    assert [(t.model, t.setting.image_size) for t in trials] == [("a", 224), ("b", 299), ("b", 224)]
+
+
+def test_a_shape_is_fitted_once_for_all_seeds_and_batches() -> None:
+    shapes = plan(seeds=3, batch_size=("auto", "max", 4)).shapes
+    assert [model for model, _ in shapes] == ["a", "b"]
+
+
+def test_open_batch_sizes_stay_open() -> None:
+    trials = plan(batch_size=("auto", "own", "max", 4)).trials
+    assert {(t.batch_choice, t.batch_size) for t in trials} == {
+        ("auto", None),
+        ("own", None),
+        ("max", None),
+        ("4", 4),
+    }
+
+
+def test_images_too_small_for_one_model_are_refused() -> None:
+    with pytest.raises(Refused, match="--image-size 64 is too small for b, which needs 75"):
+        plan(image_size=64)
+
+
+def test_a_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(Refused, match="--batch-size 641 is more than the 640 training images"):
+        plan(batch_size=(8, 641))
+    assert plan(batch_size=640).trials[0].batch_size == 640
+
+
+def test_auto_is_one_batch_that_fits_every_model() -> None:
+    assert choose("auto", a=100, b=40) == {"a": 32, "b": 32}
+
+
+def test_own_is_each_models_power_of_two() -> None:
+    assert choose("own", a=100, b=40) == {"a": 64, "b": 32}
+
+
+def test_max_is_the_largest_that_fits() -> None:
+    assert choose("max", a=500, b=41) == {"a": 500, "b": 41}
+
+
+@pytest.mark.parametrize("choice", ["auto", "own"])
+def test_no_batch_is_chosen_above_the_lectures(choice: str) -> None:
+    assert choose(choice, a=5000, b=300) == {"a": 128, "b": 128}
+
+
+@pytest.mark.parametrize("choice", ["auto", "own"])
+def test_no_batch_is_chosen_above_the_number_of_images(choice: str) -> None:
+    assert choose(choice, train_images=100, a=5000, b=300) == {"a": 64, "b": 64}
+
+
+def test_a_model_that_fits_nowhere_does_not_spoil_the_others() -> None:
+    assert choose("auto", a=100, b=0) == {"a": 64, "b": None}
+    assert choose("own", a=100, b=0) == {"a": 64, "b": None}
+    assert choose("max", a=100, b=0) == {"a": 100, "b": None}
+
+
+def test_a_number_is_itself() -> None:
+    trial = a_trial(batch_choice="48", batch_size=48)
+    assert choose_batches([trial], {}, 640) == {trial: 48}
+
+
+@pytest.mark.parametrize(("choice", "size"), [("auto", 128), ("own", 128), ("max", None)])
+def test_without_a_search(choice: str, size: int | None) -> None:
+    trial = a_trial(batch_choice=choice, batch_size=None)
+    assert choose_batches([trial], {}, 640) == {trial: size}
+
+
+@given(
+    st.lists(st.integers(2, 3000), min_size=1, max_size=6),
+    st.integers(2, 100_000),
+)
+def test_auto_is_the_largest_power_of_two_that_fits_all(largest: list[int], images: int) -> None:
+    sizes = choose("auto", images, **{f"m{i}": n for i, n in enumerate(largest)})
+    (size,) = set(sizes.values())
+    assert size in (2, 4, 8, 16, 32, 64, 128)
+    assert size <= min(*largest, images, 128)
+    assert size * 2 > min(*largest, images, 128)
+
+
+@pytest.mark.parametrize(
+    ("limit", "power"), [(0, 0), (-3, 0), (1, 1), (2, 2), (127, 64), (128, 128)]
+)
+def test_powers_of_two(limit: int, power: int) -> None:
+    assert power_of_two(limit) == power
+
+
+def test_a_trial_that_fits_is_not_refused() -> None:
+    assert refusal(a_trial(), 64, a_fit(max_batch=64)) is None
+    assert refusal(a_trial(), 64, None) is None
+
+
+def test_a_model_that_fits_nowhere_is_refused_with_what_it_needs() -> None:
+    fit = a_fit(max_batch=0, budget_bytes=64 * MIB, needed_bytes=300 * MIB)
+    said = refusal(a_trial(), None, fit)
+    assert said is not None
+    parts = ("resnet18", "32 px", "in 64 MiB", "needs about 300 MiB", "raise --memory-budget")
+    assert [part for part in parts if part not in said] == []
+
+
+def test_what_is_not_known_is_not_said() -> None:
+    said = refusal(a_trial(), None, a_fit(max_batch=0, budget_bytes=None))
+    assert said is not None
+    assert "MiB" not in said
+
+
+def test_max_without_a_search_is_refused() -> None:
+    trial = replace(a_trial(batch_choice="max"), batch_size=None)
+    said = refusal(trial, None, None)
+    assert said is not None
+    assert "--batch-size max is known only after a search; drop --no-fit." in said
+
+
+def test_one_training_image_is_refused_for_what_it_is() -> None:
+    config = Config(preset="smoke", device="cpu")
+    with pytest.raises(Refused, match="one training image is too few"):
+        make_plan(config, [some_facts()], a_dataset(train_images=1))
+
+
+def test_a_number_that_does_not_fit_is_refused_with_the_largest() -> None:
+    trial = a_trial(batch_choice="101", batch_size=101)
+    said = refusal(trial, 101, a_fit(max_batch=100))
+    assert said is not None
+    assert "--batch-size 101 does not fit" in said
+    assert "100 is the largest" in said

@@ -1,0 +1,176 @@
+"""Interrupted runs go on where they stopped, and end as if nothing had happened."""
+
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench import load_run, resume
+from bench.errors import Refused
+from bench.records.records import TrialResumed
+from bench.records.run_folder import LOG, RunFolder, is_torn, read_log
+from bench.runner.run import check_same_options
+from tests.builders import a_run
+from tests.killing import (
+    EPOCHS,
+    command,
+    curves,
+    kill_until_done,
+    make_images,
+    resume_command,
+    uninterrupted,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_images(tmp_path_factory.mktemp("images") / "images")
+
+
+@pytest.fixture(scope="module")
+def truth(images: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, float]:
+    return uninterrupted(images, tmp_path_factory.mktemp("truth") / "run")
+
+
+@pytest.fixture(scope="module")
+def stopped(images: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, float]:
+    """A run that Ctrl-C ended in its first trial, what it said, and the seconds that took."""
+    output = tmp_path_factory.mktemp("stopped") / "run"
+    process = subprocess.Popen(
+        command(images, output), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(output, '"event":"Epoch"')
+    asked = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    return output, said, time.monotonic() - asked
+
+
+def wait_for(output: Path, text: str) -> None:
+    deadline = time.monotonic() + 120
+    while not (output / LOG).exists() or text not in (output / LOG).read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class TestCtrlC:
+    def test_it_ends_soon_and_says_how_to_go_on(self, stopped: tuple[Path, str, float]) -> None:
+        output, said, seconds = stopped
+        assert f"--resume {output}" in said
+        assert "Traceback" not in said
+        assert seconds < 10
+
+    def test_where_it_was_is_kept(self, stopped: tuple[Path, str, float]) -> None:
+        output, _, _ = stopped
+        names = {path.name.partition(".")[2] for path in (output / "checkpoints").iterdir()}
+        assert names == {"pt", "start.pt"}
+        assert load_run(output).trials[0].status == "unfinished"
+
+    def test_it_goes_on_and_ends_as_if_never_stopped(
+        self,
+        stopped: tuple[Path, str, float],
+        truth: tuple[pd.DataFrame, float],
+        tmp_path: Path,
+    ) -> None:
+        output = shutil.copytree(stopped[0], tmp_path / "run")
+        before = load_run(output).epochs
+        run = resume(output)
+        pd.testing.assert_frame_equal(curves(output), truth[0])
+        after = load_run(output).epochs
+        pd.testing.assert_frame_equal(after.iloc[: len(before)], before)
+        assert [t.status for t in run.trials] == ["done", "done"]
+        assert [t.inspected is not None for t in run.trials] == [True, True]
+        assert after.resumed.sum() == 1
+        assert any(isinstance(r, TrialResumed) for r in read_log(output))
+        assert not list((output / "checkpoints").glob("*"))
+        tables = (output / "epochs.csv").read_bytes()
+        resume(output)  # nothing is left to do
+        assert (output / "epochs.csv").read_bytes() == tables
+
+
+class TestRefused:
+    def test_another_option(self, stopped: tuple[Path, str, float]) -> None:
+        words = [*resume_command(stopped[0]), "--epochs", "7"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert f"--epochs was {EPOCHS} in that run and is 7 now" in done.stderr
+
+    def test_other_images(self, stopped: tuple[Path, str, float], tmp_path: Path) -> None:
+        output = shutil.copytree(stopped[0], tmp_path / "run")
+        images = make_images(tmp_path / "images")
+        next((images / "train" / "dark").iterdir()).unlink()
+        log = (output / LOG).read_bytes()
+        started = next(iter(read_log(output)))
+        rewrite_data_dir(output, started, images)
+        with pytest.raises(Refused, match="the images of folder are not those"):
+            resume(output)
+        assert (output / LOG).read_bytes() != log
+
+    def test_a_run_in_use(self, stopped: tuple[Path, str, float]) -> None:
+        folder = RunFolder(stopped[0], resume=True)
+        try:
+            done = subprocess.run(
+                resume_command(stopped[0]), capture_output=True, text=True, check=False
+            )
+        finally:
+            folder.close()
+        assert done.returncode == 2
+        assert "is in use by another archbench" in done.stderr
+
+    def test_no_run(self, tmp_path: Path) -> None:
+        with pytest.raises(Refused, match="is not a run folder"):
+            resume(tmp_path)
+
+
+def rewrite_data_dir(output: Path, started, images: Path) -> None:
+    """The same log, as if it had been started with images elsewhere."""
+    from dataclasses import replace
+
+    from bench.records.run_folder import line_of
+
+    records = list(read_log(output))
+    config = started.config | {"data_dir": str(images)}
+    records[0] = replace(started, config=config)
+    (output / LOG).write_bytes(b"".join(line_of(record) for record in records))
+
+
+def test_a_torn_line_is_cut_off_and_nothing_else(tmp_path: Path, stopped) -> None:
+    output = shutil.copytree(stopped[0], tmp_path / "run")
+    whole = (output / LOG).read_bytes()
+    (output / LOG).write_bytes(whole + b'{"crc":"00000000","event":"Epo')
+    assert is_torn(output)
+    RunFolder(output, resume=True).close()
+    assert (output / LOG).read_bytes() == whole
+    assert not is_torn(output)
+
+
+def test_killed_at_random_moments(
+    images: Path, truth: tuple[pd.DataFrame, float], tmp_path: Path
+) -> None:
+    frame, seconds = truth
+    outcome = kill_until_done(images, tmp_path / "run", frame, seconds, seed=4, most=2)
+    assert outcome.wrong == ""
+
+
+def test_options_that_change_nothing_may_differ() -> None:
+    before = {"models": ["a"], "trial_timeout": None, "output": "x"}
+    check_same_options(before, {"trial_timeout": 5.0, "output": "y", "models": ("a",)})
+    check_same_options(before, {"claims": "mine.csv"})
+    with pytest.raises(Refused, match="--models was a in that run and is b now"):
+        check_same_options(before, {"models": ("b",)})
+
+
+def test_claims_are_checked_before_a_run_goes_on(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    claims = tmp_path / "mine.csv"
+    claims.write_text("nonsense")
+    with pytest.raises(Refused, match="--claims"):
+        resume(run.path, given={"claims": str(claims)})
+    assert not (run.path / "claims.csv").exists()

@@ -1,0 +1,197 @@
+"""Whole runs on a few tiny images: what is on disk afterwards, and what a failure costs."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from PIL import Image
+
+from bench import Config, load_run, run
+from bench.analysis.tables import write_tables
+from bench.errors import Refused
+from bench.records.messages import Warned
+from bench.records.records import Epoch, Probe, TrialEnded, TrialRepeated, TrialStarted
+from bench.runner.session import exit_code, shown_command
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    """Two classes, dark and light, of 33 training and 9 test images each."""
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 33), ("test", 9)):
+        for label, level in (("dark", 60), ("light", 190)):
+            (folder / part / label).mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.normal(level, 30, (16, 16, 3)).clip(0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / part / label / f"{number:03}.png")
+    return folder
+
+
+def config(images: Path, output: Path, **changes) -> Config:
+    values = {
+        "models": ("resnet18",),
+        "preset": "smoke",
+        "dataset": "folder",
+        "data_dir": images,
+        "train_limit": "all",
+        "test_limit": "all",
+        "batch_size": (13,),
+        "device": "cpu",
+        "fit": False,
+        "card": (),
+        "output": output,
+    }
+    return Config(**(values | changes))
+
+
+def test_a_run_is_on_disk_and_can_be_derived_again_from_its_log_alone(images, tmp_path):
+    result = run(config(images, tmp_path / "run", seeds=2))
+    assert exit_code(result) == 0
+    models = pd.read_csv(tmp_path / "run" / "models.csv")
+    assert list(models.status) == ["done", "done"]
+    assert list(models.seed) == [0, 1]
+    # Every step was timed, and the machine itself before and after.
+    steps = result.steps
+    assert steps[steps.seed == 0].step.tolist() == [1, 2, 3, 4, 5] * 2
+    first = result.trials[0].epochs[0]
+    assert sum(first.step_times) == pytest.approx(first.train_seconds, rel=0.2)
+    assert first.surroundings is not None
+    assert [c.epochs for c in result.trials[0].calibrations] == [0, 2]
+    # 66 images in batches of 13 leave one over, which batch norm cannot train on.
+    epochs = pd.read_csv(tmp_path / "run" / "epochs.csv")
+    assert set(epochs.images_trained) == {65}
+    assert set(epochs.images_dropped) == {1}
+    assert set(epochs.steps) == {5}
+    parts = epochs.filter(regex="^(data|forward|backward|optimizer|evaluation|other)_seconds$")
+    wall_clock = epochs.train_seconds + epochs.test_seconds
+    assert parts.shape[1] == 6
+    assert parts.sum(axis=1).to_numpy() == pytest.approx(wall_clock.to_numpy())
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.csv")}
+    for path in (tmp_path / "run").glob("*.csv"):
+        path.unlink()
+    write_tables(load_run(tmp_path / "run"))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.csv")} == before
+
+
+def test_the_same_seed_gives_the_same_curve_and_another_seed_another(images, tmp_path):
+    first = run(config(images, tmp_path / "first", seeds=2)).epochs
+    again = run(config(images, tmp_path / "again", seeds=1)).epochs
+    losses = ["seed", "epoch", "train_loss", "test_loss", "test_accuracy"]
+    pd.testing.assert_frame_equal(first[losses][first.seed == 0], again[losses])
+    assert first.train_loss[first.seed == 0].iloc[0] != first.train_loss[first.seed == 1].iloc[0]
+
+
+def test_a_kept_command_names_no_folder():
+    said = ["/home/me/run_bench.py", "--models", "a", "--data-dir", "/home/me/x", "--output=/y"]
+    assert shown_command(said) == "run_bench.py --models a --data-dir DIR --output=DIR"
+    assert shown_command(["x.py", "--claims", "/home/me/c.csv"]) == "x.py --claims FILE"
+
+
+def test_a_killed_worker_costs_its_trial_alone(images, tmp_path):
+    seen = []
+
+    def kill_the_first_worker(message) -> None:
+        if isinstance(message, Epoch) and not seen:
+            seen.append(message)
+            for child in psutil.Process().children():
+                child.kill()
+
+    asked = config(images, tmp_path / "run", models=("resnet18", "densenet121"))
+    result = run(asked, kill_the_first_worker)
+    assert [t.status for t in result.trials] == ["failed", "done"]
+    assert exit_code(result) == 1
+    assert "killed" in result.trials[0].ended.reason
+    assert [len(t.epochs) for t in result.trials] == [1, 2]
+    assert list(load_run(tmp_path / "run").models.status) == ["failed", "done"]
+
+
+def test_a_budget_too_small_for_any_batch_is_refused_and_says_what_it_takes(images, tmp_path):
+    asked = config(images, tmp_path / "run", fit=True, batch_size=("auto",), memory_budget="60MiB")
+    messages = []
+    with pytest.raises(Refused, match=r"resnet18 at 32 px .* needs about \d{3} MiB"):
+        run(asked, messages.append)
+    assert [p.fits for p in messages if isinstance(p, Probe)].count(True) == 0
+    assert not any(isinstance(message, (TrialStarted, Epoch)) for message in messages)
+    assert [m.status for m in messages if isinstance(m, TrialEnded)] == ["refused"]
+
+
+def test_predictions_and_a_sweep_are_on_record(images, tmp_path):
+    asked = config(
+        images,
+        tmp_path / "run",
+        fit=True,
+        sweep_batch=True,
+        memory_budget="225MiB",
+        card=("t4", "1GiB"),
+        epochs=1,
+    )
+    result = run(asked)
+    assert exit_code(result) == 0
+    predictions = pd.read_csv(tmp_path / "run" / "predictions.csv")
+    assert list(predictions.card) == ["t4", "1GiB"]
+    assert set(predictions.source) == {"predicted"}
+    # No batch is larger than the training set.
+    assert (predictions.max_batch.between(2, 66)).all()
+    sweep = pd.read_csv(tmp_path / "run" / "sweep.csv")
+    assert sweep.batch_size.iloc[-1] == result.models.max_batch[0]
+    assert (sweep.images_per_second > 0).all()
+    assert result.models.fastest_batch[0] in set(sweep.batch_size)
+    assert [b.batch_size for b in load_run(tmp_path / "run").breakdowns] == [32]
+
+
+def test_a_worker_ends_when_its_parent_is_killed(images, tmp_path):
+    script = (
+        "import sys; from tests.runner.test_run import config; from pathlib import Path; "
+        "from bench import run; run(config(Path(sys.argv[1]), Path(sys.argv[2]), epochs=100000))"
+    )
+    command = [sys.executable, "-c", script, str(images), str(tmp_path / "run")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _wait(lambda: b'"Epoch"' in _log(tmp_path / "run"))
+    workers = psutil.Process(process.pid).children()
+    process.kill()
+    process.wait()
+    assert workers
+    _wait(lambda: not any(worker.is_running() for worker in workers))
+
+
+def _log(output: Path) -> bytes:
+    log = output / "events.jsonl"
+    return log.read_bytes() if log.exists() else b""
+
+
+def _wait(condition) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_noisy_trial_is_trained_again_so_often_and_its_curve_is_the_same(
+    images, tmp_path, monkeypatch
+):
+    told = []
+    monkeypatch.setattr("bench.runner.session.noise_of", lambda result: ("a neighbour sang",))
+    asked = config(images, tmp_path / "run", rerun_noisy=1, inspect=False, deterministic=True)
+    result = run(asked, told.append)
+    assert exit_code(result) == 0
+    assert sum(isinstance(message, TrialRepeated) for message in told) == 1
+    warned = [m.text for m in told if isinstance(m, Warned)]
+    assert warned == ["resnet18 32px adam fp32 b13 seed0: noisy: a neighbour sang."] * 2
+    every_time = [m for m in told if isinstance(m, Epoch)]
+    assert len(every_time) == 2 * 2
+    assert len({m.train_loss for m in every_time}) == 2
+    again = load_run(tmp_path / "run")
+    assert again.models.repeats.tolist() == [1]
+    assert len(again.epochs) == 2
+    assert len(again.trials[0].calibrations) == 2

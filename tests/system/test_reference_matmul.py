@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from bench.system.devices import CpuDevice, open_device
+from bench.system.reference_matmul import LEAST, MOST, SIZES, calibrate
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_product_is_timed_so_often(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZES, "cpu", 64)
+    found = calibrate(open_device("cpu"), "a trial", 3, precision)
+    assert (found.trial, found.epochs, found.precision, found.size) == ("a trial", 3, precision, 64)
+    assert len(found.seconds) == MOST
+    assert all(seconds > 0 for seconds in found.seconds)
+
+
+def test_the_random_numbers_of_training_are_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZES, "cpu", 8)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    calibrate(open_device("cpu"), "a trial", 0, "fp32")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_it_computes_in_the_precision_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    product = torch.mm
+
+    def mm(a: torch.Tensor, b: torch.Tensor, **options: torch.Tensor) -> torch.Tensor:
+        seen.append((a.dtype, b.dtype))
+        return product(a, b, **options)
+
+    monkeypatch.setitem(SIZES, "cpu", 8)
+    monkeypatch.setattr(torch, "mm", mm)
+    calibrate(open_device("cpu"), "a trial", 0, "bf16")
+    assert set(seen) == {(torch.bfloat16, torch.bfloat16)}
+
+
+def test_times_are_between_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A product that takes long is timed the least number of times; the first ones warm up."""
+
+    class Scripted(CpuDevice):
+        def __init__(self) -> None:
+            super().__init__()
+            self.now = 0.0
+
+        def mark(self) -> float:
+            self.now += 0.25
+            return self.now
+
+    monkeypatch.setitem(SIZES, "cpu", 8)
+    found = calibrate(Scripted(), "a trial", 0, "fp32")
+    assert found.seconds == (0.25,) * LEAST
