@@ -17,7 +17,7 @@ from bench.records.records import (
     DatasetFacts,
     DeviceFacts,
     Epoch,
-    Fitted,
+    LargestBatch,
     Layer,
     MemoryBreakdown,
     ModelDescribed,
@@ -92,8 +92,8 @@ def a_probe(model: str = "resnet18", batch_size: int = 64, **changes: Any) -> Pr
     return replace(Probe(model, a_setting(), batch_size, True, 300 * MIB, 0.5), **changes)
 
 
-def a_fit(model: str = "resnet18", max_batch: int = 100, **changes: Any) -> Fitted:
-    fitted = Fitted(model, a_setting(), max_batch, "measured", "memory", 1024 * MIB)
+def a_largest_batch(model: str = "resnet18", max_batch: int = 100, **changes: Any) -> LargestBatch:
+    fitted = LargestBatch(model, a_setting(), max_batch, "measured", "memory", 1024 * MIB)
     return replace(fitted, **changes)
 
 
@@ -189,7 +189,7 @@ def some_records(
     for number, model in enumerate(models):
         records += [a_description(model, number), a_probe(model)]
         records += [a_probe(model, 101, fits=False, peak_memory_bytes=None, reason="no memory")]
-        records += [a_fit(model, 100 - 10 * number)]
+        records += [a_largest_batch(model, 100 - 10 * number)]
     for seed in range(seeds):
         for number, model in enumerate(models):
             records += a_done_trial(a_trial(model, seed), epochs, number)

@@ -62,8 +62,8 @@ def _of_kind(kind: str) -> Callable[[TrialResult], Value]:
     return count
 
 
-def _fitted(name: str) -> Callable[[TrialResult], Value]:
-    return lambda result: getattr(result.fitted, name, None)
+def _largest_batch(name: str) -> Callable[[TrialResult], Value]:
+    return lambda result: getattr(result.largest_batch, name, None)
 
 
 def _fastest(result: TrialResult) -> SweepPoint | None:
@@ -168,8 +168,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("precision", "Precision", "", lambda r: r.trial.setting.precision),
     Metric("optimizer", "Optimizer", "", lambda r: r.trial.setting.optimizer),
     Metric("batch_size", "Batch size", "images", lambda r: r.trial.batch_size),
-    Metric("max_batch", "Largest batch", "images", _fitted("max_batch"), "higher"),
-    Metric("max_batch_source", "Largest batch is", "", _fitted("source")),
+    Metric("max_batch", "Largest batch", "images", _largest_batch("max_batch"), "higher"),
+    Metric("max_batch_source", "Largest batch is", "", _largest_batch("source")),
     Metric("params", "Parameters", "", _described("params"), "lower"),
     Metric("params_imagenet", "Parameters, 1,000 classes", "", _described("params_imagenet")),
     Metric("params_aux", "Parameters in auxiliary heads", "", _described("params_aux")),
@@ -229,8 +229,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("threads", "Threads", "", lambda r: r.run.device.threads),
     Metric("learning_rate", "Learning rate", "", lambda r: r.trial.setting.learning_rate),
     Metric("batch_choice", "Batch size asked for", "", lambda r: r.trial.batch_choice),
-    Metric("max_batch_limited_by", "Largest batch limited by", "", _fitted("limited_by")),
-    Metric("memory_budget_bytes", "Memory searched", "bytes", _fitted("budget_bytes")),
+    Metric("max_batch_limited_by", "Largest batch limited by", "", _largest_batch("limited_by")),
+    Metric("memory_budget_bytes", "Memory searched", "bytes", _largest_batch("budget_bytes")),
     Metric("updates_per_epoch", "Updates per epoch", "", lambda r: _last(r, lambda e: e.steps)),
     Metric(
         "total_seconds",

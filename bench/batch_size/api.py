@@ -27,13 +27,13 @@ from bench.prediction.simulate import building, simulate
 from bench.records.messages import (
     Conditions,
     Failure,
-    FitJob,
     Ready,
+    SearchJob,
     Simulated,
     decode_message,
     encode_message,
 )
-from bench.records.records import DatasetFacts, Fitted, ModelFacts, Predicted, Probe
+from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Predicted, Probe
 from bench.system.devices import Device, open_device
 from bench.training.precision import open_precision
 from bench.units import parse_bytes
@@ -55,7 +55,7 @@ def find_max_batch(
     device: str = "auto",
     memory_budget: str | None = None,
     cap: int = 50_000,
-) -> Fitted:
+) -> LargestBatch:
     """Measure the largest batch that trains on a device here, with real training steps.
 
     Args:
@@ -87,7 +87,7 @@ def find_max_batch(
     conditions = Conditions(
         place.torch.type, _nothing_resident(num_classes), channels_last, False, False, budget, 0
     )
-    job, probes = FitJob(entry.facts.name, setting, conditions), list[Probe]()
+    job, probes = SearchJob(entry.facts.name, setting, conditions), list[Probe]()
     with _as_before(place):
         precise = open_precision(precision, place.kind)
         images = BlankImages(cap, setting.image_size, channels_last, place)
@@ -197,7 +197,7 @@ def _in_child(bench: Bench, budget: int | None, batch_size: int) -> Probe:
 
     def answer() -> bytes:
         _map_every_tensor()
-        bench.system.devices.limit_memory(budget)
+        bench.device.limit_memory(budget)
         return encode_message(bench.probe(batch_size))
 
     try:

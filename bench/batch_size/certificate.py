@@ -1,14 +1,14 @@
 """From a search's answer and its probes to the record that is kept, with its certificate."""
 
 from bench.batch_size.search import Answer
-from bench.records.messages import FitJob, Ready
-from bench.records.records import Certificate, Fitted, Probe
+from bench.records.messages import Ready, SearchJob
+from bench.records.records import Certificate, LargestBatch, Probe
 
 SMALLEST_BATCH = 2
 """Batch norm cannot train on one image."""
 
 
-def fitted(answer: Answer, probes: list[Probe], job: FitJob, ready: Ready) -> Fitted:
+def fitted(answer: Answer, probes: list[Probe], job: SearchJob, ready: Ready) -> LargestBatch:
     """What was found, and what stands behind it."""
     by_size = {probe.batch_size: probe for probe in probes}
     proof = by_size.get(answer.largest)
@@ -27,7 +27,7 @@ def fitted(answer: Answer, probes: list[Probe], job: FitJob, ready: Ready) -> Fi
     if answer.contradiction is not None:
         below, above = answer.contradiction
         contradiction = f"{below} images failed but {above} fitted: memory is not monotone here."
-    return Fitted(
+    return LargestBatch(
         job.model,
         job.setting,
         answer.largest,

@@ -24,7 +24,7 @@ from bench.records.records import (
     DatasetFacts,
     DeviceFacts,
     Epoch,
-    Fitted,
+    LargestBatch,
     ModelDescribed,
     Predicted,
     SweepPoint,
@@ -72,8 +72,8 @@ class Reporter:
                 self._line(f"on {escape(message.name)} ({message.device}{_threads(message)})")
             case ModelDescribed():
                 self._described(message)
-            case Fitted():
-                self._fitted(message)
+            case LargestBatch():
+                self._largest_batch(message)
             case SweepPoint():
                 self._swept(message)
             case Predicted():
@@ -151,7 +151,7 @@ class Reporter:
         )
         self._phase(f"{m.model}: searching for the largest batch")
 
-    def _fitted(self, fit: Fitted) -> None:
+    def _largest_batch(self, fit: LargestBatch) -> None:
         budget = f" of {fit.budget_bytes / 2**20:,.0f} MiB" if fit.budget_bytes else ""
         reason = f"memory{budget}" if fit.limited_by == "memory" else f"the {fit.limited_by}"
         s = fit.setting

@@ -31,7 +31,7 @@ def measured_table(found: Sequence[Measured]) -> Table:
     """A row per model and setting, with the probes it took and why one image more failed."""
     rows = []
     for one in found:
-        fit, proof = one.fitted, one.fitted.certificate
+        fit, proof = one.largest_batch, one.largest_batch.certificate
         texts = (
             fit.model,
             *_traits(fit.setting),
@@ -57,7 +57,7 @@ def measured_records(found: Sequence[Measured], options: FitOptions) -> list[dic
     """Plain values, one mapping per search, with the same names as predictions have."""
     records = []
     for one in found:
-        fit = one.fitted
+        fit = one.largest_batch
         base, per_image = _line(one)
         row = _flat(asdict(fit)) | {
             "card": options.device,

@@ -70,7 +70,7 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class FitJob:
+class SearchJob:
     """Count a model at the setting's image size, then answer probes of it."""
 
     model: str
@@ -194,7 +194,7 @@ class Failure:
     unsaved: bool = False
 
 
-Job = PrepareJob | FitJob | TrainJob | ResolveJob | SimulateJob
+Job = PrepareJob | SearchJob | TrainJob | ResolveJob | SimulateJob
 Answer = Prepared | Ready | Resolved | Resumed | Simulated | Stopped | Progress | Warned | Failure
 Message = Record | Job | ProbeRequest | Answer
 

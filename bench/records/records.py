@@ -181,7 +181,7 @@ class Certificate:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class LargestBatch:
     """The answer of a search: `max_batch` fits, one more does not (or is above `limited_by`).
 
     `budget_bytes` is what the search was allowed; `needed_bytes` is what the smallest batch takes,
@@ -496,7 +496,7 @@ Record = (
     | ModelFacts
     | ModelDescribed
     | Probe
-    | Fitted
+    | LargestBatch
     | SweepPoint
     | Predicted
     | MemoryBreakdown
@@ -511,12 +511,16 @@ Record = (
     | RunEnded
 )
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Record.__args__}
+_NAMES: dict[type[Any], str] = {LargestBatch: "Fitted"}
+"""Kinds whose name in the log is not their own: what was written stays readable."""
+
+_KINDS: dict[str, type[Any]] = {_NAMES.get(kind, kind.__name__): kind for kind in Record.__args__}
 
 
 def encode(record: Record) -> bytes:
     """One line of JSON, without a newline; `event` names the kind."""
-    return msgspec.json.encode({"event": type(record).__name__} | _plain(record))
+    kind = type(record)
+    return msgspec.json.encode({"event": _NAMES.get(kind, kind.__name__)} | _plain(record))
 
 
 def decode(line: bytes) -> Record:

@@ -11,8 +11,8 @@ from bench.records.records import (
     DatasetFacts,
     DeviceFacts,
     Epoch,
-    Fitted,
     Inspected,
+    LargestBatch,
     MemoryBreakdown,
     ModelDescribed,
     ModelFacts,
@@ -74,9 +74,9 @@ class TrialResult:
         return self.run.described.get((self.trial.model, self.trial.setting.image_size))
 
     @property
-    def fitted(self) -> Fitted | None:
+    def largest_batch(self) -> LargestBatch | None:
         """The search for its largest batch, if there was one."""
-        return self.run.fits.get((self.trial.model, self.trial.setting))
+        return self.run.largest_batches.get((self.trial.model, self.trial.setting))
 
     @property
     def sweep(self) -> list[SweepPoint]:
@@ -103,7 +103,7 @@ class Run:
         self.torn = False
         self.facts: dict[str, ModelFacts] = {}
         self.described: dict[tuple[str, int], ModelDescribed] = {}
-        self.fits: dict[tuple[str, Setting], Fitted] = {}
+        self.largest_batches: dict[tuple[str, Setting], LargestBatch] = {}
         self.all_probes: list[Probe] = []
         self.sweep_points: list[SweepPoint] = []
         self.all_predictions: list[Predicted] = []
@@ -125,8 +125,8 @@ class Run:
                 self.described[record.model, record.image_size] = record
             case Probe():
                 self.all_probes.append(record)
-            case Fitted():
-                self.fits[record.model, record.setting] = record
+            case LargestBatch():
+                self.largest_batches[record.model, record.setting] = record
             case SweepPoint():
                 self.sweep_points.append(record)
             case Predicted():

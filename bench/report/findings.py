@@ -74,7 +74,7 @@ def epoch_time(found: Sequence[Series]) -> str | None:
 
 def memory_and_batch(found: Sequence[Series]) -> str | None:
     """The largest batches measured, widest apart; predictions only where there is none."""
-    measured = [s for s in found if (fit := s.trials[0].fitted) and fit.source == "measured"]
+    measured = [s for s in found if (fit := s.trials[0].largest_batch) and fit.source == "measured"]
     ranked = _ranked(measured, "max_batch", highest=True)
     if not ranked:
         return _predicted(found)

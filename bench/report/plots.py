@@ -247,7 +247,7 @@ def _memory(run: Run, found: list[Series]) -> Figure | None:
     if not known:
         return None
     colours = {one.model: one.colour for one in found}
-    budgets = {f.budget_bytes for f in run.fits.values() if f.budget_bytes}
+    budgets = {f.budget_bytes for f in run.largest_batches.values() if f.budget_bytes}
     top = max(budgets, default=max(p.peak_memory_bytes or 0 for p in known)) / 2**20
     with canvas(run, "Memory against batch size, from the probes") as (figure, (ax,)):
         for budget in budgets:
@@ -354,8 +354,8 @@ def _traits(breakdown: MemoryBreakdown) -> str:
 
 
 def _shape(run: Run, model: str, setting: Any) -> str:
-    fit = run.fits.get((model, setting))
+    fit = run.largest_batches.get((model, setting))
     most = f", at most {fit.max_batch}" if fit else ""
-    several = len({s for m, s in run.fits if m == model}) > 1
+    several = len({s for m, s in run.largest_batches if m == model}) > 1
     how = f" {setting.image_size} px {setting.optimizer} {setting.precision}" if several else ""
     return f"{shortened(model)}{how}{most}"

@@ -204,7 +204,7 @@ def _heads_and_gradients(run: Run) -> tuple[str, ...]:
 def _searches(run: Run) -> tuple[str, ...]:
     """What stands behind each largest batch."""
     sentences = []
-    for fit in run.fits.values():
+    for fit in run.largest_batches.values():
         s, proof = fit.setting, fit.certificate
         text = f"{fit.model}, {s.image_size} px, {s.optimizer}, {s.precision}: {fit.max_batch:,}, "
         text += f"{fit.source}, limited by {fit.limited_by}"

@@ -11,8 +11,8 @@ from time import perf_counter
 from bench.batch_size.certificate import SMALLEST_BATCH, fitted
 from bench.batch_size.search import Attempt, largest_batch
 from bench.errors import OutOfMemoryKilled, WorkerDied
-from bench.records.messages import FitJob, ProbeRequest, Ready
-from bench.records.records import Fitted, ModelDescribed, Probe, SweepPoint
+from bench.records.messages import ProbeRequest, Ready, SearchJob
+from bench.records.records import LargestBatch, ModelDescribed, Probe, SweepPoint
 from bench.runner.worker_process import Worker
 
 SWEEP_SIZES = 6
@@ -36,7 +36,7 @@ class Prober:
 
     def __init__(
         self,
-        job: FitJob,
+        job: SearchJob,
         log: Path,
         *,
         limited: bool,
@@ -78,7 +78,7 @@ class Prober:
             self._worker.__exit__(None, None, None)
             self._worker = None
 
-    def search(self, train_images: int) -> Fitted:
+    def search(self, train_images: int) -> LargestBatch:
         """Find the largest batch up to the number of training images."""
         self.open()
         probes: list[Probe] = []

@@ -23,10 +23,17 @@ from bench.config import (
 from bench.errors import BenchError, Refused, TrialFailed
 from bench.prediction.cards import DEFAULT_CARDS, DEFAULT_RESERVE_BYTES, find_card
 from bench.prediction.memory import breakdown, predict
-from bench.records.messages import Conditions, FitJob, Resolved, ResolveJob, Simulated, SimulateJob
+from bench.records.messages import (
+    Conditions,
+    Resolved,
+    ResolveJob,
+    SearchJob,
+    Simulated,
+    SimulateJob,
+)
 from bench.records.records import (
     DatasetFacts,
-    Fitted,
+    LargestBatch,
     MemoryBreakdown,
     ModelFacts,
     Predicted,
@@ -206,7 +213,7 @@ def predict_fits(options: FitOptions) -> Predictions:
 class Measured:
     """A measured answer with the probes that led to it."""
 
-    fitted: Fitted
+    largest_batch: LargestBatch
     probes: tuple[Probe, ...]
 
 
@@ -234,14 +241,14 @@ def measure_fits(options: FitOptions) -> tuple[list[Measured], list[str]]:
         log = Path(scratch) / "worker.log"
         for name, setting in _shapes(options, log):
             probes: list[Probe] = []
-            job = FitJob(name, setting, conditions)
+            job = SearchJob(name, setting, conditions)
             try:
                 with Prober(job, log, limited=on_cpu, on_probe=probes.append) as prober:
                     found.append(Measured(prober.search(IMAGES), tuple(probes)))
             except TrialFailed as error:
                 problems.append(f"{name}: {error}")
-    if found and not any(m.fitted.max_batch for m in found):
-        needs = min(m.fitted.needed_bytes or 0 for m in found) / 2**20
+    if found and not any(m.largest_batch.max_batch for m in found):
+        needs = min(m.largest_batch.needed_bytes or 0 for m in found) / 2**20
         raise Refused(
             f"not even two images fit: they need about {needs:,.0f} MiB; raise --memory-budget "
             "or lower --image-size."

@@ -6,7 +6,7 @@ from itertools import product
 
 from bench.config import Config, make_setting
 from bench.errors import Refused
-from bench.records.records import DatasetFacts, Fitted, ModelFacts, Setting, Trial
+from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Setting, Trial
 
 AUTO_LIMIT = 128
 """The largest batch that `auto` and `own` choose: the lecture's."""
@@ -55,7 +55,7 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
 
 
 def choose_batches(
-    trials: Iterable[Trial], fits: dict[Shape, Fitted], train_images: int
+    trials: Iterable[Trial], fits: dict[Shape, LargestBatch], train_images: int
 ) -> dict[Trial, int | None]:
     """Each trial's batch size: what it was given, or what its choice comes to after the fits.
 
@@ -75,7 +75,7 @@ def choose_batches(
     return chosen
 
 
-def refusal(trial: Trial, batch_size: int | None, fit: Fitted | None) -> str | None:
+def refusal(trial: Trial, batch_size: int | None, fit: LargestBatch | None) -> str | None:
     """Why a trial is known not to fit, in a sentence; None if it may run."""
     if fit is not None and fit.max_batch < 2:
         needs = f"; it needs about {fit.needed_bytes / 2**20:.0f} MiB" if fit.needed_bytes else ""
@@ -100,7 +100,7 @@ def power_of_two(limit: int) -> int:
     return 1 << (limit.bit_length() - 1) if limit > 0 else 0
 
 
-def _largest(trial: Trial, fits: dict[Shape, Fitted]) -> int | None:
+def _largest(trial: Trial, fits: dict[Shape, LargestBatch]) -> int | None:
     fit = fits.get((trial.model, trial.setting))
     return None if fit is None else fit.max_batch
 

@@ -101,7 +101,7 @@ def _walk(session: "Session", plan: Plan, start: Callable[[], None]) -> Run:
     with session.interrupts.installed():
         try:
             start()
-            session.fit_all(plan)
+            session.search_all(plan)
             session.predict_all()
             session.train_all(plan)
             session.repeat_noisy(plan)

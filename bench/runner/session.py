@@ -23,10 +23,10 @@ from bench.prediction.cards import DEFAULT_CARDS, DEFAULT_RESERVE_BYTES, Card, f
 from bench.prediction.memory import breakdown, predict
 from bench.records.messages import (
     Conditions,
-    FitJob,
     Prepared,
     Progress,
     Resumed,
+    SearchJob,
     Simulated,
     SimulateJob,
     Stopped,
@@ -131,34 +131,36 @@ class Session:
             for epoch in result.epochs:
                 self.listener(epoch)
 
-    def fit_all(self, plan: Plan) -> None:
+    def search_all(self, plan: Plan) -> None:
         """Describe every model and find the largest batch of each shape."""
         for shape in plan.shapes:
-            if self._is_fitted(shape):
+            if self._is_searched(shape):
                 continue
             try:
-                self._fit(shape)
+                self._search(shape)
             except (TrialFailed, Refused) as error:
                 self.failed_shapes[shape] = error
         self._update_tables()
 
-    def _is_fitted(self, shape: Shape) -> bool:
+    def _is_searched(self, shape: Shape) -> bool:
         """Whether an earlier part of a resumed run has done it."""
         described = (shape[0], shape[1].image_size) in self.run.described
         swept = not self.config.sweep_batch or any(
             (p.model, p.setting) == shape for p in self.run.sweep_points
         )
-        return described and (not self.searches or (shape in self.run.fits and swept))
+        return described and (not self.searches or (shape in self.run.largest_batches and swept))
 
     def train_all(self, plan: Plan) -> None:
         """Train every trial that is not known to fail, one after the other."""
-        chosen = choose_batches(plan.trials, self.run.fits, self.prepared.dataset.train_images)
+        chosen = choose_batches(
+            plan.trials, self.run.largest_batches, self.prepared.dataset.train_images
+        )
         for trial in plan.trials:
             shape = (trial.model, trial.setting)
             settled = replace(trial, batch_size=chosen[trial])
             if self._is_over(trial):
                 continue
-            no = refusal(trial, chosen[trial], self.run.fits.get(shape))
+            no = refusal(trial, chosen[trial], self.run.largest_batches.get(shape))
             if shape in self.failed_shapes:
                 error = self.failed_shapes[shape]
                 why = self._without_places(error)
@@ -242,11 +244,11 @@ class Session:
             breakdown(trace, model=model, setting=setting, batch_size=size, reserve_bytes=reserve)
         )
 
-    def _fit(self, shape: Shape) -> None:
+    def _search(self, shape: Shape) -> None:
         on_cpu, images = self.prepared.device.kind == "cpu", self.prepared.dataset.train_images
         largest = 0
         with Prober(
-            FitJob(*shape, self.searching),
+            SearchJob(*shape, self.searching),
             self.log,
             limited=on_cpu,
             timeout=self.config.trial_timeout,
@@ -261,7 +263,7 @@ class Session:
         if self.config.sweep_batch and largest:
             # As training runs: without the search's own limit, which slows it on the CPU.
             limited = on_cpu and self.training.budget_bytes is not None
-            sweep, timeout = FitJob(*shape, self.training), self.config.trial_timeout
+            sweep, timeout = SearchJob(*shape, self.training), self.config.trial_timeout
             with Prober(sweep, self.log, limited=limited, timeout=timeout) as prober:
                 for point in prober.sweep(largest):
                     self.record(point)

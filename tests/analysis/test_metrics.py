@@ -12,7 +12,7 @@ from tests.builders import (
     a_description,
     a_done_trial,
     a_failed_trial,
-    a_fit,
+    a_largest_batch,
     a_refused_trial,
     a_trial,
     an_epoch,
@@ -150,7 +150,9 @@ def test_notes_are_one_text() -> None:
 
 
 def test_a_refused_trial_has_its_reason_and_no_figures() -> None:
-    found = values(result_of(a_fit(max_batch=0), *a_refused_trial(a_trial(), "nothing fits.")))
+    found = values(
+        result_of(a_largest_batch(max_batch=0), *a_refused_trial(a_trial(), "nothing fits."))
+    )
     assert (found["status"], found["reason"]) == ("refused", "nothing fits.")
     assert (found["epochs"], found["batch_size"], found["max_batch"]) == (0, None, 0)
     measured = ("epoch_seconds", "images_per_second", "final_test_accuracy", "best_test_accuracy",

@@ -13,7 +13,7 @@ from tests.builders import (
     a_description,
     a_done_trial,
     a_failed_trial,
-    a_fit,
+    a_largest_batch,
     a_probe,
     a_refused_trial,
     a_run,
@@ -161,7 +161,7 @@ def test_what_is_not_known_is_an_empty_cell(tmp_path: Path) -> None:
     run = run_of(
         tmp_path,
         a_description(),
-        a_fit(max_batch=100),
+        a_largest_batch(max_batch=100),
         *a_done_trial(a_trial()),
         *a_failed_trial(a_trial("broken"), reason="it broke, badly."),
         *a_refused_trial(a_trial("refused")),

@@ -19,7 +19,7 @@ import bench.runner.worker.jobs as trial
 from bench.batch_size.probe import Bench, _last
 from bench.data.loader import Transform, blank_split
 from bench.errors import OutOfMemoryKilled, TrialFailed
-from bench.records.messages import Conditions, FitJob, ProbeRequest, encode_message
+from bench.records.messages import Conditions, ProbeRequest, SearchJob, encode_message
 from bench.records.records import DatasetFacts, Probe, Setting
 from bench.system.devices import CpuDevice
 from bench.system.malloc import EXACT
@@ -31,7 +31,7 @@ GREY = (0.5, 0.5, 0.5)
 FACTS = DatasetFacts("x", "x", ("a", "b"), 1000, 100, 32, GREY, GREY, "", True)
 SETTING = Setting(32, "adam", 1e-3, "fp32")
 CONDITIONS = Conditions("cpu", FACTS, True, True, False, 2**30, 0)
-JOB = FitJob("resnet18", SETTING, CONDITIONS)
+JOB = SearchJob("resnet18", SETTING, CONDITIONS)
 PRIMITIVE = "RuntimeError: could not create a primitive"
 
 
@@ -57,14 +57,14 @@ def test_under_a_real_limit() -> None:
     code = """
         import torch
         torch.set_num_threads(1)
-        from bench.records.messages import Conditions, FitJob, ProbeRequest
+        from bench.records.messages import Conditions, SearchJob, ProbeRequest
         from bench.records.records import DatasetFacts, Setting
-        from bench.runner.worker.jobs import open_fit
+        from bench.runner.worker.jobs import open_search
 
         grey = (0.5, 0.5, 0.5)
         facts = DatasetFacts("x", "x", ("a", "b"), 1000, 100, 32, grey, grey, "", True)
         conditions = Conditions("cpu", facts, True, True, False, 448 * 2**20, 0)
-        ready, probe = open_fit(FitJob("resnet18", Setting(32, "adam", 1e-3, "fp32"), conditions))
+        ready, probe = open_search(SearchJob("resnet18", Setting(32, "adam", 1e-3, "fp32"), conditions))
         print(ready.limit_bytes)
         for size in (4, 900, 4):
             found = probe(ProbeRequest(size))
@@ -159,14 +159,14 @@ class TestAmbiguous:
     ) -> tuple[Callable[[ProbeRequest], Probe], list[bool]]:
         asked: list[bool] = []
 
-        def probe(_job: FitJob, request: ProbeRequest) -> Probe:
+        def probe(_job: SearchJob, request: ProbeRequest) -> Probe:
             asked.append(request.limited)
             if not request.limited:
                 return unlimited
             return Probe("resnet18", SETTING, request.batch_size, False, None, 0.1, PRIMITIVE)
 
         monkeypatch.setattr(trial, "_probe_in_child", probe)
-        return trial.open_fit(JOB)[1], asked
+        return trial.open_search(JOB)[1], asked
 
     def test_it_was_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         works = Probe("resnet18", SETTING, 8, True, 2**20, 0.1)
@@ -186,12 +186,12 @@ class TestAmbiguous:
         clear = Probe("resnet18", SETTING, 8, False, None, 0.1, "RuntimeError: out of memory")
         asked: list[int] = []
 
-        def probe(_job: FitJob, request: ProbeRequest) -> Probe:
+        def probe(_job: SearchJob, request: ProbeRequest) -> Probe:
             asked.append(request.batch_size)
             return clear
 
         monkeypatch.setattr(trial, "_probe_in_child", probe)
-        assert trial.open_fit(JOB)[1](ProbeRequest(8)) == clear
+        assert trial.open_search(JOB)[1](ProbeRequest(8)) == clear
         assert asked == [8]
 
 
@@ -199,7 +199,7 @@ class TestCrash:
     """A library that does not check for a failed allocation crashes; so does a faulty one."""
 
     def crashing(self, monkeypatch: pytest.MonkeyPatch, *, always: bool) -> None:
-        def probe(_job: FitJob, request: ProbeRequest) -> bytes:
+        def probe(_job: SearchJob, request: ProbeRequest) -> bytes:
             if request.limited or always:
                 faulthandler.disable()  # of pytest, in the child
                 os.kill(os.getpid(), signal.SIGSEGV)
@@ -210,19 +210,19 @@ class TestCrash:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="probes need no child without fork")
     def test_under_the_limit_alone_it_does_not_fit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.crashing(monkeypatch, always=False)
-        found = trial.open_fit(JOB)[1](ProbeRequest(8))
+        found = trial.open_search(JOB)[1](ProbeRequest(8))
         assert (found.fits, found.reason) == (False, "the probe's process ended with SIGSEGV.")
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="probes need no child without fork")
     def test_without_it_too_the_trial_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.crashing(monkeypatch, always=True)
         with pytest.raises(TrialFailed, match=r"training at batch 8 failed: .*SIGSEGV"):
-            trial.open_fit(JOB)[1](ProbeRequest(8))
+            trial.open_search(JOB)[1](ProbeRequest(8))
 
 
 def test_a_killed_probe_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     killed = failing(OutOfMemoryKilled("the probe's process ended with SIGKILL."))
     monkeypatch.setattr(trial, "in_child", killed)
-    found = trial.open_fit(JOB)[1](ProbeRequest(8))
+    found = trial.open_search(JOB)[1](ProbeRequest(8))
     assert (found.batch_size, found.fits) == (8, False)
     assert found.reason == "the probe's process ended with SIGKILL."

@@ -12,7 +12,7 @@ from bench import Config, run
 from bench.data.prepare import DataRequest, prepare
 from bench.errors import TrialFailed
 from bench.records.messages import Conditions, TrainJob
-from bench.records.records import Fitted
+from bench.records.records import LargestBatch
 from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
 
@@ -72,7 +72,7 @@ def train(worker: Worker) -> None:
         worker.answer()
 
 
-def assert_certified(fit: Fitted) -> None:
+def assert_certified(fit: LargestBatch) -> None:
     proof = fit.certificate
     assert proof is not None
     assert proof.steps >= 3

@@ -17,7 +17,7 @@ from tests.builders import (
     a_dataset,
     a_description,
     a_device,
-    a_fit,
+    a_largest_batch,
     a_trial,
     an_epoch,
     run_start,
@@ -121,8 +121,11 @@ def test_a_live_line_is_drawn_on_a_terminal() -> None:
             ["resnet18", "1,000,000 parameters", "1,500,000", "0.250 GMACs", "32 px"],
         ),
         (a_description(params_aux=20_000), ["20,000 of them in auxiliary heads"]),
-        (a_fit(), ["resnet18", "largest batch 100 at 32 px", "measured", "memory of 1,024 MiB"]),
-        (a_fit(budget_bytes=None, limited_by="data set"), ["limited by the data set"]),
+        (
+            a_largest_batch(),
+            ["resnet18", "largest batch 100 at 32 px", "measured", "memory of 1,024 MiB"],
+        ),
+        (a_largest_batch(budget_bytes=None, limited_by="data set"), ["limited by the data set"]),
         (
             an_epoch(a_trial(), aux_losses={"aux1": 1.5}),
             [

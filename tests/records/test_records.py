@@ -11,8 +11,8 @@ from bench.records.records import (
     DatasetFacts,
     DeviceFacts,
     Epoch,
-    Fitted,
     Inspected,
+    LargestBatch,
     MemoryBreakdown,
     ModelDescribed,
     ModelFacts,
@@ -31,7 +31,7 @@ from bench.records.records import (
     decode,
     encode,
 )
-from tests.builders import a_fit, a_setting, a_trial, an_epoch, some_facts
+from tests.builders import a_largest_batch, a_setting, a_trial, an_epoch, some_facts
 
 # JSON has neither NaN nor infinities, and nothing here counts beyond 64 bits.
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
@@ -47,7 +47,7 @@ KINDS = (
     ModelFacts,
     ModelDescribed,
     Probe,
-    Fitted,
+    LargestBatch,
     SweepPoint,
     Predicted,
     MemoryBreakdown,
@@ -78,7 +78,8 @@ def test_every_record_is_read_as_it_was_written(record: Any) -> None:
 def test_a_line_names_its_kind(kind: type[Any]) -> None:
     @given(st.from_type(kind))
     def named(record: Any) -> None:
-        assert json.loads(encode(record))["event"] == kind.__name__
+        renamed = {"LargestBatch": "Fitted"}
+        assert json.loads(encode(record))["event"] == renamed.get(kind.__name__, kind.__name__)
 
     named()
 
@@ -115,7 +116,7 @@ def test_a_damaged_record_is_refused(line: bytes) -> None:
 
 
 def test_a_source_must_be_one_that_is_known() -> None:
-    line = encode(a_fit()).replace(b'"measured"', b'"guessed"')
+    line = encode(a_largest_batch()).replace(b'"measured"', b'"guessed"')
     with pytest.raises(Refused, match="guessed"):
         decode(line)
 

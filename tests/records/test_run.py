@@ -8,7 +8,7 @@ from bench.records.run_folder import LOG
 from tests.builders import (
     a_done_trial,
     a_failed_trial,
-    a_fit,
+    a_largest_batch,
     a_probe,
     a_refused_trial,
     a_run,
@@ -57,21 +57,21 @@ def test_a_result_finds_what_belongs_to_it() -> None:
     result = collect(HERE, some_records()).trials[1]
     assert result.facts is not None
     assert result.described is not None
-    assert result.fitted is not None
+    assert result.largest_batch is not None
     assert (result.facts.name, result.described.model) == ("googlenet", "googlenet")
-    assert result.fitted.max_batch == 90
+    assert result.largest_batch.max_batch == 90
     assert [epoch.epoch for epoch in result.epochs] == [1, 2, 3]
 
 
 def test_a_result_of_which_nothing_else_is_known() -> None:
     (result,) = collect(HERE, [*run_start(), *a_refused_trial(a_trial())]).trials
-    assert (result.facts, result.described, result.fitted) == (None, None, None)
+    assert (result.facts, result.described, result.largest_batch) == (None, None, None)
 
 
 def test_a_fit_belongs_to_one_setting_only() -> None:
-    other = a_fit(setting=a_setting(optimizer="sgd"), max_batch=7)
+    other = a_largest_batch(setting=a_setting(optimizer="sgd"), max_batch=7)
     (result,) = collect(HERE, [*run_start(), other, *a_done_trial(a_trial())]).trials
-    assert result.fitted is None
+    assert result.largest_batch is None
 
 
 def test_each_status_is_told_apart() -> None:

@@ -12,7 +12,7 @@ from tests.builders import (
     a_description,
     a_done_trial,
     a_failed_trial,
-    a_fit,
+    a_largest_batch,
     a_prediction,
     a_probe,
     a_refused_trial,
@@ -35,7 +35,11 @@ def rich_records(
     records = run_start(models=models, seeds=2)
     for number, model in enumerate(models):
         largest = 100 - 10 * number
-        records += [some_facts(model), a_description(model, number), a_fit(model, largest)]
+        records += [
+            some_facts(model),
+            a_description(model, number),
+            a_largest_batch(model, largest),
+        ]
         for size in (8, 32, largest):
             records.append(a_probe(model, size, peak_memory_bytes=(200 + 5 * size) * MIB))
         records.append(a_probe(model, largest + 1, fits=False, peak_memory_bytes=None))

@@ -14,7 +14,7 @@ from bench.report import findings
 from tests.builders import (
     a_description,
     a_done_trial,
-    a_fit,
+    a_largest_batch,
     a_prediction,
     a_refused_trial,
     a_setting,
@@ -107,16 +107,19 @@ def test_epoch_time(records: list[Record], said: str | None) -> None:
     ("more", "said"),
     [
         (
-            [a_fit("a", 100), a_fit("b", 25)],
+            [a_largest_batch("a", 100), a_largest_batch("b", 25)],
             "a fits 100 images at once, 4.00 times as many as b with 25 images, as measured in "
             "the same memory.",
         ),
         (
-            [a_fit("a", 100), a_fit("b", 0)],
+            [a_largest_batch("a", 100), a_largest_batch("b", 0)],
             "a fits 100 images at once, more than b with 0 images, as measured in the same memory.",
         ),
-        ([a_fit("a", 7), a_fit("b", 7)], "a and b fit 7 images at once, as measured."),
-        ([a_fit("a", 7)], "a fits 7 images at once, as measured."),
+        (
+            [a_largest_batch("a", 7), a_largest_batch("b", 7)],
+            "a and b fit 7 images at once, as measured.",
+        ),
+        ([a_largest_batch("a", 7)], "a fits 7 images at once, as measured."),
         (
             [a_prediction("a"), a_prediction("b", max_batch=99)],
             "Predicted, not measured: on t4, a fits 1,234 images at once, b 99.",
@@ -180,8 +183,8 @@ VARIED: list[tuple[Trait, Any, list[Record], str]] = [
         [
             *trials("resnet152", 3),
             *trials("resnet18"),
-            a_fit("resnet18", 90),
-            a_fit("resnet152", 9),
+            a_largest_batch("resnet18", 90),
+            a_largest_batch("resnet152", 9),
         ],
         "From 18 to 152 layers of resnet, the largest batch falls from 90 images to 9 images and "
         "the epoch grows from 10.0 s to 40.0 s.",
@@ -209,7 +212,7 @@ VARIED: list[tuple[Trait, Any, list[Record], str]] = [
 def test_what_a_run_varies(trait: Trait, finding: Any, records: list[Record], said: str) -> None:
     assert finding(grouped(found(records), trait)) == said
     assert finding(grouped(found(trials("a")), trait)) is None
-    untrained = [r for r in records if type(r).__name__ not in ("Epoch", "Fitted")]
+    untrained = [r for r in records if type(r).__name__ not in ("Epoch", "LargestBatch")]
     assert finding(grouped(found(untrained), trait)) is None
 
 

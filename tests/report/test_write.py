@@ -6,7 +6,7 @@ from bench.records.records import Certificate
 from bench.report.document import reproduce
 from bench.report.tables import Cell, Table, markdown
 from bench.report.write import safe, write_report
-from tests.builders import a_breakdown, a_fit, a_prediction, a_run, a_sweep_point
+from tests.builders import a_breakdown, a_largest_batch, a_prediction, a_run, a_sweep_point
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_predictions_certificates_and_contradictions_are_told(tmp_path):
     run = a_run(tmp_path)
     proof = Certificate(4, True, 2**20, 0, 101, "RuntimeError: can't allocate", True, {})
     said = "10 images failed but 40 fitted: memory is not monotone here."
-    run.add(a_fit(certificate=proof, contradiction=said))
+    run.add(a_largest_batch(certificate=proof, contradiction=said))
     for record in (a_prediction(), a_breakdown(), a_sweep_point()):
         run.add(record)
     write_report(run)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from bench.errors import OutOfMemoryKilled
-from bench.records.messages import Conditions, FitJob, ProbeRequest, Ready
+from bench.records.messages import Conditions, ProbeRequest, Ready, SearchJob
 from bench.records.records import Probe
 from bench.runner.batch_search import SWEEP_SIZES, Prober, sweep_sizes
 from tests.builders import a_dataset, a_description, a_setting
 
-JOB = FitJob("resnet18", a_setting(), Conditions("cpu", a_dataset(), True, False, False, 100, 0))
+JOB = SearchJob("resnet18", a_setting(), Conditions("cpu", a_dataset(), True, False, False, 100, 0))
 
 
 class FakeWorker:
@@ -21,7 +21,7 @@ class FakeWorker:
     largest, deadly = 40, 10**9
     started = 0
 
-    def __init__(self, job: FitJob, log: Path, *, limited: bool, timeout: float | None) -> None:
+    def __init__(self, job: SearchJob, log: Path, *, limited: bool, timeout: float | None) -> None:
         type(self).started += 1
         self._said: list[Any] = [a_description(), Ready(1000, {"torch": "2"})]
 

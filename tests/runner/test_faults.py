@@ -13,12 +13,12 @@ import pytest
 from bench import Config, load_run, resume, run
 from bench.errors import BenchError, Refused
 from bench.records.messages import (
-    FitJob,
     Prepared,
     PrepareJob,
     ProbeRequest,
     Ready,
     Resumed,
+    SearchJob,
     TrainJob,
 )
 from bench.records.records import Probe, TrialStarted
@@ -42,7 +42,7 @@ class ScriptedWorker:
 
     def __init__(self, job: Any, log: Path, **options: Any) -> None:
         self.job = job
-        self._said = [] if not isinstance(job, FitJob) else [self._described(), Ready(None, {})]
+        self._said = [] if not isinstance(job, SearchJob) else [self._described(), Ready(None, {})]
 
     def __enter__(self) -> "ScriptedWorker":
         return self

@@ -9,7 +9,7 @@ from bench.config import Config
 from bench.errors import Refused
 from bench.records.records import Trial
 from bench.runner.plan import Plan, choose_batches, make_plan, power_of_two, refusal
-from tests.builders import MIB, a_dataset, a_fit, a_setting, a_trial, some_facts
+from tests.builders import MIB, a_dataset, a_largest_batch, a_setting, a_trial, some_facts
 
 A, B = some_facts("a"), some_facts("b", native_size=299, smallest_size=75)
 
@@ -22,7 +22,7 @@ def plan(**options: Any) -> Plan:
 def choose(choice: str, train_images: int = 640, **largest: int) -> dict[str, int | None]:
     """The batch sizes that a choice comes to for models with these largest batches."""
     trials = [a_trial(model, batch_choice=choice, batch_size=None) for model in largest]
-    fits = {(model, a_setting()): a_fit(model, n) for model, n in largest.items()}
+    fits = {(model, a_setting()): a_largest_batch(model, n) for model, n in largest.items()}
     chosen = choose_batches(trials, fits, train_images)
     return {trial.model: size for trial, size in chosen.items()}
 
@@ -161,12 +161,12 @@ def test_powers_of_two(limit: int, power: int) -> None:
 
 
 def test_a_trial_that_fits_is_not_refused() -> None:
-    assert refusal(a_trial(), 64, a_fit(max_batch=64)) is None
+    assert refusal(a_trial(), 64, a_largest_batch(max_batch=64)) is None
     assert refusal(a_trial(), 64, None) is None
 
 
 def test_a_model_that_fits_nowhere_is_refused_with_what_it_needs() -> None:
-    fit = a_fit(max_batch=0, budget_bytes=64 * MIB, needed_bytes=300 * MIB)
+    fit = a_largest_batch(max_batch=0, budget_bytes=64 * MIB, needed_bytes=300 * MIB)
     said = refusal(a_trial(), None, fit)
     assert said is not None
     parts = ("resnet18", "32 px", "in 64 MiB", "needs about 300 MiB", "raise --memory-budget")
@@ -174,7 +174,7 @@ def test_a_model_that_fits_nowhere_is_refused_with_what_it_needs() -> None:
 
 
 def test_what_is_not_known_is_not_said() -> None:
-    said = refusal(a_trial(), None, a_fit(max_batch=0, budget_bytes=None))
+    said = refusal(a_trial(), None, a_largest_batch(max_batch=0, budget_bytes=None))
     assert said is not None
     assert "MiB" not in said
 
@@ -194,7 +194,7 @@ def test_one_training_image_is_refused_for_what_it_is() -> None:
 
 def test_a_number_that_does_not_fit_is_refused_with_the_largest() -> None:
     trial = a_trial(batch_choice="101", batch_size=101)
-    said = refusal(trial, 101, a_fit(max_batch=100))
+    said = refusal(trial, 101, a_largest_batch(max_batch=100))
     assert said is not None
     assert "--batch-size 101 does not fit" in said
     assert "100 is the largest" in said

@@ -293,7 +293,7 @@ def _value(one: Series, metric: str) -> Estimate:
 
 
 def _check_searched(one: Series) -> None:
-    fit = one.trials[0].fitted
+    fit = one.trials[0].largest_batch
     if fit is None or fit.source != "measured":
         predicted = any(
             (p.model, p.setting) == (one.model, one.setting)

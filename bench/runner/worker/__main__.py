@@ -17,12 +17,12 @@ from bench.errors import BenchError, Refused, Unsaved
 from bench.records.messages import (
     STOP,
     Failure,
-    FitJob,
     Job,
     Message,
     PrepareJob,
     Progress,
     ResolveJob,
+    SearchJob,
     SimulateJob,
     TrainJob,
     decode_message,
@@ -105,9 +105,9 @@ def work(job: Job, parent: Parent) -> None:
     match job:
         case PrepareJob():
             parent.send(jobs.prepare(job))
-        case FitJob():
+        case SearchJob():
             parent.send(jobs.describe(job))
-            ready, probe = jobs.open_fit(job)
+            ready, probe = jobs.open_search(job)
             parent.send(ready)
             while True:
                 parent.send(probe(parent.receive()))

@@ -31,13 +31,13 @@ from bench.records.memory_trace import Trace
 from bench.records.messages import (
     Conditions,
     Failure,
-    FitJob,
     Prepared,
     PrepareJob,
     ProbeRequest,
     Ready,
     Resolved,
     ResolveJob,
+    SearchJob,
     Simulated,
     SimulateJob,
     Stopped,
@@ -99,7 +99,7 @@ def resolve_all(job: ResolveJob) -> Resolved:
     return Resolved(tuple(entry.facts for entry in entries.values()))
 
 
-def describe(job: FitJob) -> ModelDescribed:
+def describe(job: SearchJob) -> ModelDescribed:
     """Count a model for the classes of the data set.
 
     Raises:
@@ -113,7 +113,7 @@ def describe(job: FitJob) -> ModelDescribed:
         raise TrialFailed(f"{job.model} cannot take {size} px images: {first}") from error
 
 
-def open_fit(job: FitJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
+def open_search(job: SearchJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
     """A function that answers probe requests; on the CPU, each in a child of its own."""
     if job.conditions.device != "cpu" or not hasattr(os, "fork"):
         limit, answer = _open_bench(job)
@@ -128,7 +128,7 @@ def open_fit(job: FitJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
     return Ready(job.conditions.budget_bytes, versions()), isolated
 
 
-def _probe_in_child(job: FitJob, request: ProbeRequest) -> Probe:
+def _probe_in_child(job: SearchJob, request: ProbeRequest) -> Probe:
     start = perf_counter()
     try:
         answer = decode_message(in_child(lambda: _probe_safely(job, request)))
@@ -140,7 +140,7 @@ def _probe_in_child(job: FitJob, request: ProbeRequest) -> Probe:
     return cast(Probe, answer)
 
 
-def _probe_safely(job: FitJob, request: ProbeRequest) -> bytes:
+def _probe_safely(job: SearchJob, request: ProbeRequest) -> bytes:
     try:
         return encode_message(_open_bench(job)[1](request))
     except BenchError as error:
@@ -150,7 +150,7 @@ def _probe_safely(job: FitJob, request: ProbeRequest) -> bytes:
         return encode_message(Failure(f"{type(error).__name__}: {first}"))
 
 
-def _open_bench(job: FitJob) -> tuple[int | None, Callable[[ProbeRequest], Probe]]:
+def _open_bench(job: SearchJob) -> tuple[int | None, Callable[[ProbeRequest], Probe]]:
     """Get ready to probe: the data's place taken, the device warm; the limit holds from here on."""
     device = open_device(job.conditions.device)
     precision = open_precision(job.setting.precision, device.kind)

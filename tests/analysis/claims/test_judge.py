@@ -21,7 +21,7 @@ from tests.builders import (
     a_device,
     a_done_trial,
     a_failed_trial,
-    a_fit,
+    a_largest_batch,
     a_prediction,
     a_setting,
     a_trial,
@@ -76,7 +76,7 @@ def counted(*params: int) -> list[Record]:
 
 def fitted(*batches: int, **changes: Any) -> list[Record]:
     """Models a, b, … with such largest batches."""
-    return [a_fit("abcdef"[i], size, **changes) for i, size in enumerate(batches)]
+    return [a_largest_batch("abcdef"[i], size, **changes) for i, size in enumerate(batches)]
 
 
 TRIALS = [*a_done_trial(a_trial("a")), *a_done_trial(a_trial("b")), *a_done_trial(a_trial("c"))]
