@@ -5,11 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from bench.analysis.trial_group import series
-from bench.records.records import EvaluationMode, Inspected, LayerChange
-from bench.records.run import Run, collect
-from bench.report import inspected
 from bench.report.inspection import (
     inspection_figures,
     kernel_figure,
@@ -18,6 +13,11 @@ from bench.report.inspection import (
     write_kernels,
 )
 from bench.report.questions import sections
+
+from bench.analysis.trial_group import series
+from bench.records.records import EvaluationMode, Inspected, LayerChange
+from bench.records.run import Run, collect
+from bench.report import inspected
 from tests.builders import some_records
 
 

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+from bench.report.questions import sections
+from bench.report.trust import COLUMNS, trust_finding, trust_remarks, trust_tables, yardstick
+
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.trial_group import Series, series
 from bench.records.records import Calibrated, Record, Surroundings
 from bench.records.run import Run, collect
 from bench.report.document import warnings
-from bench.report.questions import sections
-from bench.report.trust import COLUMNS, trust_finding, trust_remarks, trust_tables, yardstick
 from tests.builders import a_done_trial, a_trial, an_epoch, run_start, some_records
 
 

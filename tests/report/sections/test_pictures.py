@@ -1,9 +1,9 @@
 """Plots: labels with units, one colour per model everywhere, bands over seeds."""
 
 import pytest
+from bench.report.plots import _extremes, figures, memory_breakdown
 
 from bench.analysis.trial_group import series
-from bench.report.plots import _extremes, figures, memory_breakdown
 from tests.builders import MIB, a_breakdown, a_run, a_setting, a_sweep_point
 
 

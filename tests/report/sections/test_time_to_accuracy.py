@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.report.targets import after_equal_seconds, target_table, until
+
 from bench.analysis.trial_group import Series, series
 from bench.records.records import Record
 from bench.records.run import collect
 from bench.report.tables import Table
-from bench.report.targets import after_equal_seconds, target_table, until
 from tests.builders import a_done_trial, a_trial, run_start
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench.report.ranking import ranking_finding, ranking_tables, rankings_of, tell_rankings
+from bench.report.told import as_csv
 
 from bench.analysis.trial_group import Series, series
 from bench.records.records import Record
 from bench.records.run import collect
-from bench.report.ranking import ranking_finding, ranking_tables, rankings_of, tell_rankings
-from bench.report.told import as_csv
 from tests.builders import (
     a_done_trial,
     a_failed_trial,
