@@ -64,10 +64,10 @@ def shown(name: str, value: float, half_width: float | None = None) -> str:
     decimals = display.decimals
     if half_width:
         decimals = supported(half_width * display.scale, decimals)
-    return number(value, half_width, display, decimals) + display.suffix
+    return quantity(value, half_width, display, decimals) + display.suffix
 
 
-def number(value: float, half_width: float | None, display: Display, decimals: int) -> str:
+def quantity(value: float, half_width: float | None, display: Display, decimals: int) -> str:
     """A value without its unit, `±` its interval if it has one."""
     text = f"{value * display.scale:,.{decimals}f}"
     if not half_width:

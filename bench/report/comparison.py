@@ -26,8 +26,8 @@ from bench.analysis.formatting import (
 from bench.analysis.intervals import estimate
 from bench.analysis.metrics import Metric
 from bench.analysis.trial_group import TRAITS
+from bench.report.rankings import ranking_clause, ranking_table
 from bench.report.render.markdown import escaped, markdown
-from bench.report.sections.ranking import ranking_clause, ranking_table
 from bench.report.tables import Cell, Table
 
 Record = dict[str, Any]

@@ -1,4 +1,4 @@
-"""What every picture shares: colours, title, a caption that says what it was measured on, curves."""
+"""What every picture shares: colours, title, curves, a caption that says what was measured."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

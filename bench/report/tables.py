@@ -7,7 +7,7 @@ several seeds a cell is a mean and the half-width of its 95 % confidence interva
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.formatting import MISSING, display_of, header_of, number, supported
+from bench.analysis.formatting import MISSING, display_of, header_of, quantity, supported
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.trial_group import TrialGroup
 from bench.records.records import Predicted
@@ -121,7 +121,7 @@ def _column(name: str, groups: Sequence[TrialGroup]) -> list[Cell]:
     return [
         Cell(MISSING)
         if e is None
-        else Cell(number(e.mean, e.half_width, display, decimals), g.finished and e.mean == best)
+        else Cell(quantity(e.mean, e.half_width, display, decimals), g.finished and e.mean == best)
         for e, g in zip(estimates, groups, strict=True)
     ]
 

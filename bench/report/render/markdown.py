@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.report.document import Document
 from bench.report.tables import Table
+
+if TYPE_CHECKING:  # a comparison is written in Markdown without drawing anything
+    from bench.report.document import Document
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render_markdown(document: Document) -> str:
+def render_markdown(document: "Document") -> str:
     """The report in Markdown."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

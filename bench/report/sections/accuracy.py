@@ -35,7 +35,8 @@ def _alone(context: Context) -> str | None:
         lowest = group.metric("first_test_accuracy")
         rose = f", from {value('first_test_accuracy', lowest)} after the first" if lowest else ""
         after = f"{epochs} epochs{rose}" if epochs > 1 else "1 epoch"
-        return f"{group.label} ends at {value(FINAL, group.metric(FINAL))} test accuracy after {after}."
+        at = value(FINAL, group.metric(FINAL))
+        return f"{group.label} ends at {at} test accuracy after {after}."
     return None
 
 
