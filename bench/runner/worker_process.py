@@ -19,13 +19,15 @@ import msgspec
 
 from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, Unsaved, WorkerDied
 from bench.records.messages import STOP, Failure, Job, ProbeRequest, decode_message, encode_message
+from bench.runner.warm_worker import fork_worker
 from bench.system.malloc import allocator_environment
 
 _ROOT = Path(__file__).parents[2]
 
 
 class Worker:
-    """One job in a fresh process; use as a context manager.
+    """One job in a process of its own, forked from a warm template where that is safe; use as a
+    context manager.
 
     Args:
         job: what to do.
@@ -40,13 +42,14 @@ class Worker:
         self._log = log
         self._timeout = timeout
         self._timed_out = False
+        environment = _environment(limited)
         with log.open("ab") as errors:
-            self._process = subprocess.Popen(
+            self._process = fork_worker(environment, errors) or subprocess.Popen(
                 [sys.executable, "-P", "-m", "bench.runner.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=_environment(limited),
+                env=environment,
             )
         self._timer = None if timeout is None else threading.Timer(timeout, self._give_up)
         if self._timer is not None:

@@ -1,0 +1,129 @@
+"""Warm workers: a template process per environment, from which jobs are forked.
+
+Where the platform has no safe fork, or a template cannot be started, there is none, and workers
+start as fresh processes. A template has the environment that its children shall have, for the C
+allocator and OpenMP read theirs when they are loaded; another environment needs another template.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from bench.runner.worker.template import READY
+
+AVAILABLE = sys.platform == "linux"
+"""Elsewhere, fork is missing (Windows) or unsafe once system libraries are loaded (macOS)."""
+
+MOST_TEMPLATES = 2
+"""One for jobs under a memory limit, one for the others; each takes the memory of an import."""
+
+
+@dataclass
+class ForkedProcess:
+    """A forked worker, with what `subprocess.Popen` has that a parent of workers needs."""
+
+    pid: int
+    stdin: BinaryIO
+    stdout: BinaryIO
+    status: BinaryIO
+    _watch: int | None = None
+    _code: int | None = None
+    _waiting: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        # A descriptor of the process, unlike its number, never means another process.
+        with contextlib.suppress(OSError):
+            self._watch = os.pidfd_open(self.pid)
+
+    def kill(self) -> None:
+        """End it at once; nothing happens if it has ended."""
+        if self._watch is not None:
+            with contextlib.suppress(OSError):
+                signal.pidfd_send_signal(self._watch, signal.SIGKILL)
+
+    def wait(self) -> int:
+        """Its exit code, or minus the signal that ended it."""
+        with self._waiting:
+            if self._code is None:
+                line = self.status.readline()
+                self._code = int(line) if line else -signal.SIGKILL
+                self.status.close()
+                if self._watch is not None:
+                    os.close(self._watch)
+                    self._watch = None
+        return self._code
+
+
+class Template:
+    """A template process; raises OSError if it cannot be started."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bench.runner.worker.template", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=dict(environment),
+            )
+        if self._control.recv(len(READY)) != READY:
+            self.close()
+            raise OSError("the template ended before it was ready")
+
+    def fork(self, errors: BinaryIO) -> ForkedProcess:
+        """A child that does a worker's job, with `errors` as its standard error."""
+        (job, to_job), (from_job, answers), (status, told) = (os.pipe() for _ in range(3))
+        try:
+            descriptors = [job, answers, errors.fileno(), told]
+            socket.send_fds(self._control, [os.fsencode(os.getcwd())], descriptors)
+        except OSError:
+            for descriptor in (to_job, from_job, status):
+                os.close(descriptor)
+            raise
+        finally:
+            for descriptor in (job, answers, told):
+                os.close(descriptor)
+        lines = open(status, "rb")  # noqa: SIM115 - closed when the exit code has been read
+        number = lines.readline()
+        stdin, stdout = open(to_job, "wb"), open(from_job, "rb")  # noqa: SIM115
+        if not number:
+            for pipe in (lines, stdin, stdout):
+                pipe.close()
+            raise OSError("the template ended before it had forked")
+        return ForkedProcess(int(number), stdin, stdout, lines)
+
+    def close(self) -> None:
+        """Let it end; children go on."""
+        self._control.close()
+        self._process.wait()
+
+
+_templates: dict[frozenset[tuple[str, str]], Template] = {}
+
+
+def fork_worker(environment: Mapping[str, str], errors: BinaryIO) -> ForkedProcess | None:
+    """A worker forked from a template of that environment; None where that cannot be done."""
+    if not AVAILABLE:
+        return None
+    key = frozenset(environment.items())
+    for _ in range(2):  # a template that has died is replaced once
+        try:
+            if key not in _templates:
+                while len(_templates) >= MOST_TEMPLATES:
+                    _templates.pop(next(iter(_templates))).close()
+                _templates[key] = Template(environment)
+            return _templates[key].fork(errors)
+        except OSError:
+            template = _templates.pop(key, None)
+            if template is not None:
+                template.close()
+    return None
