@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
+
+import psutil
 
 from bench.config import Config, make_setting
 from bench.errors import Refused
@@ -11,20 +14,22 @@ from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Settin
 AUTO_LIMIT = 128
 """The largest batch that `auto` and `own` choose: the lecture's."""
 
+MOST_TRIALS = 100_000
+"""A larger plan would fill memory before its first trial, and take years."""
+
 Shape = tuple[str, Setting]
-"""What a fit depends on: a model and a setting."""
+"""What the largest batch depends on: a model and a setting."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The trials of a run, interleaved, their batch sizes still open where they depend on the
-    fits."""
+    """The trials of a run, interleaved; batch sizes are open where they depend on the largest."""
 
     trials: tuple[Trial, ...]
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """What is to be fitted, each once."""
+        """What the largest batch is searched for, each once."""
         return tuple(dict.fromkeys((t.model, t.setting) for t in self.trials))
 
 
@@ -35,9 +40,11 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
     that a machine that warms up or slows down favours none.
 
     Raises:
-        Refused: an image size is too small for a model, or a batch is larger than the training set.
+        Refused: an image size is too small for a model, a batch is larger than the training set, or
+            there are more than `MOST_TRIALS`.
     """
     _check_batches(config, dataset)
+    check_trials(config, len(models))
     one_seed = [
         Trial(model.name, 0, setting, str(batch), batch if isinstance(batch, int) else None)
         for size, optimizer, precision, batch in product(
@@ -54,13 +61,42 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
     return Plan(tuple(trials))
 
 
+def check_trials(config: Config, models: int) -> None:
+    """Raises Refused, before anything is built, if that many models make too many trials."""
+    varied = (config.image_size, config.optimizer, config.precision, config.batch_size)
+    trials = models * prod(map(len, varied)) * config.seeds
+    if trials > MOST_TRIALS:
+        raise Refused(
+            f"these options make {trials:,} trials, and a run has at most {MOST_TRIALS:,}: lower "
+            "--seeds or compare less."
+        )
+
+
+def check_image_sizes(
+    image_sizes: Iterable[int | str],
+    memory_bytes: int | None = None,
+    owner: str = "the memory budget",
+) -> None:
+    """Raises Refused if two images of a size, as float32, are larger than all the memory there is:
+    `memory_bytes`, which `owner` has, or by default this machine's."""
+    if memory_bytes is None:
+        memory_bytes, owner = psutil.virtual_memory().total, "this machine's memory"
+    for pixels in image_sizes:
+        needed_bytes = 0 if isinstance(pixels, str) else 2 * 3 * 4 * pixels**2
+        if needed_bytes > memory_bytes:
+            raise Refused(
+                f"--image-size {pixels} is too large: two images alone need "
+                f"{needed_bytes >> 20:,} MiB, and {owner} is {memory_bytes >> 20:,} MiB."
+            )
+
+
 def choose_batches(
     trials: Iterable[Trial], fits: dict[Shape, LargestBatch], train_images: int
 ) -> dict[Trial, int | None]:
-    """Each trial's batch size: what it was given, or what its choice comes to after the fits.
+    """Each trial's batch size: what it was given, or what its choice comes to after the search.
 
-    Without a fit, `auto` and `own` are at most `AUTO_LIMIT`, unchecked, and `max` is not known.
-    None means that nothing fits.
+    Without a search, `auto` and `own` are at most `AUTO_LIMIT`, unchecked, and `max` is not known.
+    None means that not even two images fit in memory.
     """
     trials = list(trials)
     ceiling = power_of_two(min(AUTO_LIMIT, train_images))
@@ -85,7 +121,9 @@ def refusal(trial: Trial, batch_size: int | None, fit: LargestBatch | None) -> s
             f"{budget}{needs}: raise --memory-budget, lower --image-size or leave the model out."
         )
     if batch_size is None:
-        return f"--batch-size {trial.batch_choice} is known only after a search; drop --no-fit."
+        return (
+            f"--batch-size {trial.batch_choice} is known only after a search; drop --no-max-batch."
+        )
     if fit is not None and batch_size > fit.max_batch:
         size = trial.setting.image_size
         return (
