@@ -73,7 +73,9 @@ def _explained(kind: type, arguments: Sequence[str], prog: str) -> Iterator[None
             case BadValue(argument=argument):
                 option = options[argument.field.intern_name]
                 raise Refused(f"{option.flag} needs a value: {option.metavar}.")
-            case InstantiationFailure(argument=argument) | InvalidChoice(argument=argument):
+            case InstantiationFailure(argument=argument) | InvalidChoice(argument=argument) if (
+                argument
+            ):
                 option = options[argument.field.intern_name]
                 raise Refused(option.must_be(_wrong_word(option, arguments)))
 
