@@ -16,11 +16,8 @@ class OptimizerFacts:
 
 @dataclass(frozen=True)
 class PrecisionFacts:
-    """The torch dtype of autocast (None: no autocast), and what a device needs for it.
-
-    `tf32` lets CUDA round the inputs of matrix products; `scales_loss` keeps small gradients from
-    vanishing.
-    """
+    """The torch dtype of autocast (None: no autocast), whether CUDA may round the inputs of matrix
+    products to TF32 and the loss is scaled (small gradients of fp16 vanish), and what it needs."""
 
     autocast: str | None = None
     tf32: bool = False
@@ -34,7 +31,6 @@ OPTIMIZERS = {
     "adamw": OptimizerFacts("AdamW", 1e-3),
     "sgd": OptimizerFacts("SGD", 1e-2, {"momentum": 0.9, "nesterov": True}),
 }
-
 PRECISIONS = {
     "fp32": PrecisionFacts(),
     "tf32": PrecisionFacts(tf32=True, needs_cuda=True, compute_capability=(8, 0)),

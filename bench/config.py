@@ -252,20 +252,16 @@ class Config(Options):
     epochs: Count
 
     def __init__(self, **options: Any) -> None:
-        known = options_of(Config)
-        given = vars(Options(**current_names(options)))
-        values = {name: known[name].normal(value) for name, value in given.items()}
+        known, values = options_of(Config), dict(vars(Options(**current_names(options))))
         for name in ("preset", "device"):
-            known[name].check(values[name])
+            known[name].checked(values[name])
         if values["preset"] == "auto":
             values["preset"] = default_preset(values["device"])
         whole = values["preset"] == "quick" and values["dataset"] != "auto"
         for name, value in (_OTHERWISE | PRESETS[values["preset"]]).items():
             if values[name] is None:
                 values[name] = "all" if whole and name.endswith("_limit") else value
-        for name, value in values.items():
-            known[name].check(value)
-        super().__init__(**values)
+        super().__init__(**{name: known[name].checked(value) for name, value in values.items()})
         self._check_together()
 
     def _check_together(self) -> None:

@@ -1,7 +1,7 @@
-"""What an option may be: types with constraints, and the sentence where a value breaks them.
+"""What an option may be: annotated types, and the sentence where a value breaks their constraints.
 
-A class of options is a dataclass of annotated types. `msgspec.Meta` says in `title` what stands for
-a value in `--help` and in `description` what it must be; `Help` says where the option is listed.
+A class of options is a dataclass. `msgspec.Meta` has in `title` what stands for a value in `--help`
+and in `description` what it must be; `Help` says where the option is listed.
 """
 
 import functools
@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
+from tyro.conf import Positional, UseAppendAction
 
 from bench.errors import Refused
 
@@ -55,39 +56,22 @@ File = Annotated[Path, Meta(title="FILE")]
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its name, the type of one value, whether it takes several values or none, and
-    what else its annotation says."""
+    """One option: its default (or `dataclasses.MISSING`), the type of one value, whether it takes
+    several values (in one go) or None, what stands for a value, what it must be, and flags."""
 
     name: str
+    default: Any
     kind: Any
     several: bool
     optional: bool
-    marks: tuple[Any, ...]
-
-    @property
-    def flag(self) -> str:
-        """How the command line spells it."""
-        return f"--{self.name.replace('_', '-')}"
-
-    @property
-    def help(self) -> Help:
-        """Where `--help` lists it."""
-        return next((mark for mark in self.marks if isinstance(mark, Help)), Help())
-
-    @property
-    def is_switch(self) -> bool:
-        """Whether it is on or off, and takes no value on the command line."""
-        return _bare(self.kind) is bool
-
-    @property
-    def metavar(self) -> str:
-        """What stands for one value in `--help`."""
-        return self._meta("title") or "|".join(map(str, self._choices))
+    metavar: str
+    allowed: str
+    help: Help
+    flags: tuple[str, ...]
 
     def must_be(self, value: object) -> str:
         """The sentence that refuses a value."""
-        allowed = self._meta("description") or f"one of {', '.join(map(str, self._choices))}"
-        return f"{self.flag} {value} must be {allowed}."
+        return f"{_flag(self.name)} {value} must be {self.allowed}."
 
     def allows(self, value: object) -> bool:
         """Whether that may be a value, or one of several."""
@@ -97,56 +81,60 @@ class Option:
             return False
         return True
 
-    def normal(self, value: Any) -> Any:
-        """Several values as a tuple, a path as a Path, anything else as it is."""
-        if value is None:
-            return None
-        if self.several:
-            return tuple(value) if isinstance(value, (list, tuple)) else (value,)
-        return Path(value) if _bare(self.kind) is Path else value
-
-    def check(self, value: Any) -> None:
-        """Raises Refused unless a normal value is allowed."""
+    def checked(self, value: Any) -> Any:
+        """The value, several as a tuple and a path as a Path; Refused if it is not allowed."""
         if value is None and self.optional:
-            return
-        for part in value if self.several else (value,):
+            return None
+        if _bare(self.kind) is Path:
+            return Path(value)
+        several = self.several and isinstance(value, (list, tuple))
+        parts = tuple(value) if several else (value,)
+        for part in parts:
             if not self.allows(part):
                 raise Refused(self.must_be(part))
-        if self.several and not self.optional:
-            if not value:
-                raise Refused(f"{self.flag} needs at least one value.")
-            if len(set(value)) < len(value):
-                raise Refused(f"{self.flag} names a value twice.")
-
-    @property
-    def _choices(self) -> tuple[Any, ...]:
-        kind = _bare(self.kind)
-        return get_args(kind) if get_origin(kind) is Literal else (True, False)
-
-    def _meta(self, name: str) -> str | None:
-        marks = (*_marks(self.kind), *self.marks)
-        return next((getattr(mark, name) for mark in marks if isinstance(mark, Meta)), None)
+        if not parts and not self.optional:
+            raise Refused(f"{_flag(self.name)} needs at least one value.")
+        if len(set(parts)) < len(parts) and not self.optional:
+            raise Refused(f"{_flag(self.name)} names a value twice.")
+        return parts if self.several else value
 
 
 @functools.cache
 def options_of(kind: type) -> dict[str, Option]:
     """The options that a dataclass is made of, by name."""
     hints = get_type_hints(kind, include_extras=True)
-    return {field.name: _option(field.name, hints[field.name]) for field in fields(kind)}
+    return {
+        field.name: _option(field.name, field.default, hints[field.name]) for field in fields(kind)
+    }
 
 
-def _option(name: str, hint: Any) -> Option:
+def _option(name: str, default: Any, hint: Any) -> Option:
     element, several, optional = hint, False, False
-    while (inner := _bare(element)) and (get_origin(inner) is tuple or NoneType in get_args(inner)):
-        several |= get_origin(inner) is tuple
-        optional |= NoneType in get_args(inner)
-        element = get_args(inner)[0]
-    return Option(name, element, several, optional, _marks(hint))
+    # Down to X of Annotated[tuple[X, ...] | None, ...]; X may be annotated again.
+    while (bare := _bare(element)) and (get_origin(bare) is tuple or NoneType in get_args(bare)):
+        several |= get_origin(bare) is tuple
+        optional |= NoneType in get_args(bare)
+        element = get_args(bare)[0]
+    marks = [mark for part in (hint, element) for mark in getattr(part, "__metadata__", ())]
+    meta = next((mark for mark in marks if isinstance(mark, Meta)), Meta())
+    choices = [str(choice) for choice in get_args(bare) or (True, False)]
+    flags = (_flag(name), _flag(f"no-{name}")) if bare is bool else (_flag(name),)
+    return Option(
+        name,
+        default,
+        element,
+        several and UseAppendAction not in marks,
+        optional,
+        meta.title or "|".join(choices),
+        meta.description or f"one of {', '.join(choices)}",
+        next((mark for mark in marks if isinstance(mark, Help)), Help()),
+        () if Positional in marks else flags,
+    )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _bare(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
-
-
-def _marks(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint)[1:] if get_origin(hint) is Annotated else ()

@@ -263,6 +263,13 @@ def test_an_older_name_still_works() -> None:
     assert Config(**older).max_batch is False
 
 
+@pytest.mark.parametrize("schema", [1, 2, 3])
+def test_the_options_of_older_logs_are_read(schema: int) -> None:
+    log = Path(__file__).parent / "records" / "golden" / f"schema-{schema}" / "events.jsonl"
+    started = json.loads(log.read_text("utf-8").splitlines()[0])["config"]
+    assert Config(**started).max_batch is started["fit"]
+
+
 def test_options_are_left_open_until_they_are_resolved() -> None:
     options = Options(preset="smoke", device="cpu")
     assert (options.epochs, options.image_size) == (None, None)

@@ -125,16 +125,12 @@ class Outcome:
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Parse, and compare."""
-    return run_comparison(parse(CompareOptions, arguments, prog))
-
-
-def run_comparison(options: CompareOptions) -> int:
     """Compare, show and write; 3 if a bound is broken, else 0.
 
     Raises:
-        Refused: what was given cannot be compared, or written to.
+        Refused: the runs cannot be compared, or a file cannot be written.
     """
+    options = parse(CompareOptions, arguments, prog)
     if options.output is not None:
         check_output(options.output)
     outcome = _between(options, options.run_b) if options.run_b else _within(options)

@@ -27,12 +27,8 @@ class ReportOptions:
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Parse, and make the report."""
-    return make_report(parse(ReportOptions, arguments, prog))
-
-
-def make_report(options: ReportOptions) -> int:
-    """Write tables, plots and report into the run folder, and say where they are."""
+    """Write tables, plots and report into the run folder, and print where they are."""
+    options = parse(ReportOptions, arguments, prog)
     from bench.analysis.claims.reader import keep_claims
     from bench.analysis.tables import write_tables
     from bench.cli.console import open_console, print_path

@@ -21,39 +21,35 @@ SOURCES: Registry[Loader] = Registry("data set")
 
 
 def _source(load: Loader) -> Loader:
-    return SOURCES.add(load.__name__, load)
+    return SOURCES.add(load.__name__.removeprefix("_"), load)
 
 
 @_source
-def auto(data_dir: Path | None) -> "Source":
-    """CIFAR-10 if it is on disk or can be downloaded, else shapes10."""
+def _auto(data_dir: Path | None) -> "Source":
     try:
-        return cifar10(data_dir)
+        return _cifar10(data_dir)
     except Refused:
-        source = shapes10(data_dir)
+        source = _shapes10(data_dir)
         note = "CIFAR-10 is not on disk and could not be fetched: shapes10 stands in for it."
         return replace(source, notes=(note, *source.notes))
 
 
 @_source
-def cifar10(data_dir: Path | None) -> "Source":
-    """60,000 photographs of ten kinds of things, 32 px."""
+def _cifar10(data_dir: Path | None) -> "Source":
     from bench.data import cifar
 
     return cifar.load("cifar10", data_dir)
 
 
 @_source
-def cifar100(data_dir: Path | None) -> "Source":
-    """60,000 photographs of a hundred kinds of things, 32 px."""
+def _cifar100(data_dir: Path | None) -> "Source":
     from bench.data import cifar
 
     return cifar.load("cifar100", data_dir)
 
 
 @_source
-def folder(data_dir: Path | None) -> "Source":
-    """Your own images, `train/CLASS/*` and `test/CLASS/*` in `data_dir`."""
+def _folder(data_dir: Path | None) -> "Source":
     from bench.data import image_folder
 
     if data_dir is None:
@@ -62,11 +58,10 @@ def folder(data_dir: Path | None) -> "Source":
 
 
 @_source
-def shapes10(data_dir: Path | None) -> "Source":
-    """Ten generated shapes; needs no network."""
-    from bench.data import shapes10 as shapes
+def _shapes10(data_dir: Path | None) -> "Source":
+    from bench.data import shapes10
     from bench.data.dataset import Arrays, Source
 
-    train, test = (Arrays(*make()) for make in (shapes.train_set, shapes.test_set))
+    train, test = (Arrays(*make()) for make in (shapes10.train_set, shapes10.test_set))
     note = "shapes10 is generated: its accuracies say nothing about photographs."
-    return Source("shapes10", shapes.CLASSES, train, test, notes=(note,))
+    return Source("shapes10", shapes10.CLASSES, train, test, notes=(note,))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -109,7 +109,7 @@ class MaxBatchOptions:
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         for name, option in options_of(MaxBatchOptions).items():
-            option.check(getattr(self, name))
+            option.checked(getattr(self, name))
         usable = [find_card(name).usable_bytes(self.reserve_bytes) for name in self.card]
         if self.device is not None:
             check_image_sizes(self.image_size, self.memory_budget_bytes)
@@ -129,7 +129,7 @@ class MaxBatchOptions:
             return
         known = _known(self.models)
         for size in self.image_size:
-            if all(facts.nearest_pixels(size) != _pixels(facts, size) for facts in known):
+            if size != "native" and all(facts.nearest_pixels(size) != size for facts in known):
                 known[0].pixels(size)
 
     def too_small(self, model: str, pixels: int) -> str | None:
@@ -285,10 +285,6 @@ def _resolved(patterns: Sequence[str], log: Path) -> list[ModelFacts]:
             if isinstance(message, Resolved):
                 return list(message.models)
     raise BenchError("the models could not be looked up.")
-
-
-def _pixels(facts: ModelFacts, size: int | Literal["native"]) -> int:
-    return facts.native_size if size == "native" else size
 
 
 def _known(patterns: Sequence[str]) -> list[ModelFacts]:

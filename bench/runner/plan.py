@@ -73,12 +73,10 @@ def check_trials(config: Config, models: int) -> None:
 
 
 def check_image_sizes(
-    image_sizes: Iterable[int | str],
-    memory_bytes: int | None = None,
-    owner: str = "the memory budget",
+    image_sizes: Iterable[int | str], memory_bytes: int | None, owner: str = "the memory budget"
 ) -> None:
-    """Raises Refused if two images of a size, as float32, are larger than all the memory there is:
-    `memory_bytes`, which `owner` has, or by default this machine's."""
+    """Raises Refused if two images, as float32, are larger than all memory: `memory_bytes`, or
+    where that is None, this machine's."""
     if memory_bytes is None:
         memory_bytes, owner = psutil.virtual_memory().total, "this machine's memory"
     for pixels in image_sizes:
@@ -91,7 +89,7 @@ def check_image_sizes(
 
 
 def choose_batches(
-    trials: Iterable[Trial], fits: dict[Shape, LargestBatch], train_images: int
+    trials: Iterable[Trial], searched: dict[Shape, LargestBatch], train_images: int
 ) -> dict[Trial, int | None]:
     """Each trial's batch size: what it was given, or what its choice comes to after the search.
 
@@ -100,7 +98,7 @@ def choose_batches(
     """
     trials = list(trials)
     ceiling = power_of_two(min(AUTO_LIMIT, train_images))
-    largest = {trial: _largest(trial, fits) for trial in trials}
+    largest = {trial: _largest(trial, searched) for trial in trials}
     own = {t: ceiling if n is None else min(ceiling, power_of_two(n)) for t, n in largest.items()}
     shared = min((size for size in own.values() if size), default=0)
     chosen: dict[Trial, int | None] = {}
@@ -111,11 +109,12 @@ def choose_batches(
     return chosen
 
 
-def refusal(trial: Trial, batch_size: int | None, fit: LargestBatch | None) -> str | None:
-    """Why a trial is known not to fit, in a sentence; None if it may run."""
-    if fit is not None and fit.max_batch < 2:
-        needs = f"; it needs about {fit.needed_bytes / 2**20:.0f} MiB" if fit.needed_bytes else ""
-        budget = f" in {fit.budget_bytes / 2**20:.0f} MiB" if fit.budget_bytes else ""
+def refusal(trial: Trial, batch_size: int | None, largest: LargestBatch | None) -> str | None:
+    """Why a trial is known not to fit in memory, in a sentence; None if it may run."""
+    if largest is not None and largest.max_batch < 2:
+        mib = [(size or 0) / 2**20 for size in (largest.budget_bytes, largest.needed_bytes)]
+        budget = f" in {mib[0]:.0f} MiB" if mib[0] else ""
+        needs = f"; it needs about {mib[1]:.0f} MiB" if mib[1] else ""
         return (
             f"{trial.model} at {trial.setting.image_size} px cannot train even the smallest batch"
             f"{budget}{needs}: raise --memory-budget, lower --image-size or leave the model out."
@@ -124,11 +123,11 @@ def refusal(trial: Trial, batch_size: int | None, fit: LargestBatch | None) -> s
         return (
             f"--batch-size {trial.batch_choice} is known only after a search; drop --no-max-batch."
         )
-    if fit is not None and batch_size > fit.max_batch:
+    if largest is not None and batch_size > largest.max_batch:
         size = trial.setting.image_size
         return (
             f"--batch-size {batch_size} does not fit {trial.model} at {size} px: "
-            f"{fit.max_batch} is the largest; use --batch-size max or a smaller one."
+            f"{largest.max_batch} is the largest; use --batch-size max or a smaller one."
         )
     return None
 
@@ -138,9 +137,9 @@ def power_of_two(limit: int) -> int:
     return 1 << (limit.bit_length() - 1) if limit > 0 else 0
 
 
-def _largest(trial: Trial, fits: dict[Shape, LargestBatch]) -> int | None:
-    fit = fits.get((trial.model, trial.setting))
-    return None if fit is None else fit.max_batch
+def _largest(trial: Trial, searched: dict[Shape, LargestBatch]) -> int | None:
+    largest = searched.get((trial.model, trial.setting))
+    return None if largest is None else largest.max_batch
 
 
 def _check_batches(config: Config, dataset: DatasetFacts) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.cli import report as report_verb
 from bench.cli import run as run_verb
 from bench.cli.main import guarded
-from bench.cli.report import ReportOptions, make_report
 from bench.data.prepare import DataRequest, prepare
 from bench.errors import Refused
 from bench.records.records import RunStarted
@@ -279,7 +279,7 @@ def test_logs(
     folder = write_log(tmp_path / "run", some_records())
     damage(folder)
     before = sorted(path.name for path in folder.iterdir())
-    assert guarded(lambda: make_report(ReportOptions(folder))) == 2
+    assert guarded(lambda: report_verb.main([str(folder)], "archbench report")) == 2
     said = capsys.readouterr().err.strip()
     assert sentence in said
     assert len(said.splitlines()) == 1

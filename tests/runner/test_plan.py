@@ -134,7 +134,7 @@ def test_images_larger_than_all_memory_are_refused() -> None:
     with pytest.raises(Refused, match=f"^{sentence}, and the memory budget is 22 MiB"):
         check_image_sizes(("native", 1001), 24_000_000)
     with pytest.raises(Refused, match="and this machine's memory is"):
-        check_image_sizes((10**6,))
+        check_image_sizes((10**6,), None)
 
 
 def test_auto_is_one_batch_that_fits_every_model() -> None:
