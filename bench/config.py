@@ -216,7 +216,7 @@ class Options:
     """Run folder; must be new or empty."""
 
     resume: Annotated[Folder | None, Help(Group.OUTPUT)] = None
-    """Go on with the interrupted run in this folder, with the options it was started with."""
+    """Resume the interrupted run in this folder, with the options it was started with."""
 
     target_accuracy: Annotated[tuple[Accuracy, ...], Help(Group.OUTPUT)] = DEFAULT_TARGETS
     """Test accuracies to time: when each was first reached, and from when on it was held."""

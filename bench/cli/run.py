@@ -1,4 +1,4 @@
-"""The verb `run`, which is all of `run_bench.py`: a comparison and its report."""
+"""The verb `run`, which `run_bench.py` is short for: a comparison and its report."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ ALIASES = {"--fit": "--max-batch", "--no-fit": "--no-max-batch"}
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Start a run, or go on with one; the exit code says whether every trial is done."""
+    """Start a run, or resume one; 0 if every trial is done, else 1."""
     arguments = [ALIASES.get(word, word) for word in arguments]
     config = parse(Options, arguments, prog).resolve()
     if config.resume is None:

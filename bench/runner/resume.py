@@ -1,4 +1,4 @@
-"""Going on with a run that was interrupted, where its log and its checkpoints end."""
+"""Resuming a run that was interrupted."""
 
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,23 @@ from bench.runner.run import carry_out, prepare, scratch_folder
 from bench.runner.session import Listener, Session
 
 HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy")
-"""Options that may be given anew when a run goes on: they change no result, but for noise."""
+"""Options that may change when a run is resumed: they affect no result except noise."""
 
 
 def resume(
     path: Path, listener: Listener = lambda message: None, given: dict[str, Any] | None = None
 ) -> Run:
-    """Go on with a run that was interrupted, where its log and its checkpoints end.
+    """Resume an interrupted run from where its log and its checkpoints end.
 
     Args:
         path: the run folder.
         listener: as for `run`.
-        given: options that must be as they were, such as those of a command line.
+        given: options that must not have changed, such as those of a command line.
 
     Raises:
-        Refused: it cannot go on: another option, other images, another device, or it is in use.
-        Interrupted: a signal; it can be resumed again.
-        BenchError: the run folder cannot be written to any more.
+        Refused: an option, the images or the device changed, or the run is in use.
+        Interrupted: a signal arrived; the run can be resumed again.
+        BenchError: the run folder can no longer be written to.
     """
     given = given or {}
     claims = given.get("claims")
@@ -40,9 +40,8 @@ def resume(
     try:
         before = load_run(path)
         check_same_options(before.started.config, given)
-        anew = ("trial_timeout", "rerun_noisy")
-        kept = {name: given[name] for name in anew if name in given}
-        config = _config_of(path, before.started.config | kept | {"output": str(path)})
+        changed = {k: given[k] for k in ("trial_timeout", "rerun_noisy") if k in given}
+        config = _config_of(path, before.started.config | changed | {"output": str(path)})
         for record in (before.dataset, before.device):
             listener(record)
         with scratch_folder() as scratch:
@@ -75,7 +74,7 @@ def check_same_options(before: dict[str, Any], given: dict[str, Any]) -> None:
             flag = f"--{name.replace('_', '-')}"
             raise Refused(
                 f"{flag} was {_shown(was)} in that run and is {_shown(value)} now: leave it out "
-                "to go on with the run, or start a new one."
+                "to resume the run, or start a new one."
             )
 
 
@@ -94,7 +93,7 @@ def check_same_place(before: Run, now: Prepared) -> None:
         if then != here:
             raise Refused(
                 f"--resume {before.path}: its {what} was {then} and is {here} here, so that "
-                "figures would not compare; go on where it began, or start a new run."
+                "figures would not be comparable; resume it where it began, or start a new run."
             )
 
 

@@ -31,8 +31,8 @@ def run(config: Config, listener: Listener = lambda message: None) -> Run:
 
     Raises:
         Refused: the input cannot work; nothing was trained.
-        Interrupted: a signal; what was measured until then is in the run folder.
-        BenchError: the run folder cannot be written to any more.
+        Interrupted: a signal arrived; what was measured until then is in the run folder.
+        BenchError: the run folder can no longer be written to.
     """
     refuse_early(config)
     with scratch_folder() as scratch:
@@ -59,7 +59,7 @@ def carry_out(session: Session, plan: Plan, start: Callable[[], None]) -> Run:
                 session.end()
             raise Interrupted(
                 f"interrupted; what was measured is in {where}: `python -m bench run --resume "
-                f"{where}` goes on, `python -m bench report {where}` makes its report.",
+                f"{where}` resumes it, `python -m bench report {where}` makes its report.",
                 session.interrupts.number or signal.SIGINT,
             ) from None
         except BaseException:
