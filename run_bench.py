@@ -2,8 +2,7 @@
 
 import sys
 
-from bench.cli.console import guarded
-from bench.cli.main import run_command
+from bench.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: run_command(sys.argv[1:])))
+    sys.exit(main("run_bench.py", verb="run"))

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bench.analysis.tables import load_run
     from bench.batch_size.api import find_max_batch, predict_max_batch
     from bench.config import Config
-    from bench.runner.run import resume, run
+    from bench.runner.resume import resume
+    from bench.runner.run import run
 
 __all__ = ["Config", "find_max_batch", "load_run", "predict_max_batch", "resume", "run"]
 
@@ -25,7 +26,7 @@ _HOMES = {
     "find_max_batch": "bench.batch_size.api",
     "load_run": "bench.analysis.tables",
     "predict_max_batch": "bench.batch_size.api",
-    "resume": "bench.runner.run",
+    "resume": "bench.runner.resume",
     "run": "bench.runner.run",
 }
 

@@ -5,4 +5,4 @@ import sys
 from bench.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("python -m bench"))

@@ -1,7 +1,8 @@
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import tyro
@@ -9,8 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import config as config_module
-from bench.config import Config, default_preset
+from bench.choices import OPTIMIZERS, PRECISIONS
+from bench.cli.help import print_help
+from bench.config import Config, Options, default_preset
+from bench.data.catalogue import SOURCES
 from bench.errors import Refused
+from bench.options import Group, options_of
 
 FLAGS = {
     "--augment --no-augment",
@@ -25,10 +30,10 @@ FLAGS = {
     "--dataset",
     "--device",
     "--epochs",
-    "--fit --no-fit",
     "--image-size",
     "--inspect --no-inspect",
     "--lr",
+    "--max-batch --no-max-batch",
     "--memory-budget",
     "--models",
     "--optimizer",
@@ -56,7 +61,7 @@ SAME_IN_EVERY_PRESET = {
     "channels_last": True,
     "pretrained": False,
     "seeds": 1,
-    "fit": True,
+    "max_batch": True,
     "sweep_batch": False,
     "card": None,
     "memory_budget": None,
@@ -105,12 +110,11 @@ def test_people_script_against_these_flags(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit) as ended:
-        tyro.cli(Config, args=["--help"], prog="run_bench.py")
+    print_help(Options, "run_bench.py")
     shown = capsys.readouterr().out
     rows = re.findall(r"^\W*(--[a-z][a-z-]+)(?:, (--no-[a-z-]+))?", shown, re.MULTILINE)
-    assert ended.value.code == 0
     assert {" ".join(filter(None, row)) for row in rows} == FLAGS
+    assert len(rows) == len(FLAGS)
 
 
 @pytest.mark.parametrize("preset", ["smoke", "quick", "lecture"])
@@ -125,9 +129,9 @@ def test_the_command_line_gives_what_the_constructor_gives() -> None:
         "--train-limit all --test-limit 5 --augment --image-size native 64 --epochs 3 "
         "--batch-size auto 8 max "
         "--optimizer sgd adam --lr 0.1 --precision fp32 bf16 --no-channels-last --pretrained "
-        "--seeds 3 --no-fit --memory-budget 700MiB --device cuda:1 --workers 0 --output out"
+        "--seeds 3 --no-max-batch --memory-budget 700MiB --device cuda:1 --workers 0 --output out"
     )
-    assert tyro.cli(Config, args=line.split()) == Config(
+    assert tyro.cli(Options, args=line.split()).resolve() == Config(
         models=("resnet18", "densenet*"),
         preset="smoke",
         dataset="folder",
@@ -144,7 +148,7 @@ def test_the_command_line_gives_what_the_constructor_gives() -> None:
         channels_last=False,
         pretrained=True,
         seeds=3,
-        fit=False,
+        max_batch=False,
         memory_budget="700MiB",
         device="cuda:1",
         workers=0,
@@ -204,10 +208,10 @@ def test_lists_become_tuples() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "huge"}, "--preset 'huge' is not one of smoke, quick, lecture."),
-        ({"dataset": "mnist"}, "--dataset 'mnist' is not one of auto, cifar10"),
-        ({"optimizer": ("adam", "lion")}, "--optimizer 'lion' is not one of adam, adamw, sgd."),
-        ({"precision": ("int8",)}, "--precision 'int8' is not one of fp32, tf32, bf16, fp16."),
+        ({"preset": "huge"}, "--preset huge must be one of auto, smoke, quick, lecture."),
+        ({"dataset": "mnist"}, "--dataset mnist must be one of auto, cifar10"),
+        ({"optimizer": ("adam", "lion")}, "--optimizer lion must be one of adam, adamw, sgd."),
+        ({"precision": ("int8",)}, "--precision int8 must be one of fp32, tf32, bf16, fp16."),
         ({"epochs": 0}, "--epochs 0 must be a whole number above 0."),
         ({"epochs": True}, "--epochs True must be a whole number above 0."),
         ({"epochs": 1.5}, "--epochs 1.5 must be"),
@@ -218,10 +222,10 @@ def test_lists_become_tuples() -> None:
         ({"image_size": ("auto",)}, "--image-size auto must be"),
         (
             {"batch_size": (8, -1)},
-            "--batch-size -1 must be a whole number above 0 or auto or own or max.",
+            "--batch-size -1 must be a whole number above 0, auto, own or max.",
         ),
         ({"batch_size": (1,)}, "--batch-size 1 cannot train batch norm; use 2 or more."),
-        ({"workers": -1}, "--workers -1 must be 0 or more."),
+        ({"workers": -1}, "--workers -1 must be a whole number, 0 or more."),
         ({"models": ()}, "--models needs at least one value."),
         ({"image_size": ()}, "--image-size needs at least one value."),
         ({"optimizer": ()}, "--optimizer needs at least one value."),
@@ -232,8 +236,12 @@ def test_lists_become_tuples() -> None:
         ({"lr": -1.0}, "--lr -1.0 must be a positive number."),
         ({"lr": float("nan")}, "--lr nan must be a positive number."),
         ({"lr": float("inf")}, "--lr inf must be a positive number."),
-        ({"device": "tpu"}, "--device 'tpu' is unknown; use auto, cpu, cuda, cuda:N or mps."),
-        ({"device": "cuda:x"}, "--device 'cuda:x' is unknown"),
+        ({"device": "tpu"}, "--device tpu must be one of auto, cpu, cuda, cuda:N, mps."),
+        ({"device": "cuda:x"}, "--device cuda:x must be one of"),
+        ({"device": "cpu\n"}, "--device cpu"),
+        ({"augment": "yes"}, "--augment yes must be one of True, False."),
+        ({"trial_timeout": float("nan")}, "--trial-timeout nan must be a number above 0."),
+        ({"target_accuracy": (70,)}, "--target-accuracy 70 must be a fraction above 0, such as"),
         ({"memory_budget": "much"}, "--memory-budget 'much' is not a size; write one like 700MiB"),
         ({"memory_budget": "0GB"}, "--memory-budget '0GB' is not a size that memory can have."),
     ],
@@ -241,6 +249,52 @@ def test_lists_become_tuples() -> None:
 def test_what_cannot_work_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Refused, match="^" + re.escape(message)):
         smoke(**options)
+
+
+def test_an_option_that_there_is_not() -> None:
+    with pytest.raises(TypeError, match="surprise"):
+        smoke(surprise=1)
+
+
+def test_an_older_name_still_works() -> None:
+    assert smoke(fit=False) == smoke(max_batch=False)
+    older = smoke().to_dict() | {"fit": False}
+    older.pop("max_batch")
+    assert Config(**older).max_batch is False
+
+
+@pytest.mark.parametrize("schema", [1, 2, 3])
+def test_the_options_of_older_logs_are_read(schema: int) -> None:
+    log = Path(__file__).parent / "records" / "golden" / f"schema-{schema}" / "events.jsonl"
+    started = json.loads(log.read_text("utf-8").splitlines()[0])["config"]
+    assert Config(**started).max_batch is started["fit"]
+
+
+def test_options_are_left_open_until_they_are_resolved() -> None:
+    options = Options(preset="smoke", device="cpu")
+    assert (options.epochs, options.image_size) == (None, None)
+    assert options.resolve() == smoke()
+    assert (smoke().epochs, smoke().image_size) == (2, (32,))
+
+
+def test_the_preset_leaves_no_option_open() -> None:
+    hints = get_type_hints(Config)
+    still_open = {name for name in hints if type(None) in getattr(hints[name], "__args__", ())}
+    assert still_open.isdisjoint(BY_PRESET["smoke"])
+    assert [f.name for f in fields(Config)] == [f.name for f in fields(Options)]
+
+
+def test_names_to_choose_from_are_those_of_the_rows() -> None:
+    metavars = {name: option.metavar for name, option in options_of(Options).items()}
+    assert metavars["optimizer"] == "|".join(OPTIMIZERS)
+    assert metavars["precision"] == "|".join(PRECISIONS)
+    assert metavars["dataset"] == "|".join(SOURCES)
+
+
+def test_every_option_has_a_group_and_groups_stand_together() -> None:
+    groups = [option.help.group for option in options_of(Options).values()]
+    assert list(dict.fromkeys(groups)) == [g for g in Group if g != Group.OPTIONS]
+    assert groups == sorted(groups, key=list(Group).index)
 
 
 def test_the_budget_is_read_in_bytes() -> None:

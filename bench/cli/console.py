@@ -4,10 +4,7 @@ Where the output is not a terminal there is no live line, only plain ones. The s
 when a message comes in, never by a thread of its own, so that nothing runs beside what is measured.
 """
 
-import io
-import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +14,6 @@ from rich.table import Table as RichTable
 
 from bench.analysis.intervals import median
 from bench.analysis.trial_group import trial_groups
-from bench.errors import BenchError
 from bench.records.messages import Progress as Step
 from bench.records.messages import Warned
 from bench.records.records import (
@@ -207,28 +203,6 @@ def rich_table(table: Table, title: str | None = None) -> RichTable:
 def print_path(console: Console, what: str, path: object) -> None:
     """A path on a line of its own, never wrapped, so that it can be copied."""
     console.print(f"{what}: {escape(str(path))}", highlight=False, soft_wrap=True)
-
-
-def guarded(command: Callable[[], int]) -> int:
-    """Run a command; its errors become one line on standard error and an exit code.
-
-    130 after Ctrl-C, as shells have it.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    try:
-        return command()
-    except BenchError as error:
-        print(f"archbench: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("archbench: interrupted before anything was measured.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has left; what was measured is on disk.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
 def _threads(facts: DeviceFacts) -> str:

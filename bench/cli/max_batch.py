@@ -1,13 +1,82 @@
-"""What the verb `fit` shows: a table of models by cards, and records for other programs."""
+"""The verb `max-batch`: a table of models by cards, records for other programs, a picture."""
 
+import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from bench.analysis.formatting import MISSING
-from bench.records.records import Predicted, Setting
+from bench.cli.console import open_console, print_path, rich_table
+from bench.cli.parsing import parse
+from bench.prediction.memory import ERROR
+from bench.records.records import MemoryBreakdown, Predicted, Setting
+from bench.records.run_folder import check_output, new_folder, write_atomic
 from bench.report.tables import Cell, Table, prediction_text
-from bench.runner.max_batch import FitOptions, Measured
+from bench.runner.max_batch import MaxBatchOptions, Measured, measure_batches, predict_batches
+
+Records = list[dict[str, Any]]
+"""Plain values, a mapping per model, setting and card; with the same names however measured."""
+
+
+def main(arguments: Sequence[str], prog: str) -> int:
+    """Parse, and predict or measure."""
+    return show_batches(parse(MaxBatchOptions, arguments, prog))
+
+
+def show_batches(options: MaxBatchOptions) -> int:
+    """Predict the largest batch of models on cards, or measure it here with --device; print and
+    write the answers. The exit code is 1 if some model has none."""
+    if options.output is not None:
+        check_output(options.output)
+    breakdowns: Sequence[MemoryBreakdown] = ()
+    if options.device is None:
+        predictions = predict_batches(options)
+        breakdowns, problems = predictions.breakdowns, list(predictions.problems)
+        table = predicted_table(predictions.largest)
+        records = predicted_records(predictions.largest, options)
+        note = (
+            "Largest batch, predicted from a simulated training step: nothing was measured. "
+            f"In brackets, the range that the known error of {ERROR:.0%} allows."
+        )
+    else:
+        measured, problems = measure_batches(options)
+        table, records = measured_table(measured), measured_records(measured, options)
+        note = "Largest batch, measured: real training steps and an evaluation ran at it."
+    if options.json:
+        print(json.dumps(records, indent=2))
+    else:
+        open_console().print(rich_table(table))
+        print(note)
+    shown = dict.fromkeys((record["model"], record["image_size"]) for record in records)
+    notes = (options.too_small(model, pixels) for model, pixels in shown)
+    for sentence in (*filter(None, notes), *problems):
+        print(f"archbench: {sentence}", file=sys.stderr)
+    if options.output is not None or not options.json:
+        folder = options.output or new_folder("max-batch")
+        _write(folder, records, breakdowns, quiet=options.json)
+    return 1 if problems else 0
+
+
+def _write(
+    folder: Path, records: Records, breakdowns: Sequence[MemoryBreakdown], *, quiet: bool
+) -> None:
+    """Write `max_batch.json`, `max_batch.csv` and the picture of what fills the memory."""
+    import pandas as pd
+
+    from bench.report.sections.memory import memory_breakdown
+    from bench.report.style import save
+
+    csv = pd.DataFrame(records).to_csv(index=False, lineterminator="\n")
+    write_atomic(folder / "max_batch.json", json.dumps(records, indent=2) + "\n")
+    write_atomic(folder / "max_batch.csv", csv)
+    if breakdowns:
+        save(memory_breakdown(breakdowns), folder / "memory_breakdown")
+    if not quiet:
+        print_path(open_console(), "table  ", folder / "max_batch.csv")
+        if breakdowns:
+            print_path(open_console(), "picture", folder / "memory_breakdown.png")
 
 
 def predicted_table(predictions: Sequence[Predicted]) -> Table:
@@ -15,62 +84,62 @@ def predicted_table(predictions: Sequence[Predicted]) -> Table:
     cards = list(dict.fromkeys(p.card for p in predictions))
     rows = []
     for model, setting in dict.fromkeys((p.model, p.setting) for p in predictions):
-        mine = {p.card: p for p in predictions if (p.model, p.setting) == (model, setting)}
-        first = next(iter(mine.values()))
+        by_card = {p.card: p for p in predictions if (p.model, p.setting) == (model, setting)}
+        first = next(iter(by_card.values()))
         texts = (
             model,
             *_traits(setting),
             f"{first.bytes_per_image / 2**20:.2f}",
-            *(prediction_text(mine.get(card)) for card in cards),
+            *(prediction_text(by_card.get(card)) for card in cards),
         )
-        rows.append(tuple(Cell(text) for text in texts))
+        rows.append(tuple(map(Cell, texts)))
     return Table((*_HEADERS, "An image (MiB)", *(f"{c} (predicted)" for c in cards)), tuple(rows))
 
 
-def measured_table(found: Sequence[Measured]) -> Table:
+def measured_table(measured: Sequence[Measured]) -> Table:
     """A row per model and setting, with the probes it took and why one image more failed."""
     rows = []
-    for one in found:
-        fit, proof = one.largest_batch, one.largest_batch.certificate
+    for search in measured:
+        answer, certificate = search.largest_batch, search.largest_batch.certificate
         texts = (
-            fit.model,
-            *_traits(fit.setting),
-            f"{fit.max_batch:,}",
-            str(len(one.probes)),
-            (proof.failed_because if proof and proof.failed_because else MISSING),
+            answer.model,
+            *_traits(answer.setting),
+            f"{answer.max_batch:,}",
+            str(len(search.probes)),
+            (certificate.failed_because if certificate else None) or MISSING,
         )
-        rows.append(tuple(Cell(text) for text in texts))
+        rows.append(tuple(map(Cell, texts)))
     return Table(
         (*_HEADERS, "Largest batch (measured)", "Probes", "One more fails with"), tuple(rows)
     )
 
 
-def predicted_records(
-    predictions: Sequence[Predicted], options: FitOptions
-) -> list[dict[str, Any]]:
-    """Plain values, one mapping per prediction."""
+def predicted_records(predictions: Sequence[Predicted], options: MaxBatchOptions) -> Records:
+    """A record per prediction."""
     more = {"channels_last": options.channels_last, "reserve_bytes": options.reserve_bytes}
     return [_flat(asdict(p)) | more for p in predictions]
 
 
-def measured_records(found: Sequence[Measured], options: FitOptions) -> list[dict[str, Any]]:
-    """Plain values, one mapping per search, with the same names as predictions have."""
+def measured_records(measured: Sequence[Measured], options: MaxBatchOptions) -> Records:
+    """A record per search."""
     records = []
-    for one in found:
-        fit = one.largest_batch
-        base, per_image = _line(one)
-        row = _flat(asdict(fit)) | {
-            "card": options.device,
-            "num_classes": options.classes,
-            "usable_bytes": fit.budget_bytes,
-            "max_batch_low": fit.max_batch,
-            "max_batch_high": fit.max_batch,
-            "base_bytes": base,
-            "bytes_per_image": per_image,
-            "channels_last": options.channels_last,
-            "probes": len(one.probes),
-        }
-        records.append(row)
+    for search in measured:
+        answer = search.largest_batch
+        base_bytes, bytes_per_image = _line(search)
+        records.append(
+            _flat(asdict(answer))
+            | {
+                "card": options.device,
+                "num_classes": options.classes,
+                "usable_bytes": answer.budget_bytes,
+                "max_batch_low": answer.max_batch,
+                "max_batch_high": answer.max_batch,
+                "base_bytes": base_bytes,
+                "bytes_per_image": bytes_per_image,
+                "channels_last": options.channels_last,
+                "probes": len(search.probes),
+            }
+        )
     return records
 
 
@@ -81,16 +150,16 @@ def _traits(setting: Setting) -> tuple[str, str, str]:
     return str(setting.image_size), setting.optimizer, setting.precision
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    setting = row.pop("setting")
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    setting = record.pop("setting")
     setting.pop("learning_rate")
-    flat: dict[str, Any] = {"model": row.pop("model")} | setting | row
-    return flat
+    return {"model": record.pop("model"), **setting, **record}
 
 
-def _line(one: Measured) -> tuple[int | None, int | None]:
+def _line(search: Measured) -> tuple[int | None, int | None]:
     """Fixed bytes and bytes per image, through the smallest and the largest batch that fitted."""
-    known = sorted((p.batch_size, p.peak_memory_bytes) for p in one.probes if p.peak_memory_bytes)
+    peaks = (p for p in search.probes if p.peak_memory_bytes)
+    known = sorted((p.batch_size, p.peak_memory_bytes or 0) for p in peaks)
     if len(known) < 2:
         return None, None
     (small, low), (large, high) = known[0], known[-1]

@@ -14,9 +14,6 @@ from pathlib import Path
 from bench.registry import Registry
 from bench.units import parse_bytes
 
-DEFAULT_CARDS = ("t4", "rtx3060-12gb")
-"""What a run without a GPU predicts for: the card of free notebooks, and one of classrooms."""
-
 DEFAULT_RESERVE_BYTES = 512 * 2**20
 """What a card's memory loses to the CUDA context and to the libraries' workspaces.
 
@@ -47,7 +44,7 @@ def find_card(name: str) -> Card:
     Raises:
         Refused: there is no such card; the nearest names are given.
     """
-    if re.match(r"\s*[0-9.]+\s*[kmgt]?i?b", name, re.IGNORECASE):
+    if re.match(r"\s*[-+]?[0-9.]+\s*[kmgt]?i?b", name, re.IGNORECASE):
         return Card(name, name, parse_bytes(name, "--card"), "given", exact=True)
     return cards().get(name.lower())
 

@@ -29,7 +29,7 @@ from bench.records.memory_trace import Allocation, Category, Trace
 from bench.records.records import DatasetFacts, Setting
 from bench.training.loop import Batch, train_pass
 from bench.training.optimizers import open_optimizer
-from bench.training.precision import Precision
+from bench.training.precision import Precision, autocast_dtype
 from models.building.network import Network
 
 Steps = Callable[[nn.Module, "MemoryTrace", int], None]
@@ -82,7 +82,9 @@ def simulate(
         optimizer = open_optimizer(setting.optimizer, module.parameters(), setting.learning_rate)
         memory.watch(optimizer)
         batches = (batch() for _ in range(2))
-        precision = FakePrecision(setting.precision, _AUTOCAST[setting.precision], device, None)
+        precision = FakePrecision(
+            setting.precision, autocast_dtype(setting.precision), device, None
+        )
         train_pass(network, batches, optimizer, precision, PhaseClock(memory))
 
     return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
@@ -257,14 +259,6 @@ class FakePrecision(Precision):
         if self.device_type == "cuda":
             return fake_cuda.autocast(self.autocast_dtype)
         return super().autocast()
-
-
-_AUTOCAST = {
-    "fp32": None,
-    "tf32": None,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
 
 
 class _SkipInitialisers(TorchDispatchMode):  # type: ignore[no-untyped-call]

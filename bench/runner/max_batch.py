@@ -1,27 +1,33 @@
-"""The verb `fit`: the largest batch of models, predicted for cards or measured on a device here.
+"""The largest batch of models by itself: predicted for cards, or measured on a device here.
 
 Nothing is trained. A prediction needs no GPU; a measurement is the search of a run, by itself.
 """
 
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
+from msgspec import Meta
 
 from bench.config import (
+    DEFAULT_CARDS,
     DEFAULT_MEMORY_BUDGET,
+    Card,
+    ChannelsLast,
+    Device,
     ImageSize,
-    OptimizerName,
-    PrecisionName,
+    ModelNames,
+    Optimizers,
+    Precisions,
     has_cuda_card,
     settings_of,
 )
 from bench.errors import BenchError, Refused, TrialFailed
-from bench.prediction.cards import DEFAULT_CARDS, DEFAULT_RESERVE_BYTES, find_card
+from bench.options import Count, Folder, Group, Help, Size, options_of
+from bench.prediction.cards import DEFAULT_RESERVE_BYTES, find_card
 from bench.prediction.memory import breakdown, predict
 from bench.records.messages import (
     Conditions,
@@ -41,6 +47,7 @@ from bench.records.records import (
     Setting,
 )
 from bench.runner.batch_search import Prober
+from bench.runner.plan import check_image_sizes
 from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
 from models import REGISTRY
@@ -49,86 +56,80 @@ from models.zoo import is_zoo
 IMAGES = 50_000
 """What a measured batch is capped at: CIFAR-10's training images."""
 
+Classes = Annotated[int, Meta(ge=2, title="N", description="a whole number, 2 or more")]
+
 
 @dataclass(frozen=True)
-class FitOptions:
+class MaxBatchOptions:
     """The largest batch of models: predicted for cards, or measured with --device.
 
     Raises:
         Refused: an option has a value that cannot work; the message says which and what would.
     """
 
-    models: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("resnet18", "googlenet")
-    """Models by name or wildcard, as `run_bench.py` takes them."""
+    models: ModelNames = ("resnet18", "googlenet")
+    """Models by name or wildcard; `python -m bench list` shows them."""
 
-    card: Annotated[tuple[str, ...], arg(metavar="CARD|SIZE ...")] = DEFAULT_CARDS
-    """Cards to predict for; a size such as 21.6GiB is what tensors may take."""
+    image_size: Annotated[tuple[ImageSize, ...], Help(Group.COMPARED)] = ("native",)
+    """Side in pixels; native is each model's own."""
 
-    precision: Annotated[tuple[PrecisionName, ...], arg(metavar="fp32|tf32|bf16|fp16 ...")] = (
-        "fp32",
-    )
-    """Arithmetic of the training step."""
-
-    optimizer: Annotated[tuple[OptimizerName, ...], arg(metavar="adam|adamw|sgd ...")] = ("adam",)
-    """Optimizer of the training step."""
-
-    image_size: Annotated[tuple[ImageSize, ...], arg(metavar="PX|native ...")] = ("native",)
-    """Pixels a side; native is each model's own."""
-
-    classes: Annotated[int, arg(metavar="N")] = 10
+    classes: Annotated[Classes, Help(Group.COMPARED)] = 10
     """Outputs of the last layer."""
 
-    batch_size: Annotated[int, arg(metavar="N")] = 32
-    """The batch size whose memory the picture takes apart."""
+    optimizer: Optimizers = ("adam",)
+    """Optimizers of the training step."""
 
-    channels_last: bool = True
+    precision: Precisions = ("fp32",)
+    """Arithmetic of the training step."""
+
+    channels_last: ChannelsLast = True
     """Keep images and weights in channels-last memory."""
 
-    reserve: Annotated[str, arg(metavar="SIZE")] = f"{DEFAULT_RESERVE_BYTES >> 20}MiB"
+    card: Annotated[tuple[Card, ...], Help(Group.MEMORY)] = DEFAULT_CARDS
+    """Cards to predict for; a size such as 21.6GiB is what tensors may take."""
+
+    reserve: Annotated[Size, Help(Group.MEMORY)] = f"{DEFAULT_RESERVE_BYTES >> 20}MiB"
     """What a named card loses to the CUDA context and to libraries' workspaces."""
 
-    device: Annotated[str | None, arg(metavar="auto|cpu|cuda[:N]|mps")] = None
-    """Measure here instead of predicting."""
-
-    memory_budget: Annotated[str | None, arg(metavar="SIZE")] = None
+    memory_budget: Annotated[Size | None, Help(Group.MEMORY)] = None
     """With --device: memory that a model may take, a real limit."""
 
-    json: bool = False
+    device: Annotated[Device | None, Help(Group.PLACE, "predict instead")] = None
+    """Measure on this device."""
+
+    batch_size: Annotated[Count, Help(Group.OUTPUT)] = 32
+    """The batch size whose memory the picture takes apart."""
+
+    json: Annotated[bool, Help(Group.OUTPUT)] = False
     """Print a JSON list of records and nothing else; write no files unless --output is given."""
 
-    output: Annotated[
-        Path | None, arg(metavar="DIR", help_behavior_hint="(default: results/TIME-fit)")
-    ] = None
+    output: Annotated[Folder | None, Help(Group.OUTPUT, "results/TIME-max-batch")] = None
     """Where table and picture go."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
-        for flag, value, least in (
-            ("classes", self.classes, 2),
-            ("batch-size", self.batch_size, 1),
-        ):
-            if value < least:
-                raise Refused(f"--{flag} {value} must be {least} or more.")
-        for size in self.image_size:
-            if size != "native" and (not isinstance(size, int) or size < 1):
-                raise Refused(f"--image-size {size} must be a whole number above 0 or native.")
-        for flag, values in (("models", self.models), ("card", self.card)):
-            if not values:
-                raise Refused(f"--{flag} needs at least one value.")
-        for name in self.card:
-            find_card(name)
-        parse_bytes(self.reserve, "--reserve")
-        self._check_device()
-        self._check_sizes()
+        for name, option in options_of(MaxBatchOptions).items():
+            option.checked(getattr(self, name))
+        usable = [find_card(name).usable_bytes(self.reserve_bytes) for name in self.card]
+        if self.device is not None:
+            check_image_sizes(self.image_size, self.memory_budget_bytes)
+        elif self.memory_budget is None:
+            check_image_sizes(self.image_size, max(usable), "the largest card's memory")
+        else:
+            raise Refused(
+                "--memory-budget is for measuring: add --device, or predict for that size with "
+                "--card."
+            )
+        self._check_smallest()
 
-    def _check_sizes(self) -> None:
-        """Refuse sizes that none of the models can take; those who cannot are shown at their
+    def _check_smallest(self) -> None:
+        """Refuse sizes that none of the models can take; a model that cannot is shown at its
         smallest."""
         if any(is_zoo(pattern) for pattern in self.models):
             return
-        known = [facts for pattern in self.models for facts in _known(pattern)]
+        known = _known(self.models)
         for size in self.image_size:
-            if all(facts.nearest_pixels(size) != _asked(facts, size) for facts in known):
+            if size != "native" and all(facts.nearest_pixels(size) != size for facts in known):
                 known[0].pixels(size)
 
     def too_small(self, model: str, pixels: int) -> str | None:
@@ -138,22 +139,15 @@ class FitOptions:
         sizes = ", ".join(map(str, self.image_size))
         return f"{model} cannot take {sizes} px; it is shown at {pixels} px, its smallest."
 
-    def _check_device(self) -> None:
-        if self.device is None:
-            if self.memory_budget is not None:
-                raise Refused(
-                    "--memory-budget is for measuring: add --device, or predict for that size "
-                    "with --card."
-                )
-        elif not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", self.device):
-            raise Refused(f"--device {self.device!r} is unknown; use auto, cpu, cuda or mps.")
-        if self.memory_budget is not None:
-            parse_bytes(self.memory_budget)
-
     @property
     def reserve_bytes(self) -> int:
         """The reserve in bytes."""
         return parse_bytes(self.reserve, "--reserve")
+
+    @property
+    def memory_budget_bytes(self) -> int | None:
+        """The memory budget that was given, in bytes; None if none was."""
+        return None if self.memory_budget is None else parse_bytes(self.memory_budget)
 
 
 @dataclass(frozen=True)
@@ -165,7 +159,7 @@ class Predictions:
     problems: tuple[str, ...]
 
 
-def predict_fits(options: FitOptions) -> Predictions:
+def predict_batches(options: MaxBatchOptions) -> Predictions:
     """Predict every model in every setting on every card.
 
     Raises:
@@ -174,29 +168,31 @@ def predict_fits(options: FitOptions) -> Predictions:
     largest: list[Predicted] = []
     breakdowns: list[MemoryBreakdown] = []
     problems: list[str] = []
+    cards = [find_card(name) for name in options.card]
+    reserve_bytes = options.reserve_bytes
     for simulated in _simulate(options):
         model, setting, trace = simulated.model, simulated.setting, simulated.trace
         if trace is None:
             problems.append(f"{model}: {simulated.reason}")
             continue
-        for name in options.card:
-            largest.append(
-                predict(
-                    trace,
-                    model=model,
-                    setting=setting,
-                    num_classes=options.classes,
-                    card=find_card(name),
-                    reserve_bytes=options.reserve_bytes,
-                )
+        largest += [
+            predict(
+                trace,
+                model=model,
+                setting=setting,
+                num_classes=options.classes,
+                card=card,
+                reserve_bytes=reserve_bytes,
             )
+            for card in cards
+        ]
         breakdowns.append(
             breakdown(
                 trace,
                 model=model,
                 setting=setting,
                 batch_size=options.batch_size,
-                reserve_bytes=options.reserve_bytes,
+                reserve_bytes=reserve_bytes,
             )
         )
     if largest and not any(p.max_batch for p in largest):
@@ -217,7 +213,7 @@ class Measured:
     probes: tuple[Probe, ...]
 
 
-def measure_fits(options: FitOptions) -> tuple[list[Measured], list[str]]:
+def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]]:
     """Search for the largest batch of every model in every setting; also why some failed.
 
     Raises:
@@ -225,17 +221,17 @@ def measure_fits(options: FitOptions) -> tuple[list[Measured], list[str]]:
     """
     device = options.device or "auto"
     on_cpu = device == "cpu" or (device == "auto" and not has_cuda_card())
-    budget = options.memory_budget or (DEFAULT_MEMORY_BUDGET if on_cpu else None)
+    default_bytes = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
     conditions = Conditions(
         device="cpu" if on_cpu else device,
         dataset=_blank_images(options.classes),
         channels_last=options.channels_last,
         augment=False,
         pretrained=False,
-        budget_bytes=None if budget is None else parse_bytes(budget),
+        budget_bytes=options.memory_budget_bytes or default_bytes,
         workers=0,
     )
-    found: list[Measured] = []
+    measured: list[Measured] = []
     problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
         log = Path(scratch) / "worker.log"
@@ -244,19 +240,19 @@ def measure_fits(options: FitOptions) -> tuple[list[Measured], list[str]]:
             job = SearchJob(name, setting, conditions)
             try:
                 with Prober(job, log, limited=on_cpu, on_probe=probes.append) as prober:
-                    found.append(Measured(prober.search(IMAGES), tuple(probes)))
+                    measured.append(Measured(prober.search(IMAGES), tuple(probes)))
             except TrialFailed as error:
                 problems.append(f"{name}: {error}")
-    if found and not any(m.largest_batch.max_batch for m in found):
-        needs = min(m.largest_batch.needed_bytes or 0 for m in found) / 2**20
+    if measured and not any(m.largest_batch.max_batch for m in measured):
+        needs = min(m.largest_batch.needed_bytes or 0 for m in measured) / 2**20
         raise Refused(
             f"not even two images fit: they need about {needs:,.0f} MiB; raise --memory-budget "
             "or lower --image-size."
         )
-    return found, problems
+    return measured, problems
 
 
-def _simulate(options: FitOptions) -> Iterator[Simulated]:
+def _simulate(options: MaxBatchOptions) -> Iterator[Simulated]:
     job = SimulateJob(
         models=options.models,
         image_sizes=options.image_size,
@@ -274,7 +270,7 @@ def _simulate(options: FitOptions) -> Iterator[Simulated]:
         yield from worker.messages()
 
 
-def _shapes(options: FitOptions, log: Path) -> list[tuple[str, Setting]]:
+def _shapes(options: MaxBatchOptions, log: Path) -> list[tuple[str, Setting]]:
     models = _resolved(options.models, log)
     varied = (options.image_size, options.optimizer, options.precision, None)
     return [(facts.name, s) for facts in models for s in settings_of(facts, *varied)]
@@ -283,8 +279,7 @@ def _shapes(options: FitOptions, log: Path) -> list[tuple[str, Setting]]:
 def _resolved(patterns: Sequence[str], log: Path) -> list[ModelFacts]:
     """The models that patterns mean; those of other collections are looked up by a worker."""
     if not any(is_zoo(pattern) for pattern in patterns):
-        found = [facts for pattern in patterns for facts in _known(pattern)]
-        return list({facts.name: facts for facts in found}.values())
+        return _known(patterns)
     with Worker(ResolveJob(tuple(patterns)), log) as worker:
         for message in worker.messages():
             if isinstance(message, Resolved):
@@ -292,12 +287,10 @@ def _resolved(patterns: Sequence[str], log: Path) -> list[ModelFacts]:
     raise BenchError("the models could not be looked up.")
 
 
-def _asked(facts: ModelFacts, size: int | str) -> int:
-    return facts.native_size if size == "native" else int(size)
-
-
-def _known(pattern: str) -> list[ModelFacts]:
-    return [REGISTRY.get(name).facts for name in REGISTRY.match(pattern)]
+def _known(patterns: Sequence[str]) -> list[ModelFacts]:
+    """The registry's models that patterns mean, each once."""
+    names = dict.fromkeys(chain.from_iterable(map(REGISTRY.match, patterns)))
+    return [REGISTRY.get(name).facts for name in names]
 
 
 def _blank_images(classes: int) -> DatasetFacts:

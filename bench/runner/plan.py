@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
+
+import psutil
 
 from bench.config import Config, make_setting
 from bench.errors import Refused
@@ -11,20 +14,22 @@ from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Settin
 AUTO_LIMIT = 128
 """The largest batch that `auto` and `own` choose: the lecture's."""
 
+MOST_TRIALS = 100_000
+"""A larger plan would fill memory before its first trial, and take years."""
+
 Shape = tuple[str, Setting]
-"""What a fit depends on: a model and a setting."""
+"""What the largest batch depends on: a model and a setting."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The trials of a run, interleaved, their batch sizes still open where they depend on the
-    fits."""
+    """The trials of a run, interleaved; batch sizes are open where they depend on the largest."""
 
     trials: tuple[Trial, ...]
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """What is to be fitted, each once."""
+        """What the largest batch is searched for, each once."""
         return tuple(dict.fromkeys((t.model, t.setting) for t in self.trials))
 
 
@@ -35,9 +40,11 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
     that a machine that warms up or slows down favours none.
 
     Raises:
-        Refused: an image size is too small for a model, or a batch is larger than the training set.
+        Refused: an image size is too small for a model, a batch is larger than the training set, or
+            there are more than `MOST_TRIALS`.
     """
     _check_batches(config, dataset)
+    check_trials(config, len(models))
     one_seed = [
         Trial(model.name, 0, setting, str(batch), batch if isinstance(batch, int) else None)
         for size, optimizer, precision, batch in product(
@@ -54,17 +61,44 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
     return Plan(tuple(trials))
 
 
-def choose_batches(
-    trials: Iterable[Trial], fits: dict[Shape, LargestBatch], train_images: int
-) -> dict[Trial, int | None]:
-    """Each trial's batch size: what it was given, or what its choice comes to after the fits.
+def check_trials(config: Config, models: int) -> None:
+    """Raises Refused, before anything is built, if that many models make too many trials."""
+    varied = (config.image_size, config.optimizer, config.precision, config.batch_size)
+    trials = models * prod(map(len, varied)) * config.seeds
+    if trials > MOST_TRIALS:
+        raise Refused(
+            f"these options make {trials:,} trials, and a run has at most {MOST_TRIALS:,}: lower "
+            "--seeds or compare less."
+        )
 
-    Without a fit, `auto` and `own` are at most `AUTO_LIMIT`, unchecked, and `max` is not known.
-    None means that nothing fits.
+
+def check_image_sizes(
+    image_sizes: Iterable[int | str], memory_bytes: int | None, owner: str = "the memory budget"
+) -> None:
+    """Raises Refused if two images, as float32, are larger than all memory: `memory_bytes`, or
+    where that is None, this machine's."""
+    if memory_bytes is None:
+        memory_bytes, owner = psutil.virtual_memory().total, "this machine's memory"
+    for pixels in image_sizes:
+        needed_bytes = 0 if isinstance(pixels, str) else 2 * 3 * 4 * pixels**2
+        if needed_bytes > memory_bytes:
+            raise Refused(
+                f"--image-size {pixels} is too large: two images alone need "
+                f"{needed_bytes >> 20:,} MiB, and {owner} is {memory_bytes >> 20:,} MiB."
+            )
+
+
+def choose_batches(
+    trials: Iterable[Trial], searched: dict[Shape, LargestBatch], train_images: int
+) -> dict[Trial, int | None]:
+    """Each trial's batch size: what it was given, or what its choice comes to after the search.
+
+    Without a search, `auto` and `own` are at most `AUTO_LIMIT`, unchecked, and `max` is not known.
+    None means that not even two images fit in memory.
     """
     trials = list(trials)
     ceiling = power_of_two(min(AUTO_LIMIT, train_images))
-    largest = {trial: _largest(trial, fits) for trial in trials}
+    largest = {trial: _largest(trial, searched) for trial in trials}
     own = {t: ceiling if n is None else min(ceiling, power_of_two(n)) for t, n in largest.items()}
     shared = min((size for size in own.values() if size), default=0)
     chosen: dict[Trial, int | None] = {}
@@ -75,22 +109,25 @@ def choose_batches(
     return chosen
 
 
-def refusal(trial: Trial, batch_size: int | None, fit: LargestBatch | None) -> str | None:
-    """Why a trial is known not to fit, in a sentence; None if it may run."""
-    if fit is not None and fit.max_batch < 2:
-        needs = f"; it needs about {fit.needed_bytes / 2**20:.0f} MiB" if fit.needed_bytes else ""
-        budget = f" in {fit.budget_bytes / 2**20:.0f} MiB" if fit.budget_bytes else ""
+def refusal(trial: Trial, batch_size: int | None, largest: LargestBatch | None) -> str | None:
+    """Why a trial is known not to fit in memory, in a sentence; None if it may run."""
+    if largest is not None and largest.max_batch < 2:
+        mib = [(size or 0) / 2**20 for size in (largest.budget_bytes, largest.needed_bytes)]
+        budget = f" in {mib[0]:.0f} MiB" if mib[0] else ""
+        needs = f"; it needs about {mib[1]:.0f} MiB" if mib[1] else ""
         return (
             f"{trial.model} at {trial.setting.image_size} px cannot train even the smallest batch"
             f"{budget}{needs}: raise --memory-budget, lower --image-size or leave the model out."
         )
     if batch_size is None:
-        return f"--batch-size {trial.batch_choice} is known only after a search; drop --no-fit."
-    if fit is not None and batch_size > fit.max_batch:
+        return (
+            f"--batch-size {trial.batch_choice} is known only after a search; drop --no-max-batch."
+        )
+    if largest is not None and batch_size > largest.max_batch:
         size = trial.setting.image_size
         return (
             f"--batch-size {batch_size} does not fit {trial.model} at {size} px: "
-            f"{fit.max_batch} is the largest; use --batch-size max or a smaller one."
+            f"{largest.max_batch} is the largest; use --batch-size max or a smaller one."
         )
     return None
 
@@ -100,9 +137,9 @@ def power_of_two(limit: int) -> int:
     return 1 << (limit.bit_length() - 1) if limit > 0 else 0
 
 
-def _largest(trial: Trial, fits: dict[Shape, LargestBatch]) -> int | None:
-    fit = fits.get((trial.model, trial.setting))
-    return None if fit is None else fit.max_batch
+def _largest(trial: Trial, searched: dict[Shape, LargestBatch]) -> int | None:
+    largest = searched.get((trial.model, trial.setting))
+    return None if largest is None else largest.max_batch
 
 
 def _check_batches(config: Config, dataset: DatasetFacts) -> None:

@@ -17,9 +17,9 @@ from bench.analysis.claims.reader import keep_claims
 from bench.analysis.noise import noise_of
 from bench.analysis.tables import write_tables
 from bench.batch_size.certificate import SMALLEST_BATCH
-from bench.config import DEFAULT_MEMORY_BUDGET, Config
+from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config
 from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
-from bench.prediction.cards import DEFAULT_CARDS, DEFAULT_RESERVE_BYTES, Card, find_card
+from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
 from bench.records.messages import (
     Conditions,
@@ -106,7 +106,7 @@ class Session:
         )
         default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
         self.searching = replace(self.training, budget_bytes=budget or default)
-        self.searches = config.fit and (not on_cpu or CPU_LIMIT_HOLDS)
+        self.searches = config.max_batch and (not on_cpu or CPU_LIMIT_HOLDS)
 
     def start(self) -> None:
         """Write down what was asked for and where it runs."""

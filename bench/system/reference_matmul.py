@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import torch
 
+from bench.choices import PRECISIONS
 from bench.records.records import Calibrated
 from bench.system.devices import Device
 
@@ -21,13 +22,12 @@ SECONDS = 0.3
 """For about so long the product is timed, again and again within these numbers: a neighbour's burst
 of a twentieth of a second must not look like another machine."""
 
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
 
 def calibrate(device: Device, trial: str, epochs: int, precision: str) -> Calibrated:
     """Time the product in a trial's precision; `open_precision` must have set the process to it."""
     size = SIZES[device.kind]
-    seconds = _seconds(device, size, _DTYPES.get(precision, torch.float32))
+    dtype = getattr(torch, PRECISIONS[precision].autocast or "float32")
+    seconds = _seconds(device, size, dtype)
     device.release()
     return Calibrated(trial, epochs, precision, size, tuple(round(s, 7) for s in seconds))
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from bench.choices import PRECISIONS
 from bench.errors import Refused
 
 
@@ -47,18 +48,30 @@ def open_precision(name: str, device_type: str, deterministic: bool = False) -> 
         Refused: the device cannot compute in it.
     """
     check_precision(name, device_type)
+    facts = PRECISIONS[name]
     if device_type == "cuda":
         torch.backends.cudnn.benchmark = not deterministic
-        torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
-        torch.backends.cudnn.allow_tf32 = name == "tf32"
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(name)
-    scaler = torch.amp.GradScaler(device_type) if name == "fp16" else None
-    return Precision(name, dtype, device_type, scaler)
+        torch.backends.cuda.matmul.allow_tf32 = facts.tf32
+        torch.backends.cudnn.allow_tf32 = facts.tf32
+    scaler = torch.amp.GradScaler(device_type) if facts.scales_loss else None
+    return Precision(name, autocast_dtype(name), device_type, scaler)
+
+
+def autocast_dtype(name: str) -> torch.dtype | None:
+    """What autocast computes in; None where the precision needs no autocast."""
+    dtype = PRECISIONS[name].autocast
+    return None if dtype is None else getattr(torch, dtype)
 
 
 def check_precision(name: str, device_type: str) -> None:
     """Raises Refused if the kind of device cannot compute in that precision."""
-    if name in ("tf32", "fp16") and device_type != "cuda":
-        raise Refused(f"--precision {name} needs a CUDA card; fp32 and bf16 run on {device_type}.")
-    if name == "tf32" and torch.cuda.get_device_capability() < (8, 0):
-        raise Refused("--precision tf32 needs a card of compute capability 8.0; use fp32 or fp16.")
+    facts = PRECISIONS[name]
+    if facts.needs_cuda and device_type != "cuda":
+        others = " and ".join(k for k, v in PRECISIONS.items() if not v.needs_cuda)
+        raise Refused(f"--precision {name} needs a CUDA card; {others} run on {device_type}.")
+    least = facts.compute_capability
+    if any(least) and torch.cuda.get_device_capability() < least:
+        raise Refused(
+            f"--precision {name} needs a card of compute capability {least[0]}.{least[1]}; "
+            "use fp32 or fp16."
+        )

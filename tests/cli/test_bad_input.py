@@ -1,4 +1,4 @@
-"""Bad input, a row each: one sentence that names the culprit, exit code 2, nothing overwritten."""
+"""Bad input, a row each: one sentence that says what is wrong, exit code 2, nothing overwritten."""
 
 import json
 import struct
@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.cli.console import guarded
-from bench.cli.main import report_command, run_command
+from bench.cli import report as report_verb
+from bench.cli import run as run_verb
+from bench.cli.main import guarded
 from bench.data.prepare import DataRequest, prepare
 from bench.errors import Refused
 from bench.records.records import RunStarted
@@ -45,14 +46,17 @@ OPTIONS = [
     ("--memory-budget lots", "--memory-budget 'lots' is not a size"),
     ("--memory-budget 0GB", "--memory-budget '0GB' is not a size"),
     ("--card rtx309", "unknown card 'rtx309': did you mean"),
+    ("--card -3GiB", "--card '-3GiB' is not a size"),
+    ("--seeds 1000000000", "trials, and a run has at most 100,000: lower --seeds"),
+    ("--image-size 1000000", "--image-size 1000000 is too large: two images alone need 22,888,183"),
     ("--card 0GiB", "--card '0GiB' is not a size"),
-    ("--device tpu", "--device 'tpu' is unknown"),
-    ("--device cuda:x", "--device 'cuda:x' is unknown"),
-    ("--rerun-noisy -1", "--rerun-noisy -1 must be 0 or more"),
+    ("--device tpu", "--device tpu must be one of auto, cpu, cuda, cuda:N, mps"),
+    ("--device cuda:x", "--device cuda:x must be one of auto, cpu, cuda, cuda:N, mps"),
+    ("--rerun-noisy -1", "--rerun-noisy -1 must be a whole number, 0 or more"),
     ("--target-accuracy 70", "--target-accuracy 70.0 must be a fraction above 0, such as 0.7."),
     ("--target-accuracy 0.5 0.5", "--target-accuracy names a value twice"),
-    ("--workers -1", "--workers -1 must be 0 or more"),
-    ("--trial-timeout 0", "--trial-timeout 0.0 must be above 0"),
+    ("--workers -1", "--workers -1 must be a whole number, 0 or more"),
+    ("--trial-timeout 0", "--trial-timeout 0.0 must be a number above 0"),
     ("--dataset folder", "--dataset folder needs --data-dir"),
     ("--output /proc/no/such/place", "/proc/no/such/place cannot be written to"),
     ("--claims no/such/file.csv", "--claims no/such/file.csv is not a file; name a CSV file."),
@@ -66,7 +70,7 @@ def test_options(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = [word.strip("'") for word in line.split()]
-    assert guarded(lambda: run_command(words)) == 2
+    assert guarded(lambda: run_verb.main(words, "run_bench.py")) == 2
     said = capsys.readouterr().err.strip()
     assert sentence in said
     assert len(said.splitlines()) == 1
@@ -275,7 +279,7 @@ def test_logs(
     folder = write_log(tmp_path / "run", some_records())
     damage(folder)
     before = sorted(path.name for path in folder.iterdir())
-    assert guarded(lambda: report_command(folder)) == 2
+    assert guarded(lambda: report_verb.main([str(folder)], "archbench report")) == 2
     said = capsys.readouterr().err.strip()
     assert sentence in said
     assert len(said.splitlines()) == 1
@@ -302,7 +306,7 @@ def test_options_in_a_log(
     records[0] = replace(records[0], config=records[0].config | options)
     folder = write_log(tmp_path / "run", records)
     before = (folder / LOG).read_bytes()
-    assert guarded(lambda: run_command(["--resume", str(folder)])) == 2
+    assert guarded(lambda: run_verb.main(["--resume", str(folder)], "run_bench.py")) == 2
     said = capsys.readouterr().err.strip()
     assert sentence in said
     assert len(said.splitlines()) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main as commands
-from bench.cli.compare_options import CompareOptions
+from bench.cli.compare import CompareOptions
 from tests.analysis.compare.tables import trials, write_table
 from tests.builders import a_run
 from tests.cli.test_main import imported, python

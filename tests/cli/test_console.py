@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.cli.console import Reporter, guarded, print_path, rich_table
+from bench.cli.console import Reporter, print_path, rich_table
+from bench.cli.main import guarded
 from bench.errors import BenchError, Diverged, OutOfMemoryKilled, Refused, TrialFailed, WorkerDied
 from bench.records.messages import Progress
 from bench.records.records import RunEnded, TrialEnded, TrialStarted

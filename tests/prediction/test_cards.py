@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from bench.config import DEFAULT_CARDS
 from bench.errors import Refused
-from bench.prediction.cards import DEFAULT_CARDS, cards, find_card
+from bench.prediction.cards import cards, find_card
 
 GIB = 2**30
 
@@ -48,6 +49,7 @@ def test_a_number_alone_is_no_size() -> None:
         find_card("3090")
 
 
-def test_no_size_is_refused() -> None:
-    with pytest.raises(Refused, match="--card"):
-        find_card("0GiB")
+@pytest.mark.parametrize("size", ["0GiB", "-3GiB", "+3GiB"])
+def test_no_size_is_refused(size: str) -> None:
+    with pytest.raises(Refused, match=f"^--card '{re.escape(size)}' is not a size"):
+        find_card(size)

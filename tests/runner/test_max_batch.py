@@ -1,4 +1,4 @@
-"""The verb `fit`: options, predictions through a real worker, and measurements on the CPU."""
+"""The verb `max-batch`: options, predictions through a real worker, and measurements on the CPU."""
 
 import json
 import sys
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.cli.main import fit_command
+from bench.cli.max_batch import show_batches
 from bench.errors import Refused
-from bench.runner.max_batch import FitOptions, measure_fits, predict_fits
+from bench.runner.max_batch import MaxBatchOptions, measure_batches, predict_batches
 
 WANTED = (
     "model",
@@ -37,25 +37,38 @@ WANTED = (
         ({"card": ("0MiB",)}, "--card '0MiB' is not a size"),
         ({"image_size": (0,)}, "--image-size 0 must be a whole number above 0"),
         ({"models": ("inception_v3",), "image_size": (64,)}, "too small for inception_v3"),
-        ({"classes": 1}, "--classes 1 must be 2 or more"),
-        ({"batch_size": 0}, "--batch-size 0 must be 1 or more"),
+        ({"classes": 1}, "--classes 1 must be a whole number, 2 or more"),
+        ({"batch_size": 0}, "--batch-size 0 must be a whole number above 0"),
         ({"reserve": "much"}, "--reserve 'much' is not a size"),
         ({"memory_budget": "1GiB"}, "--memory-budget is for measuring: add --device"),
-        ({"device": "tpu"}, "--device 'tpu' is unknown"),
+        ({"device": "tpu"}, "--device tpu must be one of auto, cpu, cuda, cuda:N, mps."),
+        ({"card": ("-3GiB",)}, "--card '-3GiB' is not a size"),
+        ({"optimizer": ("lion",)}, "--optimizer lion must be one of adam, adamw, sgd."),
+        ({"precision": ("fp64",)}, "--precision fp64 must be one of fp32, tf32, bf16, fp16."),
+        ({"models": ("resnet18", "resnet18")}, "--models names a value twice."),
+        (
+            {"image_size": (10**6,), "card": ("2GiB",)},
+            "--image-size 1000000 is too large: two images alone need 22,888,183 MiB, and the "
+            "largest card's memory is 2,048 MiB.",
+        ),
+        (
+            {"image_size": (3000,), "device": "cpu", "memory_budget": "64MiB"},
+            "two images alone need 205 MiB, and the memory budget is 64 MiB.",
+        ),
         ({"device": "cpu", "memory_budget": "1 elephant"}, "--memory-budget '1 elephant'"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(Refused) as refused:
-        FitOptions(**options)
+        MaxBatchOptions(**options)
     assert sentence in str(refused.value)
 
 
 @pytest.fixture(scope="module")
 def predicted() -> Any:
     """Two models at two settings on two cards, one of them a size."""
-    return predict_fits(
-        FitOptions(
+    return predict_batches(
+        MaxBatchOptions(
             models=("resnet18", "densenet121"),
             card=("t4", "2GiB"),
             precision=("fp32", "fp16"),
@@ -92,14 +105,16 @@ class TestPredicted:
 
     def test_a_size_below_the_models_own_is_refused(self) -> None:
         with pytest.raises(Refused, match=r"no model fits: resnet18 needs about \d+ MiB for two"):
-            predict_fits(FitOptions(models=("resnet18",), card=("100MiB",), image_size=(64,)))
+            predict_batches(
+                MaxBatchOptions(models=("resnet18",), card=("100MiB",), image_size=(64,))
+            )
 
 
 def test_json_has_the_names_that_people_rely_on(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    options = FitOptions(models=("resnet18",), card=("t4",), image_size=(32,), json=True)
-    assert fit_command(options) == 0
+    options = MaxBatchOptions(models=("resnet18",), card=("t4",), image_size=(32,), json=True)
+    assert show_batches(options) == 0
     [record] = json.loads(capsys.readouterr().out)
     assert [name for name in WANTED if name not in record] == []
     assert (record["card"], record["source"], record["num_classes"]) == ("t4", "predicted", 10)
@@ -109,8 +124,8 @@ def test_a_model_that_cannot_take_the_size_is_shown_at_its_smallest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     models = ("resnet18", "inception_v3")
-    options = FitOptions(models=models, card=("t4",), image_size=(224,), json=True)
-    assert fit_command(options) == 0
+    options = MaxBatchOptions(models=models, card=("t4",), image_size=(224,), json=True)
+    assert show_batches(options) == 0
     shown = capsys.readouterr()
     assert [r["image_size"] for r in json.loads(shown.out)] == [224, 299]
     assert "inception_v3 cannot take 224 px; it is shown at 299 px" in shown.err
@@ -120,19 +135,19 @@ def test_the_table_and_the_picture_are_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     where = tmp_path / "out"
-    options = FitOptions(models=("resnet18",), card=("t4",), image_size=(32,), output=where)
-    assert fit_command(options) == 0
+    options = MaxBatchOptions(models=("resnet18",), card=("t4",), image_size=(32,), output=where)
+    assert show_batches(options) == 0
     shown = capsys.readouterr().out
     assert "t4 (predicted)" in shown
     assert "nothing was measured" in shown
     assert sorted(p.name for p in where.iterdir()) == [
-        "fit.csv",
-        "fit.json",
+        "max_batch.csv",
+        "max_batch.json",
         "memory_breakdown.png",
         "memory_breakdown.svg",
     ]
     with pytest.raises(Refused, match="is not empty"):
-        fit_command(options)
+        show_batches(options)
 
 
 @pytest.mark.slow
@@ -140,10 +155,10 @@ def test_the_table_and_the_picture_are_written(
 def test_measuring_has_the_same_names_and_a_certificate(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options = FitOptions(
+    options = MaxBatchOptions(
         models=("resnet18",), image_size=(32,), device="cpu", memory_budget="320MiB", json=True
     )
-    assert fit_command(options) == 0
+    assert show_batches(options) == 0
     [record] = json.loads(capsys.readouterr().out)
     assert [name for name in WANTED if name not in record] == []
     assert (record["source"], record["card"]) == ("measured", "cpu")
@@ -156,8 +171,8 @@ def test_measuring_has_the_same_names_and_a_certificate(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux")
 def test_a_budget_below_the_models_own_size_is_refused() -> None:
-    options = FitOptions(
+    options = MaxBatchOptions(
         models=("resnet18",), image_size=(32,), device="cpu", memory_budget="20MiB"
     )
     with pytest.raises(Refused, match=r"not even two images fit: they need about \d+ MiB"):
-        measure_fits(options)
+        measure_batches(options)

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from bench.config import Config
 from bench.errors import Refused
 from bench.records.records import Trial
-from bench.runner.plan import Plan, choose_batches, make_plan, power_of_two, refusal
+from bench.runner.plan import (
+    MOST_TRIALS,
+    Plan,
+    check_image_sizes,
+    check_trials,
+    choose_batches,
+    make_plan,
+    power_of_two,
+    refusal,
+)
 from tests.builders import MIB, a_dataset, a_largest_batch, a_setting, a_trial, some_facts
 
 A, B = some_facts("a"), some_facts("b", native_size=299, smallest_size=75)
@@ -102,6 +111,32 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
     assert plan(batch_size=640).trials[0].batch_size == 640
 
 
+def test_a_plan_that_is_too_large_is_refused_before_it_is_built() -> None:
+    with pytest.raises(Refused) as refused:
+        plan(seeds=10**9, batch_size=("auto", "max"))
+    assert str(refused.value) == (
+        "these options make 4,000,000,000 trials, and a run has at most 100,000: lower --seeds or "
+        "compare less."
+    )
+
+
+@pytest.mark.parametrize(("models", "seeds"), [(1, MOST_TRIALS), (MOST_TRIALS, 1), (2, 50_000)])
+def test_the_largest_plan_is_allowed(models: int, seeds: int) -> None:
+    config = Config(preset="smoke", device="cpu", seeds=seeds)
+    check_trials(config, models)
+    with pytest.raises(Refused, match="trials"):
+        check_trials(config, models + 1)
+
+
+def test_images_larger_than_all_memory_are_refused() -> None:
+    check_image_sizes(("native", 1000), 24_000_000)
+    sentence = "--image-size 1001 is too large: two images alone need 22 MiB"
+    with pytest.raises(Refused, match=f"^{sentence}, and the memory budget is 22 MiB"):
+        check_image_sizes(("native", 1001), 24_000_000)
+    with pytest.raises(Refused, match="and this machine's memory is"):
+        check_image_sizes((10**6,), None)
+
+
 def test_auto_is_one_batch_that_fits_every_model() -> None:
     assert choose("auto", a=100, b=40) == {"a": 32, "b": 32}
 
@@ -183,7 +218,7 @@ def test_max_without_a_search_is_refused() -> None:
     trial = replace(a_trial(batch_choice="max"), batch_size=None)
     said = refusal(trial, None, None)
     assert said is not None
-    assert "--batch-size max is known only after a search; drop --no-fit." in said
+    assert "--batch-size max is known only after a search; drop --no-max-batch." in said
 
 
 def test_one_training_image_is_refused_for_what_it_is() -> None:

@@ -13,7 +13,7 @@ from bench import load_run, resume
 from bench.errors import Refused
 from bench.records.records import TrialResumed
 from bench.records.run_folder import LOG, RunFolder, is_torn, read_log
-from bench.runner.run import check_same_options
+from bench.runner.resume import check_same_options
 from tests.builders import a_run
 from tests.killing import (
     EPOCHS,
@@ -165,6 +165,12 @@ def test_options_that_change_nothing_may_differ() -> None:
     check_same_options(before, {"claims": "mine.csv"})
     with pytest.raises(Refused, match="--models was a in that run and is b now"):
         check_same_options(before, {"models": ("b",)})
+
+
+def test_options_of_an_older_log_are_known_by_their_new_names() -> None:
+    check_same_options({"fit": False}, {"max_batch": False})
+    with pytest.raises(Refused, match="--max-batch was False in that run and is True now"):
+        check_same_options({"fit": False}, {"max_batch": True})
 
 
 def test_claims_are_checked_before_a_run_goes_on(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def config(images: Path, output: Path, **changes) -> Config:
         "test_limit": "all",
         "batch_size": (13,),
         "device": "cpu",
-        "fit": False,
+        "max_batch": False,
         "card": (),
         "output": output,
     }

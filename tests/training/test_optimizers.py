@@ -1,11 +1,9 @@
-from typing import get_args
-
 import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
-from bench.config import OptimizerName
+from bench.choices import OPTIMIZERS
 from bench.errors import Refused
 from bench.training.optimizers import open_optimizer
 
@@ -23,8 +21,8 @@ def test_sgd_has_nesterov_momentum() -> None:
     assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 0)
 
 
-@pytest.mark.parametrize("name", get_args(OptimizerName))
-def test_every_name_of_the_config_takes_a_step(name: str) -> None:
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_takes_a_step(name: str) -> None:
     layer = nn.Linear(3, 2)
     before = layer.weight.detach().clone()
     optimizer = open_optimizer(name, layer.parameters(), 0.1)

@@ -1,0 +1,96 @@
+"""From the words of a command line to a dataclass of options, or one sentence.
+
+tyro parses. Why it could not is found here and not asked of it: that works with every version, and
+the sentence is the one that `bench.options` has for the same mistake in a script.
+"""
+
+import contextlib
+import difflib
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+from bench.cli.help import print_help
+from bench.errors import Refused
+from bench.options import options_of
+
+T = TypeVar("T")
+
+
+def parse(kind: type[T], words: Sequence[str], prog: str) -> T:
+    """The options that a command line gives; `prog` is the command as the user typed it.
+
+    Raises:
+        Refused: a word cannot be understood.
+        SystemExit: help was asked for, and shown.
+    """
+    if not {"-h", "--help"}.isdisjoint(words):
+        print_help(kind, prog)
+        raise SystemExit(0)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return tyro.cli(kind, args=words, prog=prog, console_outputs=False, add_help=False)
+    except SystemExit as ended:
+        if not ended.code:
+            raise
+    raise Refused(_mistake(kind, words, prog))
+
+
+def nearest(word: str, known: Iterable[str], prog: str) -> str:
+    """Where to look after a word that is not known: the one that was meant, if one is like it."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
+    return f": did you mean {near[0]}? See {prog} --help." if near else f"; see {prog} --help."
+
+
+def _mistake(kind: type, words: Sequence[str], prog: str) -> str:
+    """What is wrong with a command line that cannot be parsed."""
+    options = options_of(kind).values()
+    flags = {flag: option for option in options for flag in option.flags}
+    stray: list[str] = []
+    for flag, values in _by_flag(words):
+        option = flags.get(flag)
+        if flag and option is None:
+            return f"unknown option {flag}{nearest(flag, flags, prog)}"
+        if option is None or len(option.flags) > 1:
+            stray += values
+            continue
+        if not values and not option.several:
+            return f"{flag} needs a value: {option.metavar}."
+        most = len(values) if option.several else 1
+        for value in values[:most]:
+            if not any(map(option.allows, _readings(value))):
+                return option.must_be(value)
+        stray += values[most:]
+    places = [option for option in options if not option.flags]
+    if len(stray) > len(places):
+        return f"{stray[len(places)]!r} belongs to no option; see {prog} --help."
+    missing = [place.metavar for place in places[len(stray) :] if place.default is MISSING]
+    if missing:
+        return f"{prog} needs {missing[0]}; see {prog} --help."
+    return f"these options cannot be read; see {prog} --help."
+
+
+def _by_flag(words: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Flags, each with the words that follow it; those before any flag have an empty one."""
+    parts: list[tuple[str, list[str]]] = [("", [])]
+    for word in words:
+        if re.match("--?[a-zA-Z]", word):
+            flag, equals, value = word.partition("=")
+            parts.append((flag.replace("_", "-"), [value] if equals else []))
+        elif word != "--":
+            parts[-1][1].append(word)
+    return parts
+
+
+def _readings(word: str) -> Iterator[Any]:
+    """What a word may mean."""
+    yield word
+    yield Path(word)
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            yield number(word)
