@@ -42,6 +42,7 @@ class FakeCuda(Device):
     """A card whose moments are step numbers."""
 
     kind = "cuda"
+    matmul_size = 8
     marks = 0
 
     def facts(self) -> DeviceFacts:

@@ -11,7 +11,8 @@ from bench.analysis.compare.ranking import rank_side
 from bench.analysis.compare.side import read_side
 from bench.cli.compare_options import CompareOptions
 from bench.cli.console import open_console, print_path, rich_table
-from bench.records.run_folder import check_output, write_atomic
+from bench.records.files import write_atomic
+from bench.records.run_folder import check_output
 from bench.report.comparison import broken, tell_comparison
 from bench.report.ranking import tell_rankings
 from bench.report.told import Told, as_csv, as_json, as_markdown

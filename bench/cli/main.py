@@ -19,9 +19,10 @@ from bench.cli.compare_options import CompareOptions
 from bench.cli.console import guarded, open_console, print_path, rich_table
 from bench.config import Config
 from bench.prediction.memory import ERROR
+from bench.records.files import write_atomic
 from bench.records.records import MemoryBreakdown
 from bench.records.run import Run, load_run
-from bench.records.run_folder import check_output, new_folder, write_atomic
+from bench.records.run_folder import check_output, new_folder
 from bench.report.tables import Cell, Table
 from bench.runner.max_batch import FitOptions, measure_fits, predict_fits
 

@@ -13,8 +13,8 @@ from matplotlib.ticker import PercentFormatter
 
 from bench.analysis.intervals import Estimate
 from bench.analysis.trial_group import Series
+from bench.records.files import write_atomic
 from bench.records.run import Run
-from bench.records.run_folder import write_atomic
 
 STYLE: Any = {
     "font.size": 12,

@@ -5,8 +5,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.analysis.claims.reader import KEPT, Claim, lecture_claims, read_claims
+from bench.records.files import write_atomic
 from bench.records.run import Run
-from bench.records.run_folder import write_atomic
 from bench.report.document import Content, content
 from bench.report.forest import write_ranking
 from bench.report.inspection import write_inspection

@@ -14,7 +14,7 @@ import torch
 from torch.optim import Optimizer
 
 from bench.errors import BenchError, Unsaved
-from bench.records.run_folder import atomic_file
+from bench.records.files import atomic_file
 from bench.training.loop import Sums
 from bench.training.precision import Precision
 from models.building.network import Network

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.loader import Split
+from bench.records.files import atomic_file
 from bench.records.records import EvaluationMode, LayerChange
-from bench.records.run_folder import atomic_file
 from bench.training.checkpoint import write_state
 from bench.training.loop import Batch, Sums
 from bench.training.precision import Precision

@@ -21,7 +21,7 @@ from bench.data.loader import Transform, blank_split
 from bench.errors import OutOfMemoryKilled, TrialFailed
 from bench.records.messages import Conditions, ProbeRequest, SearchJob, encode_message
 from bench.records.records import DatasetFacts, Probe, Setting
-from bench.system.devices import CpuDevice
+from bench.system.devices.cpu import CpuDevice
 from bench.system.malloc import EXACT
 from bench.training.precision import Precision
 from models import REGISTRY

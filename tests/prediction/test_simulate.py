@@ -11,7 +11,7 @@ from bench.errors import TrialFailed
 from bench.prediction.simulate import building, simulate
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, Setting
-from bench.system.devices import CpuDevice
+from bench.system.devices.cpu import CpuDevice
 from bench.training.loop import train_pass
 from bench.training.optimizers import open_optimizer
 from bench.training.precision import Precision

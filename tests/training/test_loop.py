@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD
 
-from bench.system.devices import CpuDevice
+from bench.system.devices.cpu import CpuDevice
 from bench.training.loop import Batch, Pass, Sums, evaluation_pass, train_pass
 from bench.training.precision import Precision
 from bench.training.step_timer import StepClock

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.analysis.metrics import BY_NAME
 from bench.errors import Refused
-from bench.records.run_folder import read_text, write_atomic
+from bench.records.files import read_text, write_atomic
 
 LARGEST_FILE = 1_000_000
 """Bytes: a file of claims is written by hand."""
