@@ -23,7 +23,7 @@ def environment(device: DeviceFacts, pci_bus_id: str | None = None) -> dict[str,
 
     A container's limits are None outside a container, or where it has none.
     """
-    torch, limit = torch_facts(), container_memory_bytes()
+    facts, limit = torch_facts(), container_memory_bytes()
     memory = psutil.virtual_memory().total
     return {
         "python": platform.python_version(),
@@ -34,11 +34,11 @@ def environment(device: DeviceFacts, pci_bus_id: str | None = None) -> dict[str,
         "cpu_cores": psutil.cpu_count(logical=False),
         "cpu_threads": psutil.cpu_count(),
         "cpu_affinity": _affinity(),
-        "torch_threads": torch["threads"],
+        "torch_threads": facts["threads"],
         "memory_bytes": memory,
         "load_average_1min": round(psutil.getloadavg()[0], 2),
-        "cuda": torch["cuda"],
-        "cudnn": torch["cudnn"],
+        "cuda": facts["cuda"],
+        "cudnn": facts["cudnn"],
         "driver": driver_version() if device.kind == "cuda" else None,
         "power_limit_watts": power_limit_watts(pci_bus_id),
         "cpu": cpu_name(),
