@@ -1,32 +1,32 @@
-"""What can go wrong, as a tree; caught and printed in one place, `bench.cli.console.guarded`.
+"""Everything that can go wrong, as a tree; printed in one place, `bench.cli.console.guarded`.
 
-BenchError                 anything the harness says in one sentence, without a traceback
-├── Refused                bad input, found before any work starts           exit code 2
-├── Interrupted            Ctrl-C, SIGTERM, SIGHUP; what was measured is on disk     128 + signal
-└── TrialFailed            one trial's failure; the other trials run on      exit code 1
-    ├── Diverged           the loss is no longer a finite number
-    ├── TimedOut           it took longer than it was given
+BenchError                 reported as one sentence, without a traceback
+├── Refused                bad input, found before any work starts          exit code 2
+├── Interrupted            Ctrl-C, SIGTERM, SIGHUP; results so far are kept  128 + signal
+└── TrialFailed            one trial failed; the other trials still run     exit code 1
+    ├── Diverged           the loss is no longer finite
+    ├── TimedOut           the trial exceeded its time limit
     ├── Unsaved            its checkpoint could not be written
-    └── WorkerDied         the process of a trial ended without a word (a signal, a crash)
-        ├── OutOfMemoryKilled   by SIGKILL, as the system kills when memory runs out
-        └── Crashed             by another signal, such as SIGSEGV
+    └── WorkerDied         its process ended without reporting a reason
+        ├── OutOfMemoryKilled   killed by SIGKILL, as the system does when memory runs out
+        └── Crashed             ended by another signal, such as SIGSEGV
 """
 
 
 class BenchError(Exception):
-    """An error whose message is one sentence that names the culprit and the mend."""
+    """An error whose message is one sentence that says what is wrong and how to fix it."""
 
     exit_code = 1
 
 
 class Refused(BenchError):
-    """The input cannot work: said before anything is measured."""
+    """The input cannot work; raised before anything is measured."""
 
     exit_code = 2
 
 
 class Interrupted(BenchError):
-    """A signal asked for the end; shells make 128 and its number of that, 130 for Ctrl-C."""
+    """A signal ended the run; as in shells, the exit code is 128 plus its number."""
 
     def __init__(self, message: str, signal_number: int = 2) -> None:
         super().__init__(message)
@@ -34,28 +34,33 @@ class Interrupted(BenchError):
 
 
 class TrialFailed(BenchError):
-    """One trial failed; it costs that trial alone."""
+    """One trial failed; a failed trial does not stop the others."""
 
 
 class Diverged(TrialFailed):
-    """Training produced a loss that is not a finite number."""
+    """Training produced a loss that is not finite."""
 
 
 class TimedOut(TrialFailed):
-    """A trial took longer than it was given."""
+    """A trial exceeded its time limit."""
 
 
 class Unsaved(TrialFailed):
-    """What a trial has done could not be written: a full disk, most likely."""
+    """A checkpoint could not be written, most likely because the disk is full."""
 
 
 class WorkerDied(TrialFailed):
-    """A worker process ended without reporting why."""
+    """A worker process ended without reporting a reason."""
 
 
 class OutOfMemoryKilled(WorkerDied):
-    """A process was killed by SIGKILL, which is how the system ends one when memory runs out."""
+    """A process was killed by SIGKILL, as the system does when memory runs out."""
 
 
 class Crashed(WorkerDied):
-    """A process ended by another signal: a library's fault, or memory that it did not check for."""
+    """A process was ended by another signal: a bug in a library, or an unchecked allocation."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message; libraries append stack traces and advice."""
+    return next(iter(str(error).splitlines()), "")

@@ -1,7 +1,7 @@
-"""A registry: names to entries, with wildcards, nearest names, and discovery of a package's files.
+"""Entries by name, with wildcards, suggestions for misspelt names, and discovery of files.
 
-Models, data sets and optimizers are registered here, so that adding one is adding one file or one
-row. Nothing is built at registration: an entry is data plus a function to call later.
+Adding a model, a data set or a device is adding one file or one row. Nothing is built at
+registration: an entry is data plus a function to call later.
 
     >>> colours = Registry[str]("colour")
     >>> _ = colours.add("red", "#f00"); _ = colours.add("rose", "#f08")
@@ -44,8 +44,8 @@ class Registry(Generic[T]):
     def match(self, pattern: str) -> list[str]:
         """Names that match a wildcard, in order of registration; Refused if none does.
 
-        A variant such as `googlenet:noaux` is matched only by a pattern that has a colon itself, so
-        that `'*'` means the models and not every way to train them.
+        A variant such as `googlenet:noaux` matches only a pattern with a colon: `'*'` means the
+        models, not every way to train them.
         """
         names = [n for n in self if fnmatch.fnmatchcase(n, pattern)]
         names = [n for n in names if ":" in pattern or ":" not in n]
@@ -69,7 +69,7 @@ class Registry(Generic[T]):
 
 
 def discover(package: str) -> None:
-    """Import every module of `package`, so that each can register what it holds."""
-    module = importlib.import_module(package)
-    for found in pkgutil.iter_modules(module.__path__):
-        importlib.import_module(f"{package}.{found.name}")
+    """Import every module of `package`, so that each can register its entries."""
+    path = importlib.import_module(package).__path__
+    for module in pkgutil.iter_modules(path, f"{package}."):
+        importlib.import_module(module.name)

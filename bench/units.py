@@ -9,8 +9,11 @@ _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 def parse_bytes(text: str, flag: str = "--memory-budget") -> int:
-    """Bytes in a size such as `700MiB`, `2 GiB` or `1.5GB`; Refused, naming the flag, if it is
-    none or not positive."""
+    """Bytes in a size such as `700MiB`, `2 GiB` or `1.5GB`.
+
+    Raises:
+        Refused: it is not a positive size; the message names the flag.
+    """
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
     if not match or match[2].upper() not in _UNITS:
         raise Refused(f"{flag} {text[:40]!r} is not a size; write one like 700MiB or 2GiB.")

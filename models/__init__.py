@@ -1,4 +1,4 @@
-"""The models, one family a file. A new file that registers an entry is all that a new model takes.
+"""The models, one file per family. A new model is one new file that registers an entry.
 
 >>> from models import REGISTRY
 >>> REGISTRY.get("resnet18").facts.native_size

@@ -1,4 +1,4 @@
-"""What the registry knows of a model: facts, and a function that builds it when called.
+"""The registry's knowledge of a model: facts, and a function that builds it when called.
 
 Nothing here imports torch before a model is built, so that listing and planning are instant.
 """
@@ -19,9 +19,9 @@ class Entry:
     """A model that can be trained.
 
     `build(classes, pretrained)` returns a module for 3-channel images of at least
-    `facts.smallest_size` pixels a side with `classes` outputs, its auxiliary heads' too. In
-    training mode the module returns logits, or a named tuple with `logits` and one field per
-    auxiliary head that `facts.aux_weights` names.
+    `facts.smallest_size` pixels per side, with `classes` outputs of its last layer and of its
+    auxiliary heads. In training mode the module returns logits, or a named tuple with `logits` and
+    one field per auxiliary head in `facts.aux_weights`.
     """
 
     facts: ModelFacts
@@ -36,18 +36,33 @@ def register(entry: Entry) -> Entry:
     return REGISTRY.add(entry.facts.name, entry)
 
 
-def without_aux(
-    entry: Entry, build: Callable[[int, bool], "nn.Module"], smallest_size: int
-) -> Entry:
-    """The `:noaux` variant of an entry: the same network without auxiliary heads.
+def register_with_aux(facts: ModelFacts, smallest_without_aux: int) -> None:
+    """Register a torchvision model with auxiliary heads, and its `:noaux` variant without them.
 
-    Parameters published with the heads do not describe it, so none are stated.
+    The variant has no published number of parameters, because published figures count the heads.
     """
-    facts = replace(
-        entry.facts,
-        name=f"{entry.facts.name}:noaux",
+    register(Entry(facts, torchvision_builder(facts.name, keep_aux=True)))
+    variant = replace(
+        facts,
+        name=f"{facts.name}:noaux",
         aux_weights={},
-        smallest_size=smallest_size,
+        smallest_size=smallest_without_aux,
         params_imagenet=None,
     )
-    return Entry(facts, build)
+    register(Entry(variant, torchvision_builder(facts.name, keep_aux=False)))
+
+
+def torchvision_builder(
+    name: str, *, keep_aux: bool | None = None
+) -> Callable[[int, bool], "nn.Module"]:
+    """A function that builds torchvision's network of that name; `keep_aux` is None for networks
+    that have no auxiliary heads."""
+
+    def build(classes: int, pretrained: bool) -> "nn.Module":
+        from models.building.torchvision_models import plain, with_aux
+
+        if keep_aux is None:
+            return plain(name, classes, pretrained)
+        return with_aux(name, classes, pretrained, keep_aux=keep_aux)
+
+    return build

@@ -27,7 +27,7 @@ from bench.system.reference_matmul import LEAST, calibrate
 from bench.training import loop
 from bench.training.optimizers import open_optimizer
 from bench.training.precision import Precision
-from bench.training.step_timer import StepClock
+from bench.training.step_timer import StepTimer
 from models.building.network import build_network
 from models.zoo import resolve
 
@@ -42,6 +42,7 @@ class FakeCuda(Device):
     """A card whose moments are step numbers."""
 
     kind = "cuda"
+    matmul_size = 8
     marks = 0
 
     def facts(self) -> DeviceFacts:
@@ -73,7 +74,7 @@ def works(model: str, size: int, fault: "Callable[[Parts], None]" = lambda parts
         order = torch.Generator().manual_seed(0)
         batches = parts.split.shuffled(BATCH, order, augment=True)
         precision = Precision("fp32", None, "cuda", None)
-        clock = StepClock(parts.device, 2)
+        clock = StepTimer(parts.device, 2)
         trained = loop.train_pass(parts.network, batches, parts.optimizer, precision, clock)
         assert images_on_the_card(trained) == IMAGES - 1
         tests = parts.split.in_order(BATCH)

@@ -14,9 +14,9 @@ import pandas as pd
 from bench.analysis.intervals import median
 from bench.analysis.metrics import METRICS
 from bench.analysis.time_to_accuracy import reached, targets_of
+from bench.records.files import write_atomic
 from bench.records.records import Epoch, Surroundings, Telemetry, TimeBudget
 from bench.records.run import Run, TrialResult, read_run
-from bench.records.run_folder import write_atomic
 
 EPOCH_COLUMNS = (
     "model",

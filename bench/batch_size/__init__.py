@@ -1,1 +1,1 @@
-"""The largest batch that trains on this device: search, one attempt at a size, certificate."""
+"""The largest batch that trains on this device: the search, its probes and its certificate."""

@@ -1,9 +1,9 @@
-"""Run a call in a forked child, so that nothing it leaves behind is there for the next one.
+"""Probes in forked children, so that nothing of one is left for the next.
 
-On the CPU a search needs this: oneDNN keeps the code it compiles for every new batch size, which
-counts against a memory limit (measured: 230 MiB after seven sizes of GoogLeNet). A child starts in
-milliseconds where a new process imports torch for seconds, and one that is killed costs itself
-alone.
+A search on the CPU needs this: oneDNN keeps the code that it compiles for every new batch size,
+which counts against a memory limit (measured: 230 MiB after seven sizes of GoogLeNet). A child
+starts in milliseconds, where a new process would import torch for seconds, and can be killed
+without stopping the search.
 
 The parent must not have run anything in torch's thread pool, which does not survive a fork.
 """
@@ -14,8 +14,18 @@ import multiprocessing
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from time import perf_counter
+from typing import Any
 
-from bench.errors import Crashed, OutOfMemoryKilled, TrialFailed, WorkerDied
+from bench.errors import (
+    BenchError,
+    Crashed,
+    OutOfMemoryKilled,
+    TrialFailed,
+    WorkerDied,
+    first_line,
+)
+from bench.records.messages import Failure, Message, SearchJob, decode_message, encode_message
 from bench.records.records import Probe
 from bench.system.devices import is_ambiguous
 
@@ -23,7 +33,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def in_child(call: Callable[[], bytes]) -> bytes:
-    """The bytes that `call` returns, computed in a child that ends with it.
+    """The bytes that `call` returns, computed in a child process.
 
     Raises:
         OutOfMemoryKilled: the child was killed by SIGKILL.
@@ -31,25 +41,63 @@ def in_child(call: Callable[[], bytes]) -> bytes:
         WorkerDied: it ended without an answer in any other way.
     """
     context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_answer, args=(call, theirs), daemon=True)
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_send, args=(call, sender), daemon=True)
     child.start()
-    theirs.close()
+    sender.close()
     try:
-        return ours.recv_bytes()
+        return receiver.recv_bytes()
     except EOFError:
         child.join()
         by_signal = Crashed if (child.exitcode or 0) < 0 else WorkerDied
         error = OutOfMemoryKilled if child.exitcode == -signal.SIGKILL else by_signal
         raise error(f"the probe's process ended with {_ending(child.exitcode)}.") from None
     finally:
-        ours.close()
+        receiver.close()
         child.join()
 
 
+def message_from_child(call: Callable[[], Message]) -> Any:
+    """The message that `call` returns, computed in a child process.
+
+    Raises:
+        TrialFailed: the call raised an error, or the child ended without an answer.
+    """
+
+    def encoded() -> bytes:
+        try:
+            return encode_message(call())
+        except BenchError as error:
+            return encode_message(Failure(str(error)))
+        except Exception as error:
+            return encode_message(Failure(f"{type(error).__name__}: {first_line(error)}"))
+
+    message = decode_message(in_child(encoded))
+    if isinstance(message, Failure):
+        raise TrialFailed(message.reason)
+    return message
+
+
+def probe_in_child(job: SearchJob, batch_size: int, call: Callable[[], Probe]) -> Probe:
+    """The probe that `call` makes in a child process, failed if the child is killed.
+
+    Raises:
+        TrialFailed: training failed for a reason that is not memory.
+    """
+    start = perf_counter()
+    try:
+        probe: Probe = message_from_child(call)
+    except (OutOfMemoryKilled, Crashed) as error:
+        seconds = perf_counter() - start
+        return Probe(job.model, job.setting, batch_size, False, None, seconds, str(error))
+    return probe
+
+
 def settled(attempt: Callable[[bool], Probe], *, limited: bool = True) -> Probe:
-    """What `attempt`, told whether to keep to the memory limit, says; if that may mean that memory
-    ran out or something else, what works without the limit had run out of memory.
+    """The probe that `attempt(limited)` makes, under the memory limit or not.
+
+    If its error may mean that memory ran out, or something else, the same batch is tried without
+    the limit: if that works, it was memory.
 
     Raises:
         TrialFailed: it does not work without the limit either.
@@ -63,7 +111,7 @@ def settled(attempt: Callable[[bool], Probe], *, limited: bool = True) -> Probe:
     return probe
 
 
-def _answer(call: Callable[[], bytes], pipe: Connection) -> None:
+def _send(call: Callable[[], bytes], pipe: Connection) -> None:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     pipe.send_bytes(call())

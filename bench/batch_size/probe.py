@@ -1,11 +1,11 @@
-"""One attempt at a batch size: what training does, several steps of it, and an evaluation.
+"""One attempt at a batch size: several real training steps and an evaluation.
 
-The first step has no optimizer state in its forward pass, the second has. The smaller batches that
-end an epoch are in it too, and a full one after them, for they cost memory that stays: oneDNN
-compiles kernels for every batch size it meets, and cuDNN tries algorithms.
+The first step has no optimizer state in its forward pass, the second has. A probe also runs the
+smaller batches that end an epoch, and a full one after them, because they cost memory that stays:
+oneDNN compiles kernels for every batch size it meets, and cuDNN tries algorithms.
 
-Everything a probe makes dies with it, after the `except` block has ended, for a traceback pins
-tensors; so the next probe finds the device as this one did.
+Everything that a probe creates is released before the next one starts, after the `except` block
+has ended, because a traceback keeps tensors alive.
 """
 
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ from time import perf_counter
 import torch
 
 from bench.data.loader import Split
-from bench.errors import TrialFailed
+from bench.errors import TrialFailed, first_line
 from bench.records.messages import Conditions
 from bench.records.records import Probe, Setting
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory
 from bench.training.loop import evaluation_pass, train_pass
 from bench.training.optimizers import open_optimizer
 from bench.training.precision import Precision
-from bench.training.step_timer import StepClock
+from bench.training.step_timer import StepTimer
 from models.building.network import Network, build_network
 from models.entry import Entry
 
@@ -37,8 +37,8 @@ def make_network(entry: Entry, conditions: Conditions, device: Device) -> Networ
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What the probes of one model under one setting have in common."""
+class ProbeSetup:
+    """What the probes of one model under one setting share."""
 
     entry: Entry
     setting: Setting
@@ -49,10 +49,10 @@ class Bench:
     precision: Precision
 
     def probe(self, batch_size: int, timed_steps: int = 0) -> Probe:
-        """Try one batch size; out of memory is an answer, any other error is raised.
+        """Try one batch size. Out of memory is a result; any other error is raised.
 
-        So is an error of which `bench.system.devices.is_ambiguous`; the caller has to settle what it means.
-        A driver that moves tensors to the host's memory instead of failing has not made room.
+        An ambiguous error (`bench.system.devices.is_ambiguous`) is a result too, which the caller
+        must settle. A driver that moves tensors to the host's memory has run out of its own.
 
         Raises:
             TrialFailed: training failed for a reason that is not memory.
@@ -84,14 +84,14 @@ class Bench:
         )
 
     def _attempt(self, batch_size: int, timed_steps: int, steps: "_Steps") -> str | None:
-        """Why memory ran out, or None; returning only text, lest a traceback pin the tensors."""
+        """Why memory ran out, or None; as text, because a traceback would keep tensors alive."""
         try:
             self._train_a_little(batch_size, timed_steps, steps)
         except Exception as error:
-            first = next(iter(str(error).splitlines()), "")
-            if not is_out_of_memory(error) and not is_ambiguous(first):
-                raise TrialFailed(f"training at batch {batch_size} failed: {first}") from error
-            return f"{type(error).__name__}: {first}"[:300]
+            message = first_line(error)
+            if not is_out_of_memory(error) and not is_ambiguous(message):
+                raise TrialFailed(f"training at batch {batch_size} failed: {message}") from error
+            return f"{type(error).__name__}: {message}"[:300]
         return None
 
     def _train_a_little(self, batch_size: int, timed_steps: int, steps: "_Steps") -> None:
@@ -103,14 +103,14 @@ class Bench:
         def train(sizes: list[int]) -> list[float]:
             augment = torch.Generator().manual_seed(0) if self.conditions.augment else None
             batches = (self.train.first(size, augment) for size in sizes)
-            clock = StepClock(self.device, len(sizes))
-            train_pass(network, batches, optimizer, self.precision, clock)
+            timer = StepTimer(self.device, len(sizes))
+            train_pass(network, batches, optimizer, self.precision, timer)
             self.device.synchronize()
             steps.done += len(sizes)
-            return clock.step_seconds()
+            return timer.step_seconds()
 
-        train([batch_size, batch_size, *_last(self.train, batch_size)])
-        sizes = [min(batch_size, len(self.test)), *_last(self.test, batch_size)]
+        train([batch_size, batch_size, *_last_batch(self.train, batch_size)])
+        sizes = [min(batch_size, len(self.test)), *_last_batch(self.test, batch_size)]
         evaluation = (self.test.first(size) for size in sizes)
         evaluation_pass(network, evaluation, self.precision)
         seconds = train([batch_size] * max(1, timed_steps))
@@ -119,13 +119,13 @@ class Bench:
 
 @dataclass
 class _Steps:
-    """How many training steps a probe ran, and seconds of those that were to be timed."""
+    """How many training steps a probe ran, and the seconds of the timed ones."""
 
     done: int = 0
     seconds: list[float] = field(default_factory=list)
 
 
-def _last(split: Split, batch_size: int) -> list[int]:
-    """The size of a part's last batch, where it is smaller."""
-    left = len(split) % batch_size
-    return [left] if left > 1 else []
+def _last_batch(split: Split, batch_size: int) -> list[int]:
+    """The size of the last batch of an epoch, if it is smaller."""
+    size = len(split) % batch_size
+    return [size] if size > 1 else []

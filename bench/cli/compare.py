@@ -22,7 +22,8 @@ from bench.cli.parsing import parse
 from bench.config import Name
 from bench.errors import Refused
 from bench.options import Folder, Help
-from bench.records.run_folder import check_output, write_atomic
+from bench.records.files import write_atomic
+from bench.records.run_folder import check_output
 from bench.report.comparison import (
     ComparisonReport,
     as_csv,

@@ -11,8 +11,9 @@ from bench.analysis.formatting import MISSING
 from bench.cli.console import open_console, print_path, rich_table
 from bench.cli.parsing import parse
 from bench.prediction.memory import ERROR
+from bench.records.files import write_atomic
 from bench.records.records import MemoryBreakdown, Predicted, Setting
-from bench.records.run_folder import check_output, new_folder, write_atomic
+from bench.records.run_folder import check_output, new_folder
 from bench.report.tables import Cell, Table, prediction_text
 from bench.runner.max_batch import MaxBatchOptions, Measured, measure_batches, predict_batches
 

@@ -16,7 +16,7 @@ from bench.data.dataset import Arrays, Channels, Source
 from bench.errors import Refused
 
 REACH_SECONDS = 8.0
-"""How long to wait for the server before deciding that there is no network."""
+"""After this time without an answer, the server counts as unreachable."""
 
 _PUBLISHED: dict[str, tuple[Channels, Channels]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -25,48 +25,38 @@ _PUBLISHED: dict[str, tuple[Channels, Channels]] = {
 
 
 def load(name: str, data_dir: Path | None) -> Source:
-    """`cifar10` or `cifar100` from `data_dir` (or the user's cache folder), downloaded if need be.
+    """`cifar10` or `cifar100` from `data_dir` (or the user's cache folder), downloaded if needed.
 
     Raises:
-        Refused: it is not on disk and cannot be fetched, or what is on disk is damaged.
+        Refused: it is not on disk and cannot be downloaded, or its archive is damaged.
     """
-    root = data_dir or cache_dir()
-    if not on_disk(name, root):
-        if not _reachable(_dataset_class(name).url):
-            archive = root / _dataset_class(name).filename
+    kind = _dataset_class(name)
+    root = data_dir or Path(platformdirs.user_cache_dir("archbench")) / "data"
+    archive = root / kind.filename
+    if not _is_complete(kind, root, archive):
+        if not _reachable(kind.url):
             if archive.is_file():
                 raise Refused(f"{archive} is damaged (its hash is wrong); remove or replace it.")
             raise Refused(
                 f"{name} is not in {root} and its server cannot be reached; connect to a "
-                f"network, put {_dataset_class(name).filename} there (see --data-dir), or use "
-                "--dataset shapes10."
+                f"network, put {kind.filename} there (see --data-dir), or use --dataset shapes10."
             )
-        _download(name, root)
-    train, test = (_dataset_class(name)(str(root), train=flag) for flag in (True, False))
+        _download(name, kind, root)
+    train, test = (kind(str(root), train=flag) for flag in (True, False))
     mean, std = _PUBLISHED[name]
     return Source(name, tuple(train.classes), _arrays(train), _arrays(test), mean, std)
 
 
-def cache_dir() -> Path:
-    """Where data sets are kept between runs."""
-    return Path(platformdirs.user_cache_dir("archbench")) / "data"
+def _is_complete(kind: Any, root: Path, archive: Path) -> bool:
+    """Whether every file is there with the right hash; an intact archive is unpacked."""
+    from torchvision.datasets.utils import check_integrity
 
-
-def on_disk(name: str, root: Path) -> bool:
-    """Whether every file is there with the right hash; an archive that lies there is unpacked."""
-    kind = _dataset_class(name)
-    archive = root / kind.filename
+    intact = archive.is_file() and check_integrity(str(archive), kind.tgz_md5)
     try:
-        kind(str(root), download=archive.is_file() and _has_hash(archive, kind.tgz_md5))
+        kind(str(root), download=intact)
     except (RuntimeError, OSError, EOFError):
         return False
     return True
-
-
-def _has_hash(archive: Path, md5: str) -> bool:
-    from torchvision.datasets.utils import check_integrity
-
-    return bool(check_integrity(str(archive), md5))
 
 
 def _dataset_class(name: str) -> Any:
@@ -80,8 +70,9 @@ def _arrays(dataset: Any) -> Arrays:
 
 
 def _reachable(url: str) -> bool:
-    """Whether the server answers within `REACH_SECONDS`, name resolution included."""
-    answered = threading.Event()
+    """Whether the server answers within `REACH_SECONDS`, including name resolution, which has no
+    time limit of its own."""
+    answered, done = threading.Event(), threading.Event()
 
     def ask() -> None:
         # The address is torchvision's own, over https.
@@ -94,18 +85,17 @@ def _reachable(url: str) -> bool:
         finally:
             done.set()
 
-    done = threading.Event()
     threading.Thread(target=ask, daemon=True).start()
     done.wait(REACH_SECONDS)
     return answered.is_set()
 
 
-def _download(name: str, root: Path) -> None:
+def _download(name: str, kind: Any, root: Path) -> None:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(REACH_SECONDS)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _dataset_class(name)(str(root), download=True)
+        kind(str(root), download=True)
     except (RuntimeError, OSError, EOFError) as error:
         raise Refused(f"{name} could not be downloaded into {root}: {error}") from error
     finally:

@@ -1,4 +1,4 @@
-"""What a data set is before it is prepared: arrays, or files yet to be read."""
+"""A data set before it is prepared: arrays, or files that are not read yet."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ Split = Arrays | Files
 
 @dataclass(frozen=True)
 class Source:
-    """A data set. `mean` and `std` are those published for its training images, if any are."""
+    """A data set. `mean` and `std` are those published for its training images, or None."""
 
     name: str
     classes: tuple[str, ...]
@@ -50,10 +50,10 @@ class Source:
 
 
 def balanced_subset(labels: NDArray[np.int64], limit: int, seed: int = 0) -> NDArray[np.int64]:
-    """Indices of `limit` items with every class as equally often as it can be, in random order.
+    """Indices of `limit` items in random order, with classes as equally frequent as possible.
 
     Each class is shuffled, and classes take turns until the limit; the same arguments give the same
-    indices. All of them, in their own order, where the limit is not below their number.
+    indices. All indices in ascending order if the limit is not below their number.
     """
     if limit >= len(labels):
         return np.arange(len(labels))

@@ -17,8 +17,8 @@ def load(data_dir: Path) -> Source:
     """The files of a folder and their classes; nothing is decoded yet.
 
     Raises:
-        Refused: a part is missing, there are fewer than two classes, train and test differ in them,
-            or one has no images.
+        Refused: a part is missing, there are fewer than two classes, train and test have different
+            classes, or a class has no images.
     """
     parts = {part: _classes(data_dir, part) for part in ("train", "test")}
     if parts["train"] != parts["test"]:
@@ -38,7 +38,7 @@ def decode(path: Path, side: int | None) -> NDArray[np.uint8]:
     centre is cropped: (side, side, 3).
 
     Raises:
-        Refused: the file is not one still image that can be read whole.
+        Refused: the file is not a single still image that can be read completely.
     """
     try:
         with Image.open(path) as image:
@@ -48,13 +48,13 @@ def decode(path: Path, side: int | None) -> NDArray[np.uint8]:
             rgb = _eight_bit(image).convert("RGB")
             return np.asarray(rgb if side is None else _cropped(rgb, side))
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
-        raise Refused(f"{path} is not a readable image ({error}); mend or remove it.") from error
+        raise Refused(f"{path} is not a readable image ({error}); repair or remove it.") from error
     except Image.DecompressionBombError as error:
         raise Refused(f"{path} is too large to be decoded safely; make it smaller.") from error
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """The image with 8 bits a channel: Pillow cuts off at 255 what has more, instead of scaling."""
+    """The image with 8 bits per channel, scaled: Pillow would clip larger values at 255."""
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers of no known range")
     if not image.mode.startswith("I"):

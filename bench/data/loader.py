@@ -1,7 +1,7 @@
-"""Batches on the device: gathered, augmented, enlarged and normalised there.
+"""Batches, gathered, augmented, resized and normalised on the device.
 
-Images stay uint8 with channels last, as they are on disk: CIFAR-10 is 150 MB. Random choices are
-drawn from a generator on the CPU, so that every model and every device sees the same batches.
+Images stay uint8 with channels last, as on disk, so that CIFAR-10 takes 150 MB. Random numbers come
+from a generator on the CPU, so that every model and every device sees the same batches.
 """
 
 import json
@@ -22,12 +22,12 @@ from bench.errors import Refused
 from bench.records.records import DatasetFacts
 
 MAX_SHIFT = 1 / 8
-"""How far augmentation shifts, as a share of the side: 4 of CIFAR's 32 pixels, as is customary."""
+"""The largest shift of augmentation as a share of the side: 4 of CIFAR's 32 pixels, as usual."""
 
 
 @dataclass(frozen=True)
 class Transform:
-    """From stored images to what a network takes. `mean`, `std` are of pixels in [0, 1]."""
+    """From stored images to a network's input. `mean` and `std` are of pixels in [0, 1]."""
 
     image_size: int
     mean: tuple[float, float, float]
@@ -38,7 +38,7 @@ class Transform:
     def __call__(self, images: Tensor) -> Tensor:
         """Stored (batch, side, side, 3) uint8 to normalised (batch, 3, size, size) float32.
 
-        Bilinear; antialiased where it makes images smaller, like torchvision's resize.
+        Bilinear, and antialiased when images become smaller, like torchvision's resize.
         """
         side = images.shape[1]
         pixels = images.permute(0, 3, 1, 2).to(self.device, torch.float32)
@@ -55,7 +55,7 @@ class Transform:
 
 def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
     """Stored images (batch, side, side, 3), each flipped with probability one half and shifted by
-    up to an eighth of its side; edges are repeated where nothing is left."""
+    up to an eighth of its side; pixels outside the image repeat its edge."""
     count, side = images.shape[:2]
     reach = int(side * MAX_SHIFT)
     shifts = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
@@ -79,18 +79,18 @@ class Split(ABC):
         return len(self.labels)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in the data set's order, the last batch as small as it comes."""
+        """Every image once, in the data set's order; the last batch may be smaller."""
         yield from self.ordered(torch.arange(len(self)), batch_size)
 
     def ordered(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images at `order` (int64, on the CPU), the last batch as small as it comes."""
+        """The images at `order` (int64, on the CPU); the last batch may be smaller."""
         for images, labels in self._stored(order, batch_size):
             yield self.transform(images), labels
 
     def shuffled(
         self, batch_size: int, generator: torch.Generator, augment: bool
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once in a random order, but for a last batch of one, which is dropped."""
+        """Every image once in random order, except for a last batch of one, which is dropped."""
         order = torch.randperm(len(self), generator=generator)
         kept = order[: len(self) - dropped_images(len(self), batch_size)]
         for images, labels in self._stored(kept, batch_size):
@@ -107,17 +107,17 @@ class Split(ABC):
 
 
 def dropped_images(images: int, batch_size: int) -> int:
-    """How many images of an epoch are not trained on: batch norm cannot train on a batch of one."""
+    """Images of an epoch that are left out, because batch norm cannot train on a batch of one."""
     return 1 if images % batch_size == 1 and images > 1 else 0
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Updates in an epoch, the smaller last batch included unless it is dropped."""
+    """Updates in an epoch, including a smaller last batch unless it is dropped."""
     return -(-(images - dropped_images(images, batch_size)) // batch_size)
 
 
 class ResidentSplit(Split):
-    """Images (count, side, side, 3) uint8 that live on the device."""
+    """Images (count, side, side, 3) uint8 that are kept on the device."""
 
     def __init__(self, images: Tensor, labels: Tensor, transform: Transform) -> None:
         super().__init__(labels.to(transform.device), transform)
@@ -141,7 +141,7 @@ class _FileImages(Dataset[tuple[Tensor, int]]):
 
 
 class StreamedSplit(Split):
-    """Images that are decoded by loader processes as they are needed."""
+    """Images that loader processes decode as needed."""
 
     def __init__(
         self, files: list[str], labels: Tensor, transform: Transform, side: int, workers: int
@@ -163,9 +163,9 @@ class StreamedSplit(Split):
             for images, labels in loader:
                 yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         except Refused as error:
-            # A loader process wraps its error in a traceback; the last line is the sentence.
-            sentence = str(error).strip().splitlines()[-1].removeprefix("bench.errors.Refused: ")
-            raise Refused(sentence) from None
+            # A loader process wraps its error in a traceback, whose last line is the message.
+            message = str(error).strip().splitlines()[-1].removeprefix("bench.errors.Refused: ")
+            raise Refused(message) from None
 
 
 def open_split(
@@ -181,14 +181,14 @@ def open_split(
 
 
 def blank_split(count: int, facts: DatasetFacts, transform: Transform) -> ResidentSplit:
-    """As many black images as a part holds: what a probe needs of the data is its place in memory.
+    """Black images in place of a data set: a probe needs only the memory that the data takes.
 
-    That place is taken only on a card that will hold all images; elsewhere one image stands for
-    all.
+    All of that memory is taken only on a card that will hold all images; elsewhere the images share
+    the memory of one.
     """
     side = facts.stored_size
-    taken = facts.resident and transform.device.type != "cpu"
-    images = torch.zeros((count if taken else 1, side, side, 3), dtype=torch.uint8)
+    on_card = facts.resident and transform.device.type != "cpu"
+    images = torch.zeros((count if on_card else 1, side, side, 3), dtype=torch.uint8)
     labels = torch.zeros(count, dtype=torch.int64)
     split = ResidentSplit(images, labels, transform)
     split.images = split.images.expand(count, -1, -1, -1)

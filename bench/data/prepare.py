@@ -1,7 +1,7 @@
-"""From a data set to what the trials open: limited, decoded, measured, and saved as plain arrays.
+"""From a data set to the arrays that the trials open: limited, decoded, measured and saved.
 
-Done once per run, in a process of its own; every trial then reads the same bytes without decoding
-anything (`numpy.save` without pickling). A set too large for memory is left on disk as a list of
+This is done once per run, in a process of its own; every trial then reads the same bytes without
+decoding (`numpy.save` without pickling). A data set too large for memory stays on disk as a list of
 files, which `bench.data.loader` streams.
 """
 
@@ -21,13 +21,13 @@ from bench.errors import Refused
 from bench.records.records import DatasetFacts
 
 STATISTICS_IMAGES = 10_000
-"""How many images of a streamed set the channel means and deviations are taken from."""
+"""Channel statistics of a streamed data set are taken from this many images."""
 
 
 @dataclass(frozen=True)
 class DataRequest:
     """What to prepare. Limits count images (None for all); `largest_size` is the largest image size
-    of the run in pixels, `memory_bytes` what images may take in memory."""
+    of the run in pixels, `memory_bytes` the memory that images may take."""
 
     dataset: str
     data_dir: str | None
@@ -38,7 +38,7 @@ class DataRequest:
 
 
 def prepare(request: DataRequest, into: Path) -> DatasetFacts:
-    """Write the data set of a run into the folder `into` and say what it is.
+    """Write the data set of a run into the folder `into`, and return its facts.
 
     Raises:
         Refused: there is no such data set, an image cannot be read, or there are too few classes.
@@ -84,10 +84,10 @@ def _limited(split: Split, limit: int | None, part: str) -> tuple[Split, tuple[s
 
 
 def _layout(train: Split, test: Split, request: DataRequest) -> tuple[int, bool]:
-    """The side that images are stored at, and whether all of them may be kept in memory.
+    """The side at which images are stored, and whether all of them may be kept in memory.
 
-    Square images of one size no larger than any the run asks for are kept as they are and enlarged
-    on the device; all others are brought to the run's largest size on loading.
+    Square images of one size, no larger than the run's largest, are stored unchanged and enlarged
+    on the device; all others are resized to the run's largest size when they are loaded.
     """
     if isinstance(train, Arrays):
         return train.images.shape[1], True
@@ -99,8 +99,7 @@ def _layout(train: Split, test: Split, request: DataRequest) -> tuple[int, bool]
 
 
 def _common_side(paths: Sequence[Path]) -> int | None:
-    """The side of the images if all are squares of one size (read from their headers), else
-    None."""
+    """The side of the images if all are squares of one size, from their headers; else None."""
     from PIL import Image
 
     side = None
@@ -110,7 +109,7 @@ def _common_side(paths: Sequence[Path]) -> int | None:
                 width, height = image.size
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             decode(path, None)
-            raise Refused(f"{path} is not a readable image; mend or remove it.") from None
+            raise Refused(f"{path} is not a readable image; repair or remove it.") from None
         if width != height or (side is not None and width != side):
             return None
         side = width

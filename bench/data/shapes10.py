@@ -1,15 +1,15 @@
-"""`shapes10`: ten classes of generated 32×32 colour images, for where no data set can be fetched.
+"""`shapes10`: ten classes of generated 32×32 colour images, for when no data set can be downloaded.
 
-Each image shows one figure of varied place, size, tilt, stretch and colour on an uneven background,
-behind clutter, under uneven light and noise. Colours say nothing about the class.
+Each image shows one figure of random position, size, tilt, stretch and colour on an uneven
+background, behind clutter, under uneven light and noise. Colours say nothing about the class.
 
-How far all this varies is set for a learning curve with room: at 32 pixels and with Adam, batches
-of 64 take torchvision's ResNet-18 on the test set from an accuracy of about 0.3 to one of 0.7 in
-five epochs over 3,000 images, and to 0.96 in ten epochs over all 10,000.
+The amount of variation leaves room for a learning curve: at 32 pixels, with Adam and batches of 64,
+torchvision's ResNet-18 goes from a test accuracy of about 0.3 to 0.7 in five epochs over 3,000
+images, and to 0.96 in ten epochs over all 10,000.
 
-The bytes are the same on every machine: nothing is computed but what IEEE 754 rounds exactly
-(+ − × ÷, square root, comparisons), and nothing is drawn but `Generator.random`. Sines, powers,
-sums along an axis and matrix products differ in their last bits from one processor to another.
+The bytes are the same on every machine: only operations that IEEE 754 rounds exactly are used
+(+ − × ÷, square root, comparisons), and only `Generator.random`. Sines, powers, sums along an axis
+and matrix products differ in their last bits between processors.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 VERSION: int = 1
-"""Counted up whenever a pixel changes."""
+"""Increased whenever a pixel changes."""
 
 SIDE = 32
 
@@ -27,23 +27,23 @@ _CHUNK = 1000
 _TRAIN_SEED, _TEST_SEED = 1_000_003, 2_000_003
 
 Plane = NDArray[np.floating[Any]]
-"""Always float32; numpy's annotations lose the width in a division."""
+"""Always float32; numpy's annotations lose the width in divisions."""
 
 Figure = Callable[[Plane, Plane, Plane], Plane]
 """Signed distances (count, 32, 32) from x, y of that shape and a form (count, 1, 1) in [0, 1).
 
-Lengths are in radii of the figure, and distances are negative inside it. What the form does is the
-figure's own affair: how thick, how pointed, how fine it is.
+Lengths are in radii of the figure, and distances are negative inside it. Each figure uses the form
+in its own way: how thick, how pointed or how fine it is.
 """
 
 
 def generate(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (count, 32, 32, 3) and labels (count,), every class equally often to within one.
+    """Images (count, 32, 32, 3) and labels (count,), all classes equally often to within one.
 
     The same arguments give the same bytes; another count gives other images.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    # Ranks of random numbers: a shuffle whose algorithm no release of numpy will change.
+    # Ranks of random numbers: numpy may change the algorithm of its own shuffle.
     labels = np.argsort(rng.random(count), kind="stable").astype(np.int64) % len(CLASSES)
     images = np.empty((count, SIDE, SIDE, 3), dtype=np.uint8)
     for start in range(0, count, _CHUNK):
@@ -81,7 +81,7 @@ def _photographed(rng: np.random.Generator, scenes: Plane) -> NDArray[np.uint8]:
     """Pixels (count, 32, 32, 3) of scenes (count, 3, 32, 32), in uneven light by a noisy sensor."""
     count = len(scenes)
     light = _enlarged(_uniform(rng, (count, 1, 2, 2), 0.8, 1.2))
-    # Two uniform numbers make a bell near enough, and a normal one needs a logarithm.
+    # The difference of two uniform numbers is close enough to normal, which needs a logarithm.
     noise = rng.random(scenes.shape, np.float32) - rng.random(scenes.shape, np.float32)
     exposed = scenes * light + noise * _uniform(rng, (count, 1, 1, 1), 0.01, 0.08)
     levels = (exposed.clip(0, 1) * 255).round().astype(np.uint8)
@@ -89,17 +89,17 @@ def _photographed(rng: np.random.Generator, scenes: Plane) -> NDArray[np.uint8]:
 
 
 def _paint(canvas: Plane, coverage: Plane, colour: Plane) -> None:
-    """Put a colour (count, 3, 1, 1) on the canvas (count, 3, 32, 32), at most wholly.
+    """Blend a colour (count, 3, 1, 1) into the canvas (count, 3, 32, 32).
 
-    `coverage` (count, 32, 32) says how much of each pixel it covers, from 0 to 1.
+    `coverage` (count, 32, 32) is the share of each pixel that it covers, from 0 to 1.
     """
     canvas += coverage[:, None] * (colour - canvas)
 
 
 def _contrast(rng: np.random.Generator, count: int) -> Plane:
-    """What a figure differs by from its background: (count, 3, 1, 1), each channel up or down.
+    """The difference of a figure from its background: (count, 3, 1, 1), each channel up or down.
 
-    No channel is less than half of the largest, so that a figure never vanishes.
+    No channel is less than half of the largest, so a figure never vanishes.
     """
     strength = _uniform(rng, (count, 1, 1, 1), 0.3, 0.5)
     amount = strength * _uniform(rng, (count, 3, 1, 1), 0.5, 1.0)
@@ -107,7 +107,7 @@ def _contrast(rng: np.random.Generator, count: int) -> Plane:
 
 
 def _figures(rng: np.random.Generator, labels: NDArray[np.int64]) -> Plane:
-    """How much of each pixel the figure of that class covers: (count, 32, 32) in [0, 1]."""
+    """The share of each pixel that the class's figure covers: (count, 32, 32) in [0, 1]."""
     count = len(labels)
     radius = _uniform(rng, (count, 1, 1), 9.0, 14.0)
     stretch = _uniform(rng, (count, 1, 1), 0.85, 1.18)
@@ -122,7 +122,7 @@ def _figures(rng: np.random.Generator, labels: NDArray[np.int64]) -> Plane:
 
 
 def _lines(rng: np.random.Generator, count: int) -> Plane:
-    """How much of each pixel a line with round ends covers, a blob if short: (count, 32, 32)."""
+    """The share of each pixel that a line with round ends covers: (count, 32, 32)."""
     length = _uniform(rng, (count, 1, 1), 0.0, 4.0)
     width = _uniform(rng, (count, 1, 1), 0.6, 1.8)
     x, y = _turned_grid(rng, count, np.full_like(length, 15.0), 1.0)
@@ -137,7 +137,7 @@ def _coverage(distance: Plane) -> Plane:
 def _turned_grid(
     rng: np.random.Generator, count: int, reach: Plane, turn: float
 ) -> tuple[Plane, Plane]:
-    """Each pixel's x and upward y (count, 32, 32) in pixels, on axes of any place and angle.
+    """Each pixel's x and upward y (count, 32, 32) in pixels, on axes of random origin and angle.
 
     Their origin is at most `reach` (count, 1, 1) from the image's centre along and across; the
     tangent of half their angle is at most `turn`.
@@ -179,12 +179,12 @@ def _length(x: Plane, y: Plane) -> Plane:
 
 
 def _both(a: Plane, b: Plane) -> Plane:
-    """The distance of what is inside both."""
+    """Distance to the intersection."""
     return np.asarray(np.maximum(a, b))
 
 
 def _either(a: Plane, b: Plane) -> Plane:
-    """The distance of what is inside either."""
+    """Distance to the union."""
     return np.asarray(np.minimum(a, b))
 
 
@@ -217,7 +217,7 @@ def _cross(x: Plane, y: Plane, form: Plane) -> Plane:
 
 
 def _star(x: Plane, y: Plane, form: Plane) -> Plane:
-    """The plane is folded along the axes of five points until half of one is left: an edge."""
+    """The plane is folded along the axes of five points until one edge of one is left."""
     cosine, sine = 0.80901699, 0.58778525
     x = abs(x)
     for side in (cosine, -cosine):

@@ -1,8 +1,8 @@
-"""A trace replayed through CUDA's caching allocator: does a step complete in a given memory?
+"""A trace replayed through CUDA's caching allocator: whether a step completes in a given memory.
 
-More than the peak of live tensors is needed, for freed blocks have the wrong sizes for what comes
-next; less than what the allocator reserves without a limit, for it gives cached segments back and
-tries again before it fails. Rules and constants are those of c10/cuda/CUDACachingAllocator.cpp in
+It needs more than the peak of live tensors, because freed blocks have the wrong sizes for later
+requests, and less than the allocator reserves without a limit, because it releases cached segments
+and retries before it fails. Rules and constants are those of c10/cuda/CUDACachingAllocator.cpp in
 PyTorch 2, with default settings and one stream.
 """
 
@@ -16,17 +16,17 @@ _MIB = 2**20
 _SMALL_REQUEST = _MIB  # kSmallSize: up to this, from the pool of small blocks
 _SMALL_SEGMENT = 2 * _MIB  # kSmallBuffer
 _LARGE_SEGMENT = 20 * _MIB  # kLargeBuffer: for requests below _OWN_SEGMENT
-_OWN_SEGMENT = 10 * _MIB  # kMinLargeAlloc: from here on, a segment of the request's own size
+_OWN_SEGMENT = 10 * _MIB  # kMinLargeAlloc: from here on, a segment for the request alone
 _SEGMENT_ROUNDING = 2 * _MIB  # kRoundLarge
 
 
-class DoesNotFit(Exception):
-    """A request could not be met, even after every unused segment was given back."""
+class AllocationFailed(Exception):
+    """A request could not be met, even after every unused segment was released."""
 
 
 @dataclass(eq=False, slots=True)
 class Block:
-    """A part of a segment, between its neighbours there."""
+    """A part of a segment, linked to its neighbours in the segment."""
 
     size: int
     address: int
@@ -37,12 +37,12 @@ class Block:
 
     @property
     def whole_segment(self) -> bool:
-        """Whether nothing else is left of the segment, so that it can be given back."""
+        """Whether this is all of its segment, which can then be released."""
         return self.before is None and self.after is None
 
 
 class CachingAllocator:
-    """Memory of `capacity` bytes (None: no limit); `reserved` of it are in segments."""
+    """Memory of `capacity` bytes (None: unlimited), of which `reserved` are in segments."""
 
     def __init__(self, capacity: int | None) -> None:
         self.capacity = capacity
@@ -53,19 +53,21 @@ class CachingAllocator:
         self._cached: dict[bool, list[tuple[int, int, Block]]] = {True: [], False: []}
 
     def allocate(self, size: int) -> Block:
-        """The best block for `size` bytes, a multiple of `BLOCK_BYTES`; raises DoesNotFit."""
+        """The best block for `size` bytes, a multiple of `BLOCK_BYTES`; raises AllocationFailed."""
         small = size <= _SMALL_REQUEST
         cached = self._cached[small]
-        place = bisect.bisect_left(cached, (size, -1))
-        block = cached.pop(place)[2] if place < len(cached) else self._new_segment(size, small)
-        left = block.size - size
-        if left >= BLOCK_BYTES if small else left > _SMALL_REQUEST:
+        # Best fit: the smallest cached block that is large enough, at the lowest address.
+        index = bisect.bisect_left(cached, (size, -1))
+        block = cached.pop(index)[2] if index < len(cached) else self._new_segment(size, small)
+        rest = block.size - size
+        # A large block keeps a small rest to itself: it would serve no later large request.
+        if rest >= BLOCK_BYTES if small else rest > _SMALL_REQUEST:
             self._split(block, size)
         block.used = True
         return block
 
     def free(self, block: Block) -> None:
-        """Take a block back and join it with unused neighbours."""
+        """Return a block to the cache, joined with its unused neighbours."""
         block.used = False
         before, after = block.before, block.after
         if before is not None and not before.used:
@@ -89,20 +91,22 @@ class CachingAllocator:
             segment = _LARGE_SEGMENT
         else:
             segment = -(-size // _SEGMENT_ROUNDING) * _SEGMENT_ROUNDING
-        if self._too_much(segment):
+        if self._exceeds_capacity(segment):
+            # As on a card: only when memory is short are cached segments released.
             self.retries += 1
-            self._give_back()
-            if self._too_much(segment):
-                raise DoesNotFit
+            self._release_cached()
+            if self._exceeds_capacity(segment):
+                raise AllocationFailed
         self.reserved += segment
         self.peak_reserved = max(self.peak_reserved, self.reserved)
         self._next_address += segment
         return Block(segment, self._next_address - segment, small)
 
-    def _too_much(self, segment: int) -> bool:
+    def _exceeds_capacity(self, segment: int) -> bool:
         return self.capacity is not None and self.reserved + segment > self.capacity
 
-    def _give_back(self) -> None:
+    def _release_cached(self) -> None:
+        # A segment with a block in use cannot be released: this is fragmentation.
         for small, cached in self._cached.items():
             self.reserved -= sum(size for size, _, block in cached if block.whole_segment)
             self._cached[small] = [item for item in cached if not item[2].whole_segment]
@@ -116,7 +120,7 @@ class CachingAllocator:
         self._remember(rest)
 
     def _remember(self, block: Block) -> None:
-        # Addresses differ, so that blocks themselves are never compared.
+        # Addresses are unique, so blocks themselves are never compared.
         bisect.insort(self._cached[block.small], (block.size, block.address, block))
 
     def _forget(self, block: Block) -> None:
@@ -128,18 +132,16 @@ def replay(trace: Trace, batch_size: int, capacity: int | None = None) -> Cachin
     """The allocator after the steps of a trace at a batch size.
 
     Raises:
-        DoesNotFit: they do not complete in `capacity` bytes.
+        AllocationFailed: they do not complete in `capacity` bytes.
     """
     allocator = CachingAllocator(capacity)
     sizes = trace.sizes(batch_size).tolist()
     blocks: dict[int, Block] = {}
     for event in trace.events:
-        if event < 0:
-            block = blocks.pop(~event, None)
-            if block is not None:
-                allocator.free(block)
-        elif sizes[event]:
+        if event >= 0 and sizes[event]:  # an empty tensor takes no block
             blocks[event] = allocator.allocate(sizes[event])
+        elif ~event in blocks:
+            allocator.free(blocks.pop(~event))
     return allocator
 
 
@@ -147,19 +149,20 @@ def completes(trace: Trace, batch_size: int, capacity: int) -> bool:
     """Whether the steps of a trace complete at a batch size in `capacity` bytes."""
     try:
         replay(trace, batch_size, capacity)
-    except DoesNotFit:
+    except AllocationFailed:
         return False
     return True
 
 
 def needed_bytes(trace: Trace, batch_size: int, tolerance: int = 4 * _MIB) -> int:
-    """The smallest capacity in which the steps complete, to within `tolerance` bytes."""
-    low = trace.peak_bytes(batch_size) - 1
-    high = replay(trace, batch_size).peak_reserved
-    while high - low > tolerance:
-        middle = (low + high) // 2
+    """The smallest capacity in which the steps complete, at most `tolerance` bytes too large."""
+    # Less than the live peak always fails, and what an unlimited run reserved always suffices.
+    lower = trace.peak_bytes(batch_size) - 1
+    upper = replay(trace, batch_size).peak_reserved
+    while upper - lower > tolerance:
+        middle = (lower + upper) // 2
         if completes(trace, batch_size, middle):
-            high = middle
+            upper = middle
         else:
-            low = middle
-    return high
+            lower = middle
+    return upper

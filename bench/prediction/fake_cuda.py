@@ -1,15 +1,15 @@
 """CUDA tensors without a GPU: torch's own rules for them, and no numbers.
 
 `torch._subclasses.FakeTensorMode` gives tensors a CUDA device without any memory, and picks
-autocast types, cuDNN's batch norm and layouts as on a card. Three things do not work where no card
-is, and are patched here for the whole process (torch 2.14), so call `install` only in a process
+autocast types, cuDNN's batch norm and layouts as on a card. Three things do not work without a
+card. They are patched here for the whole process (torch 2.14), so call `install` only in a process
 that does nothing else:
 
-- The backward pass asks CUDA for its streams. A dummy accelerator keeps autograd from asking, and
-  its engine, but no operation that it calls, is told that fake tensors are on the CPU.
+- The backward pass asks CUDA for its streams. A dummy accelerator keeps autograd from asking. Its
+  engine sees fake tensors on the CPU; the operations that it calls see them on the card.
 - `torch.autocast("cuda")` switches itself off; `autocast` here sets the same state directly.
-- `scaled_dot_product_attention` falls back to the kernel that keeps all scores; `_attention` here
-  is the choice that a card of today makes.
+- `scaled_dot_product_attention` falls back to the kernel that stores all scores; `_attention` here
+  makes the choice of a current card.
 """
 
 import contextlib
@@ -23,17 +23,20 @@ from torch import Tensor
 from torch.nn import functional
 
 _ask_device = torch.ops.prim.device.default
-_told_cpu = False
+_engine_runs = False
+"""Whether autograd's engine is running and no operation that it called: it must see the CPU."""
 
 
 def install() -> None:
-    """Let autograd run on fake CUDA tensors in this process, for good; a second call does
-    nothing."""
+    """Let autograd run on fake CUDA tensors for the rest of this process; may be called again."""
     if fake._DISPATCH_META_HANDLERS.get(_ask_device) is _device_of:
         return
+    # With another accelerator registered, autograd asks that one for streams, which has none.
     backends._setup_privateuseone_for_python_backend("nogpu")
+    # The engine would start a thread per device, in which no fake mode is active.
     torch.autograd.set_multithreading_enabled(False)
     mode: Any = fake.FakeTensorMode
+    # As without any accelerator, of which the dummy is one: no device may be initialised.
     mode.avoid_device_init = property(lambda self: True)
     on_tensor, on_mode = fake.FakeTensor.__torch_dispatch__.__func__, mode.dispatch  # type: ignore[attr-defined]
     backward: Any = Tensor.backward
@@ -46,14 +49,16 @@ def install() -> None:
     def mode_dispatch(self: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is _ask_device:
             return _device_of(args)
-        kwargs = _on_card(kwargs or {}) if _told_cpu else kwargs
-        with _engine_is_told_cpu(False):
+        kwargs = _on_card(kwargs or {}) if _engine_runs else kwargs
+        # Kernels choose layouts and types by device, so an operation must see the card again.
+        with _engine_state(False):
             return on_mode(self, func, types, args, kwargs)
 
     def engine_backward(*args: Any, **options: Any) -> None:
-        with _engine_is_told_cpu(True):
+        with _engine_state(True):
             backward(*args, **options)
 
+    # A fake tensor is asked for its device in three places; all must give the same answer.
     fake._DISPATCH_META_HANDLERS[_ask_device] = _device_of
     fake.FakeTensor.__torch_dispatch__ = classmethod(tensor_dispatch)  # type: ignore[assignment]
     mode.dispatch = mode_dispatch
@@ -63,7 +68,7 @@ def install() -> None:
 
 @contextlib.contextmanager
 def autocast(dtype: torch.dtype | None) -> Iterator[None]:
-    """`torch.autocast("cuda", dtype)`, also without a card; None is full precision."""
+    """`torch.autocast("cuda", dtype)` that works without a card; None is full precision."""
     if dtype is None:
         yield
         return
@@ -90,9 +95,9 @@ def _batch_norm(
     momentum: float,
     epsilon: float,
 ) -> tuple[Tensor, ...]:
-    kept = weight.new_empty(weight.shape if training else 0)
+    statistics = weight.new_empty(weight.shape if training else 0)
     reserve = images.new_empty(0, dtype=torch.uint8)
-    return torch.empty_like(images), kept, torch.empty_like(kept), reserve
+    return torch.empty_like(images), statistics, torch.empty_like(statistics), reserve
 
 
 def _batch_norm_backward(images: Tensor, grad: Tensor, weight: Tensor, *_: Any) -> Any:
@@ -103,19 +108,19 @@ SHAPE_RULES: dict[Any, Any] = {
     torch.ops.aten.cudnn_batch_norm.default: _batch_norm,
     torch.ops.aten.cudnn_batch_norm_backward.default: _batch_norm_backward,
 }
-"""What cuDNN's batch norm returns. torch finds it through a decomposition that takes 20 ms a layer,
-half of a DenseNet's simulation."""
+"""What cuDNN's batch norm returns. torch would derive it from a decomposition in 20 ms per layer,
+half the time of a DenseNet's simulation."""
 
 
 def _device_of(args: Any) -> torch.device:
     if args[0].fake_mode.in_kernel_invocation:
-        return torch.device("meta")
+        return torch.device("meta")  # as torch's own handler: shapes are computed on meta tensors
     device: torch.device = args[0].fake_device
-    return torch.device("cpu") if _told_cpu and device.type == "cuda" else device
+    return torch.device("cpu") if _engine_runs and device.type == "cuda" else device
 
 
 def _on_card(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """What the engine makes for a tensor it takes for the CPU's belongs on the card."""
+    """Put on the card what the engine creates for a tensor that it sees on the CPU."""
     device = kwargs.get("device")
     if device is not None and torch.device(device).type == "cpu":
         return kwargs | {"device": torch.device("cuda", 0)}
@@ -123,13 +128,13 @@ def _on_card(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _engine_is_told_cpu(value: bool) -> Iterator[None]:
-    global _told_cpu
-    before, _told_cpu = _told_cpu, value
+def _engine_state(running: bool) -> Iterator[None]:
+    global _engine_runs
+    before, _engine_runs = _engine_runs, running
     try:
         yield
     finally:
-        _told_cpu = before
+        _engine_runs = before
 
 
 def _attention(
@@ -153,6 +158,7 @@ def _attention(
         return out
     bias = None
     if attn_mask is not None:
+        # The kernel adds its mask to the scores, so a mask of booleans becomes one of numbers.
         if attn_mask.dtype == torch.bool:
             bias = torch.zeros(attn_mask.shape, dtype=query.dtype, device=query.device)
         else:

@@ -1,7 +1,7 @@
-"""The largest batch on a card that need not be here, from a simulated step: no torch needed.
+"""The largest batch on a card that need not be here, from a simulated step, without torch.
 
-What tensors may take is the card's memory without a reserve. Whether a batch fits in that is asked
-of a replay through the caching allocator, not of a formula.
+Tensors may take the card's memory less a reserve. Whether a batch runs in that is decided by a
+replay through the caching allocator, not by a formula.
 """
 
 import bisect
@@ -12,37 +12,35 @@ from bench.records.memory_trace import Trace
 from bench.records.records import MemoryBreakdown, Predicted, Setting
 
 ERROR = 0.05
-"""How far off the predicted memory of a step may be, as a share of it; what the range of a
-prediction is made of. See `tests/benchmarks/predicted_batches.py`, which measures it."""
+"""The relative error of a step's predicted memory, from which a prediction's range follows;
+measured by `tests/benchmarks/predicted_batches.py`."""
 
 LARGEST = 2**20
-"""Predictions stop here: nobody trains with more images at once."""
+"""Predictions stop here: nobody trains with larger batches."""
 
 
 def largest_predicted(trace: Trace, capacity: int, cap: int = LARGEST, smallest: int = 2) -> int:
     """The largest batch size up to `cap` whose steps complete in `capacity` bytes, 0 if even
     `smallest` does not.
 
-    Live tensors alone give an upper bound, for their peak grows with the batch; from there the
-    replay goes down by steps that double, and back up by halves.
+    The peak of live tensors grows with the batch and gives an upper bound; from there the search
+    goes down in steps that double, and bisects the last of them.
     """
-    sizes = range(cap + 1)
-    upper = bisect.bisect_right(sizes, capacity, key=trace.peak_bytes) - 1
-    if upper < smallest:
+    lower = bisect.bisect_right(range(cap + 1), capacity, key=trace.peak_bytes) - 1
+    if lower < smallest:
         return 0
-    fails, stride = upper + 1, 1
-    fits = upper
-    while not completes(trace, fits, capacity):
-        if fits <= smallest:
+    upper, stride = lower + 1, 1
+    while not completes(trace, lower, capacity):
+        if lower <= smallest:
             return 0
-        fails, fits, stride = fits, max(smallest, fits - stride), stride * 2
-    while fails - fits > 1:
-        middle = (fits + fails) // 2
+        upper, lower, stride = lower, max(smallest, lower - stride), stride * 2
+    while upper - lower > 1:
+        middle = (lower + upper) // 2
         if completes(trace, middle, capacity):
-            fits = middle
+            lower = middle
         else:
-            fails = middle
-    return fits
+            upper = middle
+    return lower
 
 
 def predict(
@@ -55,12 +53,12 @@ def predict(
     reserve_bytes: int = DEFAULT_RESERVE_BYTES,
     cap: int = LARGEST,
 ) -> Predicted:
-    """The largest batch of a model on a card, with the range that `ERROR` allows."""
+    """The largest batch of a model on a card, with the range that follows from `ERROR`."""
     usable = card.usable_bytes(reserve_bytes)
     in_memory = largest_predicted(trace, usable)
     largest = min(cap, in_memory)
     fixed, per_image = trace.line(max(largest, 2))
-    reach = int(ERROR * usable / per_image) + 1 if per_image else 0
+    margin = int(ERROR * usable / per_image) + 1 if per_image else 0
     return Predicted(
         model=model,
         setting=setting,
@@ -68,8 +66,8 @@ def predict(
         num_classes=num_classes,
         usable_bytes=usable,
         max_batch=largest,
-        max_batch_low=min(cap, max(0, in_memory - reach)),
-        max_batch_high=min(cap, in_memory + reach),
+        max_batch_low=min(cap, max(0, in_memory - margin)),
+        max_batch_high=min(cap, in_memory + margin),
         base_bytes=fixed,
         bytes_per_image=per_image,
     )
@@ -78,8 +76,8 @@ def predict(
 def breakdown(
     trace: Trace, *, model: str, setting: Setting, batch_size: int, reserve_bytes: int
 ) -> MemoryBreakdown:
-    """What the memory of a step is made of: live tensors at the peak by category, what the
-    allocator needs beside them, and the reserve."""
+    """The memory of a step by category: live tensors at the peak, what the allocator needs beyond
+    them, and the reserve."""
     parts: dict[str, int] = {str(name): size for name, size in trace.breakdown(batch_size).items()}
     parts["allocator"] = max(0, needed_bytes(trace, batch_size) - sum(parts.values()))
     parts["workspace and context"] = reserve_bytes

@@ -1,12 +1,12 @@
-"""A training step on fake tensors: which memory it takes and gives back, without any device.
+"""A training step on fake tensors: the memory that it allocates and frees, without any device.
 
-The step is the loop's own (`bench.training.loop`), with a clock that marks phases instead of moments.
-The batch has a prime number of images, so that an allocation whose size is a multiple of it grows
-with the batch and any other does not: one simulation answers for every batch size. Two steps are
-taken, for the first has no optimizer state in its forward pass.
+The step is the training loop's (`bench.training.loop`), with a timer that records phases instead of
+times. The batch has a prime number of images: an allocation whose size is a multiple of it grows
+with the batch, any other does not, so one simulation serves every batch size. Two steps are taken,
+because the first has no optimizer state in its forward pass.
 
-Not simulated: workspaces of cuDNN and cuBLAS, and the CUDA context; `bench.prediction.memory` keeps a
-reserve for them.
+Not simulated: workspaces of cuDNN and cuBLAS, and the CUDA context, for which
+`bench.prediction.memory` keeps a reserve.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from bench.data.loader import Split, Transform, blank_split
-from bench.errors import TrialFailed
+from bench.errors import TrialFailed, first_line
 from bench.prediction import fake_cuda
 from bench.records.memory_trace import Allocation, Category, Trace
 from bench.records.records import DatasetFacts, Setting
@@ -33,12 +33,12 @@ from bench.training.precision import Precision, autocast_dtype
 from models.building.network import Network
 
 Steps = Callable[[nn.Module, "MemoryTrace", int], None]
-"""Train a fake module for some steps at a batch size, telling the trace which phase it is in."""
+"""Trains a fake module for some steps at a batch size, and sets the trace's category by phase."""
 
 _CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward.default
 
 _PHASES: tuple[Category, ...] = ("data", "activations", "temporaries", "temporaries", "temporaries")
-"""What is allocated in each part of a step: data, forward, backward, optimizer, and the rest."""
+"""The category of allocations in each part of a step: data, forward, backward, optimizer, rest."""
 
 
 def simulate(
@@ -53,18 +53,16 @@ def simulate(
     """The memory of the harness's own training step, for any batch size.
 
     Args:
-        network: built on the CPU (see `building`); unusable afterwards.
+        network: built on the CPU (see `building`); it cannot be used afterwards.
         setting: image size, optimizer and precision.
         channels_last: the memory format of weights and images.
         classes: outputs of the network.
-        dataset: if given, it is resident on the device, as in a run; else batches come from
-            outside.
+        dataset: if given, it is resident on the device, as in a run.
         device: `cuda`, or `cpu` to compare with real steps.
 
     Raises:
         TrialFailed: the model cannot be simulated; the message says why.
     """
-
     place = torch.device(device)
 
     def steps(module: nn.Module, memory: MemoryTrace, batch_size: int) -> None:
@@ -85,7 +83,7 @@ def simulate(
         precision = FakePrecision(
             setting.precision, autocast_dtype(setting.precision), device, None
         )
-        train_pass(network, batches, optimizer, precision, PhaseClock(memory))
+        train_pass(network, batches, optimizer, precision, PhaseTimer(memory))
 
     return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
 
@@ -104,6 +102,7 @@ def trace(
     """The memory that `steps` of a module take; raises TrialFailed if they cannot be simulated."""
     if device == "cuda":
         fake_cuda.install()
+    # A prime that does not divide the number of classes: the last layer must not seem to grow.
     batch_size = next(prime for prime in (1009, 1013) if classes % prime)
     try:
         with (
@@ -113,28 +112,26 @@ def trace(
             memory.category = "parameters"
             _make_fake(module, torch.device(device), channels_last)
             steps(module, memory, batch_size)
-            made: Trace = memory.trace(batch_size)
-            return made
+            allocations: Trace = memory.trace(batch_size)
+            return allocations
     except Exception as error:
-        first = next(iter(str(error).splitlines()), "")
-        raise TrialFailed(
-            f"its step cannot be simulated: {type(error).__name__}: {first}"
-        ) from error
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise TrialFailed(f"its step cannot be simulated: {reason}") from error
 
 
 @contextlib.contextmanager
 def building() -> Iterator[None]:
-    """Build modules within this on the CPU in no time: weights stay uninitialised."""
+    """Build modules on the CPU quickly within the block: weights stay uninitialised."""
     names = [name for name in dir(nn.init) if name.endswith("_") and not name.startswith("_")]
-    initialisers: dict[str, Any] = dict.fromkeys(names, _leave)
+    initialisers: dict[str, Any] = dict.fromkeys(names, _unchanged)
     with mock.patch.multiple(nn.init, **initialisers), _SkipInitialisers():  # type: ignore[no-untyped-call]
         yield
 
 
 class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Records the birth and death of every storage on a device, while it is the active mode.
+    """Records allocation and release of every storage on a device, while it is the active mode.
 
-    What is allocated counts as `category`, until it turns out to be a gradient or optimizer state.
+    Allocations count as `category` until they turn out to be gradients or optimizer state.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -152,7 +149,7 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._optimizer = optimizer
 
     def settle(self) -> None:
-        """Give gradients and optimizer state that exist now their right category."""
+        """Give gradients and optimizer state that exist now their own category."""
         if self._optimizer is None:
             return
         for group in self._optimizer.param_groups:
@@ -163,7 +160,7 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._recategorise(value, "optimizer state")
 
     def trace(self, batch_size: int) -> Trace:
-        """What was recorded, of steps with a batch of that prime size."""
+        """The recorded steps, whose batch had that prime size."""
         allocations = (
             Allocation(0, size // batch_size, category)
             if size % batch_size == 0
@@ -175,37 +172,38 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run one operation, and note what it made."""
+        """Run one operation, and record its outputs."""
         name = func._schema.name
         if name.startswith("aten::_fused_") and name.endswith("_"):
-            return None  # an optimizer's kernel works in place, and not all have fake versions
+            return None  # an optimizer's fused kernel works in place, and not all have fake ones
         out = fake_cuda.SHAPE_RULES.get(func, func)(*args, **(kwargs or {}))
         for value in tree_iter(out):
             if isinstance(value, Tensor):
-                self._note(value)
+                self._record(value)
         if func is _CONVOLUTION_BACKWARD and self._device.type == "cpu" and out[1] is not None:
-            # oneDNN makes the weights' gradient in a layout of its own, torch copies it twice.
-            self._pass(2 * out[1].untyped_storage().nbytes())
+            # oneDNN computes the weights' gradient in its own layout, and torch copies it twice.
+            self._record_workspace(2 * out[1].untyped_storage().nbytes())
         return out
 
-    def _pass(self, size: int) -> None:
+    def _record_workspace(self, size: int) -> None:
         """Bytes that a kernel takes while it runs."""
         self._events.append(len(self._bytes))
         self._events.append(~len(self._bytes))
         self._bytes.append(size)
         self._categories.append("temporaries")
 
-    def _note(self, tensor: Tensor) -> None:
+    def _record(self, tensor: Tensor) -> None:
         if tensor.device.type != self._device.type:
             return
         storage = tensor.untyped_storage()
-        key = id(storage)
-        known = self._alive.get(key)
-        size = storage.nbytes()
-        if known is not None and known[1]() is storage:
-            if self._bytes[known[0]] == size:
+        key, size = id(storage), storage.nbytes()
+        alive = self._alive.get(key)
+        # Views and in-place operations return storages that are recorded already. The identity is
+        # checked as well, because an id is reused once its object is gone.
+        if alive is not None and alive[1]() is storage:
+            if self._bytes[alive[0]] == size:
                 return
-            self._events.append(~known[0])  # resized in place
+            self._events.append(~alive[0])  # resized in place
         number = len(self._bytes)
         self._bytes.append(size)
         self._categories.append(self.category)
@@ -214,20 +212,20 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive[key] = (number, weakref.ref(storage, lambda _: self._freed(key, number)))
 
     def _freed(self, key: int, number: int) -> None:
-        known = self._alive.get(key)
-        if known is not None and known[0] == number:
+        alive = self._alive.get(key)
+        if alive is not None and alive[0] == number:  # else it was resized since
             del self._alive[key]
             self._events.append(~number)
 
     def _recategorise(self, value: Any, category: Category) -> None:
         if isinstance(value, Tensor):
-            known = self._alive.get(id(value.untyped_storage()))
-            if known is not None:
-                self._categories[known[0]] = category
+            alive = self._alive.get(id(value.untyped_storage()))
+            if alive is not None:
+                self._categories[alive[0]] = category
 
 
-class PhaseClock:
-    """A `bench.training.loop.Clock` whose marks say which phase comes next."""
+class PhaseTimer:
+    """A `bench.training.loop.Timer` that tells the trace which phase of the step begins."""
 
     def __init__(self, memory: MemoryTrace) -> None:
         self._memory = memory
@@ -247,12 +245,13 @@ class PhaseClock:
 
     def _enter(self, part: int) -> None:
         self._part = part
+        # Gradients and state were created in the phase that ends, under its category.
         self._memory.settle()
         self._memory.category = _PHASES[part]
 
 
 class FakePrecision(Precision):
-    """Autocast that does not ask for a card; a loss scale is a number, which takes no memory."""
+    """Autocast that needs no card. Loss scaling is left out: a scale takes no memory."""
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """The context that forward passes and losses run in."""
@@ -262,7 +261,7 @@ class FakePrecision(Precision):
 
 
 class _SkipInitialisers(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Skips operations that fill large tensors in place, whose pages then are never touched."""
+    """Skips operations that fill large tensors in place, so that their pages are never touched."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -274,28 +273,28 @@ class _SkipInitialisers(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def _leave(tensor: Tensor, *_args: Any, **_options: Any) -> Tensor:
+def _unchanged(tensor: Tensor, *_args: Any, **_options: Any) -> Tensor:
     return tensor
 
 
 def _make_fake(module: nn.Module, device: torch.device, channels_last: bool) -> None:
-    """Give a real module fake weights on a device; shared ones stay shared."""
-    made: dict[int, Tensor] = {}
-    kept: list[Tensor] = []  # so that no id is used twice
+    """Give a real module fake weights on a device; shared weights stay shared."""
+    fakes: dict[int, Tensor] = {}
+    originals: list[Tensor] = []  # kept alive, so that no id is reused
 
     def fake(tensor: Tensor) -> Tensor:
-        if id(tensor) not in made:
-            kept.append(tensor)
-            wanted = torch.channels_last if channels_last and tensor.ndim == 4 else None
-            strides = _strides(tensor, wanted)
+        if id(tensor) not in fakes:
+            originals.append(tensor)
+            layout = torch.channels_last if channels_last and tensor.ndim == 4 else None
+            strides = _strides(tensor, layout)
             empty = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device=device)
             is_parameter = isinstance(tensor, nn.Parameter)
-            made[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if is_parameter else empty
-        return made[id(tensor)]
+            fakes[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if is_parameter else empty
+        return fakes[id(tensor)]
 
     for part in module.modules():
-        homes: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
-        for tensors in homes:
+        owners: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for tensors in owners:
             for name, tensor in tensors.items():
                 if tensor is not None:
                     tensors[name] = fake(tensor)

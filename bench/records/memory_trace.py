@@ -1,7 +1,7 @@
-"""What one training step does to memory: every tensor's birth and death, for any batch size.
+"""What one training step does to memory: every allocation and release, for any batch size.
 
-A trace is made on fake tensors (`bench.prediction.simulate`) and read without torch. An allocation has a
-fixed part or one that grows with the batch, so a single trace answers for every batch size.
+A trace is recorded on fake tensors (`bench.prediction.simulate`) and read without torch. An
+allocation is either fixed or proportional to the batch, so one trace serves every batch size.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Category = Literal[
 ]
 
 BLOCK_BYTES = 512
-"""What CUDA's caching allocator rounds every request up to (kMinBlockSize in
+"""CUDA's caching allocator rounds requests up to multiples of this (kMinBlockSize in
 CUDACachingAllocator.cpp)."""
 
 Integers = npt.NDArray[np.int64]
@@ -33,23 +33,23 @@ class Allocation:
 
 @dataclass(frozen=True)
 class Trace:
-    """The allocations of some training steps in the order they happen.
+    """The allocations of some training steps, in order.
 
-    An event `i` makes allocation `i`, an event `~i` frees it.
+    Event `i` makes allocation `i`, event `~i` frees it.
     """
 
     allocations: tuple[Allocation, ...]
     events: tuple[int, ...]
 
     def sizes(self, batch_size: int, block_bytes: int = BLOCK_BYTES) -> Integers:
-        """Bytes of every allocation, rounded up to blocks (of one byte on the CPU)."""
+        """Bytes of every allocation, rounded up to whole blocks (of one byte on the CPU)."""
         exact = self._fixed + self._per_image * batch_size
         return -(-exact // block_bytes) * block_bytes
 
     def live_bytes(self, batch_size: int, block_bytes: int = BLOCK_BYTES) -> Integers:
         """Bytes allocated after each event."""
         sizes = self.sizes(batch_size, block_bytes)
-        signed: Integers = np.where(self._made, 1, -1) * sizes[self._which]
+        signed: Integers = np.where(self._is_made, 1, -1) * sizes[self._index]
         return np.cumsum(signed)
 
     def peak_bytes(self, batch_size: int, block_bytes: int = BLOCK_BYTES) -> int:
@@ -59,17 +59,17 @@ class Trace:
     def line(self, batch_size: int) -> tuple[int, int]:
         """Fixed bytes and bytes per image of the peak at that batch size: peak = fixed + n * image.
 
-        The peak is the largest of many such lines; this is the one that rules there.
+        The peak is the maximum of many such lines; this is the one that is highest there.
         """
-        made = self._alive_at_peak(batch_size)
-        return int(self._fixed[made].sum()), int(self._per_image[made].sum())
+        alive = self._alive_at_peak(batch_size)
+        return int(self._fixed[alive].sum()), int(self._per_image[alive].sum())
 
     def breakdown(self, batch_size: int) -> dict[Category, int]:
         """What the peak is made of, in bytes by category."""
-        sizes, found = self.sizes(batch_size), dict.fromkeys(Category.__args__, 0)  # type: ignore[attr-defined]
+        sizes, parts = self.sizes(batch_size), dict.fromkeys(Category.__args__, 0)  # type: ignore[attr-defined]
         for i in self._alive_at_peak(batch_size):
-            found[self.allocations[i].category] += int(sizes[i])
-        return found
+            parts[self.allocations[i].category] += int(sizes[i])
+        return parts
 
     def _alive_at_peak(self, batch_size: int) -> list[int]:
         if not self.events:
@@ -91,10 +91,10 @@ class Trace:
         return np.array([a.image_bytes for a in self.allocations], dtype=np.int64)
 
     @cached_property
-    def _made(self) -> npt.NDArray[np.bool_]:
+    def _is_made(self) -> npt.NDArray[np.bool_]:
         return np.array(self.events, dtype=np.int64) >= 0
 
     @cached_property
-    def _which(self) -> Integers:
+    def _index(self) -> Integers:
         events = np.array(self.events, dtype=np.int64)
         return np.where(events >= 0, events, ~events)

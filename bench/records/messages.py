@@ -1,8 +1,8 @@
-"""What a parent and its worker say to each other: lines of JSON over pipes, never pickles.
+"""Messages between a parent and its worker: lines of JSON over pipes, never pickles.
 
-A worker gets one job and sends records (`bench.records.records`) and the messages below. After a record it
-waits for the parent's answer, so that the parent writes files and draws the screen while nothing is
-being measured. A worker that fits answers one probe request after another.
+A worker gets one job, and sends records (`bench.records.records`) and the messages below. After
+each record it waits for the parent, which therefore writes files and draws the screen only while
+nothing is being measured. In a search, the worker answers one probe request after another.
 """
 
 from dataclasses import dataclass
@@ -22,15 +22,14 @@ from bench.records.records import (
 )
 
 STOP = b"stop\n"
-"""The line by which a parent asks its worker to finish the step, save and end."""
+"""The line that asks a worker to finish its step, save and end."""
 
 
 @dataclass(frozen=True)
 class PrepareJob:
-    """Look at everything that must be there before a run starts, and prepare the images.
+    """Check everything that a run needs before it starts, and write its images to `data_folder`.
 
-    Limits count images, None for all; `image_sizes` holds pixels or `native`; images go to
-    `data_folder`.
+    Limits count images, None for all; `image_sizes` are pixels or `native`.
     """
 
     models: tuple[str, ...]
@@ -57,7 +56,7 @@ class Prepared:
 @dataclass(frozen=True)
 class Conditions:
     """What is the same for all models of a run. `budget_bytes` is None where the device's own
-    memory is the limit; `largest_size` of the images of the run in pixels."""
+    memory is the limit; `workers` is the number of data loader processes."""
 
     device: str
     dataset: DatasetFacts
@@ -71,7 +70,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class SearchJob:
-    """Count a model at the setting's image size, then answer probes of it."""
+    """Describe a model at the setting's image size, then answer probe requests."""
 
     model: str
     setting: Setting
@@ -80,8 +79,8 @@ class SearchJob:
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """Try a batch size; with `limited` False, without the budget, to learn what it takes. The last
-    `timed_steps` of its steps are timed."""
+    """Try a batch size, without the memory budget if `limited` is False, and time its last
+    `timed_steps` steps."""
 
     batch_size: int
     limited: bool = True
@@ -90,8 +89,8 @@ class ProbeRequest:
 
 @dataclass(frozen=True)
 class Ready:
-    """A fitting worker can take requests; a model may take `limit_bytes`, if that is known.
-    `versions` of what a probe's memory depends on."""
+    """A search worker accepts requests. A model may take `limit_bytes`, None if that is unknown;
+    `versions` are of the packages that a probe's memory depends on."""
 
     limit_bytes: int | None
     versions: dict[str, str]
@@ -99,7 +98,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class ResolveJob:
-    """Look up the models that names and wildcards mean, other collections' too."""
+    """Look up models by name or wildcard, including those of other collections."""
 
     models: tuple[str, ...]
 
@@ -141,9 +140,9 @@ class Simulated:
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Train one trial from images in `data_folder`, or go on with it from its `checkpoint` if there
-    is one; `logged_epochs` of it are in the run's log. With a file for `kernels`, initial weights
-    are kept at `start`, and what training did to the network is looked at in the end."""
+    """Train one trial on the images in `data_folder`, from its `checkpoint` if there is one;
+    `logged_epochs` of it are in the run's log. With a file for `kernels`, its initial weights are
+    kept at `start` and the network is inspected after the last epoch."""
 
     trial: Trial
     epochs: int
@@ -157,19 +156,19 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A trial goes on after so many of the epochs that are in the run's log."""
+    """A trial continues after the first `epochs` epochs of the run's log."""
 
     epochs: int
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """A trial was asked to stop, and has saved where it is."""
+    """A trial has saved its state and stopped, as requested."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a phase is; `rate` in images per second where that means something."""
+    """`done` of `total` units of a phase, at `rate` images per second where that applies."""
 
     phase: str
     done: int
@@ -179,15 +178,22 @@ class Progress:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something a user should know of that costs no trial."""
+    """A problem that the user should know about, but that fails no trial."""
 
     text: str
 
 
 @dataclass(frozen=True)
+class Planned:
+    """What each trial of the run is called, by its id; for listeners, before the first trial."""
+
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Failure:
-    """Why a worker could not do its job, in a sentence; `refused` if the input is at fault,
-    `unsaved` if what it has done could not be written."""
+    """Why a worker could not do its job, in one sentence; `refused` if the input is invalid,
+    `unsaved` if a checkpoint could not be written."""
 
     reason: str
     refused: bool = False
@@ -195,8 +201,8 @@ class Failure:
 
 
 Job = PrepareJob | SearchJob | TrainJob | ResolveJob | SimulateJob
-Answer = Prepared | Ready | Resolved | Resumed | Simulated | Stopped | Progress | Warned | Failure
-Message = Record | Job | ProbeRequest | Answer
+Reply = Prepared | Ready | Resolved | Resumed | Simulated | Stopped | Progress | Warned | Failure
+Message = Record | Job | ProbeRequest | Reply
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__}
 
@@ -208,6 +214,6 @@ def encode_message(message: Message) -> bytes:
 
 
 def decode_message(line: bytes) -> Any:
-    """The message of one line; raises msgspec.MsgspecError or KeyError if it is none."""
+    """The message in one line; raises msgspec.MsgspecError or KeyError if it is not a message."""
     values = msgspec.json.decode(line, type=dict[str, Any])
     return convert(values, _KINDS[values.pop("message")])

@@ -1,12 +1,12 @@
 """What is written to disk: one frozen dataclass per kind of event.
 
 A line of `events.jsonl` is one record as JSON with its kind in `event`. Times are seconds, sizes
-bytes, accuracies fractions, losses nats. A worker sends the same records to its parent, so that
-what was measured is written in one way only.
+bytes, accuracies fractions, losses nats. Workers send the same records to their parent, so a
+measurement has a single representation.
 
-Schema history: 1, the first; 2, a checksum in every line (`bench.records.run_folder`), resumed trials and
-epochs; 3, the raw times of steps, what went on beside them, calibrations, trials repeated. Older
-logs are still read.
+Schema history: 1, the first; 2, a checksum in every line (`bench.records.run_folder`), resumed
+trials and epochs; 3, raw step times, what else ran on the processors, calibrations, repeated
+trials. Older logs are still read.
 """
 
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ Source = Literal["measured", "predicted", "published"]
 
 @dataclass(frozen=True)
 class RunStarted:
-    """The first line of a log: what was asked for, and when (UTC, ISO 8601)."""
+    """The first line of a log: the options of the run, and when it started (UTC, ISO 8601)."""
 
     schema: int
     started_at: str
@@ -38,9 +38,9 @@ class RunStarted:
 class DatasetFacts:
     """The images of a run.
 
-    `name` is the data set, `asked` what the user asked for; `stored_size` the side in pixels that
-    images are kept at; `mean` and `std` per channel, of training pixels in [0, 1]; `resident` False
-    if batches are streamed from disk. `notes` are sentences a reader of the results must see.
+    `name` is the data set, `asked` the option given for it; `stored_size` the side in pixels at
+    which images are stored; `mean` and `std` per channel, of training pixels in [0, 1]; `resident`
+    is False if batches are streamed from disk. `notes` are sentences that readers must see.
     """
 
     name: str
@@ -58,11 +58,10 @@ class DatasetFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is published about a model. Sizes in pixels a side; `params_imagenet` with auxiliary
-    heads.
+    """What is published about a model. Sizes are pixels per side.
 
-    `gmacs` are billions of multiply-adds of one inference at the native size, without auxiliary
-    heads. None where nothing was published.
+    `params_imagenet` includes auxiliary heads; `gmacs` are billions of multiply-adds of one
+    inference at the native size, without them. None where nothing was published.
     """
 
     name: str
@@ -75,10 +74,10 @@ class ModelFacts:
     gmacs: float | None
 
     def pixels(self, image_size: int | str) -> int:
-        """Pixels a side of an image size that may be `native`.
+        """Pixels per side for an image size that may be `native`.
 
         Raises:
-            Refused: the model cannot take images that small.
+            Refused: the model needs larger images.
         """
         size = self.native_size if image_size == "native" else int(image_size)
         if size < self.smallest_size:
@@ -89,17 +88,18 @@ class ModelFacts:
         return size
 
     def nearest_pixels(self, image_size: int | str) -> int:
-        """Pixels a side of an image size, or of the smallest that the model can take."""
+        """Pixels per side for an image size, or the smallest that the model accepts."""
         size = self.native_size if image_size == "native" else int(image_size)
         return max(size, self.smallest_size)
 
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """Where it ran. `memory_bytes` in all; `threads` of torch's intra-op pool (CPU only)."""
+    """Where it ran. `kind` is `cpu`, `cuda` or `mps`; `memory_bytes` in total; `threads` of torch's
+    intra-op pool (CPU only)."""
 
     device: str
-    kind: Literal["cpu", "cuda", "mps"]
+    kind: str
     name: str
     memory_bytes: int
     threads: int | None
@@ -119,9 +119,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class ModelDescribed:
-    """A model counted. `params` as trained with `params_aux` of them in auxiliary heads;
-    `params_imagenet` as it comes, for 1,000 classes; `gmacs` of one inference at `image_size`,
-    `gmacs_native` at the native size with 1,000 classes, comparable with what is published.
+    """The size of a model. `params` as trained, `params_aux` of them in auxiliary heads;
+    `params_imagenet` for 1,000 classes; `gmacs` of one inference at `image_size`, `gmacs_native`
+    at the native size with 1,000 classes, comparable with published figures.
     """
 
     model: str
@@ -138,7 +138,7 @@ class ModelDescribed:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a trial varies besides the model and the seed; what a fit depends on, too."""
+    """What varies between trials besides model and seed; the largest batch depends on it too."""
 
     image_size: int
     optimizer: str
@@ -148,7 +148,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Probe:
-    """One attempt at a batch size: did real training steps at it fit in memory?"""
+    """One attempt at a batch size: whether real training steps fit in memory."""
 
     model: str
     setting: Setting
@@ -164,10 +164,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What stands behind a measured largest batch: that many training steps and an evaluation ran
-    at it, and one more image failed for that reason (None where the data set was the limit).
+    """The evidence for a measured largest batch: `steps` training steps and an evaluation ran, and
+    one more image failed for the reason given (None where the data set was the limit).
 
-    `allocation_retries` above 0 mean that it fits only by giving memory back all the time.
+    With `allocation_retries` above 0, it runs only by constantly releasing cached memory.
     """
 
     steps: int
@@ -182,11 +182,11 @@ class Certificate:
 
 @dataclass(frozen=True)
 class LargestBatch:
-    """The answer of a search: `max_batch` fits, one more does not (or is above `limited_by`).
+    """The result of a search: `max_batch` ran, and one more failed or exceeds the data set.
 
-    `budget_bytes` is what the search was allowed; `needed_bytes` is what the smallest batch takes,
-    given when not even that fits. `contradiction` says which smaller batch failed where a larger
-    one fitted; `max_batch` is then below the smallest that failed.
+    `budget_bytes` is the memory that the search was allowed; `needed_bytes`, given if nothing ran,
+    is what the smallest batch takes. `contradiction` says which batch failed although a larger one
+    ran; `max_batch` is then below the smallest that failed.
     """
 
     model: str
@@ -202,8 +202,8 @@ class LargestBatch:
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """Training speed and memory at one batch size: seconds of each timed step, after equally many
-    untimed ones for every size."""
+    """Training speed and memory at one batch size: seconds of each timed step, after the same
+    number of untimed steps for every size."""
 
     model: str
     setting: Setting
@@ -214,10 +214,10 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class Predicted:
-    """The largest batch on a card that need not be here, from a simulated training step.
+    """The largest batch on a card that need not be present, from a simulated training step.
 
-    `usable_bytes` is what tensors may take on it. The range is what the known error of such
-    predictions allows (`bench.prediction.memory`). Near `max_batch`, peak memory is `base_bytes` plus
+    `usable_bytes` is the memory available to tensors. The range follows from the known error of
+    such predictions (`bench.prediction.memory`). Near `max_batch`, peak memory is `base_bytes` plus
     `bytes_per_image` for every image.
     """
 
@@ -236,8 +236,8 @@ class Predicted:
 
 @dataclass(frozen=True)
 class MemoryBreakdown:
-    """What the memory of a training step on a CUDA card is made of at one batch size, in bytes by
-    category; from a simulated step."""
+    """The memory of a training step on a CUDA card at one batch size, in bytes by category; from
+    a simulated step."""
 
     model: str
     setting: Setting
@@ -248,8 +248,8 @@ class MemoryBreakdown:
 
 @dataclass(frozen=True)
 class Trial:
-    """One model with one seed under one setting. `batch_choice` is what was asked for (a number,
-    `auto`, `own`, `max`), `batch_size` what that came to; None if nothing could fit."""
+    """One model with one seed under one setting. `batch_choice` is the option given (a number,
+    `auto`, `own`, `max`), `batch_size` the size that follows from it; None if no size works."""
 
     model: str
     seed: int
@@ -259,7 +259,7 @@ class Trial:
 
     @property
     def id(self) -> str:
-        """A name for people and logs, unique within a run."""
+        """The name in the log, unique within a run."""
         s = self.setting
         parts = (self.model, f"{s.image_size}px", s.optimizer, s.precision, f"b{self.batch_choice}")
         return " ".join((*parts, f"seed{self.seed}"))
@@ -267,7 +267,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A trial begins. `notes` say what was changed for the user, such as a smaller batch."""
+    """A trial begins. `notes` are decisions made for the user, such as an unchecked batch size."""
 
     trial: Trial
     started_at: str
@@ -276,7 +276,7 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class TrialResumed:
-    """A trial goes on in a new process after `epochs` whole epochs, from its checkpoint; 0 means
+    """A trial continues in a new process after `epochs` whole epochs, from its checkpoint; 0 means
     from the start."""
 
     trial: Trial
@@ -286,8 +286,8 @@ class TrialResumed:
 
 @dataclass(frozen=True)
 class TrialRepeated:
-    """A trial begins anew, for its times cannot be trusted `because` of something; the log keeps
-    what was measured before."""
+    """A trial starts over because its timings were noisy, as `because` explains; the log keeps the
+    earlier measurements."""
 
     trial: Trial
     started_at: str
@@ -296,8 +296,7 @@ class TrialRepeated:
 
 @dataclass(frozen=True)
 class TrialNoted:
-    """Something that came to light during a trial, in a sentence that a reader of its results must
-    see."""
+    """Something noticed during a trial, as a sentence that readers of its results must see."""
 
     trial: str
     note: str
@@ -307,8 +306,8 @@ class TrialNoted:
 class TimeBudget:
     """Where an epoch's wall-clock seconds went; the parts add up to `total_seconds`.
 
-    Forward includes the loss. The four parts of a step are sampled on some steps and scaled to all
-    of them; `other_seconds` is the rest.
+    Forward includes the loss. The four parts of a step are measured on a sample of steps and scaled
+    to all of them; `other_seconds` is the rest.
     """
 
     data_seconds: float
@@ -326,10 +325,10 @@ class TimeBudget:
 
 @dataclass(frozen=True)
 class Telemetry:
-    """NVML's figures over one epoch's training: means, but the maximum of memory and temperature.
+    """NVML's figures over one epoch's training: means, except maxima of memory and temperature.
 
-    `throttled_by` are the reasons that NVML gave for a clock below what was asked for;
-    `other_processes` is how many others were computing on the card at most.
+    `throttled_by` are NVML's reasons for a reduced clock; `other_processes` is the largest number
+    of other processes that computed on the card.
     """
 
     power_watts: float
@@ -345,12 +344,11 @@ class Telemetry:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What went on beside an epoch's training on the processors that this process may use, `cores`
-    of them.
+    """What else ran during an epoch's training on the `cores` processors that this process may use.
 
-    `other_busy_cores` is the processor time of everything else (other processes, and what a
-    hypervisor took away) over wall-clock time. Faults that read a disk, and the times that the
-    process had to leave a core, are of the process itself. None where the system does not say.
+    `other_busy_cores` is the processor time of everything else (other processes, and time taken by
+    a hypervisor) divided by wall-clock time. `major_faults`, page faults that read a disk, and
+    `involuntary_switches` are of the process itself. None where the system does not report it.
     """
 
     cores: int
@@ -365,11 +363,11 @@ class Epoch:
     """One pass over the training images and one over the test images.
 
     `epoch` counts from 1. Train loss and accuracy are running means over the images as they were
-    trained on; `train_loss` is the main head's, `aux_losses` the auxiliary ones' by name. Seconds
-    of the first step are in `train_seconds` too. `step_seconds` is the median over the steps,
-    without the trial's first. `step_times` are the raw seconds of every step in order, or of every
-    `step_times_every`-th in a long epoch. `resumed` if it was interrupted within, or is the first
-    in a new process: its times are not like the others'.
+    trained on; `train_loss` is of the main head, `aux_losses` of the auxiliary heads by name.
+    `train_seconds` includes the first step. `step_seconds` is the median over the steps, without
+    the trial's first. `step_times` are the seconds of every step in order, or of every
+    `step_times_every`-th step of a long epoch. `resumed` if the epoch was interrupted or is the
+    first in a new process: its times are not comparable with the others.
     """
 
     model: str
@@ -403,9 +401,8 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """The machine's speed beside a trial: seconds of a fixed matrix product, a square one of `size`
-    by `size` in the trial's precision, each time; before its first epoch (`epochs` 0) or after so
-    many."""
+    """The machine's speed around a trial: seconds of each repetition of a fixed matrix product,
+    `size` by `size` in the trial's precision, after `epochs` epochs (0: before the first)."""
 
     trial: str
     epochs: int
@@ -415,12 +412,12 @@ class Calibrated:
 
     @property
     def gflops(self) -> float:
-        """The machine's speed, 10^9 floating-point operations a second: of the median."""
+        """Speed in 10^9 floating-point operations per second, from the median."""
         return self._gflops(median(self.seconds))
 
     @property
     def peak_gflops(self) -> float:
-        """The same of the fastest."""
+        """The same from the fastest repetition."""
         return self._gflops(min(self.seconds))
 
     def _gflops(self, seconds: float) -> float:
@@ -446,8 +443,8 @@ class LayerChange:
 
 @dataclass(frozen=True)
 class EvaluationMode:
-    """Test accuracy over `images` with batch norm in inference or training mode, where batches of
-    `batch_size` are `shuffled` or `sorted by class`."""
+    """Test accuracy over `images` images with batch norm in inference or training mode, in batches
+    of `batch_size` that are `shuffled` or `sorted by class`."""
 
     mode: str
     composition: str
@@ -458,8 +455,8 @@ class EvaluationMode:
 
 @dataclass(frozen=True)
 class Inspected:
-    """A trained network looked at after its last epoch. `kernels` is the name of a file in the run
-    folder's `kernels/`, of the first two convolutions before and after training."""
+    """A trained network inspected after its last epoch. `kernels` names a file in the run folder's
+    `kernels/` with the weights of the first two convolutions before and after training."""
 
     trial: str
     layers: tuple[LayerChange, ...]
@@ -469,9 +466,10 @@ class Inspected:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial is over. `reason` says in a sentence why it is not `done`; wall-clock `seconds`.
+    """A trial is over. `reason` says in one sentence why it is not `done`; wall-clock `seconds`.
 
-    `retry` if it failed by no fault of its own (its process died): a resumed run tries again.
+    `retry` if the failure says nothing about the trial (its process died): a resumed run tries it
+    again.
     """
 
     trial: Trial
@@ -483,7 +481,7 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """The last line of a log that was not cut off."""
+    """The last line of a complete log."""
 
     exit_code: int
     seconds: float
@@ -512,19 +510,19 @@ Record = (
 )
 
 _NAMES: dict[type[Any], str] = {LargestBatch: "Fitted"}
-"""Kinds whose name in the log is not their own: what was written stays readable."""
+"""Kinds whose name in the log differs from the class, so that older logs stay readable."""
 
 _KINDS: dict[str, type[Any]] = {_NAMES.get(kind, kind.__name__): kind for kind in Record.__args__}
 
 
 def encode(record: Record) -> bytes:
     """One line of JSON, without a newline; `event` names the kind."""
-    kind = type(record)
-    return msgspec.json.encode({"event": _NAMES.get(kind, kind.__name__)} | _plain(record))
+    kind, values = type(record), msgspec.to_builtins(record)
+    return msgspec.json.encode({"event": _NAMES.get(kind, kind.__name__)} | values)
 
 
 def decode(line: bytes) -> Record:
-    """The record of one line; Refused if it is not one of this schema's."""
+    """The record in one line; Refused if it is not one of this schema."""
     try:
         values = msgspec.json.decode(line, type=dict[str, Any])
         kind = _KINDS[values.pop("event")]
@@ -537,8 +535,3 @@ def decode(line: bytes) -> Record:
 def convert(values: Any, kind: type[Any]) -> Any:
     """`values` as an instance of the dataclass `kind`, checked; raises msgspec.ValidationError."""
     return msgspec.convert(values, type=kind, strict=False)
-
-
-def _plain(record: Record) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(record)
-    return plain

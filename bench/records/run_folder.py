@@ -1,35 +1,34 @@
-"""The run folder: an append-only log, and files derived from it that are replaced atomically.
+"""The run folder and its append-only log, from which every other file is derived.
 
-A line of the log is one record as JSON, its first value a checksum of the rest:
+A line of the log is one record as JSON. Its first value is a checksum of the rest:
 `{"crc":"1c291ca3","event":...}`, the CRC-32 of the line without that value and without its newline.
 """
 
 import contextlib
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, Refused
+from bench.records.files import remove_unfinished, write_atomic
 from bench.records.records import SCHEMA, Record, RunStarted, decode, encode
 
 LOG = "events.jsonl"
 LOCK = ".lock"
-_UNFINISHED = ".unfinished"
 
 
 class RunFolder:
-    """A run folder open for writing, which no other process can be meanwhile.
+    """A run folder open for writing, locked against other processes.
 
     Args:
-        path: the folder, new or empty; with `resume`, that of a run to go on with. A last line
-            that a crash tore is then cut off.
+        path: the folder: new or empty, or with `resume` that of an earlier run, whose log loses a
+            last line that a crash left incomplete.
 
     Raises:
         Refused: it cannot be used; the message says why.
@@ -44,13 +43,13 @@ class RunFolder:
             raise Refused(f"--resume {path} is not a run folder: it has no {LOG}.")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            # The operating system gives the lock back when its process ends, however it ends.
+            # The operating system releases the lock however the process ends.
             self._lock = FileLock(path / LOCK, timeout=0)
             self._lock.acquire()
             if resume:
                 _cut_off_torn_line(path / LOG)
-                _remove_unfinished(path)
-            # Unbuffered: what a full disk did not take must not be written later by chance.
+                remove_unfinished(path)
+            # Unbuffered: a write that a full disk refused must not be retried later by chance.
             self._log = (path / LOG).open("ab" if resume else "xb", buffering=0)
         except Timeout as error:
             raise Refused(f"{path} is in use by another archbench; wait for it to end.") from error
@@ -58,10 +57,11 @@ class RunFolder:
             raise Refused(f"{path} cannot be written to: {error.strerror}.") from error
 
     def append(self, record: Record) -> None:
-        """Write one record to the log, and have it on disk before returning.
+        """Write one record to the log; it is on disk when this returns.
 
         Raises:
-            BenchError: it cannot be written; nothing more is, lest it follow half a line.
+            BenchError: it cannot be written. Nothing more is then written, because it would
+                follow an incomplete line.
         """
         line = line_of(record)
         try:
@@ -74,8 +74,8 @@ class RunFolder:
             self._broken = False
         except OSError as error:
             raise BenchError(
-                f"cannot write to {self.path / LOG}: {error.strerror}; what is in it stays "
-                "readable, and --resume goes on from there."
+                f"cannot write to {self.path / LOG}: {error.strerror}; its records stay "
+                "readable, and --resume continues from there."
             ) from error
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
@@ -83,17 +83,10 @@ class RunFolder:
         write_atomic(self.path / name, json.dumps(values, indent=2, default=str) + "\n")
 
     def close(self) -> None:
-        """Close the log and let others have the folder."""
+        """Close the log and release the folder."""
         with contextlib.suppress(OSError):
             self._log.close()
         self._lock.release()
-
-
-def _remove_unfinished(path: Path) -> None:
-    """Files that were being written when a process was killed."""
-    for pattern in (f".*{_UNFINISHED}", f"*/.*{_UNFINISHED}"):
-        for left in path.glob(pattern):
-            left.unlink(missing_ok=True)
 
 
 def _cut_off_torn_line(path: Path) -> None:
@@ -117,9 +110,9 @@ def line_of(record: Record) -> bytes:
 
 
 def record_of(line: bytes, *, checked: bool = True) -> Record:
-    """The record of a line without its newline; Refused if it was changed since it was written.
+    """The record of a line without its newline; Refused if it was changed after it was written.
 
-    Lines of schema 1 have no checksum: they pass where `checked` is False.
+    Lines of schema 1 have no checksum and are accepted if `checked` is False.
     """
     if not line.startswith(b'{"crc":"'):
         if checked:
@@ -127,7 +120,7 @@ def record_of(line: bytes, *, checked: bool = True) -> Record:
         return decode(line)
     checksum, body = line[8:16], b"{" + line[18:]
     if b"%08x" % zlib.crc32(body) != checksum:
-        raise Refused("its checksum does not fit: it was changed or damaged after it was written.")
+        raise Refused("its checksum is wrong: it was changed or damaged after it was written.")
     return decode(body)
 
 
@@ -147,72 +140,14 @@ def check_output(path: Path) -> None:
 
 
 def new_folder(what: str) -> Path:
-    """A folder below `results` that does not exist yet, named by the time and what it is for."""
+    """A folder below `results` that does not exist yet, named by the time and by `what`."""
     stem = f"results/{datetime.now().astimezone():%Y%m%d-%H%M%S}-{what}"
     numbered = (Path(stem if n == 0 else f"{stem}-{n}") for n in range(1000))
     return next(path for path in numbered if not path.exists())
 
 
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Replace `path` by `data` in one go: a reader sees the old file or the new one, whole."""
-    with atomic_file(path) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-
-
-@contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which replaces `path` at the end if nothing went wrong.
-
-    Raises:
-        BenchError: it cannot be written; what was there is as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        if isinstance(error, OSError):
-            raise BenchError(f"cannot write {path}: {error.strerror}.") from error
-        raise
-
-
-def read_text(path: Path, largest: int, name: str) -> str:
-    """The text of a CSV file that somebody else wrote.
-
-    Args:
-        path: the file.
-        largest: bytes above which it is not read.
-        name: what to call it in a refusal.
-
-    Raises:
-        Refused: it is no file, cannot be read, is larger or is not UTF-8.
-    """
-    try:
-        if not path.is_file():
-            raise Refused(f"{name} is not a file; name a CSV file.")
-        with path.open("rb") as file:
-            data = file.read(largest + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise Refused(f"{name} cannot be read: {reason}.") from error
-    if len(data) > largest:
-        raise Refused(f"{name} is above {largest:,} bytes; leave out what is no row.")
-    try:
-        # Spreadsheets put a byte order mark before UTF-8.
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refused(f"{name} is not UTF-8; save it as `CSV UTF-8`.") from error
-
-
 def is_torn(path: Path) -> bool:
-    """Whether a crash tore the last line of a run folder's log."""
+    """Whether a crash left the last line of a run folder's log incomplete."""
     with (path / LOG).open("rb") as log:
         size = log.seek(0, os.SEEK_END)
         if size == 0:
@@ -224,8 +159,8 @@ def is_torn(path: Path) -> bool:
 def read_log(path: Path) -> Iterator[Record]:
     """The records of a run folder's log, in order.
 
-    A last line without its newline was torn by a crash and is left out. Raises Refused if there is
-    no log, if it is of another schema, or if a whole line is damaged (naming its number).
+    A last line without its newline was cut short by a crash and is left out. Raises Refused if
+    there is no log, if its schema is unknown, or if a complete line is damaged (with its number).
     """
     log = path / LOG
     if not log.is_file():

@@ -15,8 +15,8 @@ from matplotlib.ticker import PercentFormatter
 from bench.analysis.formatting import shortened
 from bench.analysis.intervals import Estimate
 from bench.analysis.trial_group import TrialGroup
+from bench.records.files import write_atomic
 from bench.records.run import Run
-from bench.records.run_folder import write_atomic
 
 PALETTE = (
     "#0072B2",

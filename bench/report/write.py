@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from bench.analysis.claims.claim import Claim
 from bench.analysis.claims.reader import KEPT, lecture_claims, read_claims
+from bench.records.files import write_atomic
 from bench.records.run import Run
-from bench.records.run_folder import write_atomic
 from bench.report.context import Context
 from bench.report.document import document
 from bench.report.render.html import render_html

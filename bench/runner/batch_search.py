@@ -1,6 +1,6 @@
-"""The search of one model in one setting, by way of a worker process that does the probing.
+"""The largest batch of one model in one setting, with a worker process that makes the probes.
 
-A worker that is killed for memory means "does not fit"; the search goes on in a fresh one.
+If a worker is killed because memory ran out, its probe failed; the search continues in a new one.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
-from bench.batch_size.certificate import SMALLEST_BATCH, fitted
+from bench.batch_size.certificate import SMALLEST_BATCH, certified
 from bench.batch_size.search import Attempt, largest_batch
 from bench.errors import OutOfMemoryKilled, WorkerDied
 from bench.records.messages import ProbeRequest, Ready, SearchJob
@@ -16,22 +16,22 @@ from bench.records.records import LargestBatch, ModelDescribed, Probe, SweepPoin
 from bench.runner.worker_process import Worker
 
 SWEEP_SIZES = 6
-"""How many batch sizes a sweep times, at most."""
+"""A sweep times at most this many batch sizes."""
 
 SWEEP_STEPS = 5
 """Timed steps at each size of a sweep."""
 
 
 class Prober:
-    """Asks a worker; use as a context manager.
+    """Has probes made by a worker; use as a context manager.
 
     Args:
         job: the model, the setting and the conditions.
         log: file for the worker's standard error.
-        limited: whether the worker runs under a memory limit on the CPU (see `bench.system.malloc`).
-        timeout: seconds after which a worker is killed, if it is to be.
-        on_described: called with the model's counts, a worker's first word.
-        on_probe: called with every probe as it is made.
+        limited: whether it runs under a memory limit on the CPU (see `bench.system.malloc`).
+        timeout: seconds after which a worker is killed; None for no limit.
+        on_described: called with the model's description, a worker's first message.
+        on_probe: called with every probe of a search.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Prober:
             )
             described = self._worker.receive()
             if described is None:
-                raise WorkerDied("its worker ended before it had counted the model.")
+                raise WorkerDied("its worker ended before it had described the model.")
             self._on_described(described)
             self._ready = self._worker.receive()
         return self._worker
@@ -89,20 +89,20 @@ class Prober:
             self._on_probe(probe)
             return Attempt(probe.fits, probe.peak_memory_bytes)
 
-        answer = largest_batch(
+        result = largest_batch(
             attempt,
             limit_bytes=self._ready.limit_bytes,
             cap=max(train_images, SMALLEST_BATCH),
             smallest=SMALLEST_BATCH,
         )
-        found = fitted(answer, probes, self._job, self._ready)
-        if answer.largest:
-            return found
+        largest = certified(result, probes, self._job, self._ready)
+        if result.largest:
+            return largest
         needed = self._probe(ProbeRequest(SMALLEST_BATCH, limited=False)).peak_memory_bytes
-        return replace(found, needed_bytes=needed)
+        return replace(largest, needed_bytes=needed)
 
     def sweep(self, largest: int) -> list[SweepPoint]:
-        """Time a few batch sizes up to the largest; those that fail are left out."""
+        """Time a few batch sizes up to the largest; sizes that fail are left out."""
         points = []
         for size in sweep_sizes(largest):
             probe = self._probe(ProbeRequest(size, timed_steps=SWEEP_STEPS))
@@ -114,12 +114,12 @@ class Prober:
     def _probe(self, request: ProbeRequest) -> Probe:
         start = perf_counter()
         try:
-            answer: Probe = self.open().ask(request)
+            probe: Probe = self.open().ask(request)
         except OutOfMemoryKilled as error:
             self.close()
             model, setting, n = self._job.model, self._job.setting, request.batch_size
             return Probe(model, setting, n, False, None, perf_counter() - start, str(error))
-        return answer
+        return probe
 
 
 def sweep_sizes(largest: int) -> list[int]:

@@ -1,6 +1,6 @@
-"""What a signal means for a run: the first asks for an orderly end, the second for one at once.
+"""Signals during a run: the first asks for an orderly end, the second ends it immediately.
 
-Ctrl-C, SIGTERM and SIGHUP alike, for schedulers and closed laptops send those.
+Ctrl-C, SIGTERM and SIGHUP are treated alike: schedulers and closed terminals send the latter two.
 """
 
 import contextlib
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 GRACE_SECONDS = 4
-"""How long a trial may take to finish its step and save before it is ended without."""
+"""How long a trial may take to finish its step and save before it is ended without saving."""
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Interrupts:
-    """The signals of this process while `installed`; `number` is the first that came, 0 if none."""
+    """Handlers of this process's signals while `installed`; `number` is of the first, 0 if none."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -24,13 +24,13 @@ class Interrupts:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Handle signals; outside the main thread, where Python allows no handlers, do nothing."""
+        """Handle signals in the block; does nothing outside the main thread, as Python requires."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        wanted = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
-        before = {number: signal.signal(number, self._handle) for number in wanted}
-        alarm = signal.signal(signal.SIGALRM, self._late) if hasattr(signal, "SIGALRM") else None
+        numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+        before = {number: signal.signal(number, self._handle) for number in numbers}
+        alarm = signal.signal(signal.SIGALRM, self._end) if hasattr(signal, "SIGALRM") else None
         try:
             yield
         finally:
@@ -42,7 +42,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def ask_first(self, ask: Callable[[], None]) -> Iterator[None]:
-        """While this lasts, the first signal calls `ask` instead of ending at once."""
+        """In the block, the first signal calls `ask` instead of ending the run."""
         self._ask = ask
         try:
             yield
@@ -57,5 +57,5 @@ class Interrupts:
         if hasattr(signal, "SIGALRM"):
             signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
 
-    def _late(self, number: int, frame: FrameType | None) -> None:
+    def _end(self, number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

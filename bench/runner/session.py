@@ -1,14 +1,12 @@
-"""One run under way: models described and fitted, trials trained, each in a process of its own; one
-that fails costs itself alone.
+"""A run in progress: models described and searched, trials trained, each in a process of its own; a
+failed trial does not stop the others.
 """
 
 import hashlib
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from bench.analysis.claims.reader import keep_claims
 from bench.analysis.noise import noise_of
 from bench.analysis.tables import write_tables
+from bench.analysis.trial_group import trial_labels
 from bench.batch_size.certificate import SMALLEST_BATCH
 from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config
 from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
@@ -23,6 +22,7 @@ from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
 from bench.records.messages import (
     Conditions,
+    Planned,
     Prepared,
     Progress,
     Resumed,
@@ -39,7 +39,6 @@ from bench.records.records import (
     Record,
     RunEnded,
     RunStarted,
-    Status,
     Trial,
     TrialEnded,
     TrialRepeated,
@@ -51,26 +50,25 @@ from bench.records.run_folder import RunFolder
 from bench.runner.batch_search import Prober
 from bench.runner.interrupts import Interrupts
 from bench.runner.plan import Plan, Shape, choose_batches, refusal
+from bench.runner.provenance import redacted, shown_command
 from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
 
 Listener = Callable[[Any], None]
-"""Called with every record, `Progress` and `Warned` of a run, to show them."""
+"""Called with every record, `Planned`, `Progress` and `Warned` message of a run, to show them."""
 
 CPU_LIMIT_HOLDS = sys.platform == "linux"
-"""Elsewhere nothing limits a process's memory, so that the CPU has no largest batch to find."""
-
-PRIVATE_FLAGS = {"--data-dir": "DIR", "--output": "DIR", "--claims": "FILE"}
+"""Elsewhere nothing limits a process's memory, so the CPU has no largest batch."""
 
 TABLES_SHARE = 0.05
-"""Of a run's time at most this share goes to bringing its tables up to date on the way."""
+"""Updating the tables during a run takes at most this share of its time."""
 
 BREAKDOWN_BATCH = 32
-"""The batch size whose memory is taken apart: the lecture's for its GoogLeNet."""
+"""The batch size whose memory is broken down: the lecture's for its GoogLeNet."""
 
 
 class Session:
-    """One run under way: its folder, its results so far, and what all its workers are told."""
+    """A run in progress: its folder, its results so far, and the conditions of all its workers."""
 
     def __init__(
         self,
@@ -92,6 +90,8 @@ class Session:
         self.began = perf_counter()
         self.tables_due = 0.0
         self.failed_shapes: dict[Shape, BenchError] = {}
+        self.labels: dict[str, str] = {}
+        self.places = {folder.path.absolute(): "RUN", scratch: "SCRATCH"}
         on_cpu = prepared.device.kind == "cpu"
         budget = config.memory_budget_bytes
         self.training = Conditions(
@@ -109,13 +109,13 @@ class Session:
         self.searches = config.max_batch and (not on_cpu or CPU_LIMIT_HOLDS)
 
     def start(self) -> None:
-        """Write down what was asked for and where it runs."""
+        """Record the options of the run and where it runs."""
         config = self.config.to_dict()
         self.folder.write_json("config.json", config)
         self.folder.write_json("environment.json", self.prepared.environment)
         if self.config.claims is not None:
             keep_claims(self.config.claims, self.folder.path)
-        command = shown_command(sys.argv)
+        command = shown_command(sys.argv, self.places)
         self.record(RunStarted(SCHEMA, _now(), command, config, self.prepared.environment))
         self.record(self.prepared.device)
         self.record(self.prepared.dataset)
@@ -123,13 +123,10 @@ class Session:
             self.record(facts)
 
     def catch_up(self) -> None:
-        """Write down what a run that was killed at its start did not get to."""
+        """Record what a run that was killed at its start did not."""
         for facts in self.prepared.models:
             if facts.name not in self.run.facts:
                 self.record(facts)
-        for result in self.run.trials:
-            for epoch in result.epochs:
-                self.listener(epoch)
 
     def search_all(self, plan: Plan) -> None:
         """Describe every model and find the largest batch of each shape."""
@@ -143,7 +140,7 @@ class Session:
         self._update_tables()
 
     def _is_searched(self, shape: Shape) -> bool:
-        """Whether an earlier part of a resumed run has done it."""
+        """Whether the run, before it was resumed, has searched for this shape."""
         described = (shape[0], shape[1].image_size) in self.run.described
         swept = not self.config.sweep_batch or any(
             (p.model, p.setting) == shape for p in self.run.sweep_points
@@ -151,51 +148,54 @@ class Session:
         return described and (not self.searches or (shape in self.run.largest_batches and swept))
 
     def train_all(self, plan: Plan) -> None:
-        """Train every trial that is not known to fail, one after the other."""
-        chosen = choose_batches(
-            plan.trials, self.run.largest_batches, self.prepared.dataset.train_images
-        )
-        for trial in plan.trials:
+        """Train every trial that is not known to fail, one after another; of a resumed run, show
+        the earlier epochs first."""
+        self.labels = trial_labels(plan.trials)
+        self.listener(Planned(self.labels))
+        for result in self.run.trials:
+            for epoch in result.epochs:
+                self.listener(epoch)
+        largest = self.run.largest_batches
+        sizes = choose_batches(plan.trials, largest, self.prepared.dataset.train_images)
+        for planned in plan.trials:
+            trial = replace(planned, batch_size=sizes[planned])
             shape = (trial.model, trial.setting)
-            settled = replace(trial, batch_size=chosen[trial])
             if self._is_over(trial):
                 continue
-            no = refusal(trial, chosen[trial], self.run.largest_batches.get(shape))
-            if shape in self.failed_shapes:
-                error = self.failed_shapes[shape]
-                why = self._without_places(error)
-                self.record(TrialEnded(settled, "failed", why, 0.0, _may_go_on(error)))
-            elif no is not None:
-                self.record(TrialEnded(settled, "refused", no, 0.0))
+            reason = refusal(trial, trial.batch_size, largest.get(shape))
+            if error := self.failed_shapes.get(shape):
+                self.record(self._failed(trial, error, 0.0))
+            elif reason is not None:
+                self.record(TrialEnded(trial, "refused", reason, 0.0))
             else:
-                self._train(settled)
+                self._train(trial)
             self._update_tables()
 
     def repeat_noisy(self, plan: Plan) -> None:
-        """Train the trials whose times cannot be trusted again, as often as was asked for.
+        """Repeat trials whose timings were noisy, up to `rerun_noisy` times each.
 
-        At the end and not at once: what disturbed them may be over by then.
+        At the end of the run, when the cause of the noise may be gone.
         """
         for _ in range(self.config.rerun_noisy):
             for result in self.run.trials:
-                because = noise_of(result)
-                again = len(result.repeated) < self.config.rerun_noisy
-                if result.status == "done" and because and again:
-                    self.record(TrialRepeated(result.trial, _now(), "; ".join(because)))
+                reasons = noise_of(result)
+                may_repeat = len(result.repeated) < self.config.rerun_noisy
+                if result.status == "done" and reasons and may_repeat:
+                    self.record(TrialRepeated(result.trial, _now(), "; ".join(reasons)))
                     self._train(result.trial)
                     self._update_tables()
 
     def _is_over(self, trial: Trial) -> bool:
-        known = self.run.trial(trial.id)
-        return known is not None and known.ended is not None and not known.ended.retry
+        result = self.run.trial(trial.id)
+        return result is not None and result.ended is not None and not result.ended.retry
 
     def end(self) -> None:
-        """The last record, and tables up to date."""
+        """Write the last record, and update the tables."""
         self.record(RunEnded(exit_code(self.run), perf_counter() - self.began))
         write_tables(self.run)
 
     def record(self, record: Record) -> None:
-        """Write a record to the log, take it into the results, show it."""
+        """Write a record to the log, add it to the results, and show it."""
         self.folder.append(record)
         self.run.add(record)
         self.listener(record)
@@ -257,11 +257,11 @@ class Session:
         ) as prober:
             prober.open()
             if self.searches:
-                found = prober.search(images)
-                self.record(found)
-                largest = found.max_batch
+                largest_batch = prober.search(images)
+                self.record(largest_batch)
+                largest = largest_batch.max_batch
         if self.config.sweep_batch and largest:
-            # As training runs: without the search's own limit, which slows it on the CPU.
+            # Under the limit of training, if any: the search's own slows steps on the CPU.
             limited = on_cpu and self.training.budget_bytes is not None
             sweep, timeout = SearchJob(*shape, self.training), self.config.trial_timeout
             with Prober(sweep, self.log, limited=limited, timeout=timeout) as prober:
@@ -273,14 +273,12 @@ class Session:
             self.record(described)
 
     def _train(self, trial: Trial) -> None:
-        start, known = perf_counter(), self.run.trial(trial.id)
-        if known is None:
+        start, earlier = perf_counter(), self.run.trial(trial.id)
+        if earlier is None:
             self.record(TrialStarted(trial, _now(), self._notes(trial)))
-        logged = len(known.epochs) if known else 0
-        looked_at = not self.config.inspect or (known is not None and known.inspected is not None)
+        logged = len(earlier.epochs) if earlier else 0
+        inspected = not self.config.inspect or bool(earlier and earlier.inspected)
         checkpoint, start_weights, kernels = self._files(trial)
-        status: Status = "done"
-        reason, retry = None, False
         job = TrainJob(
             trial=trial,
             epochs=self.config.epochs,
@@ -292,29 +290,27 @@ class Session:
             logged_epochs=logged,
         )
         try:
-            if logged < self.config.epochs or not looked_at:
+            if logged < self.config.epochs or not inspected:
                 self._train_in_worker(job)
+            ended = TrialEnded(trial, "done", None, perf_counter() - start)
         except (TrialFailed, Refused) as error:
-            status, reason, retry = "failed", self._without_places(error), _may_go_on(error)
-        self.record(TrialEnded(trial, status, reason, perf_counter() - start, retry))
-        self._say_noise(trial)
-        if not retry:
+            ended = self._failed(trial, error, perf_counter() - start)
+        self.record(ended)
+        result = self.run.trial(trial.id)
+        for reason in noise_of(result) if result else ():
+            self._warn(trial, f"timings were noisy: {reason}.")
+        if not ended.retry:
             checkpoint.unlink(missing_ok=True)
             start_weights.unlink(missing_ok=True)
 
-    def _without_places(self, error: BenchError) -> str:
-        """An error as it is kept with results: folders of this machine are nobody's business."""
-        text = str(error)
-        for place, name in ((self.folder.path.absolute(), "RUN"), (self.scratch, "SCRATCH")):
-            text = text.replace(str(place), name)
-        return text
+    def _failed(self, trial: Trial, error: BenchError, seconds: float) -> TrialEnded:
+        """The record of a failed trial. A resumed run tries it again after a killed process or a
+        full disk, which say nothing about the model."""
+        reason, retry = redacted(str(error), self.places), isinstance(error, WorkerDied | Unsaved)
+        return TrialEnded(trial, "failed", reason, seconds, retry)
 
-    def _say_noise(self, trial: Trial) -> None:
-        """Say aloud why the times of a trial cannot be trusted."""
-        result = self.run.trial(trial.id)
-        if result is not None:
-            for reason in noise_of(result):
-                self.listener(Warned(f"{trial.id}: noisy: {reason}."))
+    def _warn(self, trial: Trial, text: str) -> None:
+        self.listener(Warned(f"{self.labels[trial.id]}: {text}"))
 
     def _train_in_worker(self, job: TrainJob) -> None:
         limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout
@@ -328,7 +324,7 @@ class Session:
                         self.listener(message)
                         continue
                     case Warned():
-                        self.listener(message)
+                        self._warn(job.trial, message.text)
                     case Stopped():
                         raise KeyboardInterrupt
                     case Resumed():
@@ -339,8 +335,8 @@ class Session:
                 worker.answer()
 
     def _update_tables(self) -> None:
-        """Write the tables, unless that was done just now: whole tables after every one of
-        thousands of epochs or trials would take ever longer."""
+        """Write the tables, unless that was done recently: after each of thousands of epochs it
+        would take ever longer."""
         start = perf_counter()
         if start >= self.tables_due:
             write_tables(self.run)
@@ -348,11 +344,11 @@ class Session:
             self.tables_due = end + (end - start) / TABLES_SHARE
 
     def _files(self, trial: Trial) -> tuple[Path, Path, Path]:
-        """Where a trial's checkpoint, its initial weights and its kernels are kept; names from
-        outside never become paths.
+        """The paths of a trial's checkpoint, initial weights and kernels; hashed, because names
+        from outside never become paths.
 
         Raises:
-            BenchError: their folders cannot be made.
+            BenchError: their folders cannot be created.
         """
         name = hashlib.sha256(trial.id.encode()).hexdigest()[:24]
         checkpoints, kernels = (self.folder.path.absolute() / n for n in ("checkpoints", "kernels"))
@@ -362,12 +358,12 @@ class Session:
                 kernels.mkdir(exist_ok=True)
         except OSError as error:
             raise BenchError(
-                f"cannot make a folder in {self.folder.path}: {error.strerror}."
+                f"cannot create a folder in {self.folder.path}: {error.strerror}."
             ) from error
         return checkpoints / f"{name}.pt", checkpoints / f"{name}.start.pt", kernels / f"{name}.npz"
 
     def _notes(self, trial: Trial) -> tuple[str, ...]:
-        """What was decided for the user."""
+        """Decisions made for the user."""
         notes = []
         if trial.batch_choice in ("auto", "own") and not self.searches:
             notes.append(f"Batch {trial.batch_size} was chosen without a search.")
@@ -377,28 +373,8 @@ class Session:
         return tuple(notes)
 
 
-def _may_go_on(error: BenchError) -> bool:
-    """Whether a resumed run tries again: a process that was killed says nothing about the model,
-    nor does a full disk."""
-    return isinstance(error, WorkerDied | Unsaved)
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def shown_command(arguments: Sequence[str]) -> str:
-    """A command line as it is kept with results: folders of this machine are nobody's business."""
-    words = [Path(arguments[0]).name]
-    for before, word in pairwise(arguments):
-        flag, equals, _ = word.partition("=")
-        if before in PRIVATE_FLAGS:
-            words.append(PRIVATE_FLAGS[before])
-        elif equals and flag in PRIVATE_FLAGS:
-            words.append(f"{flag}={PRIVATE_FLAGS[flag]}")
-        else:
-            words.append(word)
-    return shlex.join(words)
 
 
 def exit_code(run: Run) -> int:

@@ -1,4 +1,4 @@
-"""A worker process, seen from its parent: started, listened to, answered, and never left behind.
+"""A worker process, as its parent sees it: started, read from, answered, and always ended.
 
 The parent waits in a blocking read and imports no torch. A worker ends by itself when its standard
 input closes, which happens even if the parent is killed.
@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -31,9 +30,9 @@ class Worker:
 
     Args:
         job: what to do.
-        log: file that the worker's standard error is appended to.
+        log: file for the worker's standard error.
         limited: whether it runs under a memory limit on the CPU (see `bench.system.malloc`).
-        timeout: seconds after which it is killed; None for as long as it takes.
+        timeout: seconds after which it is killed; None for no limit.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Worker:
                 stderr=errors,
                 env=environment,
             )
-        self._timer = None if timeout is None else threading.Timer(timeout, self._give_up)
+        self._timer = None if timeout is None else threading.Timer(timeout, self._time_out)
         if self._timer is not None:
             self._timer.daemon = True
             self._timer.start()
@@ -60,12 +59,7 @@ class Worker:
     def __enter__(self) -> "Worker":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if kind is not None:
@@ -80,8 +74,8 @@ class Worker:
         """What the worker sends, until it ends.
 
         Raises:
-            Refused, TrialFailed: the worker said why it could not go on.
-            WorkerDied: it ended without a word.
+            Refused, TrialFailed: the worker reported why it failed.
+            WorkerDied: it ended without a report.
         """
         while (message := self.receive()) is not None:
             yield message
@@ -98,29 +92,29 @@ class Worker:
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise WorkerDied(f"its worker sent a damaged line ({error}).") from error
         if isinstance(message, Failure):
-            kinds = {Refused: message.refused, Unsaved: message.unsaved, TrialFailed: True}
-            raise next(kind for kind, said in kinds.items() if said)(message.reason)
+            other = Unsaved if message.unsaved else TrialFailed
+            raise (Refused if message.refused else other)(message.reason)
         return message
 
     def answer(self) -> None:
-        """Tell a worker that waits after a record to go on."""
+        """Let a worker continue that waits after a record."""
         self._send(b"\n")
 
     def stop(self) -> None:
-        """Ask a worker that trains to finish its step, save where it is, and end.
+        """Ask a training worker to finish its step, save a checkpoint, and end.
 
-        May be called by a signal handler while the main program is writing."""
+        A signal handler may call this while the main program is writing."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError, ValueError):
             os.write(self._process.stdin.fileno(), STOP)
 
     def ask(self, request: ProbeRequest) -> Any:
-        """Send a request and return the answer. Raises like `messages`."""
+        """Send a request and return the reply. Raises like `messages`."""
         self._send(encode_message(request))
-        answer = self.receive()
-        if answer is None:
+        reply = self.receive()
+        if reply is None:
             raise WorkerDied("its worker ended before the answer.")
-        return answer
+        return reply
 
     def _send(self, data: bytes) -> None:
         assert self._process.stdin is not None
@@ -128,7 +122,7 @@ class Worker:
             self._process.stdin.write(data)
             self._process.stdin.flush()
 
-    def _give_up(self) -> None:
+    def _time_out(self) -> None:
         self._timed_out = True
         self._process.kill()
 
@@ -136,18 +130,16 @@ class Worker:
         code = self._process.wait()
         if self._timed_out:
             raise TimedOut(f"it took longer than --trial-timeout {self._timeout:g} s.")
+        if code == -signal.SIGKILL:
+            raise OutOfMemoryKilled("its worker was killed (SIGKILL): memory ran out, most likely.")
         if code < 0:
-            if code == -signal.SIGKILL:
-                raise OutOfMemoryKilled(
-                    "its worker was killed (SIGKILL): memory ran out, most likely."
-                )
             raise WorkerDied(f"its worker was killed by {signal_name(-code)}.")
         if code:
-            raise WorkerDied(f"its worker ended with exit code {code}: {self._last_words()}")
+            raise WorkerDied(f"its worker ended with exit code {code}: {self._last_line()}")
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1][:300] if lines else "it said nothing."
+        return lines[-1][:300] if lines else "it gave no reason."
 
 
 def signal_name(number: int) -> str:
@@ -157,13 +149,7 @@ def signal_name(number: int) -> str:
 
 
 def _environment(limited: bool) -> dict[str, str]:
-    """This process's environment, our code first on the path, and no pickles from any weights."""
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return (
-        os.environ
-        | allocator_environment(limited)
-        | {
-            "PYTHONPATH": os.pathsep.join(paths),
-            "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
-        }
-    )
+    """This process's environment, with our code first on the path and no pickles in weights."""
+    paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    ours = {"PYTHONPATH": paths, "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1"}
+    return os.environ | allocator_environment(limited) | ours

@@ -1,1 +1,1 @@
-"""The machine: devices, what runs beside a measurement, versions."""
+"""The machine: its devices, what else runs on it, and the versions of what is installed."""

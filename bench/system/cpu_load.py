@@ -1,12 +1,11 @@
-"""What goes on beside the training on the same processors: whoever else computes, and how fast they
-run. Read at both ends of an epoch; nothing runs in between.
+"""What else runs on the processors during training, and at which clock; read before and after an
+epoch, with nothing running in between.
 """
 
 import contextlib
 import os
 import time
 from dataclasses import dataclass
-from types import TracebackType
 
 import psutil
 
@@ -28,7 +27,7 @@ class _Reading:
 
 
 class Watch:
-    """Reads the counters at the start and the end of a `with` block."""
+    """Reads counters of the system at the start and the end of a `with` block."""
 
     def __init__(self) -> None:
         self._cpus = _allowed()
@@ -38,12 +37,7 @@ class Watch:
         self._first = _read(self._cpus)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._last = _read(self._cpus)
 
     def result(self) -> Surroundings:
@@ -84,7 +78,7 @@ def _read(cpus: tuple[int, ...]) -> _Reading:
 
 
 def _own_seconds() -> float:
-    """Processor time of this process and of its loader processes."""
+    """Processor time of this process and its data loader processes."""
     spent = time.process_time()
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process().children(recursive=True):
@@ -95,8 +89,8 @@ def _own_seconds() -> float:
 
 
 def _busy_seconds(cpus: tuple[int, ...]) -> float | None:
-    """Processor time that anybody has used on these processors since the system began, what a
-    hypervisor took away included."""
+    """Processor time used on these processors since the system started, including the time that a
+    hypervisor took; None where the system does not count them all."""
     times = psutil.cpu_times(percpu=True)
     if max(cpus) >= len(times):
         return None
@@ -112,8 +106,7 @@ def _busy_seconds(cpus: tuple[int, ...]) -> float | None:
 
 
 def _frequency() -> float | None:
-    # Containers and some systems have none, and say so in different ways.
+    # Containers and some systems have none, and report that in different ways.
     with contextlib.suppress(Exception):
-        found = psutil.cpu_freq()
-        return float(found.current) if found and found.current else None
+        return float(psutil.cpu_freq().current) or None
     return None

@@ -1,4 +1,4 @@
-"""What is needed to say "under the same conditions": versions and hardware, nothing personal."""
+"""The conditions of a measurement: versions and hardware, nothing personal."""
 
 import contextlib
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
 from bench.records.records import DeviceFacts
-from bench.system.devices import container_limit, cpu_name
-from bench.system.gpu_telemetry import power_limit_watts
+from bench.system.devices import torch_facts
+from bench.system.gpu_telemetry import driver_version, power_limit_watts
+from bench.system.host import container_cpus, container_memory_bytes, cpu_name, first_line_of
 
 _PACKAGES = ("archbench", "torch", "torchvision", "timm", "numpy", "pandas", "pillow")
 
@@ -21,8 +21,10 @@ _PACKAGES = ("archbench", "torch", "torchvision", "timm", "numpy", "pandas", "pi
 def environment(device: DeviceFacts, pci_bus_id: str | None = None) -> dict[str, Any]:
     """Versions, processor, memory, card and the harness's commit; no names of users or hosts.
 
-    What a container may use is None outside of one, or where it has no limit.
+    A container's limits are None outside a container, or where it has none.
     """
+    facts, limit = torch_facts(), container_memory_bytes()
+    memory = psutil.virtual_memory().total
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -32,17 +34,17 @@ def environment(device: DeviceFacts, pci_bus_id: str | None = None) -> dict[str,
         "cpu_cores": psutil.cpu_count(logical=False),
         "cpu_threads": psutil.cpu_count(),
         "cpu_affinity": _affinity(),
-        "torch_threads": torch.get_num_threads(),
-        "memory_bytes": psutil.virtual_memory().total,
+        "torch_threads": facts["threads"],
+        "memory_bytes": memory,
         "load_average_1min": round(psutil.getloadavg()[0], 2),
-        "cuda": torch.version.cuda,
-        "cudnn": _cudnn(),
-        "driver": _driver() if device.kind == "cuda" else None,
+        "cuda": facts["cuda"],
+        "cudnn": facts["cudnn"],
+        "driver": driver_version() if device.kind == "cuda" else None,
         "power_limit_watts": power_limit_watts(pci_bus_id),
         "cpu": cpu_name(),
-        "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "container_cpus": _container_cpus(),
-        "container_memory_bytes": _container_memory(),
+        "governor": first_line_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "container_cpus": container_cpus(),
+        "container_memory_bytes": limit if limit < memory else None,
         "threads_asked": os.environ.get("OMP_NUM_THREADS"),
         "commit": _commit(),
     }
@@ -50,54 +52,15 @@ def environment(device: DeviceFacts, pci_bus_id: str | None = None) -> dict[str,
 
 def versions() -> dict[str, str]:
     """Installed versions of the packages that results depend on."""
-    found = {}
+    installed = {}
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
-
-
-def _cudnn() -> int | None:
-    if not torch.cuda.is_available():
-        return None
-    number: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-    return number
+            installed[package] = version(package)
+    return installed
 
 
 def _affinity() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-
-
-def _first_line(path: str) -> str | None:
-    with contextlib.suppress(OSError, IndexError):
-        return Path(path).read_text().split("\n")[0].strip() or None
-    return None
-
-
-def _container_cpus() -> float | None:
-    """The processors' worth of time that a control group (version 2, then 1) may use."""
-    quota, _, period = (_first_line("/sys/fs/cgroup/cpu.max") or "").partition(" ")
-    if not period:
-        quota = _first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or ""
-        period = _first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or ""
-    with contextlib.suppress(ValueError, ZeroDivisionError):
-        return int(quota) / int(period) if int(quota) > 0 else None
-    return None
-
-
-def _container_memory() -> int | None:
-    limit = container_limit()
-    return limit if limit < psutil.virtual_memory().total else None
-
-
-def _driver() -> str | None:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        return str(pynvml.nvmlSystemGetDriverVersion())
-    except pynvml.NVMLError:
-        return None
 
 
 def _commit() -> str | None:

@@ -1,13 +1,15 @@
-"""What NVML says of the card while it trains: power, utilisation, memory, clock, temperature."""
+"""A card's power, utilisation, memory, clock and temperature during training, from NVML."""
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
-from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.records.records import Telemetry
+
+T = TypeVar("T")
 
 INTERVAL_SECONDS = 0.5
 
@@ -18,7 +20,7 @@ THROTTLING = {
     "heat (hardware)": "nvmlClocksThrottleReasonHwThermalSlowdown",
     "power brake": "nvmlClocksThrottleReasonHwPowerBrakeSlowdown",
 }
-"""Why a card's clock may be lower than asked for: our words, and NVML's constants."""
+"""Why a card's clock may be reduced: our wording, and NVML's constants."""
 
 
 @dataclass(frozen=True)
@@ -35,38 +37,33 @@ class _Sample:
 
 
 class Sampler:
-    """Samples one card in a thread between `with` and its end; without a card it does nothing.
+    """Samples one card in a thread during a `with` block; without a card it does nothing.
 
-    `pci_bus_id` names the card, for NVML counts cards in another order than CUDA may.
+    `pci_bus_id` identifies the card, because NVML may number cards differently from CUDA.
     """
 
     def __init__(self, pci_bus_id: str | None) -> None:
-        self._bus = pci_bus_id
+        self._pci_bus_id = pci_bus_id
         self._samples: list[_Sample] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> "Sampler":
-        if self._bus is not None:
-            self._thread = threading.Thread(target=self._run, args=(self._bus,), daemon=True)
+        if self._pci_bus_id is not None:
+            self._thread = threading.Thread(target=self._run, args=(self._pci_bus_id,), daemon=True)
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
 
     def result(self) -> Telemetry | None:
-        """Figures over the time sampled; None if there was nothing to sample.
+        """Figures over the sampled time; None if there are no samples.
 
-        Energy is the difference of the card's own counter; of cards that have none, mean power
-        times the time between the first and the last sample.
+        Energy is the difference of the card's own counter, or without one, mean power times the
+        time between the first and the last sample.
         """
         samples = self._samples
         if not samples:
@@ -89,78 +86,80 @@ class Sampler:
             other_processes=max(s.other_processes for s in samples),
         )
 
-    def _run(self, bus: str) -> None:
-        import pynvml
+    def _run(self, pci_bus_id: str) -> None:
+        def sample_until_stopped(nvml: Any) -> None:
+            card = _card(nvml, pci_bus_id)
+            self._samples.append(_sample(nvml, card))
+            while not self._stop.wait(INTERVAL_SECONDS):
+                self._samples.append(_sample(nvml, card))
+            self._samples.append(_sample(nvml, card))
 
-        try:
-            pynvml.nvmlInit()
-            card = pynvml.nvmlDeviceGetHandleByPciBusId(bus.encode())
-            while True:
-                self._samples.append(_sample(card))
-                if self._stop.wait(INTERVAL_SECONDS):
-                    break
-            self._samples.append(_sample(card))
-        except pynvml.NVMLError:
-            return
+        _ask_nvml(sample_until_stopped)
 
 
 def power_limit_watts(pci_bus_id: str | None) -> float | None:
-    """The power that a card may draw, as it is set now; None where NVML does not say."""
-    import pynvml
-
+    """The present limit of a card's power; None where NVML does not report it."""
     if pci_bus_id is None:
         return None
+    return _ask_nvml(
+        lambda nvml: nvml.nvmlDeviceGetEnforcedPowerLimit(_card(nvml, pci_bus_id)) / 1e3
+    )
+
+
+def driver_version() -> str | None:
+    """The version of NVIDIA's driver; None without one."""
+
+    def ask(nvml: Any) -> str:
+        nvml.nvmlInit()
+        return str(nvml.nvmlSystemGetDriverVersion())
+
+    return _ask_nvml(ask)
+
+
+def _ask_nvml(question: Callable[[Any], T]) -> T | None:
+    """The answer to a question to NVML's module; None if there is no driver or it cannot say."""
+    import pynvml
+
     try:
-        pynvml.nvmlInit()
-        card = pynvml.nvmlDeviceGetHandleByPciBusId(pci_bus_id.encode())
-        return float(pynvml.nvmlDeviceGetEnforcedPowerLimit(card)) / 1e3
+        return question(pynvml)
     except pynvml.NVMLError:
         return None
 
 
-def _sample(card: object) -> _Sample:
-    import pynvml
+def _card(nvml: Any, pci_bus_id: str) -> Any:
+    nvml.nvmlInit()
+    return nvml.nvmlDeviceGetHandleByPciBusId(pci_bus_id.encode())
 
+
+def _sample(nvml: Any, card: Any) -> _Sample:
     return _Sample(
         seconds=time.perf_counter(),
-        power_watts=pynvml.nvmlDeviceGetPowerUsage(card) / 1e3,
-        utilisation=pynvml.nvmlDeviceGetUtilizationRates(card).gpu / 100,
-        memory_used_bytes=pynvml.nvmlDeviceGetMemoryInfo(card).used,
-        temperature_celsius=pynvml.nvmlDeviceGetTemperature(card, pynvml.NVML_TEMPERATURE_GPU),
-        sm_clock_mhz=pynvml.nvmlDeviceGetClockInfo(card, pynvml.NVML_CLOCK_SM),
+        power_watts=nvml.nvmlDeviceGetPowerUsage(card) / 1e3,
+        utilisation=nvml.nvmlDeviceGetUtilizationRates(card).gpu / 100,
+        memory_used_bytes=nvml.nvmlDeviceGetMemoryInfo(card).used,
+        temperature_celsius=nvml.nvmlDeviceGetTemperature(card, nvml.NVML_TEMPERATURE_GPU),
+        sm_clock_mhz=nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_SM),
         joules_so_far=_joules(card),
         throttled_by=_throttled_by(card),
         other_processes=_other_processes(card),
     )
 
 
-def _joules(card: object) -> float | None:
-    """What the card has drawn since its driver was loaded; older cards do not count it."""
-    import pynvml
-
-    try:
-        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(card)) / 1e3
-    except pynvml.NVMLError:
-        return None
+def _joules(card: Any) -> float | None:
+    """The energy drawn since the driver was loaded; older cards do not count it."""
+    return _ask_nvml(lambda nvml: nvml.nvmlDeviceGetTotalEnergyConsumption(card) / 1e3)
 
 
-def _throttled_by(card: object) -> tuple[str, ...]:
-    import pynvml
+def _throttled_by(card: Any) -> tuple[str, ...]:
+    def ask(nvml: Any) -> tuple[str, ...]:
+        bits = int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(card))
+        return tuple(why for why, name in THROTTLING.items() if bits & getattr(nvml, name))
 
-    try:
-        reasons = int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(card))
-    except pynvml.NVMLError:
-        return ()
-    return tuple(why for why, bit in THROTTLING.items() if reasons & getattr(pynvml, bit))
+    return _ask_nvml(ask) or ()
 
 
-def _other_processes(card: object) -> int:
-    """How many processes compute on the card besides this one, as far as a container lets us see;
-    its own number may be another one there."""
-    import pynvml
-
-    try:
-        running: list[Any] = pynvml.nvmlDeviceGetComputeRunningProcesses(card)
-    except pynvml.NVMLError:
-        return 0
-    return max(0, len(running) - 1)
+def _other_processes(card: Any) -> int:
+    """Processes that compute on the card besides this one, as far as a container shows them. Its
+    own is not looked up by number, which may be another one in there."""
+    running = _ask_nvml(lambda nvml: len(nvml.nvmlDeviceGetComputeRunningProcesses(card)))
+    return max(0, (running or 0) - 1)

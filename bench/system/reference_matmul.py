@@ -1,7 +1,7 @@
-"""The machine's own speed, by which its drift is told: a fixed matrix product, the same every time.
+"""The machine's own speed: the time of a fixed matrix product, to detect drift.
 
-Timed before and after every trial, outside of all that is compared. If it changes by more than a
-difference between two models or two runs, that difference may be the machine's.
+It is measured before and after every trial, outside of everything that is compared. If it changes
+by more than two models or two runs differ, that difference may come from the machine.
 """
 
 from itertools import pairwise
@@ -12,20 +12,16 @@ from bench.choices import PRECISIONS
 from bench.records.records import Calibrated
 from bench.system.devices import Device
 
-SIZES = {"cpu": 768, "cuda": 4096, "mps": 2048}
-"""Rows and columns: large enough to keep a device of that kind busy, small enough for some
-milliseconds."""
-
 UNTIMED = 3
 LEAST, MOST = 15, 200
 SECONDS = 0.3
-"""For about so long the product is timed, again and again within these numbers: a neighbour's burst
-of a twentieth of a second must not look like another machine."""
+"""The product is repeated for about this long, `LEAST` to `MOST` times: a burst of another process
+that lasts a twentieth of a second must not look like a slower machine."""
 
 
 def calibrate(device: Device, trial: str, epochs: int, precision: str) -> Calibrated:
-    """Time the product in a trial's precision; `open_precision` must have set the process to it."""
-    size = SIZES[device.kind]
+    """Time the product in a trial's precision, after `open_precision` has set the process to it."""
+    size = device.matmul_size
     dtype = getattr(torch, PRECISIONS[precision].autocast or "float32")
     seconds = _seconds(device, size, dtype)
     device.release()
@@ -33,9 +29,9 @@ def calibrate(device: Device, trial: str, epochs: int, precision: str) -> Calibr
 
 
 def _seconds(device: Device, size: int, dtype: torch.dtype) -> list[float]:
-    # Zeros would draw less power, and a card would run at another clock.
-    chance = torch.Generator().manual_seed(0)
-    a, b = (torch.rand(size, size, generator=chance).to(device.torch, dtype) for _ in range(2))
+    # Random numbers: zeros would draw less power, and a card would run at another clock.
+    random = torch.Generator().manual_seed(0)
+    a, b = (torch.rand(size, size, generator=random).to(device.torch, dtype) for _ in range(2))
     product = torch.empty_like(a)
 
     def timed(count: int) -> list[float]:
@@ -47,5 +43,5 @@ def _seconds(device: Device, size: int, dtype: torch.dtype) -> list[float]:
         device.synchronize()
         return [device.elapsed(x, y) for x, y in pairwise(marks)]
 
-    one = min(timed(UNTIMED))
-    return timed(min(MOST, max(LEAST, round(SECONDS / max(one, 1e-6)))))
+    fastest = min(timed(UNTIMED))
+    return timed(min(MOST, max(LEAST, round(SECONDS / max(fastest, 1e-6)))))

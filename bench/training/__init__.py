@@ -1,1 +1,1 @@
-"""One trial: epochs, evaluation, the rules of timing, checkpoints."""
+"""One trial: epochs, evaluation, timing and checkpoints."""

@@ -1,8 +1,8 @@
-"""Everything that training goes on from, in one file that is replaced atomically.
+"""Everything that training needs to continue, in one file that is replaced atomically.
 
 A checkpoint holds tensors, numbers and text only, and is read with `weights_only=True`: nothing in
-it can be executed. It is written between epochs, and within one when a run is asked to stop, so
-that a resumed trial takes exactly the steps that were left.
+it can be executed. It is written between epochs, and within an epoch when a run is stopped, so that
+a resumed trial takes exactly the remaining steps.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import torch
 from torch.optim import Optimizer
 
 from bench.errors import BenchError, Unsaved
-from bench.records.run_folder import atomic_file
+from bench.records.files import atomic_file
 from bench.training.loop import Sums
 from bench.training.precision import Precision
 from models.building.network import Network
@@ -24,8 +24,8 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Position:
-    """Where a trial is: `epoch` is the one under way, `steps` of it are done, in `seconds` of wall
-    clock and `cpu_seconds` of processor time. `record` is the last whole epoch's."""
+    """How far a trial is: `steps` of `epoch` are done, in `seconds` of wall-clock and
+    `cpu_seconds` of processor time. `record` is of the last whole epoch."""
 
     epoch: int = 1
     steps: int = 0
@@ -34,7 +34,7 @@ class Position:
     record: bytes = b""
 
     def later(self, seconds: float, cpu_seconds: float) -> "Position":
-        """The same, with so much more time spent."""
+        """The same position, with more time spent."""
         return replace(
             self, seconds=self.seconds + seconds, cpu_seconds=self.cpu_seconds + cpu_seconds
         )
@@ -42,7 +42,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Training:
-    """What of a trial has a state: the network, its optimizer, the loss scale, the data's order."""
+    """The parts of a trial that have a state: network, optimizer, loss scale, order of the data."""
 
     network: Network
     optimizer: Optimizer
@@ -50,7 +50,7 @@ class Training:
     order: torch.Generator
 
     def state(self) -> dict[str, Any]:
-        """Everything but the position, random states included."""
+        """Everything but the position, including random states."""
         scaler = self.precision.scaler
         cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
         return {
@@ -84,11 +84,11 @@ def save(
 
     Args:
         path: the file.
-        trial: the trial's name; a checkpoint of another one is not read.
-        training: what has a state.
-        position: where the trial is.
-        order_state: state of the data order's generator when the epoch under way began.
-        sums: of the steps of that epoch which are done.
+        trial: the trial's id; `load` ignores checkpoints of other trials.
+        training: the parts with a state.
+        position: how far the trial is.
+        order_state: state of the data order's generator at the start of the present epoch.
+        sums: sums over the steps of that epoch so far.
 
     Raises:
         Unsaved: it cannot be written.
@@ -111,21 +111,21 @@ def save(
 def write_state(path: Path, values: dict[str, Any]) -> None:
     """Replace a file of tensors, numbers and text; raises Unsaved if it cannot be written."""
     try:
-        # Straight into the file: a copy in memory would count against a limit.
+        # Directly into the file: a copy in memory would count against a limit.
         with atomic_file(path) as file:
             torch.save(values, file)
     except BenchError as error:
         raise Unsaved(str(error)) from error
     except RuntimeError as error:
-        # torch's writer says nothing of the disk that is full.
+        # torch's writer does not say that the disk is full.
         raise Unsaved(f"cannot write {path}: the disk is full, most likely.") from error
 
 
 def load(path: Path, trial: str) -> dict[str, Any] | None:
-    """What `save` wrote, or None if there is no checkpoint of that trial that can be read."""
+    """What `save` wrote, or None if there is no readable checkpoint of that trial."""
     values: Any = None
     with contextlib.suppress(Exception):
-        # Whatever is wrong with it, training from the start is right.
+        # Whatever is wrong with it, training can start from the beginning.
         values = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(values, dict) or values.get("version") != _VERSION:
         return None
@@ -133,7 +133,7 @@ def load(path: Path, trial: str) -> dict[str, Any] | None:
 
 
 def position_of(values: dict[str, Any]) -> Position:
-    """Where the trial of a loaded checkpoint is."""
+    """The position in a loaded checkpoint."""
     return Position(
         values["epoch"],
         values["steps"],

@@ -1,7 +1,7 @@
-"""The same numbers every time, as far as the device can.
+"""The same numbers in every run, as far as the device allows.
 
-On the CPU a step gives the same numbers with the same number of threads. CUDA's fastest algorithms
-add up in any order; torch can be told to choose others, and says which operation has none
+On the CPU, a step gives the same numbers with the same number of threads. CUDA's fastest algorithms
+add up in any order; torch can choose others, and warns of operations that have none
 (https://docs.pytorch.org/docs/stable/notes/randomness.html).
 """
 
@@ -17,37 +17,37 @@ import torch
 _ALERT = re.compile(r"(\S+) does not have a deterministic implementation")
 
 CUBLAS_WORKSPACE = ":4096:8"
-"""With buffers of a fixed size cuBLAS gives the same sums every time; it reads this from the
-environment when it is first used."""
+"""With buffers of a fixed size, cuBLAS always adds in the same order; it reads this from the
+environment on first use."""
 
 
 @contextmanager
-def determinism(asked: bool) -> Iterator[set[str]]:
-    """Within the block, use deterministic algorithms if `asked`; yields the names of the operations
-    that were met and have none."""
-    met: set[str] = set()
-    if not asked:
-        yield met
+def determinism(enabled: bool) -> Iterator[set[str]]:
+    """Use deterministic algorithms in the block, if `enabled`; yields a set that collects the names
+    of operations that have none."""
+    operations: set[str] = set()
+    if not enabled:
+        yield operations
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
     benchmark, before = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
-    # It would choose by time, and so by chance.
+    # It chooses algorithms by their time, and so by chance.
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    shown = warnings.showwarning
+    show = warnings.showwarning
 
-    def listen(message: Any, *rest: Any, **named: Any) -> None:
+    def collect(message: Any, *rest: Any, **named: Any) -> None:
         alert = _ALERT.search(str(message))
         if alert:
-            met.add(alert[1])
+            operations.add(alert[1])
         else:
-            shown(message, *rest, **named)
+            show(message, *rest, **named)
 
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("always", _ALERT.pattern.replace(r"(\S+)", r".*"))
-            warnings.showwarning = listen
-            yield met
+            warnings.showwarning = collect
+            yield operations
     finally:
         torch.use_deterministic_algorithms(before)
         torch.backends.cudnn.benchmark = benchmark

@@ -1,8 +1,8 @@
-"""What training did to a network: its weights and gradients before and after, and what batch norm's
-mode does to the test accuracy.
+"""What training did to a network: weights and gradients before and after, and the effect of batch
+norm's mode on test accuracy.
 
-All of it runs after the last epoch, so that nothing that is timed is disturbed; at the start only
-the initial weights go to disk. Gradients at the start are those of the initial weights, put back.
+All of it runs after the last epoch, where it disturbs no timing; before training, only the initial
+weights are saved. They are restored at the end to compute the gradients at the start.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.loader import Split
+from bench.records.files import atomic_file
 from bench.records.records import EvaluationMode, LayerChange
-from bench.records.run_folder import atomic_file
 from bench.training.checkpoint import write_state
 from bench.training.loop import Batch, Sums
 from bench.training.precision import Precision
@@ -27,10 +27,10 @@ CHANGED = 0.01
 root mean square."""
 
 MODE_IMAGES = 1000
-"""Evaluations in several modes use at most so many test images."""
+"""Evaluations in several modes use at most this many test images."""
 
 SMALL_BATCH = 4
-"""The batch whose own statistics are poor."""
+"""A batch size whose own statistics are poor."""
 
 _LOSS_SCALE = 1024.0
 """Keeps float16 gradients from vanishing in the one backward pass that is inspected."""
@@ -48,39 +48,36 @@ def weighted_layers(network: Network) -> Weights:
 
 
 def save_start(path: Path, network: Network) -> None:
-    """Put the initial weights on disk; raises Unsaved if that cannot be done."""
+    """Save the initial weights; raises Unsaved if they cannot be written."""
     write_state(path, {"weights": network.state_dict()})
 
 
 def load_start(path: Path) -> Weights | None:
-    """What `save_start` wrote, on the CPU; None if it is not there or not readable."""
+    """What `save_start` wrote, on the CPU; None if it is missing or unreadable."""
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
         weights: Weights = values["weights"]
-    except Exception:  # whatever is wrong with it, there is nothing to compare with
+    except Exception:  # whatever is wrong with it, there is nothing to compare to
         return None
     return weights
 
 
 def changes(network: Network, start: Weights, batch: Batch, precision: Precision) -> Iterator[Any]:
-    """A `LayerChange` for each layer, in order. The network holds its initial weights afterwards.
+    """A `LayerChange` per layer, in order. Afterwards the network holds its initial weights.
 
     Args:
         network: after training.
         start: its initial state, from `load_start`.
-        batch: images and labels whose gradients are taken.
+        batch: images and labels for the gradients.
         precision: as in training.
     """
-    moved = {name: _moved(w, start[f"module.{name}.weight"]) for name, w in _named(network)}
+    layers = weighted_layers(network).items()
+    moved = {name: _moved(weight, start[f"module.{name}.weight"]) for name, weight in layers}
     last = gradient_norms(network, batch, precision)
     network.load_state_dict(start)
     first = gradient_norms(network, batch, precision)
     for depth, (name, (relative, share)) in enumerate(moved.items(), 1):
         yield LayerChange(name, depth, relative, share, first[name], last[name])
-
-
-def _named(network: Network) -> Iterator[tuple[str, Tensor]]:
-    yield from weighted_layers(network).items()
 
 
 def _moved(now: Tensor, before: Tensor) -> tuple[float, float]:
@@ -106,7 +103,7 @@ def gradient_norms(network: Network, batch: Batch, precision: Precision) -> dict
         (loss * scale).backward()  # type: ignore[no-untyped-call]
         norms = {
             name: float(weight.grad.float().norm()) / scale if weight.grad is not None else 0.0
-            for name, weight in _named(network)
+            for name, weight in weighted_layers(network).items()
         }
         network.zero_grad(set_to_none=True)
     return norms
@@ -115,10 +112,10 @@ def gradient_norms(network: Network, batch: Batch, precision: Precision) -> dict
 def evaluation_modes(
     network: Network, test: Split, batch_size: int, precision: Precision
 ) -> Iterator[EvaluationMode]:
-    """Test accuracy on the same images with batch norm in inference mode, and with the statistics
-    of each batch: shuffled batches, small ones, and batches sorted by class."""
-    chance = torch.Generator().manual_seed(0)
-    shuffled = torch.randperm(len(test), generator=chance)[:MODE_IMAGES]
+    """Test accuracy on the same images with batch norm in inference mode, and with each batch's own
+    statistics: shuffled batches, small batches, and batches sorted by class."""
+    random = torch.Generator().manual_seed(0)
+    shuffled = torch.randperm(len(test), generator=random)[:MODE_IMAGES]
     by_class = shuffled[torch.argsort(test.labels.cpu()[shuffled], stable=True)]
     size = min(batch_size, len(shuffled))
     for mode, composition, order, images in (
@@ -127,6 +124,7 @@ def evaluation_modes(
         ("training", "shuffled", shuffled, min(SMALL_BATCH, size)),
         ("training", "sorted by class", by_class, size),
     ):
+        # Batch norm cannot normalise a last batch of one image.
         kept = order[: len(order) - (len(order) % images == 1)]
         with _kept_buffers(network), torch.inference_mode():
             network.eval()
@@ -143,7 +141,7 @@ def evaluation_modes(
 
 @contextmanager
 def _kept_buffers(network: Network) -> Iterator[None]:
-    """Give back batch norm's running statistics, which a forward pass changes."""
+    """Restore batch norm's running statistics, which a forward pass changes."""
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
     try:
         yield
@@ -156,7 +154,7 @@ def _kept_buffers(network: Network) -> Iterator[None]:
 def save_kernels(path: Path, network: Network, start: Weights) -> None:
     """The first two convolutions' weights before and after training, float32, as an NPZ file of
     `first_before`, `first_after`, `second_before`, `second_after`: (out, in, height, width)."""
-    convolutions = [(n, w) for n, w in _named(network) if w.ndim == 4][:2]
+    convolutions = [(n, w) for n, w in weighted_layers(network).items() if w.ndim == 4][:2]
     arrays: dict[str, Any] = {}
     for which, (name, weight) in zip(("first", "second"), convolutions, strict=False):
         arrays[f"{which}_before"] = start[f"module.{name}.weight"].float().numpy()

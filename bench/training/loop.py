@@ -1,6 +1,6 @@
 """One epoch of training and one evaluation: the innermost part, the same on every device.
 
-Sums stay on the device until the pass is over, so that nothing waits for the device in between.
+Sums stay on the device until the end of the pass, so that nothing waits for the device meanwhile.
 """
 
 from collections.abc import Iterable
@@ -28,9 +28,9 @@ class Pass:
     aux_losses: dict[str, float]
 
 
-class Clock(Protocol):
-    """What a pass tells of its progress: a step begins with the data, and its parts end in the
-    order of `bench.training.step_timer.PARTS`."""
+class Timer(Protocol):
+    """Notified of a pass's progress: a step begins with the data, and its parts end in the order
+    of `bench.training.step_timer.PARTS`."""
 
     def start(self) -> None:
         """The pass begins, and its first step."""
@@ -63,7 +63,7 @@ class Sums:
         return {"images": self._images, "correct": self._correct, "losses": dict(self._losses)}
 
     def restore(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on from the sums of a checkpoint."""
+        """Continue from the sums of a checkpoint."""
         self._images = state["images"]
         self._correct = torch.as_tensor(state["correct"]).to(device)
         self._losses = {k: torch.as_tensor(v).to(device) for k, v in state["losses"].items()}
@@ -80,21 +80,21 @@ def train_step(
     batch: Batch,
     optimizer: Optimizer,
     precision: Precision,
-    clock: Clock,
+    timer: Timer,
     sums: Sums,
 ) -> None:
-    """Forward with auxiliary losses, backward, update. What a probe runs and what an epoch runs."""
+    """Forward with auxiliary losses, backward, update: the step of probes and epochs alike."""
     images, labels = batch
     with precision.autocast():
         losses = network.losses(images, labels)
-    clock.part()
+    timer.part()
     precision.backward(losses.total)
-    clock.part()
+    timer.part()
     precision.step(optimizer)
     optimizer.zero_grad(set_to_none=True)
-    clock.part()
+    timer.part()
     sums.add(losses.logits, labels, {"main": losses.main, **losses.aux})
-    clock.step()
+    timer.step()
 
 
 def train_pass(
@@ -102,19 +102,19 @@ def train_pass(
     batches: Iterable[Batch],
     optimizer: Optimizer,
     precision: Precision,
-    clock: Clock,
+    timer: Timer,
     sums: Sums | None = None,
 ) -> Sums:
-    """Train on every batch once, adding to `sums` if some are given.
+    """Train on every batch once, adding to `sums` if given.
 
-    Loss and accuracy are of each batch before its update, as it was trained on.
+    Loss and accuracy of each batch are taken before its update.
     """
     network.train()
     sums = Sums() if sums is None else sums
-    clock.start()
+    timer.start()
     for batch in batches:
-        clock.part()
-        train_step(network, batch, optimizer, precision, clock, sums)
+        timer.part()
+        train_step(network, batch, optimizer, precision, timer, sums)
     return sums
 
 

@@ -1,8 +1,8 @@
-"""The rules of timing, once.
+"""The rules of timing.
 
-A clock is read only after the device has been synchronised; between the two ends of an epoch
-nothing waits for the device, but marks are left on its own time line (events on a GPU). The parts
-of a step are marked on a sample of steps only.
+Clocks are read only after the device was synchronised. Within an epoch nothing waits for the
+device; marks are left on its own time line instead (events on a GPU). The parts of a step are
+marked on a sample of steps only.
 """
 
 from collections.abc import Callable
@@ -21,13 +21,13 @@ SAMPLED_STEPS = 64
 
 @dataclass(frozen=True)
 class Timed:
-    """What a timed call took: wall-clock seconds, and seconds of all this process's threads."""
+    """The time of a call: wall-clock seconds, and processor seconds of all threads."""
 
     seconds: float
     cpu_seconds: float
 
     def plus(self, seconds: float, cpu_seconds: float) -> "Timed":
-        """With what was spent on it before."""
+        """The sum with time that was spent earlier."""
         return Timed(self.seconds + seconds, self.cpu_seconds + cpu_seconds)
 
 
@@ -41,8 +41,8 @@ def timed(device: Device, call: Callable[[], T]) -> tuple[T, Timed]:
 
 
 @dataclass
-class StepClock:
-    """Marks the steps of one epoch; read it after the epoch, when the device is synchronised.
+class StepTimer:
+    """Marks the steps of one epoch; read it after the epoch, once the device is synchronised.
 
     The parts of every `every`-th step are marked as well, each mark ending one of the `PARTS`.
     """
@@ -66,7 +66,7 @@ class StepClock:
             self._samples.append([self._ends[-1]])
 
     def part(self) -> None:
-        """The next one of the `PARTS` of this step has ended."""
+        """The next of the `PARTS` of this step has ended."""
         if self._sampling():
             self._samples[-1].append(self.device.mark())
 
@@ -78,17 +78,16 @@ class StepClock:
     def part_seconds(self, train_seconds: float) -> dict[str, float]:
         """Seconds of the epoch in each part: the mean of the sampled steps times the steps.
 
-        Scaled down where they would come to more than `train_seconds`, so that the rest is never
-        negative.
+        Scaled down if they exceed `train_seconds` together, so that the rest is never negative.
         """
-        spent = {part: self._mean_part(i) * self.steps for i, part in enumerate(PARTS)}
-        scale = min(1.0, train_seconds / max(sum(spent.values()), 1e-12))
-        return {part: seconds * scale for part, seconds in spent.items()}
+        parts = {part: self._mean_part(i) * self.steps for i, part in enumerate(PARTS)}
+        scale = min(1.0, train_seconds / max(sum(parts.values()), 1e-12))
+        return {part: seconds * scale for part, seconds in parts.items()}
 
     def _sampling(self) -> bool:
         return (len(self._ends) - 1) % self.every == 0
 
     def _mean_part(self, index: int) -> float:
-        whole = [s for s in self._samples if len(s) == len(PARTS) + 1]
-        times = [self.device.elapsed(s[index], s[index + 1]) for s in whole]
+        complete = [s for s in self._samples if len(s) == len(PARTS) + 1]
+        times = [self.device.elapsed(s[index], s[index + 1]) for s in complete]
         return fmean(times) if times else 0.0

@@ -1,1 +1,1 @@
-"""Builders, which import torch; a family's file in `models/` calls them when a model is built."""
+"""Builders, which import torch; the files in `models/` call them when a model is built."""

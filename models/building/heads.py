@@ -8,10 +8,10 @@ IMAGENET_CLASSES = 1000
 
 
 def replace_heads(module: nn.Module, classes: int) -> nn.Module:
-    """Give every last layer with 1,000 outputs a fresh one with `classes`, auxiliary heads too.
+    """Replace every layer with 1,000 outputs by one with `classes`, also in auxiliary heads.
 
     The new layer has torch's default random weights, as in the lecture, where ResNet-18's 512->1000
-    layer became 512->10. Returns `module`, changed in place; with 1,000 classes it is left alone.
+    layer became 512->10. Returns `module`, changed in place, or unchanged for 1,000 classes.
 
     Raises:
         ValueError: no layer has 1,000 outputs.

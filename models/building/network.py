@@ -1,4 +1,4 @@
-"""A model as the training loop sees it: logits and losses, never a tuple to take apart."""
+"""A model as the training loop sees it: logits and losses, never tuples."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from models.entry import Entry
 
 @dataclass(frozen=True)
 class Losses:
-    """Of one batch: `total` is what is minimised, `main` the main head's, `aux` by head,
-    unweighted.
+    """Losses of one batch: `total` is minimised, `main` is of the main head, `aux` by head.
 
-    All are scalars, means over the batch, in nats. `logits` is (batch, classes).
+    All are scalars, means over the batch, in nats; `aux` is unweighted. `logits` is (batch,
+    classes).
     """
 
     total: Tensor
@@ -24,8 +24,7 @@ class Losses:
 
 
 class Network(nn.Module):
-    """A classifier with its auxiliary heads settled: cross entropy, and their weights in the
-    sum."""
+    """A classifier with cross-entropy losses; those of auxiliary heads are weighted in the sum."""
 
     def __init__(self, module: nn.Module, aux_weights: dict[str, float]) -> None:
         super().__init__()
@@ -39,7 +38,7 @@ class Network(nn.Module):
         return logits
 
     def losses(self, images: Tensor, labels: Tensor) -> Losses:
-        """Losses of a batch with int64 labels (batch,), with the heads that training has."""
+        """Losses of a batch with int64 labels (batch,), including auxiliary heads."""
         output = self.module(images)
         if isinstance(output, Tensor):
             main = functional.cross_entropy(output, labels)
@@ -58,6 +57,6 @@ def build_network(entry: Entry, classes: int, *, pretrained: bool = False) -> Ne
     """Build an entry for a number of classes, on the CPU and in training mode.
 
     Raises:
-        TrialFailed: pretrained weights cannot be had.
+        TrialFailed: pretrained weights are not available.
     """
     return Network(entry.build(classes, pretrained), entry.facts.aux_weights).train()

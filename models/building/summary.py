@@ -1,8 +1,8 @@
-"""A model counted without running it: parameters, GMACs and layers, on the meta device.
+"""Parameters, GMACs and layers of a model, counted on the meta device without running it.
 
 GMACs are half of the floating-point operations that torch's `FlopCounterMode` counts in
-convolutions and matrix products, for one image, in inference (no auxiliary heads): torchvision's
-convention, whose published figures they are checked against.
+convolutions and matrix products, for one image, in inference (no auxiliary heads). This is
+torchvision's convention; its published figures are the check.
 """
 
 from collections.abc import Iterator
@@ -25,33 +25,33 @@ _KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
 
 
 def describe(entry: Entry, classes: int, image_size: int) -> ModelDescribed:
-    """Count a model for `classes` at `image_size` pixels a side, and as it comes.
+    """Count a model for `classes` at `image_size` pixels per side, and in its original form.
 
     Raises:
         Exception: whatever the model raises when an image of that size is too small for it.
     """
     with torch.device("meta"):
-        as_comes = build_network(entry, IMAGENET_CLASSES).module
+        original = build_network(entry, IMAGENET_CLASSES).module
         trained = build_network(entry, classes).module
     auxiliary = auxiliary_modules(trained, image_size)
-    params_aux = sum(p.numel() for name in auxiliary for p in _module(trained, name).parameters())
+    params_aux = sum(_params(trained.get_submodule(name)) for name in auxiliary)
     by_layer, total = _flops(trained, image_size)
     return ModelDescribed(
         model=entry.facts.name,
         image_size=image_size,
         params=_params(trained),
         params_aux=params_aux,
-        params_imagenet=_params(as_comes),
+        params_imagenet=_params(original),
         params_by_kind=_by_kind(trained),
         gmacs=total / 2e9,
-        gmacs_native=_flops(as_comes, entry.facts.native_size)[1] / 2e9,
+        gmacs_native=_flops(original, entry.facts.native_size)[1] / 2e9,
         weight_bytes=sum(t.nbytes for t in (*trained.parameters(), *trained.buffers())),
         layers=tuple(_layers(trained, image_size, by_layer, auxiliary)),
     )
 
 
 def auxiliary_modules(module: nn.Module, image_size: int) -> list[str]:
-    """Names of the top-level parts that training runs and inference does not: auxiliary heads."""
+    """Names of the top-level parts that run in training but not in inference: auxiliary heads."""
     shapes = {training: _output_shapes(module, image_size, training) for training in (True, False)}
     with_weights = [
         n for n, child in module.named_children() if next(child.parameters(), None) is not None
@@ -63,10 +63,6 @@ def _params(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _module(module: nn.Module, name: str) -> nn.Module:
-    return module.get_submodule(name)
-
-
 def _by_kind(module: nn.Module) -> dict[str, int]:
     counts = {kind: 0 for kind, _ in _KINDS} | {"other": 0}
     for part in module.modules():
@@ -76,7 +72,7 @@ def _by_kind(module: nn.Module) -> dict[str, int]:
 
 
 def _flops(module: nn.Module, image_size: int) -> tuple[dict[str, int], int]:
-    """Floating-point operations of one inference, by dotted module name, and in all."""
+    """Floating-point operations of one inference, by dotted module name and in total."""
     root = type(module).__name__
     with FlopCounterMode(display=False) as counter:
         _infer(module, image_size)
@@ -95,17 +91,17 @@ def _infer(module: nn.Module, image_size: int) -> None:
 def _output_shapes(
     module: nn.Module, image_size: int, training: bool
 ) -> dict[str, tuple[int, ...]]:
-    """Output shapes (without the batch) of every part that a forward pass calls, by name."""
+    """Output shapes (without the batch) of every part in a forward pass, by name."""
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def remember(name: str) -> Any:
+    def recorder(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor):
                 shapes[name] = tuple(output.shape[1:])
 
         return hook
 
-    handles = [part.register_forward_hook(remember(n)) for n, part in module.named_modules() if n]
+    handles = [part.register_forward_hook(recorder(n)) for n, part in module.named_modules() if n]
     module.train(training)
     with torch.no_grad():
         module(torch.empty(2, 3, image_size, image_size, device="meta"))

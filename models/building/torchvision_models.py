@@ -1,6 +1,6 @@
 """Torchvision's definitions, built for any number of classes.
 
-Weights, where asked for, come from torchvision's own download, checked by the hash in their name.
+Pretrained weights come from torchvision's own download, checked by the hash in their name.
 """
 
 import contextlib
@@ -31,19 +31,19 @@ def with_aux(name: str, classes: int, pretrained: bool, *, keep_aux: bool) -> nn
     Raises:
         TrialFailed: the pretrained weights cannot be fetched.
     """
-    # Torchvision has weights only for the whole network; heads are taken off afterwards.
+    # Torchvision has weights only for the whole network, so heads are removed afterwards.
     options = {"aux_logits": True} if pretrained else {"aux_logits": keep_aux, "init_weights": True}
     with _torchvision(name):
         module: nn.Module = get_model(name, weights=_weights(name, pretrained), **options)
     if not keep_aux:
-        _take_off_heads(module)
+        _remove_heads(module)
     return replace_heads(module, classes)
 
 
-def _take_off_heads(module: nn.Module) -> None:
-    for name, off in (("aux1", None), ("aux2", None), ("AuxLogits", None), ("aux_logits", False)):
+def _remove_heads(module: nn.Module) -> None:
+    for name, value in (("aux1", None), ("aux2", None), ("AuxLogits", None), ("aux_logits", False)):
         if hasattr(module, name):
-            setattr(module, name, off)
+            setattr(module, name, value)
 
 
 def _weights(name: str, pretrained: bool) -> str | None:
@@ -54,7 +54,7 @@ def _weights(name: str, pretrained: bool) -> str | None:
 
 @contextlib.contextmanager
 def _torchvision(name: str) -> Iterator[None]:
-    """Torchvision's advice about its own defaults is not news to the user; a failed download is."""
+    """Silence torchvision's warnings about its defaults, and report failed downloads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

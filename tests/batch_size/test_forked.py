@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from bench.batch_size.forked import in_child
-from bench.errors import OutOfMemoryKilled, WorkerDied
+from bench.batch_size.forked import in_child, message_from_child
+from bench.errors import OutOfMemoryKilled, Refused, TrialFailed, WorkerDied
+from bench.records.messages import Progress
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 
@@ -49,3 +50,23 @@ def test_another_signal_does_not() -> None:
 def test_an_exit_without_an_answer() -> None:
     with pytest.raises(WorkerDied, match=r"process ended with exit code 7\."):
         in_child(lambda: os._exit(7))
+
+
+def test_a_message_comes_back() -> None:
+    assert message_from_child(lambda: Progress("probe", 1, 2)) == Progress("probe", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Refused("no such model."), "no such model."),
+        (ValueError("first\nsecond"), "ValueError: first"),
+    ],
+)
+def test_an_error_in_the_child_fails_the_trial(error: Exception, reason: str) -> None:
+    def fail() -> Progress:
+        raise error
+
+    with pytest.raises(TrialFailed) as failed:
+        message_from_child(fail)
+    assert str(failed.value) == reason

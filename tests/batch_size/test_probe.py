@@ -14,14 +14,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import bench.batch_size.probe as bench_probe
-import bench.runner.worker.jobs as trial
-from bench.batch_size.probe import Bench, _last
+import bench.batch_size.forked as forked
+import bench.batch_size.probe as probe_module
+import bench.runner.worker.jobs as jobs
+from bench.batch_size.probe import ProbeSetup, _last_batch
 from bench.data.loader import Transform, blank_split
 from bench.errors import OutOfMemoryKilled, TrialFailed
-from bench.records.messages import Conditions, ProbeRequest, SearchJob, encode_message
+from bench.records.messages import Conditions, ProbeRequest, SearchJob
 from bench.records.records import DatasetFacts, Probe, Setting
-from bench.system.devices import CpuDevice
+from bench.system.devices.cpu import CpuDevice
 from bench.system.malloc import EXACT
 from bench.training.precision import Precision
 from models import REGISTRY
@@ -35,11 +36,11 @@ JOB = SearchJob("resnet18", SETTING, CONDITIONS)
 PRIMITIVE = "RuntimeError: could not create a primitive"
 
 
-def a_bench() -> Bench:
+def a_setup() -> ProbeSetup:
     transform = Transform(32, GREY, GREY, torch.device("cpu"), True)
     blank = [blank_split(count, FACTS, transform) for count in (1000, 100)]
     fp32 = Precision("fp32", None, "cpu", None)
-    return Bench(
+    return ProbeSetup(
         REGISTRY.get("resnet18"), SETTING, CONDITIONS, blank[0], blank[1], CpuDevice(), fp32
     )
 
@@ -64,7 +65,8 @@ def test_under_a_real_limit() -> None:
         grey = (0.5, 0.5, 0.5)
         facts = DatasetFacts("x", "x", ("a", "b"), 1000, 100, 32, grey, grey, "", True)
         conditions = Conditions("cpu", facts, True, True, False, 448 * 2**20, 0)
-        ready, probe = open_search(SearchJob("resnet18", Setting(32, "adam", 1e-3, "fp32"), conditions))
+        setting = Setting(32, "adam", 1e-3, "fp32")
+        ready, probe = open_search(SearchJob("resnet18", setting, conditions))
         print(ready.limit_bytes)
         for size in (4, 900, 4):
             found = probe(ProbeRequest(size))
@@ -86,20 +88,20 @@ def test_under_a_real_limit() -> None:
     ], done.stderr
 
 
-class TestBench:
+class TestProbeSetup:
     def test_out_of_memory_is_an_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         error = RuntimeError("DefaultCPUAllocator: can't allocate memory\nand more lines")
-        monkeypatch.setattr(Bench, "_train_a_little", failing(error))
-        found = a_bench().probe(8)
+        monkeypatch.setattr(ProbeSetup, "_train_a_little", failing(error))
+        found = a_setup().probe(8)
         assert (found.fits, found.peak_memory_bytes) == (False, None)
         assert found.reason == "RuntimeError: DefaultCPUAllocator: can't allocate memory"
 
     def test_memory_that_spilled_to_the_host_does_not_fit(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Bench, "_train_a_little", lambda *args: None)
+        monkeypatch.setattr(ProbeSetup, "_train_a_little", lambda *args: None)
         monkeypatch.setattr(CpuDevice, "spilled_bytes", lambda self: 4096)
-        found = a_bench().probe(8)
+        found = a_setup().probe(8)
         assert (found.fits, found.peak_memory_bytes) == (False, None)
         assert "4096 bytes more than the card has" in (found.reason or "")
 
@@ -107,13 +109,14 @@ class TestBench:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         error = RuntimeError("could not create a primitive")
-        monkeypatch.setattr(Bench, "_train_a_little", failing(error))
-        assert a_bench().probe(8).reason == PRIMITIVE
+        monkeypatch.setattr(ProbeSetup, "_train_a_little", failing(error))
+        assert a_setup().probe(8).reason == PRIMITIVE
 
     def test_any_other_error_is_the_trials_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Bench, "_train_a_little", failing(RuntimeError("shapes differ\nmore")))
+        error = RuntimeError("shapes differ\nmore")
+        monkeypatch.setattr(ProbeSetup, "_train_a_little", failing(error))
         with pytest.raises(TrialFailed) as failed:
-            a_bench().probe(8)
+            a_setup().probe(8)
         assert str(failed.value) == "training at batch 8 failed: shapes differ"
 
 
@@ -125,7 +128,7 @@ def test_the_batch_that_ends_an_epoch_is_probed_too(
     images: int, batch: int, last: list[int]
 ) -> None:
     transform = Transform(32, GREY, GREY, torch.device("cpu"), True)
-    assert _last(blank_split(images, FACTS, transform), batch) == last
+    assert _last_batch(blank_split(images, FACTS, transform), batch) == last
 
 
 def living_bytes() -> int:
@@ -138,16 +141,16 @@ def living_bytes() -> int:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_probe_leaves_nothing_behind(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = a_bench()
+    setup = a_setup()
     before = living_bytes()
 
     def full(*_args: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     if fails:
-        monkeypatch.setattr(bench_probe, "evaluation_pass", full)
+        monkeypatch.setattr(probe_module, "evaluation_pass", full)
     for _ in range(3):
-        assert bench.probe(8).fits is not fails
+        assert setup.probe(8).fits is not fails
         assert living_bytes() == before
 
 
@@ -165,8 +168,8 @@ class TestAmbiguous:
                 return unlimited
             return Probe("resnet18", SETTING, request.batch_size, False, None, 0.1, PRIMITIVE)
 
-        monkeypatch.setattr(trial, "_probe_in_child", probe)
-        return trial.open_search(JOB)[1], asked
+        monkeypatch.setattr(jobs, "_probe_in_child", probe)
+        return jobs.open_search(JOB)[1], asked
 
     def test_it_was_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         works = Probe("resnet18", SETTING, 8, True, 2**20, 0.1)
@@ -190,8 +193,8 @@ class TestAmbiguous:
             asked.append(request.batch_size)
             return clear
 
-        monkeypatch.setattr(trial, "_probe_in_child", probe)
-        assert trial.open_search(JOB)[1](ProbeRequest(8)) == clear
+        monkeypatch.setattr(jobs, "_probe_in_child", probe)
+        assert jobs.open_search(JOB)[1](ProbeRequest(8)) == clear
         assert asked == [8]
 
 
@@ -199,30 +202,30 @@ class TestCrash:
     """A library that does not check for a failed allocation crashes; so does a faulty one."""
 
     def crashing(self, monkeypatch: pytest.MonkeyPatch, *, always: bool) -> None:
-        def probe(_job: SearchJob, request: ProbeRequest) -> bytes:
+        def probe(request: ProbeRequest) -> Probe:
             if request.limited or always:
                 faulthandler.disable()  # of pytest, in the child
                 os.kill(os.getpid(), signal.SIGSEGV)
-            return encode_message(Probe("resnet18", SETTING, request.batch_size, True, 1, 0.1))
+            return Probe("resnet18", SETTING, request.batch_size, True, 1, 0.1)
 
-        monkeypatch.setattr(trial, "_probe_safely", probe)
+        monkeypatch.setattr(jobs, "_open_setup", lambda job: (None, probe))
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="probes need no child without fork")
     def test_under_the_limit_alone_it_does_not_fit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.crashing(monkeypatch, always=False)
-        found = trial.open_search(JOB)[1](ProbeRequest(8))
+        found = jobs.open_search(JOB)[1](ProbeRequest(8))
         assert (found.fits, found.reason) == (False, "the probe's process ended with SIGSEGV.")
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="probes need no child without fork")
     def test_without_it_too_the_trial_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.crashing(monkeypatch, always=True)
         with pytest.raises(TrialFailed, match=r"training at batch 8 failed: .*SIGSEGV"):
-            trial.open_search(JOB)[1](ProbeRequest(8))
+            jobs.open_search(JOB)[1](ProbeRequest(8))
 
 
 def test_a_killed_probe_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     killed = failing(OutOfMemoryKilled("the probe's process ended with SIGKILL."))
-    monkeypatch.setattr(trial, "in_child", killed)
-    found = trial.open_search(JOB)[1](ProbeRequest(8))
+    monkeypatch.setattr(forked, "in_child", killed)
+    found = jobs.open_search(JOB)[1](ProbeRequest(8))
     assert (found.batch_size, found.fits) == (8, False)
     assert found.reason == "the probe's process ended with SIGKILL."

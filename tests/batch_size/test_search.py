@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.batch_size.search import Answer, Attempt, doubling_probes, largest_batch
+from bench.batch_size.search import Attempt, SearchResult, doubling_probes, largest_batch
 
 Curve = Callable[[int], int]
 
 
-def search(curve: Curve, limit: int, cap: int, hint: int | None, smallest: int = 1) -> Answer:
+def search(curve: Curve, limit: int, cap: int, hint: int | None, smallest: int = 1) -> SearchResult:
     """Search a curve of peak memory under a true limit, with a hint that may be off."""
 
     def attempt(size: int) -> Attempt:
@@ -26,7 +26,7 @@ def scan(curve: Curve, limit: int, cap: int) -> int:
     return max((n for n in range(1, cap + 1) if curve(n) <= limit), default=0)
 
 
-def proves(answer: Answer, cap: int) -> bool:
+def proves(answer: SearchResult, cap: int) -> bool:
     """Whether the probes show the answer: it fitted, and one more failed or is above the cap."""
     seen = {size: attempt.fits for size, attempt in answer.probes}
     below = answer.largest == 0 or seen[answer.largest]
@@ -137,7 +137,7 @@ def test_doubling_probes_counts_what_doubling_and_bisecting_take(largest):
     assert doubling_probes(largest) == probes
 
 
-def with_hole(hole: range, largest: int) -> Answer:
+def with_hole(hole: range, largest: int) -> SearchResult:
     """Search an affine curve with sizes that fail for a reason of their own."""
 
     def attempt(size: int) -> Attempt:

@@ -48,10 +48,10 @@ def test_the_largest_batch_trains_a_whole_run(model: str, tmp_path: Path) -> Non
     }
     found = run(Config(**values, batch_size=("max",), output=tmp_path / "max"))
     assert [t.status for t in found.trials] == ["done"]
-    [fit] = found.fits.values()
-    assert fit.limited_by == "memory"
-    assert_certified(fit)
-    assert images > fit.max_batch
+    [largest] = found.largest_batches.values()
+    assert largest.limited_by == "memory"
+    assert_certified(largest)
+    assert images > largest.max_batch
     (tmp_path / "images").mkdir()
     request = DataRequest("shapes10", None, images, values["test_limit"], size, 2**30)
     conditions = Conditions(
@@ -72,11 +72,11 @@ def train(worker: Worker) -> None:
         worker.answer()
 
 
-def assert_certified(fit: LargestBatch) -> None:
-    proof = fit.certificate
+def assert_certified(largest: LargestBatch) -> None:
+    proof = largest.certificate
     assert proof is not None
     assert proof.steps >= 3
     assert proof.evaluated
-    assert proof.failed_batch == fit.max_batch + 1
+    assert proof.failed_batch == largest.max_batch + 1
     assert proof.failed_because
     assert "torch" in proof.versions

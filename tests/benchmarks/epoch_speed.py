@@ -7,9 +7,10 @@ own, interleaved round after round so that a machine that slows down slows all t
 
 - plain: the lecture's loop. A DataLoader with two workers, each image resized by PIL, weights and
   images in torch's default layout, the loss fetched at every step, the system's allocator as it
-  comes. - ours: an epoch as `bench.runner.worker.jobs` runs it. - floor: forward, backward and update on one
-  batch that is already on the device, with our settings: what an epoch would take if data cost
-  nothing.
+  comes.
+- ours: an epoch as `bench.runner.worker.jobs` runs it.
+- floor: forward, backward and update on one batch that is already on the device, with our
+  settings: what an epoch would take if data cost nothing.
 
 Prints images per second and the ratios, each the median over the rounds with its lowest and
 highest. Run it on an otherwise idle machine; it asserts nothing.
@@ -78,7 +79,7 @@ def ours(model: str, size: int, images: int) -> float:
 
     from bench.data.loader import ResidentSplit
     from bench.training.loop import train_pass
-    from bench.training.step_timer import StepClock
+    from bench.training.step_timer import StepTimer
 
     device, precision, network, optimizer, transform = _our_settings(model, size)
     pixels, labels = _images(images)
@@ -86,7 +87,7 @@ def ours(model: str, size: int, images: int) -> float:
     order = torch.Generator().manual_seed(0)
 
     def epoch() -> None:
-        clock = StepClock(device, len(split) // BATCH)
+        clock = StepTimer(device, len(split) // BATCH)
         train_pass(
             network, split.shuffled(BATCH, order, False), optimizer, precision, clock
         ).result()

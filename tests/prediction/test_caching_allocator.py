@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.prediction.caching_allocator import (
+    AllocationFailed,
     Block,
     CachingAllocator,
-    DoesNotFit,
     completes,
     needed_bytes,
     replay,
@@ -65,7 +65,7 @@ def test_a_segment_in_use_is_not_given_back() -> None:
     allocator = CachingAllocator(100 * MIB)
     first, _second = allocator.allocate(5 * MIB), allocator.allocate(5 * MIB)
     allocator.free(first)
-    with pytest.raises(DoesNotFit):
+    with pytest.raises(AllocationFailed):
         allocator.allocate(90 * MIB)
 
 
@@ -104,7 +104,7 @@ def test_blocks_never_overlap_and_all_come_back(trace: Trace) -> None:
             assert apart
         alive[event] = block
     before = allocator.reserved
-    allocator._give_back()
+    allocator._release_cached()
     assert (before > 0, allocator.reserved) == (True, 0)
 
 

@@ -11,11 +11,11 @@ from bench.errors import TrialFailed
 from bench.prediction.simulate import building, simulate
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, Setting
-from bench.system.devices import CpuDevice
+from bench.system.devices.cpu import CpuDevice
 from bench.training.loop import train_pass
 from bench.training.optimizers import open_optimizer
 from bench.training.precision import Precision
-from bench.training.step_timer import StepClock
+from bench.training.step_timer import StepTimer
 from models import REGISTRY
 from models.building.network import Network, build_network
 
@@ -46,7 +46,7 @@ def real_peak(name: str, setting: Setting, batch_size: int) -> int:
         labels = torch.zeros(batch_size, dtype=torch.int64)
         precision = Precision("fp32", None, "cpu", None)
         batches = [(images, labels)] * 2
-        train_pass(network, batches, optimizer, precision, StepClock(CpuDevice(), 2))
+        train_pass(network, batches, optimizer, precision, StepTimer(CpuDevice(), 2))
     events = [e for e in recorded.profiler.kineto_results.events() if e.name() == "[memory]"]
     live = peak = 0
     for event in sorted(events, key=lambda e: e.start_ns()):

@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError, Refused
+from bench.records.files import atomic_file
 from bench.records.records import RunEnded, RunStarted
-from bench.records.run_folder import (
-    LOG,
-    RunFolder,
-    atomic_file,
-    check_output,
-    read_log,
-    write_atomic,
-)
+from bench.records.run_folder import LOG, RunFolder, check_output, read_log
 from tests.builders import some_records, write_log
 
 ENDED = RunEnded(0, 1.0)
@@ -151,36 +145,6 @@ def test_write_json_can_be_read_back(tmp_path: Path) -> None:
     folder.close()
     read = json.loads((tmp_path / "run" / "config.json").read_text())
     assert read == {"epochs": 2, "output": str(tmp_path)}
-
-
-def test_write_atomic_replaces_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    write_atomic(path, "old\n")
-    write_atomic(path, "neu: äöü\n")
-    assert path.read_bytes() == b"neu: \xc3\xa4\xc3\xb6\xc3\xbc\n"
-    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
-
-
-def test_what_write_atomic_wrote_can_be_read_by_others(tmp_path: Path) -> None:
-    write_atomic(tmp_path / "table.csv", b"x")
-    assert stat.S_IMODE((tmp_path / "table.csv").stat().st_mode) == 0o644
-
-
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_write_atomic_keeps_the_old_file_if_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
-    path = tmp_path / "table.csv"
-    write_atomic(path, "old\n")
-
-    def fail(*arguments: object) -> None:
-        raise error
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else BenchError):
-        write_atomic(path, "new\n")
-    assert path.read_text() == "old\n"
-    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
 
 
 def test_a_file_that_was_being_written_when_it_was_killed_is_removed(folder: Path) -> None:

@@ -178,8 +178,8 @@ def test_a_workers_last_words_are_passed_on(start: Start, log: Path) -> None:
     assert log.read_text().startswith("from an earlier worker\nchatter\n")
 
 
-def test_a_worker_that_said_nothing(start: Start) -> None:
-    with start("sys.exit(3)") as worker, pytest.raises(WorkerDied, match="it said nothing"):
+def test_a_worker_that_gave_no_reason(start: Start) -> None:
+    with start("sys.exit(3)") as worker, pytest.raises(WorkerDied, match="it gave no reason"):
         worker.receive()
 
 

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from bench.errors import Refused
-from bench.system.devices import CpuDevice, CudaDevice, is_ambiguous, is_out_of_memory, open_device
+from bench.system.devices import is_ambiguous, is_out_of_memory, open_device
+from bench.system.devices.base import DEVICES
+from bench.system.devices.cpu import CpuDevice
+from bench.system.devices.cuda import CudaDevice
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux")
 
@@ -117,6 +120,15 @@ class TestOpenDevice:
         with pytest.raises(Refused, match="there is no MPS device here; use --device cpu"):
             open_device("mps")
 
+    def test_a_new_kind_is_one_entry(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert list(DEVICES) == ["cpu", "cuda", "mps"]
+        monkeypatch.setitem(DEVICES._entries, "xpu", lambda name: CpuDevice())
+        assert open_device("xpu:1").kind == "cpu"
+
+    def test_an_unknown_kind(self) -> None:
+        with pytest.raises(Refused, match=r"unknown device 'cdua': did you mean cuda"):
+            open_device("cdua:0")
+
 
 class TestCpuMemory:
     def test_no_card_no_bus_no_retries(self) -> None:
@@ -128,7 +140,8 @@ class TestCpuMemory:
     def test_a_limit_is_real_and_can_be_lifted(self) -> None:
         printed = in_a_child("""
             import torch
-            from bench.system.devices import CpuDevice, is_out_of_memory
+            from bench.system.devices import is_out_of_memory
+            from bench.system.devices.cpu import CpuDevice
 
             def try_one(mib):
                 try:
@@ -154,7 +167,7 @@ class TestCpuMemory:
     def test_no_budget_is_no_limit(self) -> None:
         printed = in_a_child("""
             import resource
-            from bench.system.devices import CpuDevice
+            from bench.system.devices.cpu import CpuDevice
             print(CpuDevice().limit_memory(None), resource.getrlimit(resource.RLIMIT_DATA)[0])
         """)
         assert printed == "None -1"
@@ -163,7 +176,7 @@ class TestCpuMemory:
     def test_peak_memory_is_what_was_added(self) -> None:
         printed = in_a_child("""
             import torch
-            from bench.system.devices import CpuDevice
+            from bench.system.devices.cpu import CpuDevice
             device = CpuDevice()
             torch.ones(2**20)
             device.limit_memory(None)
@@ -180,10 +193,12 @@ class TestCudaMemory:
 
     @pytest.fixture
     def card(self, monkeypatch: pytest.MonkeyPatch) -> CudaDevice:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
         monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
         facts = SimpleNamespace(total_memory=1000)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
-        return CudaDevice(torch.device("cuda", 0))
+        return CudaDevice("cuda:0")
 
     @pytest.mark.parametrize(("reserved", "spilled"), [(900, 0), (1000, 0), (1300, 300)])
     def test_what_is_reserved_beyond_the_card_has_spilled(

@@ -27,45 +27,6 @@ def test_says_what_a_measurement_depends_on() -> None:
     assert found["cpu"]
 
 
-@pytest.mark.parametrize(
-    ("files", "cpus"),
-    [
-        ({"/sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
-        ({"/sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
-        (
-            {
-                "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "200000\n",
-                "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
-            },
-            2.0,
-        ),
-        (
-            {
-                "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
-                "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
-            },
-            None,
-        ),
-        ({}, None),
-    ],
-)
-def test_what_a_container_may_use(
-    files: dict[str, str], cpus: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def read(path: Path) -> str:
-        if str(path) not in files:
-            raise FileNotFoundError(path)
-        return files[str(path)]
-
-    monkeypatch.setattr(Path, "read_text", read)
-    assert module._container_cpus() == cpus
-
-
-def test_the_governor_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda path: "performance\n")
-    assert module._first_line("/sys/anything") == "performance"
-
-
 def test_no_names_of_users_hosts_or_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("USER", "LOGNAME", "HOME", "HOSTNAME"):
         monkeypatch.setenv(variable, "secret")

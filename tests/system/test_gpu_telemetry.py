@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.system import gpu_telemetry
-from bench.system.gpu_telemetry import Sampler, power_limit_watts
+from bench.system.gpu_telemetry import Sampler, driver_version, power_limit_watts
 
 
 class NvmlError(Exception):
@@ -58,6 +58,9 @@ class Stub:
         if self.old:
             raise NvmlError("Not Supported")
         return [SimpleNamespace(pid=n) for n in range(2 if self.asked == 2 else 1)]
+
+    def nvmlSystemGetDriverVersion(self) -> str:
+        return "570.1"
 
     def nvmlDeviceGetEnforcedPowerLimit(self, card: str) -> int:
         return 350_000
@@ -133,6 +136,13 @@ def test_the_power_that_a_card_may_draw(monkeypatch: pytest.MonkeyPatch) -> None
     assert power_limit_watts(None) is None
     use(monkeypatch, Stub(broken=True))
     assert power_limit_watts("bus") is None
+
+
+def test_the_drivers_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Stub())
+    assert driver_version() == "570.1"
+    use(monkeypatch, Stub(broken=True))
+    assert driver_version() is None
 
 
 def test_nothing_is_asked_without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:

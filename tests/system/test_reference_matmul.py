@@ -1,13 +1,14 @@
 import pytest
 import torch
 
-from bench.system.devices import CpuDevice, open_device
-from bench.system.reference_matmul import LEAST, MOST, SIZES, calibrate
+from bench.system.devices import open_device
+from bench.system.devices.cpu import CpuDevice
+from bench.system.reference_matmul import LEAST, MOST, calibrate
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_product_is_timed_so_often(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SIZES, "cpu", 64)
+    monkeypatch.setattr(CpuDevice, "matmul_size", 64)
     found = calibrate(open_device("cpu"), "a trial", 3, precision)
     assert (found.trial, found.epochs, found.precision, found.size) == ("a trial", 3, precision, 64)
     assert len(found.seconds) == MOST
@@ -15,7 +16,7 @@ def test_the_product_is_timed_so_often(precision: str, monkeypatch: pytest.Monke
 
 
 def test_the_random_numbers_of_training_are_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SIZES, "cpu", 8)
+    monkeypatch.setattr(CpuDevice, "matmul_size", 8)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -31,7 +32,7 @@ def test_it_computes_in_the_precision_that_it_names(monkeypatch: pytest.MonkeyPa
         seen.append((a.dtype, b.dtype))
         return product(a, b, **options)
 
-    monkeypatch.setitem(SIZES, "cpu", 8)
+    monkeypatch.setattr(CpuDevice, "matmul_size", 8)
     monkeypatch.setattr(torch, "mm", mm)
     calibrate(open_device("cpu"), "a trial", 0, "bf16")
     assert set(seen) == {(torch.bfloat16, torch.bfloat16)}
@@ -49,6 +50,6 @@ def test_times_are_between_marks(monkeypatch: pytest.MonkeyPatch) -> None:
             self.now += 0.25
             return self.now
 
-    monkeypatch.setitem(SIZES, "cpu", 8)
+    monkeypatch.setattr(CpuDevice, "matmul_size", 8)
     found = calibrate(Scripted(), "a trial", 0, "fp32")
     assert found.seconds == (0.25,) * LEAST

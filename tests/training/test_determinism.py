@@ -13,7 +13,7 @@ def no_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_changes_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    with determinism(asked=False) as met:
+    with determinism(enabled=False) as met:
         assert not torch.are_deterministic_algorithms_enabled()
         assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
     assert met == set()
@@ -21,7 +21,7 @@ def test_nothing_changes_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_within_the_block_algorithms_are_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
-    with determinism(asked=True):
+    with determinism(enabled=True):
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.is_deterministic_algorithms_warn_only_enabled()
         assert not torch.backends.cudnn.benchmark
@@ -35,7 +35,7 @@ def test_an_operation_without_one_is_named_and_other_warnings_pass(
 ) -> None:
     passed: list[str] = []
     monkeypatch.setattr(warnings, "showwarning", lambda message, *rest: passed.append(str(message)))
-    with determinism(asked=True) as met:
+    with determinism(enabled=True) as met:
         for _ in range(2):
             # On the CPU, too, this one has none: torch's own alert.
             torch.zeros(3).put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
@@ -46,6 +46,6 @@ def test_an_operation_without_one_is_named_and_other_warnings_pass(
 
 
 def test_what_is_deterministic_is_not_named() -> None:
-    with determinism(asked=True) as met:
+    with determinism(enabled=True) as met:
         torch.nn.Conv2d(3, 4, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()
     assert met == set()

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD
 
-from bench.system.devices import CpuDevice
+from bench.system.devices.cpu import CpuDevice
 from bench.training.loop import Batch, Pass, Sums, evaluation_pass, train_pass
 from bench.training.precision import Precision
-from bench.training.step_timer import StepClock
+from bench.training.step_timer import StepTimer
 from models.building.network import Network
 
 FP32 = Precision("fp32", None, "cpu", None)
@@ -44,7 +44,7 @@ def some_batches(*sizes: int) -> list[Batch]:
 
 def train(network: Network, batches: list[Batch], lr: float) -> Pass:
     optimizer = SGD(network.parameters(), lr=lr)
-    clock = StepClock(CpuDevice(), len(batches))
+    clock = StepTimer(CpuDevice(), len(batches))
     return train_pass(network, batches, optimizer, FP32, clock).result()
 
 
@@ -113,7 +113,7 @@ def test_training_learns() -> None:
 
 def test_steps_are_marked() -> None:
     network = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), {})
-    clock = StepClock(CpuDevice(), 3)
+    clock = StepTimer(CpuDevice(), 3)
     train_pass(network, some_batches(2, 2, 2), SGD(network.parameters(), lr=0.1), FP32, clock)
     assert len(clock.step_seconds()) == 3
     assert all(seconds > 0 for seconds in clock.part_seconds(math.inf).values())

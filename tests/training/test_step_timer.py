@@ -5,7 +5,7 @@ import torch
 
 from bench.records.records import DeviceFacts
 from bench.system.devices import Device
-from bench.training.step_timer import PARTS, StepClock, timed
+from bench.training.step_timer import PARTS, StepTimer, timed
 
 
 class Scripted(Device):
@@ -39,7 +39,7 @@ class Scripted(Device):
         return None
 
 
-def run(clock: StepClock, steps: int) -> None:
+def run(clock: StepTimer, steps: int) -> None:
     clock.start()
     for _ in range(steps):
         for _ in PARTS:
@@ -49,7 +49,7 @@ def run(clock: StepClock, steps: int) -> None:
 
 def test_steps_and_parts() -> None:
     marks = [0, 1, 3, 6, 7, 8, 9, 11, 14, 15, 16]
-    clock = StepClock(Scripted(marks), steps=2)
+    clock = StepTimer(Scripted(marks), steps=2)
     run(clock, 2)
     assert clock.step_seconds() == [8, 8]
     parts = clock.part_seconds(train_seconds=20)
@@ -57,7 +57,7 @@ def test_steps_and_parts() -> None:
 
 
 def test_parts_never_come_to_more_than_the_epoch() -> None:
-    clock = StepClock(Scripted([0, 1, 3, 6, 7, 8]), steps=1)
+    clock = StepTimer(Scripted([0, 1, 3, 6, 7, 8]), steps=1)
     run(clock, 1)
     parts = clock.part_seconds(train_seconds=3.5)
     assert parts == {"data": 0.5, "forward": 1.0, "backward": 1.5, "optimizer": 0.5}
@@ -66,7 +66,7 @@ def test_parts_never_come_to_more_than_the_epoch() -> None:
 def test_long_epochs_are_sampled_and_scaled() -> None:
     """Of 640 steps every tenth is marked in parts: 64 samples of four marks."""
     device = Scripted(range(10_000))
-    clock = StepClock(device, steps=640)
+    clock = StepTimer(device, steps=640)
     run(clock, 640)
     assert clock.every == 10
     assert 10_000 - len(device.script) == 641 + 64 * 4
@@ -77,18 +77,18 @@ def test_long_epochs_are_sampled_and_scaled() -> None:
 
 @pytest.mark.parametrize(("steps", "every"), [(1, 1), (64, 1), (127, 1), (128, 2), (391, 6)])
 def test_at_least_sixty_four_steps_are_sampled(steps: int, every: int) -> None:
-    assert StepClock(Scripted(), steps).every == every
+    assert StepTimer(Scripted(), steps).every == every
 
 
 def test_a_step_cut_short_does_not_count() -> None:
-    clock = StepClock(Scripted([0, 1, 2, 3, 4, 5, 6]), steps=1)
+    clock = StepTimer(Scripted([0, 1, 2, 3, 4, 5, 6]), steps=1)
     run(clock, 1)
     clock.part()
     assert clock.part_seconds(100) == dict.fromkeys(PARTS, 1)
 
 
 def test_nothing_marked() -> None:
-    clock = StepClock(Scripted(), steps=3)
+    clock = StepTimer(Scripted(), steps=3)
     assert clock.step_seconds() == []
     assert clock.part_seconds(1.0) == dict.fromkeys(PARTS, 0.0)
 

@@ -15,7 +15,7 @@ from bench.analysis.claims.claim import Claim
 from bench.analysis.claims.judge import CONDITIONS
 from bench.analysis.claims.rules import RULES
 from bench.errors import Refused
-from bench.records.run_folder import read_text, write_atomic
+from bench.records.files import read_text, write_atomic
 
 LARGEST_FILE = 1_000_000
 """Bytes: a file of claims is written by hand."""

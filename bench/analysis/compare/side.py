@@ -12,8 +12,9 @@ from pathlib import Path
 
 from bench.analysis.trial_group import Row, TrialGroup, grouped, rows_of
 from bench.errors import Refused
+from bench.records.files import read_text
 from bench.records.run import load_run
-from bench.records.run_folder import LOG, read_text
+from bench.records.run_folder import LOG
 
 LARGEST_FILE = 50_000_000
 """Bytes: a table of tens of thousands of trials."""

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 from bench.errors import Refused
-from bench.records.run_folder import write_atomic
+from bench.records.files import write_atomic
 
 PATTERNS = ("report.html", "report.md", "*.csv", "plots/**/*.png", "plots/**/*.svg")
 """What goes in, below the run folder. The log and the options stay: they name this machine's

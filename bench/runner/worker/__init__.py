@@ -1,1 +1,1 @@
-"""The child process: one job, told to the parent record by record."""
+"""The child process: does one job, and sends its records to the parent."""

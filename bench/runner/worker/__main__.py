@@ -1,6 +1,6 @@
-"""A worker process: reads one job, does it, and says what came of it.
+"""A worker process: reads one job, does it, and sends the results.
 
-Its real standard output belongs to the parent; whatever libraries print goes to standard error.
+Its real standard output is the pipe to the parent; what libraries print goes to standard error.
 """
 
 import os
@@ -13,7 +13,7 @@ from io import RawIOBase
 from time import perf_counter
 from typing import Any, BinaryIO
 
-from bench.errors import BenchError, Refused, Unsaved
+from bench.errors import BenchError, Refused, Unsaved, first_line
 from bench.records.messages import (
     STOP,
     Failure,
@@ -33,11 +33,11 @@ PROGRESS_SECONDS = 1.0
 
 
 class Parent:
-    """The parent, seen from the worker."""
+    """The parent process, as its worker sees it."""
 
-    def __init__(self, requests: RawIOBase, answers: BinaryIO) -> None:
+    def __init__(self, requests: RawIOBase, replies: BinaryIO) -> None:
         self._requests = requests
-        self._answers = answers
+        self._replies = replies
         self._inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._last_progress = perf_counter()
@@ -45,16 +45,16 @@ class Parent:
 
     def send(self, message: Message) -> None:
         """Send without waiting."""
-        self._answers.write(encode_message(message))
-        self._answers.flush()
+        self._replies.write(encode_message(message))
+        self._replies.flush()
 
     def report(self, message: Message) -> None:
-        """Send, and wait until the parent has dealt with it."""
+        """Send, and wait until the parent has processed it."""
         self.send(message)
         self._inbox.get()
 
     def progress(self, phase: str, done: int, total: int, rate: float | None = None) -> None:
-        """Say how far a phase is, at most once a second."""
+        """Send the progress of a phase, at most once a second."""
         if perf_counter() - self._last_progress >= PROGRESS_SECONDS or done == total:
             self.send(Progress(phase, done, total, rate))
             self._last_progress = perf_counter()
@@ -78,14 +78,14 @@ class Parent:
 
 
 def main() -> int:
-    """Do one job; exit code 0 even if it failed in words, for they were sent."""
-    # The parent decides what a signal means, and tells; without a parent the input ends.
+    """Do one job; the exit code is 0 even if it failed, because the reason was sent."""
+    # The parent decides what a signal means, and sends STOP; without a parent, the input ends.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    answers = os.fdopen(os.dup(1), "wb")
+    replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    parent = Parent(open(0, "rb", buffering=0, closefd=False), answers)  # noqa: SIM115
+    parent = Parent(open(0, "rb", buffering=0, closefd=False), replies)  # noqa: SIM115
     try:
         work(parent.receive(), parent)
     except BenchError as error:
@@ -93,13 +93,12 @@ def main() -> int:
         parent.send(Failure(str(error), refused, unsaved))
     except Exception as error:
         traceback.print_exc()
-        first = next(iter(str(error).splitlines()), "")
-        parent.send(Failure(f"{type(error).__name__}: {first}"[:500]))
+        parent.send(Failure(f"{type(error).__name__}: {first_line(error)}"[:500]))
     return 0
 
 
 def work(job: Job, parent: Parent) -> None:
-    """Tell the story of one job; see `bench.runner.worker.jobs`."""
+    """Do one job of `bench.runner.worker.jobs`."""
     from bench.runner.worker import jobs
 
     match job:

@@ -1,7 +1,6 @@
-"""The story of one model and one trial, top to bottom: prepare, describe, fit; train.
+"""The jobs of a worker process, in the order of a run: prepare, describe, search, simulate, train.
 
-Each function here is one job of a worker process (`bench.runner.worker`); none of them plots, prints or
-writes to the run folder.
+None of them plots, prints or writes to the run folder, except for checkpoints.
 """
 
 import contextlib
@@ -10,27 +9,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import cast
 
 import torch
 from torch import nn
 
-from bench.batch_size.forked import in_child, settled
-from bench.batch_size.probe import Bench, make_network
+from bench.batch_size.forked import probe_in_child, settled
+from bench.batch_size.probe import ProbeSetup, make_network
 from bench.config import settings_of
-from bench.data.loader import (
-    Transform,
-    blank_split,
-    open_split,
-)
+from bench.data.loader import Transform, blank_split, open_split
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
-from bench.errors import BenchError, Crashed, OutOfMemoryKilled, TrialFailed
+from bench.errors import TrialFailed, first_line
 from bench.prediction.simulate import building, simulate
 from bench.records.memory_trace import Trace
 from bench.records.messages import (
     Conditions,
-    Failure,
     Prepared,
     PrepareJob,
     ProbeRequest,
@@ -42,15 +35,8 @@ from bench.records.messages import (
     SimulateJob,
     Stopped,
     TrainJob,
-    decode_message,
-    encode_message,
 )
-from bench.records.records import (
-    ModelDescribed,
-    Probe,
-    Setting,
-    TrialNoted,
-)
+from bench.records.records import ModelDescribed, Probe, Setting, TrialNoted
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory, open_device
 from bench.system.environment import environment, versions
 from bench.system.reference_matmul import calibrate
@@ -59,25 +45,25 @@ from bench.training.determinism import determinism
 from bench.training.loop import evaluation_pass, train_pass
 from bench.training.optimizers import open_optimizer
 from bench.training.precision import check_precision, open_precision
-from bench.training.step_timer import StepClock
-from bench.training.trainer import ProgressSink, Told, Trainer
-from models.building import summary as architecture
+from bench.training.step_timer import StepTimer
+from bench.training.trainer import ProgressSink, Trainer, TrialMessage
+from models.building import summary
 from models.building.network import Network, build_network
 from models.entry import Entry
 from models.zoo import resolve
 
 
 def prepare(job: PrepareJob) -> Prepared:
-    """Look at everything a run needs before it starts: models, device, precision, images.
+    """Check everything that a run needs before it starts: models, device, precisions, images.
 
     Raises:
-        Refused: something is missing or cannot work, said in one sentence.
+        Refused: something is missing or cannot work.
     """
-    entries = {e.facts.name: e for pattern in job.models for e in resolve(pattern)}
+    entries = _entries(job.models)
     device = open_device(job.device)
     for precision in job.precisions:
         check_precision(precision, device.kind)
-    models = tuple(entry.facts for entry in entries.values())
+    models = tuple(entry.facts for entry in entries)
     sizes = [model.pixels(size) for model in models for size in job.image_sizes]
     request = DataRequest(
         job.dataset,
@@ -94,30 +80,29 @@ def prepare(job: PrepareJob) -> Prepared:
 
 
 def resolve_all(job: ResolveJob) -> Resolved:
-    """What is known of the models that names and wildcards mean."""
-    entries = {e.facts.name: e for pattern in job.models for e in resolve(pattern)}
-    return Resolved(tuple(entry.facts for entry in entries.values()))
+    """The facts of models given by name or wildcard."""
+    return Resolved(tuple(entry.facts for entry in _entries(job.models)))
 
 
 def describe(job: SearchJob) -> ModelDescribed:
-    """Count a model for the classes of the data set.
+    """Count a model's parameters and operations for the classes of the data set.
 
     Raises:
         TrialFailed: it cannot take images of that size.
     """
     size = job.setting.image_size
     try:
-        return architecture.describe(_entry(job.model), len(job.conditions.dataset.classes), size)
+        return summary.describe(_entry(job.model), len(job.conditions.dataset.classes), size)
     except (RuntimeError, ValueError, AssertionError) as error:
-        first = next(iter(str(error).splitlines()), "")
-        raise TrialFailed(f"{job.model} cannot take {size} px images: {first}") from error
+        reason = f"{job.model} cannot take {size} px images: {first_line(error)}"
+        raise TrialFailed(reason) from error
 
 
 def open_search(job: SearchJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
-    """A function that answers probe requests; on the CPU, each in a child of its own."""
+    """A function that makes the requested probes; on the CPU, each in a child of its own."""
     if job.conditions.device != "cpu" or not hasattr(os, "fork"):
-        limit, answer = _open_bench(job)
-        return Ready(limit, versions()), answer
+        limit, probe = _open_setup(job)
+        return Ready(limit, versions()), probe
 
     def isolated(request: ProbeRequest) -> Probe:
         def attempt(limited: bool) -> Probe:
@@ -129,35 +114,17 @@ def open_search(job: SearchJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]
 
 
 def _probe_in_child(job: SearchJob, request: ProbeRequest) -> Probe:
-    start = perf_counter()
-    try:
-        answer = decode_message(in_child(lambda: _probe_safely(job, request)))
-    except (OutOfMemoryKilled, Crashed) as error:
-        seconds = perf_counter() - start
-        return Probe(job.model, job.setting, request.batch_size, False, None, seconds, str(error))
-    if isinstance(answer, Failure):
-        raise TrialFailed(answer.reason)
-    return cast(Probe, answer)
+    return probe_in_child(job, request.batch_size, lambda: _open_setup(job)[1](request))
 
 
-def _probe_safely(job: SearchJob, request: ProbeRequest) -> bytes:
-    try:
-        return encode_message(_open_bench(job)[1](request))
-    except BenchError as error:
-        return encode_message(Failure(str(error)))
-    except Exception as error:
-        first = next(iter(str(error).splitlines()), "")
-        return encode_message(Failure(f"{type(error).__name__}: {first}"))
-
-
-def _open_bench(job: SearchJob) -> tuple[int | None, Callable[[ProbeRequest], Probe]]:
-    """Get ready to probe: the data's place taken, the device warm; the limit holds from here on."""
+def _open_setup(job: SearchJob) -> tuple[int | None, Callable[[ProbeRequest], Probe]]:
+    """Prepare to probe: warm up the device, take the data's memory, and then set the limit."""
     device = open_device(job.conditions.device)
     precision = open_precision(job.setting.precision, device.kind)
     _warm_up(_entry(job.model), device, job.setting)
     facts = job.conditions.dataset
     transform = _transform(job.setting.image_size, job.conditions, device)
-    bench = Bench(
+    setup = ProbeSetup(
         _entry(job.model),
         job.setting,
         job.conditions,
@@ -168,30 +135,29 @@ def _open_bench(job: SearchJob) -> tuple[int | None, Callable[[ProbeRequest], Pr
     )
     limit = device.limit_memory(job.conditions.budget_bytes)
 
-    def answer(request: ProbeRequest) -> Probe:
+    def probe(request: ProbeRequest) -> Probe:
         with contextlib.nullcontext() if request.limited else device.unlimited():
-            return bench.probe(request.batch_size, request.timed_steps)
+            return setup.probe(request.batch_size, request.timed_steps)
 
-    return limit, answer
+    return limit, probe
 
 
 def simulate_all(job: SimulateJob) -> Iterator[Simulated]:
-    """Simulate every model in every setting on a CUDA card that need not be here; one that cannot
-    take an image size, at its smallest.
+    """Simulate every model in every setting on a CUDA card that need not be here. A model that
+    cannot take an image size is simulated at its smallest.
 
     Raises:
         Refused: a model is unknown.
     """
-    entries = {e.facts.name: e for pattern in job.models for e in resolve(pattern)}
     varied = (job.image_sizes, job.optimizers, job.precisions, job.learning_rate)
-    shapes = [(n, s) for n, entry in entries.items() for s in settings_of(entry.facts, *varied)]
-    for name, setting in shapes:
-        start = perf_counter()
+    shapes = [(e, s) for e in _entries(job.models) for s in settings_of(e.facts, *varied)]
+    for entry, setting in shapes:
+        start, trace, reason = perf_counter(), None, None
         try:
-            found = _simulated(entries[name], setting, job)
-            yield Simulated(name, setting, found, perf_counter() - start)
+            trace = _simulated(entry, setting, job)
         except TrialFailed as error:
-            yield Simulated(name, setting, None, perf_counter() - start, str(error))
+            reason = str(error)
+        yield Simulated(entry.facts.name, setting, trace, perf_counter() - start, reason)
 
 
 def _simulated(entry: Entry, setting: Setting, job: SimulateJob) -> Trace:
@@ -208,22 +174,22 @@ def _simulated(entry: Entry, setting: Setting, job: SimulateJob) -> Trace:
 
 def train(
     job: TrainJob, progress: ProgressSink, stopping: Callable[[], bool] = lambda: False
-) -> Iterator[Told]:
-    """Train one trial, or go on with it where its checkpoint is: a record per epoch.
+) -> Iterator[TrialMessage]:
+    """Train one trial from the start or from its checkpoint; a record per epoch.
 
-    Once `stopping` is true the step under way is the last: where training is, is saved.
+    Once `stopping` returns True, the present step is the last, and a checkpoint is saved.
 
     Raises:
         Diverged: the loss is no longer finite.
         TrialFailed: memory ran out, or a checkpoint cannot be written.
     """
-    with determinism(job.conditions.deterministic) as without:
-        yield from _train(job, progress, stopping, without)
+    with determinism(job.conditions.deterministic) as nondeterministic:
+        yield from _train(job, progress, stopping, nondeterministic)
 
 
 def _train(
-    job: TrainJob, progress: ProgressSink, stopping: Callable[[], bool], without: set[str]
-) -> Iterator[Told]:
+    job: TrainJob, progress: ProgressSink, stopping: Callable[[], bool], nondeterministic: set[str]
+) -> Iterator[TrialMessage]:
     trial, conditions = job.trial, job.conditions
     assert trial.batch_size is not None
     device = open_device(conditions.device)
@@ -240,7 +206,7 @@ def _train(
         )
         for part in ("train", "test")
     )
-    # Before the limit: the buffers of a library's matrix product are not the model's memory.
+    # Before the limit is set: buffers of a library's matrix product are not the model's memory.
     name = trial.setting.precision
     yield calibrate(device, trial.id, job.logged_epochs, name)
     device.limit_memory(_with_slack(conditions.budget_bytes, device))
@@ -252,27 +218,29 @@ def _train(
         training = Training(network, optimizer, precision, order)
         trainer = Trainer(job, train_split, test_split, device, training, progress, stopping)
         stopped = False
-        for told in trainer.epochs():
-            stopped = isinstance(told, Stopped)
-            yield told
-        for operation in sorted(without):
-            note = f"{operation} has no deterministic algorithm: other numbers may come of a seed."
+        for message in trainer.epochs():
+            stopped = isinstance(message, Stopped)
+            yield message
+        for operation in sorted(nondeterministic):
+            note = f"{operation} has no deterministic algorithm: its results may vary."
             yield TrialNoted(trial.id, note)
         if not stopped:
             with device.unlimited():
                 yield calibrate(device, trial.id, job.epochs, name)
     except (RuntimeError, MemoryError) as error:
-        # Under a limit, oneDNN's ambiguous errors come from the limit.
+        # Under a limit, the limit is what causes oneDNN's ambiguous errors.
         limited = conditions.budget_bytes is not None and is_ambiguous(str(error))
         if not is_out_of_memory(error) and not limited:
             raise
-        mend = "let the search choose (--batch-size auto), or give a smaller one"
-        raise TrialFailed(f"out of memory at batch {trial.batch_size}: {mend}.") from error
+        raise TrialFailed(
+            f"out of memory at batch {trial.batch_size}: let the search choose "
+            "(--batch-size auto), or give a smaller one."
+        ) from error
 
 
 TRAINING_SLACK_BYTES = 16 * 2**20
-"""What a training process on the CPU may take beyond the budget: the budget is the model's, and
-records, messages and a heap in pieces were measured to take up to 5 MiB more than a probe does."""
+"""Memory beyond the budget for a training process on the CPU. The budget is for the model; records,
+messages and heap fragmentation were measured to take up to 5 MiB more than in a probe."""
 
 
 def _with_slack(budget: int | None, device: Device) -> int | None:
@@ -285,8 +253,8 @@ def _transform(image_size: int, conditions: Conditions, device: Device) -> Trans
 
 
 def _warm_up(entry: Entry, device: Device, setting: Setting) -> None:
-    """Train a tiny network: threads, libraries and modules imported on first use are not the
-    model's memory (torch loads some 90 MiB in an optimizer's first step, a model's builder 30)."""
+    """Train a tiny network, because threads, libraries and modules loaded on first use are not the
+    model's memory (an optimizer's first step loads some 90 MiB, a model's builder 30 MiB)."""
     with torch.device("meta"):
         entry.build(2, False)
     layers = (nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -295,9 +263,15 @@ def _warm_up(entry: Entry, device: Device, setting: Setting) -> None:
     precision = open_precision(setting.precision, device.kind)
     images = torch.zeros(4, 3, 32, 32, device=device.torch)
     batch = (images, torch.zeros(4, dtype=torch.int64, device=device.torch))
-    train_pass(network, [batch, batch], optimizer, precision, StepClock(device, 2))
+    train_pass(network, [batch, batch], optimizer, precision, StepTimer(device, 2))
     evaluation_pass(network, [batch], precision)
     device.synchronize()
+
+
+def _entries(patterns: tuple[str, ...]) -> list[Entry]:
+    """The models that names and wildcards match, each once."""
+    entries = {entry.facts.name: entry for p in patterns for entry in resolve(p)}
+    return list(entries.values())
 
 
 def _entry(name: str) -> Entry:

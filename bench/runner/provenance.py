@@ -1,0 +1,30 @@
+"""How a run came about, as it is kept with its results: without the local paths of its machine."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+PRIVATE_FLAGS = {"--data-dir": "DIR", "--output": "DIR", "--claims": "FILE"}
+"""Options whose values are local paths, and the placeholders for them."""
+
+
+def redacted(text: str, places: Mapping[Path, str]) -> str:
+    """`text` with local paths replaced by the names that `places` gives them."""
+    for path, name in places.items():
+        text = text.replace(str(path), name)
+    return text
+
+
+def shown_command(arguments: Sequence[str], places: Mapping[Path, str] | None = None) -> str:
+    """A command line with local paths redacted."""
+    words = [Path(arguments[0]).name]
+    for before, word in pairwise(arguments):
+        flag, equals, _ = word.partition("=")
+        if before in PRIVATE_FLAGS:
+            words.append(PRIVATE_FLAGS[before])
+        elif equals and flag in PRIVATE_FLAGS:
+            words.append(f"{flag}={PRIVATE_FLAGS[flag]}")
+        else:
+            words.append(word)
+    return redacted(shlex.join(words), places or {})

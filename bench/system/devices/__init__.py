@@ -1,0 +1,37 @@
+"""Devices: the only room that knows CUDA from the CPU from MPS.
+
+A new kind of device is one file here with one class, added to `DEVICES` under its name.
+"""
+
+from typing import Any
+
+import torch
+
+from bench.registry import discover
+from bench.system.devices.base import DEVICES, Device, Mark
+from bench.system.devices.memory_errors import is_ambiguous, is_out_of_memory
+
+__all__ = ["Device", "Mark", "is_ambiguous", "is_out_of_memory", "open_device", "torch_facts"]
+
+discover(__name__)
+
+
+def open_device(name: str) -> Device:
+    """The device of that name: auto, or a kind that may have a number, such as cpu or cuda:1.
+
+    Raises:
+        Refused: there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return DEVICES.get(name.partition(":")[0])(name)
+
+
+def torch_facts() -> dict[str, Any]:
+    """Threads of torch's intra-op pool, and the versions of CUDA and cuDNN (None without)."""
+    has_cudnn = torch.cuda.is_available()
+    return {
+        "threads": torch.get_num_threads(),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if has_cudnn else None,  # type: ignore[no-untyped-call]
+    }

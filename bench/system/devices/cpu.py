@@ -1,0 +1,106 @@
+"""The CPU as a card: with `RLIMIT_DATA` at the present size plus a budget (on Linux), torch meets
+real allocation failures."""
+
+import contextlib
+import ctypes
+import gc
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import torch
+
+from bench.errors import Refused
+from bench.records.records import DeviceFacts
+from bench.system.devices.base import DEVICES, Device, Mark
+from bench.system.host import container_memory_bytes, cpu_name
+
+try:
+    import resource
+except ImportError:  # Windows has none, and no limit is held there
+    resource = None  # type: ignore[assignment]
+
+
+class CpuDevice(Device):
+    """The CPU: clocks are read directly, memory is the process's own."""
+
+    kind = "cpu"
+    matmul_size = 768
+
+    def __init__(self, name: str = "cpu") -> None:
+        super().__init__(torch.device(name))
+        self._base = 0
+
+    def facts(self) -> DeviceFacts:
+        """Memory is that of the machine, or the container's limit if that is lower."""
+        total = min(psutil.virtual_memory().total, container_memory_bytes())
+        return DeviceFacts("cpu", "cpu", cpu_name(), total, torch.get_num_threads())
+
+    def available_memory(self) -> int:
+        """Memory that is free now."""
+        return min(psutil.virtual_memory().available, container_memory_bytes())
+
+    def synchronize(self) -> None:
+        """Nothing to wait for."""
+
+    def mark(self) -> Mark:
+        """Seconds of the performance counter."""
+        return time.perf_counter()
+
+    def elapsed(self, start: Mark, end: Mark) -> float:
+        """Seconds between two readings of the counter."""
+        return float(end - start)
+
+    def limit_memory(self, budget_bytes: int | None) -> int | None:
+        """Sets RLIMIT_DATA; raises Refused for a budget where there is no Linux to enforce it."""
+        self.release()
+        if not Path("/proc/self/status").exists():
+            if budget_bytes is None:
+                return None
+            raise Refused("a memory budget on the CPU needs Linux; use --no-max-batch elsewhere.")
+        self._base = _status_bytes("VmSize")
+        if budget_bytes is None:
+            return None
+        limit = _status_bytes("VmData") + budget_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
+        return budget_bytes
+
+    @contextlib.contextmanager
+    def unlimited(self) -> Iterator[None]:
+        """Lifts the soft limit, which any process may do."""
+        before = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (before[1], before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, before)
+
+    def reset_peak(self) -> None:
+        """Nothing: the kernel's record of a process's largest size cannot be reset."""
+
+    def peak_memory(self) -> int | None:
+        """How much larger the process has been than before the model was built.
+
+        Its size, not its resident memory: the limit counts size, compiled kernels included.
+        """
+        try:
+            return max(0, _status_bytes("VmPeak") - self._base)
+        except OSError:
+            return None
+
+    def release(self) -> None:
+        """Collects cycles and returns freed heap to the system."""
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _status_bytes(key: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"no {key} in /proc/self/status")
+
+
+DEVICES.add("cpu", CpuDevice)

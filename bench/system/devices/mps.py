@@ -1,0 +1,67 @@
+"""Apple's GPU."""
+
+import gc
+import time
+
+import torch
+
+from bench.errors import Refused
+from bench.records.records import DeviceFacts
+from bench.system.devices.base import DEVICES, Device, Mark
+from bench.system.host import cpu_name
+
+
+class MpsDevice(Device):
+    """Apple's GPU: synchronised at every mark, as its events cannot be compared across queues."""
+
+    kind = "mps"
+    matmul_size = 2048
+
+    def __init__(self, name: str = "mps") -> None:
+        if not torch.backends.mps.is_available():
+            raise Refused("--device mps: there is no MPS device here; use --device cpu.")
+        super().__init__(torch.device(name))
+        self._peak = 0
+
+    def facts(self) -> DeviceFacts:
+        """Memory is the most that Metal recommends to use."""
+        memory = int(torch.mps.recommended_max_memory())
+        return DeviceFacts("mps", "mps", cpu_name(), memory, None)
+
+    def synchronize(self) -> None:
+        """Waits for the GPU, and samples its memory."""
+        torch.mps.synchronize()
+        self._peak = max(self._peak, int(torch.mps.current_allocated_memory()))
+
+    def mark(self) -> Mark:
+        """Seconds of the performance counter, after waiting for the GPU."""
+        self.synchronize()
+        return time.perf_counter()
+
+    def elapsed(self, start: Mark, end: Mark) -> float:
+        """Seconds between two readings."""
+        return float(end - start)
+
+    def limit_memory(self, budget_bytes: int | None) -> int | None:
+        """A budget is a fraction of the recommended maximum."""
+        maximum = int(torch.mps.recommended_max_memory())
+        if budget_bytes is not None:
+            torch.mps.set_per_process_memory_fraction(min(1.0, budget_bytes / maximum))
+        return min(maximum, budget_bytes or maximum)
+
+    def reset_peak(self) -> None:
+        """Forgets the peak."""
+        self._peak = 0
+
+    def peak_memory(self) -> int | None:
+        """The most seen at a mark; peaks between marks are missed."""
+        self.synchronize()
+        return self._peak
+
+    def release(self) -> None:
+        """Empties the cache."""
+        gc.collect()
+        torch.mps.empty_cache()
+
+
+DEVICES.add("mps", MpsDevice)

@@ -1,0 +1,42 @@
+"""The machine that this process runs on: its processor, and what a container may use of it."""
+
+import contextlib
+import os
+import platform
+from pathlib import Path
+
+
+def cpu_name() -> str:
+    """The processor's name as its maker writes it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or os.name
+
+
+def container_memory_bytes() -> int:
+    """The memory limit of the container's processes together; huge without a limit."""
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            return int(Path(path).read_text())
+    return 2**63
+
+
+def container_cpus() -> float | None:
+    """Processors' worth of time that a control group (version 2, then 1) may use; None without a
+    limit."""
+    quota, _, period = (first_line_of("/sys/fs/cgroup/cpu.max") or "").partition(" ")
+    if not period:
+        quota = first_line_of("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or ""
+        period = first_line_of("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or ""
+    with contextlib.suppress(ValueError, ZeroDivisionError):
+        return int(quota) / int(period) if int(quota) > 0 else None
+    return None
+
+
+def first_line_of(path: str) -> str | None:
+    """The first line of a file of the system; None if it cannot be read or is empty."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path(path).read_text().split("\n")[0].strip() or None
+    return None

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+from bench.runner.provenance import redacted, shown_command
+
+PLACES = {Path("/home/me/run"): "RUN", Path("/tmp/archbench-1"): "SCRATCH"}
+
+
+def test_a_kept_command_names_no_folder() -> None:
+    words = ["/home/me/run_bench.py", "--models", "a", "--data-dir", "/home/me/x", "--output=/y"]
+    assert shown_command(words) == "run_bench.py --models a --data-dir DIR --output=DIR"
+    assert shown_command(["x.py", "--claims", "/home/me/c.csv"]) == "x.py --claims FILE"
+
+
+def test_a_kept_command_names_no_known_place() -> None:
+    assert shown_command(["x.py", "--models", "/home/me/run/a"], PLACES) == "x.py --models RUN/a"
+
+
+def test_a_kept_error_names_no_known_place() -> None:
+    text = "cannot write /home/me/run/checkpoints/a.pt from /tmp/archbench-1/train_images.npy."
+    assert (
+        redacted(text, PLACES) == "cannot write RUN/checkpoints/a.pt from SCRATCH/train_images.npy."
+    )
