@@ -30,8 +30,8 @@ def metrics() -> str:
     for metric in METRICS:
         label, description = plain(metric.label), plain(getattr(metric, "description", ""))
         meaning = f"**{label}.** {description}" if description else label
-        rows.append((f"`{metric.name}`", metric.unit or _NONE, metric.better or _NONE, meaning))
-    return _table(("Column", "Unit", "Better", "Meaning"), rows)
+        rows.append((f"`{metric.name}`", meaning, metric.unit or _NONE, metric.better or _NONE))
+    return _table(("Column", "Meaning", "Unit", "Better"), rows)
 
 
 def records() -> str:
@@ -77,14 +77,14 @@ def cards() -> str:
 
 
 def errors() -> str:
-    """A row per exception, indented below the one that it derives from."""
+    """The tree of exceptions as a nested list."""
 
-    def rows(kind: type[Exception], depth: int) -> Iterator[tuple[str, str]]:
-        yield f"{'&emsp;' * depth}`{kind.__name__}`", plain(inspect.getdoc(kind) or "")
+    def lines(kind: type[Exception], depth: int) -> Iterator[str]:
+        yield f"{'    ' * depth}- `{kind.__name__}`: {plain(inspect.getdoc(kind) or '')}"
         for child in kind.__subclasses__():
-            yield from rows(child, depth + 1)
+            yield from lines(child, depth + 1)
 
-    return _table(("Exception", "Meaning"), rows(BenchError, 0))
+    return "\n".join(lines(BenchError, 0))
 
 
 def plain(text: str) -> str:
