@@ -9,7 +9,7 @@ import enum
 import importlib
 import inspect
 import typing
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
@@ -21,17 +21,21 @@ def run_options() -> str:
     """The options of a run."""
     module = importlib.import_module("bench.config")
     # `Config` is what `Options` becomes once a preset has filled it in.
-    return _options(getattr(module, "Options", module.Config), "run")
+    return option_sections(getattr(module, "Options", module.Config), "run")
 
 
 def max_batch_options() -> str:
     """The options of the verb `max-batch`."""
-    return _options(_dataclass_in("bench.cli.max_batch", "bench.runner.max_batch"), "max-batch")
+    return option_sections(
+        _dataclass_in("bench.cli.max_batch", "bench.runner.max_batch"), "max-batch"
+    )
 
 
 def compare_options() -> str:
     """The options of the verb `compare`."""
-    return _options(_dataclass_in("bench.cli.compare", "bench.cli.compare_options"), "compare")
+    return option_sections(
+        _dataclass_in("bench.cli.compare", "bench.cli.compare_options"), "compare"
+    )
 
 
 def _dataclass_in(*modules: str) -> type[Any]:
@@ -43,60 +47,62 @@ def _dataclass_in(*modules: str) -> type[Any]:
     raise LookupError(f"no options in {' or '.join(modules)}")
 
 
-def _options(kind: type[Any], verb: str) -> str:
-    """A section per option, in groups where the options have groups."""
+def option_sections(kind: type[Any], verb: str) -> str:
+    """A section per field of a dataclass of options, in groups where the options have groups."""
     hints = typing.get_type_hints(kind, include_extras=True)
     helps = _field_docstrings(kind)
     groups: dict[str, list[str]] = {}
     for field in dataclasses.fields(kind):
-        hint = hints[field.name]
-        extras = getattr(hint, "__metadata__", ())
-        group = next((str(extra.value) for extra in extras if isinstance(extra, enum.Enum)), "")
-        section = _option(field, hint, extras, verb, helps.get(field.name, ""))
-        groups.setdefault(group, []).append(section)
+        hint = list(inside(hints[field.name]))
+        group = next((str(part.value) for part in hint if isinstance(part, enum.Enum)), "")
+        groups.setdefault(group, []).append(_option(field, hint, verb, helps.get(field.name, "")))
     sections = []
     for group, options in groups.items():
         sections += [f"### {group[0].upper()}{group[1:]}", *options] if group else options
     return "\n\n".join(sections)
 
 
-def _option(
-    field: dataclasses.Field[Any], hint: Any, extras: Iterable[Any], verb: str, text: str
-) -> str:
-    """A section: how the option is written, what it does, its default."""
+def _option(field: dataclasses.Field[Any], hint: Sequence[Any], verb: str, text: str) -> str:
+    """A section: how the option is written, what it does, its default.
+
+    `hint` is its type with everything within, tyro's remarks among it.
+    """
     flag = "--" + field.name.replace("_", "-")
     anchor = f"{verb}-{flag[2:]}"
-    values = next((e.metavar for e in extras if getattr(e, "metavar", None)), "") or _choices(hint)
-    if any("Positional" in str(extra) for extra in (*extras, hint)):
+    values = _remark(hint, "metavar") or _choices(hint)
+    if any("Positional" in str(part) for part in hint):
         flag = written = values or field.name.upper()
-    elif bool in inside(hint):
+    elif bool in hint:
         written = f"{flag} / --no-{flag[2:]}"
     else:
         written = f"{flag} {values}".strip()
     heading = f'#### `{written}` {{ #{anchor} data-toc-label="{flag}" }}'
-    return f"{heading}\n\n{plain(text)} *{plain(_default(field, extras))}*"
+    aliases = " ".join(f"Also `{alias}`." for alias in _remark(hint, "aliases") or ())
+    default = plain(_remark(hint, "help_behavior_hint") or _default(field.default))
+    return f"{heading}\n\n{plain(text)} {aliases} *{default}*".replace("  ", " ")
 
 
-def _choices(hint: Any) -> str:
+def _remark(hint: Sequence[Any], name: str) -> Any:
+    """What `tyro.conf.arg` says of an option under that name; None if it says nothing."""
+    remarks = (part for part in hint if not isinstance(part, (type, str)))
+    return next(filter(None, (getattr(remark, name, None) for remark in remarks)), None)
+
+
+def _choices(hint: Sequence[Any]) -> str:
     """The values of a `Literal`, as `--help` writes them."""
-    literals = [part for part in inside(hint) if typing.get_origin(part) is typing.Literal]
+    literals = [part for part in hint if typing.get_origin(part) is typing.Literal]
     return "|".join(str(value) for part in literals for value in typing.get_args(part))
 
 
-def _default(field: dataclasses.Field[Any], extras: Iterable[Any]) -> str:
-    """The default as `--help` words it, or else its value."""
-    hints = (getattr(extra, "help_behavior_hint", None) for extra in extras)
-    value = field.default
-    match next(filter(None, hints), None), value:
-        case str(words), _:
-            return words
-        case _, dataclasses.MISSING:
+def _default(value: Any) -> str:
+    match value:
+        case dataclasses.MISSING:
             return "(required)"
-        case _, bool():
+        case bool():
             return f"(default: {'on' if value else 'off'})"
-        case _, None | ():
+        case None | ():
             return "(default: none)"
-        case _, tuple():
+        case tuple():
             return f"(default: {' '.join(map(str, value))})"
     return f"(default: {value})"
 
