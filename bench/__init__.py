@@ -13,9 +13,9 @@ The largest batch alone, for your own training script:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.analysis.tables import load_run
     from bench.batch_size.api import find_max_batch, predict_max_batch
     from bench.config import Config
-    from bench.records.run import load_run
     from bench.runner.run import resume, run
 
 __all__ = ["Config", "find_max_batch", "load_run", "predict_max_batch", "resume", "run"]
@@ -23,7 +23,7 @@ __all__ = ["Config", "find_max_batch", "load_run", "predict_max_batch", "resume"
 _HOMES = {
     "Config": "bench.config",
     "find_max_batch": "bench.batch_size.api",
-    "load_run": "bench.records.run",
+    "load_run": "bench.analysis.tables",
     "predict_max_batch": "bench.batch_size.api",
     "resume": "bench.runner.run",
     "run": "bench.runner.run",

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.tables import RunTables, load_run
 from bench.config import Config
 from bench.records.records import (
     SCHEMA,
@@ -35,8 +36,9 @@ from bench.records.records import (
     TrialEnded,
     TrialStarted,
 )
-from bench.records.run import Run, collect
+from bench.records.run import collect
 from bench.records.run_folder import RunFolder
+from bench.report.context import Context
 
 MIB = 2**20
 NOTE = "shapes10 is generated: its accuracies say nothing about photographs."
@@ -210,7 +212,19 @@ def a_run(
     seeds: int = 1,
     models: Sequence[str] = ("resnet18", "googlenet"),
     epochs: int = 3,
-) -> Run:
+) -> RunTables:
     """A run whose trials are all done, with its log in `folder` (new or empty)."""
-    records = some_records(models, seeds, epochs)
-    return collect(write_log(folder, records), records)
+    return load_run(write_log(folder, some_records(models, seeds, epochs)))
+
+
+def tables_of(folder: Path, records: Sequence[Record]) -> RunTables:
+    """A run of these records with its tables, in memory."""
+    run = RunTables(folder)
+    for record in records:
+        run.add(record)
+    return run
+
+
+def a_context(records: Sequence[Record], folder: Path = Path("somewhere")) -> Context:
+    """What sections see of a run of these records."""
+    return Context(collect(folder, records))

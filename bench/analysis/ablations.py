@@ -1,10 +1,10 @@
-"""What a run varies: groups of series that differ in one trait alone, such as the optimizer."""
+"""What a run varies: trial groups that differ in one trait alone, such as the optimizer."""
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bench.analysis.trial_group import Series
+from bench.analysis.trial_group import SEPARATOR, TrialGroup
 
 NO_HEADS = ":noaux"
 """How the names of models without their auxiliary heads end."""
@@ -16,97 +16,100 @@ Key = tuple[object, ...]
 class Trait:
     """Something that a comparison varies.
 
-    `value` of a series is None where it has no such trait; `rest` is what must be equal within a
+    `value` of a group is None where it has no such trait; `rest` is what must be equal within a
     group, and `name` what the group is called.
     """
 
     label: str
-    value: Callable[[Series], str | int | None]
-    rest: Callable[[Series], Key]
-    name: Callable[[Series], str]
+    value: Callable[[TrialGroup], str | int | None]
+    rest: Callable[[TrialGroup], Key]
+    name: Callable[[TrialGroup], str]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Series that differ in one trait alone, with its values, numbers ascending."""
+class Ablation:
+    """Groups that differ in one trait alone, with its values, numbers ascending."""
 
     name: str
     values: tuple[str | int, ...]
-    members: tuple[Series, ...]
+    groups: tuple[TrialGroup, ...]
 
 
-def grouped(found: Sequence[Series], trait: Trait) -> list[Group]:
-    """The groups in which the trait takes several values; the first series of each value."""
-    groups: dict[Key, dict[str | int, Series]] = {}
-    for one in found:
-        value = trait.value(one)
+def ablations(groups: Sequence[TrialGroup], trait: Trait) -> list[Ablation]:
+    """Those in which the trait takes several values; the first group of each value."""
+    siblings: dict[Key, dict[str | int, TrialGroup]] = {}
+    for group in groups:
+        value = trait.value(group)
         if value is not None:
-            groups.setdefault(trait.rest(one), {}).setdefault(value, one)
+            siblings.setdefault(trait.rest(group), {}).setdefault(value, group)
     made = []
-    for members in groups.values():
-        if len(members) > 1:
-            values = list(members)
+    for by_value in siblings.values():
+        if len(by_value) > 1:
+            values = list(by_value)
             if all(isinstance(value, int) for value in values):
                 values.sort()
-            ordered = tuple(members[value] for value in values)
-            made.append(Group(trait.name(ordered[0]), tuple(values), ordered))
-    names = [group.name for group in made]
-    return [replace(g, name=_told_apart(g)) if names.count(g.name) > 1 else g for g in made]
+            ordered = tuple(by_value[value] for value in values)
+            made.append(Ablation(trait.name(ordered[0]), tuple(values), ordered))
+    names = [ablation.name for ablation in made]
+    return [replace(a, name=_told_apart(a)) if names.count(a.name) > 1 else a for a in made]
 
 
-def _told_apart(group: Group) -> str:
-    """A group's name with what else varies in the run, as its first series' label has it."""
-    first = group.members[0]
-    traits = first.label.removeprefix(first.model).replace(f" {group.values[0]}", "")
-    return group.name + traits
+def _told_apart(ablation: Ablation) -> str:
+    """Its name with what else varies in the run, as its first group's label has it."""
+    first = ablation.groups[0]
+    traits = first.label.removeprefix(first.model).replace(f"{SEPARATOR}{ablation.values[0]}", "")
+    return ablation.name + traits
 
 
-def _choice(one: Series) -> str:
-    return one.trials[0].trial.batch_choice
+def _choice(group: TrialGroup) -> str:
+    return group.trials[0].trial.batch_choice
 
 
-def _batch(one: Series) -> int | None:
-    return one.trials[0].trial.batch_size
+def _batch(group: TrialGroup) -> int | None:
+    return group.trials[0].trial.batch_size
 
 
-def _stem(one: Series) -> tuple[str, int] | None:
+def _stem(group: TrialGroup) -> tuple[str, int] | None:
     """`resnet` and 18 of resnet18: families are named by their layers."""
-    parts = re.fullmatch(r"(.*[A-Za-z])(\d{2,4})", one.model)
+    parts = re.fullmatch(r"(.*[A-Za-z])(\d{2,4})", group.model)
     return (parts[1], int(parts[2])) if parts else None
 
 
-def _depth(one: Series) -> int | None:
-    parts = _stem(one)
+def _depth(group: TrialGroup) -> int | None:
+    parts = _stem(group)
     return parts[1] if parts else None
 
 
-def _base(one: Series) -> str:
-    return one.model.removesuffix(NO_HEADS)
+def _base(group: TrialGroup) -> str:
+    return group.model.removesuffix(NO_HEADS)
 
 
-def _setting(one: Series) -> Key:
-    s = one.setting
+def _setting(group: TrialGroup) -> Key:
+    s = group.setting
     return (s.image_size, s.optimizer, s.learning_rate, s.precision)
 
 
 OPTIMIZER = Trait(
     "Optimizer",
-    lambda one: one.setting.optimizer,
-    lambda one: (one.model, one.setting.image_size, one.setting.precision, _choice(one)),
-    lambda one: one.model,
+    lambda group: group.setting.optimizer,
+    lambda group: (group.model, group.setting.image_size, group.setting.precision, _choice(group)),
+    lambda group: group.model,
 )
 BATCH = Trait(
-    "Batch size (images)", _batch, lambda one: (one.model, *_setting(one)), lambda one: one.model
+    "Batch size (images)",
+    _batch,
+    lambda group: (group.model, *_setting(group)),
+    lambda group: group.model,
 )
 DEPTH = Trait(
     "Layers",
     _depth,
-    lambda one: ((_stem(one) or ("",))[0], *_setting(one), _choice(one)),
-    lambda one: (_stem(one) or ("",))[0],
+    lambda group: ((_stem(group) or ("",))[0], *_setting(group), _choice(group)),
+    lambda group: (_stem(group) or ("",))[0],
 )
 HEADS = Trait(
     "Auxiliary heads",
-    lambda one: "without" if one.model.endswith(NO_HEADS) else "with",
-    lambda one: (_base(one), *_setting(one), _choice(one)),
+    lambda group: "without" if group.model.endswith(NO_HEADS) else "with",
+    lambda group: (_base(group), *_setting(group), _choice(group)),
     _base,
 )

@@ -1,44 +1,78 @@
-"""Figures as people write them, with their unit: for sentences and for tables of mixed figures."""
+"""Figures as people write them, with their unit: in sentences, in tables and on axes."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from bench.analysis.metrics import BY_NAME
+from bench.analysis.compare.effects import Effect
+from bench.analysis.metrics import BY_NAME, Metric
 
 MISSING = "–"
 
-_SCALES: dict[str, tuple[float, str, int]] = {
-    "fraction": (100.0, " %", 1),
-    "s": (1.0, " s", 1),
-    "ms": (1.0, " ms", 1),
-    "bytes": (2**-20, " MiB", 0),
-    "images/s": (1.0, " images/s", 0),
-    "images": (1.0, " images", 0),
-    "nats": (1.0, " nats", 3),
-    "10^6": (1.0, " million", 2),
-    "10^9 multiply-adds/image": (1.0, " GMACs", 3),
-    "J": (1.0, " J", 0),
-    "W": (1.0, " W", 0),
-    "°C": (1.0, " °C", 0),
-    "MHz": (1.0, " MHz", 0),
+
+@dataclass(frozen=True)
+class Display:
+    """How a unit is shown: multiplied by `scale`, with so many decimals, followed by `suffix` in a
+    sentence, and as `header` in the head of a column."""
+
+    scale: float
+    suffix: str
+    header: str
+    decimals: int
+
+
+DISPLAYS: dict[str, Display] = {
+    "fraction": Display(100, " %", "%", 1),
+    "s": Display(1, " s", "s", 1),
+    "ms": Display(1, " ms", "ms", 1),
+    "bytes": Display(2**-20, " MiB", "MiB", 0),
+    "images/s": Display(1, " images/s", "images/s", 0),
+    "images": Display(1, " images", "images", 0),
+    "parameters": Display(1e-6, " million", "10⁶", 2),
+    "nats": Display(1, " nats", "nats", 3),
+    "10^6": Display(1, " million", "10⁶", 2),
+    "10^9 multiply-adds/image": Display(1, " GMACs", "", 3),
+    "J": Display(1, " J", "J", 1),
+    "W": Display(1, " W", "W", 0),
+    "°C": Display(1, " °C", "°C", 0),
+    "MHz": Display(1, " MHz", "MHz", 0),
+    "GFLOP/s": Display(1, " GFLOP/s", "GFLOP/s", 0),
+    "times": Display(1, " times", "", 2),
+    "cores": Display(1, " cores", "", 2),
 }
+_PLAIN = Display(1, "", "", 0)
+_NO_METRIC = Display(1, "", "", 3)
 
 
-def shown(metric: str, value: float, half_width: float | None = None) -> str:
+def display_of(name: str) -> Display:
+    """How a metric is shown. What is no metric of a trial is an accuracy or a share, or a loss."""
+    metric = BY_NAME.get(name)
+    if metric is None:
+        return _NO_METRIC if "loss" in name else DISPLAYS["fraction"]
+    return DISPLAYS.get(metric.unit, _PLAIN)
+
+
+def shown(name: str, value: float, half_width: float | None = None) -> str:
     """A value of a metric in the unit that people read, `±` its interval if it has one.
 
     >>> shown("final_test_accuracy", 0.7377)
     '73.8 %'
     """
-    known = BY_NAME.get(metric)
-    # What is no metric of a trial is an accuracy or a share, but for losses.
-    unit = known.unit if known else "" if "loss" in metric else "fraction"
-    scale, suffix, decimals = _SCALES.get(unit, (1.0, "", 0 if known else 3))
+    metric = BY_NAME.get(name)
+    # A sentence gives a count of parameters in full, a column in millions.
+    display = _PLAIN if metric and metric.unit == "parameters" else display_of(name)
+    decimals = display.decimals
     if half_width:
-        decimals = supported(half_width * scale, decimals)
-    text = f"{value * scale:,.{decimals}f}"
-    if half_width:
-        text += f" ± {half_width * scale:,.{decimals}f}"
-    return text + suffix
+        decimals = supported(half_width * display.scale, decimals)
+    return quantity(value, half_width, display, decimals) + display.suffix
+
+
+def quantity(value: float, half_width: float | None, display: Display, decimals: int) -> str:
+    """A value without its unit, `±` its interval if it has one."""
+    text = f"{value * display.scale:,.{decimals}f}"
+    if not half_width:
+        return text
+    return f"{text} ± {half_width * display.scale:,.{decimals}f}"
 
 
 def supported(half_width: float, decimals: int) -> int:
@@ -51,10 +85,16 @@ def supported(half_width: float, decimals: int) -> int:
     return min(max(0, 1 - math.floor(math.log10(half_width))), decimals + 2)
 
 
-def axis_label(metric: str) -> str:
-    """A metric's label with its unit; fractions have theirs on the axis."""
-    known = BY_NAME[metric]
-    return f"{known.label} ({known.unit})" if known.unit not in ("", "fraction") else known.label
+def header_of(name: str) -> str:
+    """A metric's label and unit, as the head of a column and as the label of an axis."""
+    label, unit = BY_NAME[name].label, display_of(name).header
+    return f"{label} ({unit})" if unit else label
+
+
+def in_sentence(metric: Metric) -> str:
+    """A metric within a sentence: its label without its last details."""
+    label = metric.label.partition(",")[0].partition(" (")[0]
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
 def shortened(name: str, length: int = 36) -> str:
@@ -68,6 +108,11 @@ def percent(fraction: float) -> str:
     return f"{fraction * 100:.1f} %"
 
 
+def signed_percent(fraction: float) -> str:
+    """A change in percent with its sign, one decimal."""
+    return f"{fraction * 100:+.1f} %"
+
+
 def times(factor: float) -> str:
     """A ratio in words that fit after a verb: `2.1 times`."""
     return f"{factor:,.2f} times" if factor < 10 else f"{factor:,.0f} times"
@@ -78,11 +123,51 @@ def ratio(a: float, b: float) -> str:
     return times(a / b) if b else "many times"
 
 
-def signed_percent(fraction: float) -> str:
-    """A change in percent with its sign, one decimal."""
-    return f"{fraction * 100:+.1f} %"
-
-
-def listed(words: list[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     """Words as a list in a sentence: `a, b and c`."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1] if words else "")))
+
+
+def sentence(clauses: str) -> str:
+    """Clauses as a sentence: with a capital, and a full stop."""
+    return f"{clauses[:1].upper()}{clauses[1:]}."
+
+
+def change_text(effect: Effect) -> str:
+    """A ratio or a difference in points, with its 95 % interval if it has one:
+    `1.120 (1.090–1.150)`, `+1.2 pt (+0.4 to +2.0)`."""
+    low, high = effect.low, effect.high
+    if effect.scale == "ratio":
+        text = _factor(effect.change)
+        if low is None or high is None:
+            return text
+        return f"{text} ({_factor(low)}–{_factor(high)})"
+    text = f"{effect.change * 100:+.1f} pt"
+    if low is None or high is None:
+        return text
+    return f"{text} ({low * 100:+.1f} to {high * 100:+.1f})"
+
+
+def against(effect: Effect, other: str) -> str:
+    """How a figure stands to `other`, in words that fit after `is`: `1.120 times A's`."""
+    if effect.scale == "ratio":
+        if abs(effect.shift) < 1e-9:
+            return f"equal to {other}"
+        factor, bracket, interval = change_text(effect).partition(" (")
+        return f"{factor} times {other}{bracket}{interval}"
+    side = "above" if effect.change >= 0 else "below"
+    points = f"{abs(effect.change) * 100:.1f} points {side} {other}"
+    if effect.half_width is None:
+        return points
+    return f"{points} (± {effect.half_width * 100:.1f})"
+
+
+def p_text(p: float | None) -> str:
+    """A probability, or a dash where chance has no part."""
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _factor(value: float) -> str:
+    return f"{value:.3f}" if value < 10 else f"{value:,.1f}" if value < 1e6 else f"{value:.1e}"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from statistics import fmean, median, quantiles, stdev
+from statistics import fmean, median, stdev
 
 __all__ = ["Estimate", "Spread", "estimate", "median", "percentile", "spread"]
 
@@ -68,6 +68,14 @@ class Spread:
         """The distance between the quartiles as a share of the median."""
         return self.iqr / self.median if self.median else 0.0
 
+    def overlaps(self, other: "Spread") -> bool:
+        """Whether the intervals of two medians overlap; with too few values, no."""
+        ends = (self.low, self.high, other.low, other.high)
+        if None in ends:
+            return False
+        low, high, other_low, other_high = (end or 0.0 for end in ends)
+        return low <= other_high and other_low <= high
+
 
 def spread(values: Sequence[float]) -> Spread:
     """How `values` spread.
@@ -82,37 +90,28 @@ def spread(values: Sequence[float]) -> Spread:
     if not values:
         raise ValueError("no values to describe")
     import numpy as np
+    from scipy import stats
 
-    ordered = np.sort(np.asarray(values, dtype=float))
-    middle, low, high, p95 = np.percentile(ordered, (50, 25, 75, 95))
-    deviations = np.abs(np.asarray(values, dtype=float) - middle)
-    mad = float(np.median(deviations))
-    rank = _rank(len(values))
-    far = np.flatnonzero(deviations * 0.6745 > OUTLIER * mad) if mad else ()
+    times = np.asarray(values, dtype=float)
+    middle, low, high, p95 = np.percentile(times, (50, 25, 75, 95))
+    mad = float(stats.median_abs_deviation(times))
+    interval = stats.quantile_test(times, p=0.5).confidence_interval()
+    far = np.flatnonzero(np.abs(times - middle) * 0.6745 > OUTLIER * mad) if mad else ()
     return Spread(
         n=len(values),
         median=float(middle),
-        mean=float(ordered.mean()),
+        mean=float(np.sort(times).mean()),  # the same whatever the order
         p95=float(p95),
         mad=mad,
         iqr=float(high - low),
-        low=None if rank is None else float(ordered[rank]),
-        high=None if rank is None else float(ordered[-1 - rank]),
+        low=None if np.isnan(interval.low) else float(interval.low),
+        high=None if np.isnan(interval.high) else float(interval.high),
         outliers=tuple(int(i) for i in far),
     )
 
 
-@cache
-def _rank(n: int) -> int | None:
-    """How many values lie beyond either end of a median's 95 % interval; None if too few."""
-    from scipy.stats import binom
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The percentile of `values`, by linear interpolation between order statistics."""
+    import numpy as np
 
-    rank = int(binom.ppf(0.025, n, 0.5)) - 1
-    return rank if rank >= 0 else None
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """The percentile (1 to 99) of `values` by linear interpolation between order statistics."""
-    if len(values) == 1:
-        return values[0]
-    return quantiles(values, n=100, method="inclusive")[percent - 1]
+    return float(np.percentile(values, percent))

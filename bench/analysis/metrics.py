@@ -1,14 +1,12 @@
-"""One table of everything that is known of a trial: name, label, unit, which way is better, and
-how.
+"""One table of everything that is known of a trial; a new figure is a row in it.
 
-`models.csv`, tables, plots and comparisons read it; a new figure is a row here. Each `value` takes
-a trial's result and gives None where the figure is not known.
+`models.csv`, every table, plot, comparison and claim, and the documentation read it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 from bench.analysis.intervals import Spread, median
 from bench.analysis.noise import (
@@ -27,13 +25,21 @@ Value = str | int | float | None
 
 @dataclass(frozen=True)
 class Metric:
-    """A column. `unit` is empty for names and counts; `better` None where neither way is."""
+    """A column of `models.csv`.
+
+    `value` of a trial is None where the figure is not known. `unit` is empty for text and plain
+    numbers; `better` is None where neither way is. `exact` if chance has no part in it: a count
+    that is the same for every seed. `aliases` are other names that people may use for it.
+    """
 
     name: str
     label: str
     unit: str
     value: Callable[[TrialResult], Value]
+    description: str
     better: Literal["higher", "lower"] | None = None
+    exact: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 def _asked(option: str) -> Callable[[TrialResult], Value]:
@@ -47,8 +53,8 @@ def _over_epochs(value: Callable[[Epoch], float]) -> Callable[[TrialResult], flo
     return middle
 
 
-def _last(result: TrialResult, value: Callable[[Epoch], Any]) -> Any:
-    return value(result.epochs[-1]) if result.epochs else None
+def _last(value: Callable[[Epoch], Value]) -> Callable[[TrialResult], Value]:
+    return lambda result: value(result.epochs[-1]) if result.epochs else None
 
 
 def _described(name: str) -> Callable[[TrialResult], Value]:
@@ -62,7 +68,7 @@ def _of_kind(kind: str) -> Callable[[TrialResult], Value]:
     return count
 
 
-def _largest_batch(name: str) -> Callable[[TrialResult], Value]:
+def _search(name: str) -> Callable[[TrialResult], Value]:
     return lambda result: getattr(result.largest_batch, name, None)
 
 
@@ -96,6 +102,10 @@ def _surroundings(name: str) -> Callable[[TrialResult], float | None]:
         return fmean(known) if known else None
 
     return mean
+
+
+def _first(value: Callable[[Epoch], Value]) -> Callable[[TrialResult], Value]:
+    return lambda result: value(result.epochs[0]) if result.epochs else None
 
 
 def _calibration(result: TrialResult) -> float | None:
@@ -140,8 +150,12 @@ def _energy_per_image(result: TrialResult) -> float | None:
 _step_rate = _over_epochs(lambda e: e.images_trained / e.steps / e.step_seconds)
 
 
-def _best_epoch(result: TrialResult) -> Epoch | None:
-    return max(result.epochs, key=lambda e: e.test_accuracy, default=None)
+def _best(name: str) -> Callable[[TrialResult], Value]:
+    def of(result: TrialResult) -> Value:
+        best = max(result.epochs, key=lambda e: e.test_accuracy, default=None)
+        return getattr(best, name, None)
+
+    return of
 
 
 def _peak(result: TrialResult) -> int | None:
@@ -157,222 +171,223 @@ def _share(part: str) -> Callable[[TrialResult], float | None]:
     return _over_epochs(lambda e: getattr(e.time_budget, part) / e.time_budget.total_seconds)
 
 
+# One row per figure, on as few lines as it takes.
+# fmt: off
 METRICS: tuple[Metric, ...] = (
-    Metric("model", "Model", "", lambda r: r.trial.model),
-    Metric("seed", "Seed", "", lambda r: r.trial.seed),
-    Metric("status", "Status", "", lambda r: r.status),
-    Metric("dataset", "Data set", "", lambda r: r.run.dataset.name),
-    Metric("device", "Device", "", lambda r: r.run.device.device),
-    Metric("preset", "Preset", "", lambda r: r.run.started.config.get("preset")),
-    Metric("image_size", "Image size", "px", lambda r: r.trial.setting.image_size),
-    Metric("precision", "Precision", "", lambda r: r.trial.setting.precision),
-    Metric("optimizer", "Optimizer", "", lambda r: r.trial.setting.optimizer),
-    Metric("batch_size", "Batch size", "images", lambda r: r.trial.batch_size),
-    Metric("max_batch", "Largest batch", "images", _largest_batch("max_batch"), "higher"),
-    Metric("max_batch_source", "Largest batch is", "", _largest_batch("source")),
-    Metric("params", "Parameters", "", _described("params"), "lower"),
-    Metric("params_imagenet", "Parameters, 1,000 classes", "", _described("params_imagenet")),
-    Metric("params_aux", "Parameters in auxiliary heads", "", _described("params_aux")),
-    Metric("gmacs", "GMACs", "10^9 multiply-adds/image", _described("gmacs"), "lower"),
-    Metric("epochs", "Epochs", "", lambda r: len(r.epochs)),
-    Metric("epoch_seconds", "Epoch", "s", _over_epochs(lambda e: e.train_seconds), "lower"),
-    Metric("test_seconds", "Evaluation", "s", _over_epochs(lambda e: e.test_seconds), "lower"),
-    Metric(
-        "images_per_second",
-        "Throughput",
-        "images/s",
-        _over_epochs(lambda e: e.images_per_second),
-        "higher",
-    ),
-    Metric(
-        "step_milliseconds", "Step", "ms", _over_epochs(lambda e: e.step_seconds * 1e3), "lower"
-    ),
-    Metric("peak_memory_bytes", "Peak memory", "bytes", _peak, "lower"),
-    Metric(
-        "final_test_accuracy",
-        "Test accuracy, last epoch",
-        "fraction",
-        lambda r: _last(r, lambda e: e.test_accuracy),
-        "higher",
-    ),
-    Metric(
-        "best_test_accuracy",
-        "Test accuracy, best epoch (picked on the test set)",
-        "fraction",
-        lambda r: getattr(_best_epoch(r), "test_accuracy", None),
-        "higher",
-    ),
-    Metric(
-        "train_samples_per_sec",
-        "Throughput of the median step",
-        "images/s",
-        _step_rate,
-        "higher",
-    ),
-    Metric("train_step_time", "Step", "ms", _over_epochs(lambda e: e.step_seconds * 1e3), "lower"),
-    Metric("train_batch_size", "Batch size", "images", lambda r: r.trial.batch_size),
-    Metric("train_img_size", "Image size", "px", lambda r: r.trial.setting.image_size),
-    Metric(
-        "param_count",
-        "Parameters",
-        "10^6",
-        lambda r: None if r.described is None else round(r.described.params / 1e6, 2),
-        "lower",
-    ),
-    Metric("reason", "Why not done", "", lambda r: r.ended.reason if r.ended else None),
-    Metric("notes", "Notes", "", lambda r: " ".join(r.notes) or None),
-    Metric("dataset_asked", "Data set asked for", "", lambda r: r.run.dataset.asked),
-    Metric("dataset_sha256", "Data hash", "", lambda r: r.run.dataset.sha256),
-    Metric("train_images", "Training images", "images", lambda r: r.run.dataset.train_images),
-    Metric("test_images", "Test images", "images", lambda r: r.run.dataset.test_images),
-    Metric("device_name", "Device name", "", lambda r: r.run.device.name),
-    Metric("threads", "Threads", "", lambda r: r.run.device.threads),
-    Metric("learning_rate", "Learning rate", "", lambda r: r.trial.setting.learning_rate),
-    Metric("batch_choice", "Batch size asked for", "", lambda r: r.trial.batch_choice),
-    Metric("max_batch_limited_by", "Largest batch limited by", "", _largest_batch("limited_by")),
-    Metric("memory_budget_bytes", "Memory searched", "bytes", _largest_batch("budget_bytes")),
-    Metric("updates_per_epoch", "Updates per epoch", "", lambda r: _last(r, lambda e: e.steps)),
-    Metric(
-        "total_seconds",
-        "All epochs with evaluation",
-        "s",
-        lambda r: clock(r.epochs)[-1] if r.epochs else None,
-        "lower",
-    ),
-    Metric(
-        "first_step_seconds",
-        "First step",
-        "s",
-        lambda r: r.epochs[0].first_step_seconds if r.epochs else None,
-    ),
-    Metric(
-        "final_train_loss",
-        "Train loss, last epoch",
-        "nats",
-        lambda r: _last(r, lambda e: e.train_loss),
-    ),
-    Metric(
-        "final_test_loss",
-        "Test loss, last epoch",
-        "nats",
-        lambda r: _last(r, lambda e: e.test_loss),
-    ),
-    Metric(
-        "best_epoch",
-        "Best epoch (picked on the test set)",
-        "",
-        lambda r: getattr(_best_epoch(r), "epoch", None),
-    ),
-    Metric(
-        "first_test_accuracy",
-        "Test accuracy, first epoch",
-        "fraction",
-        lambda r: r.epochs[0].test_accuracy if r.epochs else None,
-    ),
-    Metric(
-        "lowest_test_accuracy",
-        "Test accuracy, worst epoch",
-        "fraction",
-        lambda r: min((e.test_accuracy for e in r.epochs), default=None),
-    ),
-    Metric("reserved_memory_bytes", "Peak memory reserved", "bytes", _reserved),
-    Metric("weight_bytes", "Weights", "bytes", _described("weight_bytes")),
-    Metric(
-        "gmacs_native",
-        "GMACs at native size",
-        "10^9 multiply-adds/image",
-        _described("gmacs_native"),
-    ),
-    Metric(
-        "published_gmacs",
-        "GMACs, published",
-        "10^9 multiply-adds/image",
-        lambda r: getattr(r.facts, "gmacs", None),
-    ),
-    Metric(
-        "published_params",
-        "Parameters, published",
-        "",
-        lambda r: getattr(r.facts, "params_imagenet", None),
-    ),
-    Metric("data_share", "Share of time waiting for data", "fraction", _share("data_seconds")),
-    Metric("forward_share", "Share of time in forward", "fraction", _share("forward_seconds")),
-    Metric("backward_share", "Share of time in backward", "fraction", _share("backward_seconds")),
-    Metric(
-        "optimizer_share", "Share of time in the optimizer", "fraction", _share("optimizer_seconds")
-    ),
-    Metric(
-        "evaluation_share", "Share of time in evaluation", "fraction", _share("evaluation_seconds")
-    ),
-    Metric("other_share", "Share of time elsewhere", "fraction", _share("other_seconds")),
-    Metric("params_convolution", "Parameters in convolutions", "", _of_kind("convolution")),
-    Metric("params_linear", "Parameters in linear layers", "", _of_kind("linear")),
-    Metric("params_normalisation", "Parameters in normalisation", "", _of_kind("normalisation")),
-    Metric("params_other", "Parameters elsewhere", "", _of_kind("other")),
-    Metric("power_watts", "Power", "W", _telemetry("power_watts"), "lower"),
-    Metric("energy_joules", "Energy of an epoch", "J", _telemetry("energy_joules"), "lower"),
-    Metric("utilisation", "GPU utilisation", "fraction", _telemetry("utilisation"), "higher"),
-    Metric("temperature_celsius", "GPU temperature", "°C", _telemetry("temperature_celsius")),
-    Metric("sm_clock_mhz", "GPU clock", "MHz", _telemetry("sm_clock_mhz")),
-    Metric(
-        "fastest_batch",
-        "Fastest batch (of a sweep)",
-        "images",
-        lambda r: getattr(_fastest(r), "batch_size", None),
-    ),
-    Metric(
-        "first_epoch_seconds",
-        "First epoch",
-        "s",
-        lambda r: r.epochs[0].train_seconds if r.epochs else None,
-    ),
-    Metric("first_epoch_ratio", "First epoch over the others", "", first_epoch_ratio),
-    Metric("step_mean_milliseconds", "Step, mean", "ms", _steps(lambda s: s.mean * 1e3), "lower"),
-    Metric("step_p95_milliseconds", "Step, p95", "ms", _steps(lambda s: s.p95 * 1e3), "lower"),
-    Metric("step_mad_milliseconds", "Step, MAD", "ms", _steps(lambda s: s.mad * 1e3), "lower"),
-    Metric(
-        "step_low_milliseconds",
-        "Step, median's interval from",
-        "ms",
-        _steps(lambda s: s.low and s.low * 1e3),
-    ),
-    Metric(
-        "step_high_milliseconds",
-        "Step, median's interval to",
-        "ms",
-        _steps(lambda s: s.high and s.high * 1e3),
-    ),
-    Metric(
-        "step_spread", "Step, IQR over median", "fraction", _steps(lambda s: s.relative), "lower"
-    ),
-    Metric(
-        "step_outliers", "Steps that are outliers", "", _steps(lambda s: len(s.outliers)), "lower"
-    ),
-    Metric("steps_counted", "Steps counted, after warm-up", "", _steps(lambda s: s.n)),
-    Metric("other_busy_cores", "Cores that others used", "", _surroundings("other_busy_cores")),
-    Metric("cpu_mhz", "Processor clock", "MHz", _surroundings("cpu_mhz")),
-    Metric("major_faults", "Page faults from disk per epoch", "", _surroundings("major_faults")),
-    Metric(
-        "involuntary_switches",
-        "Times it had to leave a core, per epoch",
-        "",
-        _surroundings("involuntary_switches"),
-    ),
-    Metric("calibration_gflops", "Fixed matrix product", "GFLOP/s", _calibration),
-    Metric(
-        "machine_change",
-        "Fixed matrix product, slower after than before",
-        "fraction",
-        machine_change,
-    ),
-    Metric("matmul_peak_gflops", "Matrix product, fastest in the run", "GFLOP/s", _matmul_peak),
-    Metric("mfu", "Model FLOP utilisation", "fraction", _mfu, "higher"),
-    Metric("energy_per_image_joules", "Energy of an image", "J", _energy_per_image, "lower"),
-    Metric("augment", "Images flipped and shifted", "", _asked("augment")),
-    Metric("pretrained", "From published weights", "", _asked("pretrained")),
-    Metric("channels_last", "Channels-last memory", "", _asked("channels_last")),
-    Metric("repeats", "Times repeated for noise", "", lambda r: len(r.repeated)),
-    Metric("noise", "Why its times may mislead", "", lambda r: "; ".join(noise_of(r)) or None),
+    Metric("model", "Model", "", lambda r: r.trial.model,
+           "The network, by its name in the registry."),
+    Metric("seed", "Seed", "", lambda r: r.trial.seed,
+           "Random seed of the initial weights, the order of images and the augmentation."),
+    Metric("status", "Status", "", lambda r: r.status,
+           "`done`, `failed`, `refused`, or `unfinished` where the log ends before the trial."),
+    Metric("dataset", "Data set", "", lambda r: r.run.dataset.name,
+           "The data set that was used."),
+    Metric("device", "Device", "", lambda r: r.run.device.device,
+           "Where it ran: `cpu`, `cuda:0`, `mps`."),
+    Metric("preset", "Preset", "", _asked("preset"),
+           "The preset that the options started from."),
+    Metric("image_size", "Image size", "px", lambda r: r.trial.setting.image_size,
+           "Pixels a side of the images that the network saw.", exact=True),
+    Metric("precision", "Precision", "", lambda r: r.trial.setting.precision,
+           "Arithmetic of a training step: `fp32`, `tf32`, `bf16`, `fp16`."),
+    Metric("optimizer", "Optimizer", "", lambda r: r.trial.setting.optimizer,
+           "The optimizer by name."),
+    Metric("batch_size", "Batch size", "images", lambda r: r.trial.batch_size,
+           "Images per optimizer update.", exact=True),
+    Metric("max_batch", "Largest batch", "images", _search("max_batch"),
+           "The largest batch that trains in memory; one image more was seen to fail.",
+           "higher", exact=True),
+    Metric("max_batch_source", "Largest batch is", "", _search("source"),
+           "How the largest batch was got: `measured` or `predicted`."),
+    Metric("params", "Parameters", "parameters", _described("params"),
+           "Trainable parameters as trained, auxiliary heads included.", "lower", exact=True),
+    Metric("params_imagenet", "Parameters, 1,000 classes", "parameters",
+           _described("params_imagenet"),
+           "Parameters of the network as it comes, with 1,000 classes.", exact=True),
+    Metric("params_aux", "Parameters in auxiliary heads", "parameters", _described("params_aux"),
+           "Those of the trained parameters that only training uses.", exact=True),
+    Metric("gmacs", "GMACs per image", "10^9 multiply-adds/image", _described("gmacs"),
+           "Multiply-adds of one inference at the trial's image size, without auxiliary heads.",
+           "lower", exact=True),
+    Metric("epochs", "Epochs", "epochs", lambda r: len(r.epochs),
+           "Epochs that were completed.", exact=True),
+    Metric("epoch_seconds", "Epoch", "s", _over_epochs(lambda e: e.train_seconds),
+           "Training for one epoch, evaluation apart: the median over the epochs after the first.",
+           "lower"),
+    Metric("test_seconds", "Evaluation", "s", _over_epochs(lambda e: e.test_seconds),
+           "One pass over the test images: the median over the epochs after the first.", "lower"),
+    Metric("images_per_second", "Throughput", "images/s",
+           _over_epochs(lambda e: e.images_per_second),
+           "Training images per second of an epoch: the median over the epochs after the first.",
+           "higher"),
+    Metric("step_milliseconds", "Step", "ms", _over_epochs(lambda e: e.step_seconds * 1e3),
+           "One optimizer update: the median step of the median epoch.", "lower"),
+    Metric("peak_memory_bytes", "Peak memory", "bytes", _peak,
+           "Memory in tensors at most (CUDA), or how far the process grew (CPU).", "lower"),
+    Metric("final_test_accuracy", "Test accuracy, last epoch", "fraction",
+           _last(lambda e: e.test_accuracy),
+           "Test accuracy after the last epoch, batch norm in inference mode.",
+           "higher", aliases=("test_accuracy",)),
+    Metric("best_test_accuracy", "Test accuracy, best epoch¹", "fraction", _best("test_accuracy"),
+           "The highest test accuracy of any epoch: picked on the test set, so optimistic.",
+           "higher"),
+    Metric("train_samples_per_sec", "Throughput of the median step", "images/s", _step_rate,
+           "Images per second of the median step; timm's name for it.", "higher"),
+    Metric("train_step_time", "Median step", "ms", _over_epochs(lambda e: e.step_seconds * 1e3),
+           "As `step_milliseconds`, under timm's name.", "lower"),
+    Metric("train_batch_size", "Batch size, timm's column", "images", lambda r: r.trial.batch_size,
+           "As `batch_size`, under timm's name.", exact=True),
+    Metric("train_img_size", "Image size, timm's column", "px",
+           lambda r: r.trial.setting.image_size,
+           "As `image_size`, under timm's name.", exact=True),
+    Metric("param_count", "Parameters, millions", "10^6",
+           lambda r: None if r.described is None else round(r.described.params / 1e6, 2),
+           "As `params`, in millions, under timm's name.", "lower", exact=True),
+    Metric("reason", "Why not done", "", lambda r: r.ended.reason if r.ended else None,
+           "Why the trial failed or was refused, in a sentence."),
+    Metric("notes", "Notes", "", lambda r: " ".join(r.notes) or None,
+           "What was decided for the user, or came to light during the trial."),
+    Metric("dataset_asked", "Data set asked for", "", lambda r: r.run.dataset.asked,
+           "The value of `--dataset`."),
+    Metric("dataset_sha256", "Data hash", "", lambda r: r.run.dataset.sha256,
+           "SHA-256 of the prepared images and labels."),
+    Metric("train_images", "Training images", "images", lambda r: r.run.dataset.train_images,
+           "Images that an epoch passes over.", exact=True),
+    Metric("test_images", "Test images", "images", lambda r: r.run.dataset.test_images,
+           "Images that an evaluation passes over.", exact=True),
+    Metric("device_name", "Device name", "", lambda r: r.run.device.name,
+           "The card or processor as its maker calls it."),
+    Metric("threads", "Threads", "", lambda r: r.run.device.threads,
+           "Threads of torch's intra-op pool (CPU only)."),
+    Metric("learning_rate", "Learning rate", "", lambda r: r.trial.setting.learning_rate,
+           "The optimizer's learning rate."),
+    Metric("batch_choice", "Batch size asked for", "", lambda r: r.trial.batch_choice,
+           "The value of `--batch-size`: a number, `auto`, `own` or `max`."),
+    Metric("max_batch_limited_by", "Largest batch limited by", "", _search("limited_by"),
+           "What limits the largest batch: `memory`, or the size of the `data set`."),
+    Metric("memory_budget_bytes", "Memory searched", "bytes", _search("budget_bytes"),
+           "Memory that the search for the largest batch was allowed."),
+    Metric("updates_per_epoch", "Updates per epoch", "updates", _last(lambda e: e.steps),
+           "Optimizer updates of one epoch.", exact=True),
+    Metric("total_seconds", "All epochs", "s", lambda r: clock(r.epochs)[-1] if r.epochs else None,
+           "Wall-clock time of all epochs, training and evaluation.", "lower"),
+    Metric("first_step_seconds", "First step", "s", _first(lambda e: e.first_step_seconds),
+           "The very first step, which loads and compiles kernels."),
+    Metric("final_train_loss", "Train loss, last epoch", "nats", _last(lambda e: e.train_loss),
+           "Running mean of the main head's loss over the last epoch."),
+    Metric("final_test_loss", "Test loss, last epoch", "nats", _last(lambda e: e.test_loss),
+           "Mean test loss after the last epoch."),
+    Metric("best_epoch", "Best epoch¹", "", _best("epoch"),
+           "The epoch of `best_test_accuracy`: picked on the test set."),
+    Metric("first_test_accuracy", "Test accuracy, first epoch", "fraction",
+           _first(lambda e: e.test_accuracy),
+           "Test accuracy after the first epoch."),
+    Metric("lowest_test_accuracy", "Test accuracy, worst epoch", "fraction",
+           lambda r: min((e.test_accuracy for e in r.epochs), default=None),
+           "The lowest test accuracy of any epoch."),
+    Metric("reserved_memory_bytes", "Peak memory reserved", "bytes", _reserved,
+           "Memory that CUDA's caching allocator held at most."),
+    Metric("weight_bytes", "Weights", "bytes", _described("weight_bytes"),
+           "Memory of parameters and buffers.", exact=True),
+    Metric("gmacs_native", "GMACs at native size", "10^9 multiply-adds/image",
+           _described("gmacs_native"),
+           "As `gmacs`, at the network's own image size with 1,000 classes.", exact=True),
+    Metric("published_gmacs", "GMACs, published", "10^9 multiply-adds/image",
+           lambda r: getattr(r.facts, "gmacs", None),
+           "What was published; compare with `gmacs_native`.", exact=True),
+    Metric("published_params", "Parameters, published", "parameters",
+           lambda r: getattr(r.facts, "params_imagenet", None),
+           "What was published; compare with `params_imagenet`.", exact=True),
+    Metric("data_share", "Waiting for data", "fraction", _share("data_seconds"),
+           "Share of an epoch's wall-clock time spent waiting for the next batch."),
+    Metric("forward_share", "Forward", "fraction", _share("forward_seconds"),
+           "Share of an epoch's time in the forward pass and the loss."),
+    Metric("backward_share", "Backward", "fraction", _share("backward_seconds"),
+           "Share of an epoch's time in the backward pass."),
+    Metric("optimizer_share", "Optimizer update", "fraction", _share("optimizer_seconds"),
+           "Share of an epoch's time in the optimizer's update."),
+    Metric("evaluation_share", "Evaluation, share", "fraction", _share("evaluation_seconds"),
+           "Share of an epoch's time in the evaluation."),
+    Metric("other_share", "Elsewhere", "fraction", _share("other_seconds"),
+           "The rest of an epoch's time."),
+    Metric("params_convolution", "Parameters in convolutions", "parameters",
+           _of_kind("convolution"), "Parameters of convolutions.", exact=True),
+    Metric("params_linear", "Parameters in linear layers", "parameters", _of_kind("linear"),
+           "Parameters of linear layers.", exact=True),
+    Metric("params_normalisation", "Parameters in normalisation", "parameters",
+           _of_kind("normalisation"), "Parameters of normalisation layers.", exact=True),
+    Metric("params_other", "Parameters elsewhere", "parameters", _of_kind("other"),
+           "Parameters of all other layers.", exact=True),
+    Metric("power_watts", "Power", "W", _telemetry("power_watts"),
+           "Mean power of the card in training (NVML).", "lower"),
+    Metric("energy_joules", "Energy of an epoch", "J", _telemetry("energy_joules"),
+           "Energy of the card for one epoch's training (NVML).", "lower"),
+    Metric("utilisation", "GPU utilisation", "fraction", _telemetry("utilisation"),
+           "Share of time in which a kernel ran (NVML).", "higher"),
+    Metric("temperature_celsius", "GPU temperature", "°C", _telemetry("temperature_celsius"),
+           "The card's highest temperature in an epoch (NVML)."),
+    Metric("sm_clock_mhz", "GPU clock", "MHz", _telemetry("sm_clock_mhz"),
+           "Mean clock of the card's multiprocessors (NVML)."),
+    Metric("fastest_batch", "Fastest batch of a sweep", "images",
+           lambda r: getattr(_fastest(r), "batch_size", None),
+           "The batch size with the most images per second, of those that `--sweep-batch` timed."),
+    Metric("first_epoch_seconds", "First epoch", "s", _first(lambda e: e.train_seconds),
+           "Training for the first epoch, which warms up and is in no median."),
+    Metric("first_epoch_ratio", "First epoch over the others", "times", first_epoch_ratio,
+           "The first epoch's time over the median of the others."),
+    Metric("step_mean_milliseconds", "Step, mean", "ms", _steps(lambda s: s.mean * 1e3),
+           "Mean of all steps after the warm-up.", "lower"),
+    Metric("step_p95_milliseconds", "Step, p95", "ms", _steps(lambda s: s.p95 * 1e3),
+           "95th percentile of all steps after the warm-up.", "lower"),
+    Metric("step_mad_milliseconds", "Step, MAD", "ms", _steps(lambda s: s.mad * 1e3),
+           "Median absolute deviation of the steps from their median.", "lower"),
+    Metric("step_low_milliseconds", "Step, median from", "ms",
+           _steps(lambda s: s.low and s.low * 1e3),
+           "Lower end of the 95 % interval of the median step."),
+    Metric("step_high_milliseconds", "Step, median to", "ms",
+           _steps(lambda s: s.high and s.high * 1e3),
+           "Upper end of the 95 % interval of the median step."),
+    Metric("step_spread", "Step, IQR over median", "fraction", _steps(lambda s: s.relative),
+           "Distance between the quartiles of the steps, over their median.", "lower"),
+    Metric("step_outliers", "Steps that are outliers", "steps", _steps(lambda s: len(s.outliers)),
+           "Steps whose modified z-score is above 14.8.", "lower"),
+    Metric("steps_counted", "Steps counted", "steps", _steps(lambda s: s.n),
+           "Steps after the warm-up whose times were kept."),
+    Metric("other_busy_cores", "Cores used by others", "cores", _surroundings("other_busy_cores"),
+           "Processor time of everything else on the same cores, over wall-clock time."),
+    Metric("cpu_mhz", "Processor clock", "MHz", _surroundings("cpu_mhz"),
+           "The processor's clock during training."),
+    Metric("major_faults", "Page faults from disk per epoch", "faults",
+           _surroundings("major_faults"),
+           "Pages that had to be read back from disk: memory is short."),
+    Metric("involuntary_switches", "Involuntary context switches per epoch", "switches",
+           _surroundings("involuntary_switches"),
+           "Times that the process had to leave a core."),
+    Metric("calibration_gflops", "Fixed matrix product", "GFLOP/s", _calibration,
+           "Speed of a fixed matrix product timed before and after the trial: the machine's own."),
+    Metric("machine_change", "Fixed matrix product, slower after than before", "fraction",
+           machine_change,
+           "How much slower the fixed matrix product ran after the trial than before."),
+    Metric("matmul_peak_gflops", "Matrix product, fastest in the run", "GFLOP/s", _matmul_peak,
+           "The fastest matrix product that the run timed in this precision."),
+    Metric("mfu", "Model FLOP utilisation", "fraction", _mfu,
+           "Three times the inference's multiply-adds per image, over the fastest matrix product.",
+           "higher"),
+    Metric("energy_per_image_joules", "Energy of an image", "J", _energy_per_image,
+           "Energy of the card for training on one image (NVML).", "lower"),
+    Metric("augment", "Augmentation", "", _asked("augment"),
+           "Whether training images were flipped and shifted at random."),
+    Metric("pretrained", "From published weights", "", _asked("pretrained"),
+           "Whether training started from published ImageNet weights."),
+    Metric("channels_last", "Channels-last memory", "", _asked("channels_last"),
+           "Whether images and weights were kept in channels-last memory."),
+    Metric("repeats", "Times repeated for noise", "", lambda r: len(r.repeated),
+           "How often the trial was trained again because its times were noisy."),
+    Metric("noise", "Why its times may mislead", "", lambda r: "; ".join(noise_of(r)) or None,
+           "Reasons to distrust the trial's times; empty where they are quiet."),
 )
+# fmt: on
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
+
+ALIASES: dict[str, str] = {alias: metric.name for metric in METRICS for alias in metric.aliases}

@@ -5,12 +5,14 @@ left out of the statistics of its steps, and its first epoch out of those of its
 reported apart. To warm up until a clock looks stable would warm up one model longer than another
 (pyperf's documentation says why it does not).
 
-What is found is flagged, and nothing is left out for it.
+Noisy trials are marked; nothing is left out of the figures for being noisy.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from statistics import fmean, median
-from typing import TypeVar
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from bench.analysis.intervals import Spread, spread
 from bench.records.records import Epoch
@@ -44,6 +46,19 @@ CROWDED = 0.05
 """Others may use so large a share of the cores that the training needs."""
 
 
+Check = Callable[[TrialResult], Iterator[str]]
+
+CHECKS: list[Check] = []
+"""What is looked for, in the order it is reported."""
+
+
+def check(function: Check) -> Check:
+    """Register a check: a function that gives a clause for each reason to distrust a trial's
+    times, and says what to do about it."""
+    CHECKS.append(function)
+    return function
+
+
 def steady_epochs(result: TrialResult) -> list[Epoch]:
     """The epochs without the first, which warms up, and without those that were interrupted; all
     that there are, if nothing else is left."""
@@ -51,31 +66,35 @@ def steady_epochs(result: TrialResult) -> list[Epoch]:
     return [e for e in later if not e.resumed] or later
 
 
+def _kept(function: Callable[[TrialResult], T]) -> Callable[[TrialResult], T]:
+    """Work a figure out once per state of a trial: a report asks for the same many times, and a
+    trial may have a hundred thousand steps."""
+    known: WeakKeyDictionary[TrialResult, tuple[Any, T]] = WeakKeyDictionary()
+
+    @functools.wraps(function)
+    def kept(result: TrialResult) -> T:
+        state = (len(result.epochs), len(result.repeated), len(result.calibrations))
+        if result not in known or known[result][0] != state:
+            known[result] = (state, function(result))
+        return known[result][1]
+
+    return kept
+
+
+@_kept
 def step_spread(result: TrialResult) -> Spread | None:
     """How the times of a trial's steps spread, in seconds, after the warm-up; None if they were not
     kept."""
-
-    def work_out() -> Spread | None:
-        times = _steady_steps(result)
-        return spread(times) if times else None
-
-    return _once(result, "spread", work_out)
+    times = _steady_steps(result)
+    return spread(times) if times else None
 
 
+@_kept
 def noise_of(result: TrialResult) -> tuple[str, ...]:
     """Why the times of a trial cannot be trusted, a sentence for each reason."""
     if not result.epochs:
         return ()
-    return _once(result, "noise", lambda: tuple(said for check in CHECKS for said in check(result)))
-
-
-def _once(result: TrialResult, what: str, work_out: Callable[[], T]) -> T:
-    """A report asks for the same many times, and a trial may have a hundred thousand steps."""
-    key = (what, len(result.epochs), len(result.repeated), len(result.calibrations))
-    if key not in result.derived:
-        result.derived[key] = work_out()
-    found: T = result.derived[key]
-    return found
+    return tuple(reason for check in CHECKS for reason in check(result))
 
 
 def first_epoch_ratio(result: TrialResult) -> float | None:
@@ -109,30 +128,33 @@ def _steady_steps(result: TrialResult) -> list[float]:
     return kept
 
 
+@check
 def _steps_vary(result: TrialResult) -> Iterator[str]:
-    found = step_spread(result)
-    if found is None or found.relative <= WIDE:
+    steps = step_spread(result)
+    if steps is None or steps.relative <= WIDE:
         return
-    how = "widely" if found.relative > VERY_WIDE else "noticeably"
+    how = "widely" if steps.relative > VERY_WIDE else "noticeably"
     yield (
-        f"its steps vary {how} (the middle half of them by {_percent(found.relative)} of the "
+        f"its steps vary {how} (the middle half of them by {_percent(steps.relative)} of the "
         "median): close other programs and repeat it (--rerun-noisy 1)"
     )
 
 
+@check
 def _outliers(result: TrialResult) -> Iterator[str]:
-    times, found = _steady_steps(result), step_spread(result)
-    if found is None or not found.outliers:
+    times, steps = _steady_steps(result), step_spread(result)
+    if steps is None or not steps.outliers:
         return
-    lost = sum(times[i] - found.median for i in found.outliers) / sum(times)
+    lost = sum(times[i] - steps.median for i in steps.outliers) / sum(times)
     if lost > OUTLIERS_SHARE:
         yield (
-            f"{len(found.outliers)} of {found.n} steps are outliers that took {_percent(lost)} of "
+            f"{len(steps.outliers)} of {steps.n} steps are outliers that took {_percent(lost)} of "
             "the time beyond their due: something else ran now and then; repeat it on a quiet "
             "machine"
         )
 
 
+@check
 def _unsettled(result: TrialResult) -> Iterator[str]:
     times = _steady_steps(result)
     third = len(times) // 3
@@ -140,7 +162,7 @@ def _unsettled(result: TrialResult) -> Iterator[str]:
         return
     first, last = spread(times[:third]), spread(times[-third:])
     change = last.median / first.median - 1
-    if abs(change) > UNSETTLED and not _overlap(first, last):
+    if abs(change) > UNSETTLED and not first.overlaps(last):
         how = "slower" if change > 0 else "faster"
         yield (
             f"its steps had not settled after the warm-up: the last third ran "
@@ -149,6 +171,7 @@ def _unsettled(result: TrialResult) -> Iterator[str]:
         )
 
 
+@check
 def _crowded(result: TrialResult) -> Iterator[str]:
     known = [s for e in result.epochs if (s := e.surroundings) and s.other_busy_cores is not None]
     if not known:
@@ -165,6 +188,7 @@ def _crowded(result: TrialResult) -> Iterator[str]:
         )
 
 
+@check
 def _short_of_time(result: TrialResult) -> Iterator[str]:
     threads = result.run.device.threads
     if not threads:
@@ -177,6 +201,7 @@ def _short_of_time(result: TrialResult) -> Iterator[str]:
         )
 
 
+@check
 def _frequency(result: TrialResult) -> Iterator[str]:
     known = [e.surroundings.cpu_mhz for e in result.epochs if e.surroundings]
     clocks = [mhz for mhz in known if mhz]
@@ -187,6 +212,7 @@ def _frequency(result: TrialResult) -> Iterator[str]:
         )
 
 
+@check
 def _faults(result: TrialResult) -> Iterator[str]:
     known = [e.surroundings.major_faults for e in steady_epochs(result) if e.surroundings]
     counts = [count for count in known if count is not None]
@@ -197,6 +223,7 @@ def _faults(result: TrialResult) -> Iterator[str]:
         )
 
 
+@check
 def _card(result: TrialResult) -> Iterator[str]:
     known = [e.telemetry for e in steady_epochs(result) if e.telemetry]
     if not known:
@@ -216,12 +243,13 @@ def _card(result: TrialResult) -> Iterator[str]:
         )
 
 
+@check
 def _machine(result: TrialResult) -> Iterator[str]:
     change, ends = machine_change(result), _both_ends(result)
     if change is None or ends is None or abs(change) <= DRIFT:
         return
     before, after = ends
-    if not _overlap(before, after):
+    if not before.overlaps(after):
         how = "slower" if change > 0 else "faster"
         yield (
             f"a fixed matrix product ran {_percent(abs(change))} {how} after it than before: "
@@ -229,26 +257,5 @@ def _machine(result: TrialResult) -> Iterator[str]:
         )
 
 
-def _overlap(a: Spread, b: Spread) -> bool:
-    """Whether the intervals of two medians overlap; of too few values, no."""
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return False
-    return a.low <= b.high and b.low <= a.high
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
-
-
-CHECKS: tuple[Callable[[TrialResult], Iterator[str]], ...] = (
-    _steps_vary,
-    _outliers,
-    _unsettled,
-    _crowded,
-    _short_of_time,
-    _frequency,
-    _faults,
-    _card,
-    _machine,
-)
-"""What is looked for; a new one is a row here."""

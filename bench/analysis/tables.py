@@ -4,8 +4,9 @@ Values are raw: times in seconds, sizes in bytes, accuracies as fractions, nothi
 are only ever added, never renamed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from bench.analysis.intervals import median
 from bench.analysis.metrics import METRICS
 from bench.analysis.time_to_accuracy import reached, targets_of
 from bench.records.records import Epoch, Surroundings, Telemetry, TimeBudget
-from bench.records.run import Run, TrialResult
+from bench.records.run import Run, TrialResult, read_run
 from bench.records.run_folder import write_atomic
 
 EPOCH_COLUMNS = (
@@ -158,14 +159,52 @@ def _trial_columns(result: TrialResult | None) -> dict[str, Any]:
     }
 
 
+TABLES: dict[str, Callable[[Run], pd.DataFrame]] = {
+    "models": models_frame,
+    "epochs": epochs_frame,
+    "probes": probes_frame,
+    "layers": layers_frame,
+    "sweep": sweep_frame,
+    "predictions": predictions_frame,
+    "evaluation_modes": evaluation_modes_frame,
+    "time_to_accuracy": time_to_accuracy_frame,
+}
+"""Each CSV file of a run folder, by its name."""
+
 OPTIONAL = ("sweep", "predictions", "evaluation_modes", "time_to_accuracy")
 """Tables that are written only if they have rows."""
 
 
+class RunTables(Run):
+    """A run whose tables are attributes, as pandas frames: the columns of the CSV files, and
+    `steps`, a row per step whose time was kept."""
+
+    models = property(models_frame)
+    epochs = property(epochs_frame)
+    probes = property(probes_frame)
+    layers = property(layers_frame)
+    sweep = property(sweep_frame)
+    predictions = property(predictions_frame)
+    evaluation_modes = property(evaluation_modes_frame)
+    time_to_accuracy = property(time_to_accuracy_frame)
+    steps = property(steps_frame)
+
+
+def load_run(path: str | Path) -> RunTables:
+    """Read a run folder's log.
+
+    >>> load_run("results/lecture").epochs.groupby("model").test_accuracy.last()  # doctest: +SKIP
+
+    Raises:
+        Refused: `path` is not a run folder, or its log is damaged or of another schema.
+    """
+    return read_run(RunTables(Path(path)))
+
+
 def write_tables(run: Run) -> None:
     """Replace the CSV files of the run's folder; raises BenchError if that fails."""
-    for name in ("models", "epochs", "probes", "layers", *OPTIONAL):
-        frame: pd.DataFrame = getattr(run, name)
+    for name, table in TABLES.items():
+        frame = table(run)
         if frame.empty and name in OPTIONAL:
             continue
         write_atomic(run.path / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))

@@ -1,58 +1,155 @@
-"""What is compared: the trials of one model under one setting, over all seeds.
+"""What is compared: the trials of one model under one setting, which differ only in their seed.
 
-Labels say only what varies within the run; a model has one colour through the whole report.
+A group is made of rows of `models.csv`, whether a run folder's log gives them or a table that came
+from elsewhere. Labels say only what varies within what is compared.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from bench.analysis.intervals import Estimate, estimate
 from bench.analysis.metrics import BY_NAME
-from bench.records.records import Epoch, Setting
+from bench.errors import Refused
+from bench.records.records import Epoch, Setting, Trial
 from bench.records.run import Run, TrialResult
 
-PALETTE = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-    "#8C6D31",
-)
-"""Okabe and Ito's colours, which people with any colour vision tell apart (yellow, too pale for
-lines, replaced by brown)."""
+TRAITS = ("model", "image_size", "precision", "optimizer", "learning_rate", "batch_choice")
+"""Columns that make two trials trials of the same thing, apart from the seed."""
 
-LineStyle = str | tuple[int, tuple[int, ...]]
+Values = Mapping[int, float]
+"""A metric by seed."""
 
-LINE_STYLES: tuple[LineStyle, ...] = (
-    "-",
-    "--",
-    ":",
-    "-.",
-    (0, (8, 2)),
-    (0, (1, 3)),
-    (0, (6, 2, 1, 2, 1, 2)),
-    (0, (3, 4)),
-)
-"""Matplotlib's: by name, or an offset and the lengths of dashes and gaps."""
+SEPARATOR = " · "
 
 
-@dataclass(frozen=True)
-class Series:
-    """Trials that differ in nothing but their seed, with how they look in every plot."""
+class MetricCells(Mapping[str, str]):
+    """A trial's row of `models.csv` as text, each cell worked out when it is asked for."""
+
+    def __init__(self, result: TrialResult) -> None:
+        self._result = result
+
+    def __getitem__(self, name: str) -> str:
+        value = BY_NAME[name].value(self._result)
+        return "" if value is None else str(value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(BY_NAME)
+
+    def __len__(self) -> int:
+        return len(BY_NAME)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One trial: its cells as text by column, where they stand, and the trial itself if its run is
+    at hand."""
+
+    cells: Mapping[str, str]
+    where: str
+    result: TrialResult | None = None
+
+    def text(self, name: str) -> str:
+        """A cell in the one way it can be written: 32, not 32.0; empty if it is not there."""
+        cell = self.cells.get(name, "").strip()
+        try:
+            value = float(cell)
+        except ValueError:
+            return cell
+        return str(int(value)) if value.is_integer() else repr(value)
+
+    def number(self, name: str) -> float | None:
+        """A cell as a number, None if it is empty; Refused if it is no number."""
+        cell = self.cells.get(name, "").strip()
+        if not cell:
+            return None
+        try:
+            value = float(cell)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise Refused(f"{self.where}: {name} {cell[:40]!r} is not a number.")
+        return value
+
+    @property
+    def seed(self) -> int:
+        """The trial's seed; Refused if it is no whole number."""
+        value = self.number("seed")
+        if value is None or value < 0 or not value.is_integer():
+            raise Refused(f"{self.where}: seed {self.text('seed')!r} is no whole number from 0.")
+        return int(value)
+
+    @property
+    def done(self) -> bool:
+        """Whether the trial came to its end."""
+        return self.text("status") == "done"
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """What the trial is of, in the order of `TRAITS`."""
+        *traits, batch = (self.text(name) for name in TRAITS)
+        # Older tables know only the size that a choice such as `auto` came to.
+        return (*traits, batch or self.text("batch_size"))
+
+
+@dataclass(frozen=True, eq=False)
+class TrialGroup:
+    """The trials of one model under one setting, a row each."""
 
     label: str
-    model: str
-    colour: str
-    line_style: LineStyle
-    trials: tuple[TrialResult, ...]
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def traits(self) -> dict[str, str]:
+        """What all its trials share, by column."""
+        return dict(zip(TRAITS, self.rows[0].traits, strict=True))
+
+    @property
+    def model(self) -> str:
+        """The model that was trained."""
+        return self.traits["model"]
+
+    def values(self, name: str) -> Values:
+        """A metric by seed, of the trials that have it: those that are done, or all for a count
+        that training does not change; Refused if one has text."""
+        rows = self.rows if BY_NAME[name].exact else [row for row in self.rows if row.done]
+        known = {row.seed: row.number(name) for row in rows}
+        return {seed: value for seed, value in known.items() if value is not None}
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The different values of a column, in order of appearance."""
+        return tuple(dict.fromkeys(row.text(name) for row in self.rows))
+
+    @property
+    def batch_sizes(self) -> str:
+        """The batch size that it was trained with; several, if it was changed."""
+        return ", ".join(self.texts("batch_size"))
+
+    @property
+    def noisy(self) -> int:
+        """How many of its trials are marked as disturbed."""
+        return sum(bool(row.text("noise")) for row in self.rows)
+
+    @property
+    def machine(self) -> Values:
+        """By seed, the speed of a fixed matrix product beside each trial, where it was timed."""
+        return {s: speed for s, speed in self.values("calibration_gflops").items() if speed > 0}
+
+    @property
+    def trials(self) -> tuple[TrialResult, ...]:
+        """Its trials, where their run is at hand."""
+        return tuple(row.result for row in self.rows if row.result is not None)
 
     @property
     def setting(self) -> Setting:
         """The setting of all its trials."""
         return self.trials[0].trial.setting
+
+    @property
+    def finished(self) -> bool:
+        """Whether any of its trials came to its end."""
+        return any(row.done for row in self.rows)
 
     @property
     def counted(self) -> tuple[TrialResult, ...]:
@@ -70,45 +167,89 @@ class Series:
         return [estimate(column) for column in columns]
 
     def metric(self, name: str) -> Estimate | None:
-        """A metric over the seeds; None if no trial has it, or if it is not a number."""
+        """A metric's mean over the counted trials; None if none has it as a number."""
         values = [BY_NAME[name].value(trial) for trial in self.counted]
         known = [float(value) for value in values if isinstance(value, (int, float))]
         return estimate(known) if known else None
 
 
-def series(run: Run) -> list[Series]:
-    """The series of a run, in the order of its trials."""
-    groups: dict[tuple[str, ...], list[TrialResult]] = {}
+def trial_groups(run: Run) -> list[TrialGroup]:
+    """The groups of a run, in the order of its trials."""
+    return grouped(rows_of(run))
+
+
+def rows_of(run: Run) -> Iterator[Row]:
+    """The trials of a run as rows, in their order."""
     for result in run.trials:
-        groups.setdefault((result.trial.model, *_traits(result)), []).append(result)
-    models = list(dict.fromkeys(model for model, *_ in groups))
-    varying = _varying([list(key) for key in groups])
-    found = []
-    for (model, *traits), results in groups.items():
-        siblings = [key for key in groups if key[0] == model]
-        number, turn = models.index(model), siblings.index((model, *traits))
-        if len(models) == 1:  # colours are told apart more easily, and no other model needs them
-            number, turn = turn, 0
-        # Beyond the palette, colours come again with another style.
-        style = LINE_STYLES[(turn + number // len(PALETTE)) % len(LINE_STYLES)]
-        label = " ".join([model, *(t for t, varies in zip(traits, varying, strict=True) if varies)])
-        colour = PALETTE[number % len(PALETTE)]
-        found.append(Series(label, model, colour, style, tuple(results)))
-    return found
+        yield Row(MetricCells(result), f"{run.path}, {result.trial.id}", result)
 
 
-def _traits(result: TrialResult) -> tuple[str, ...]:
-    setting = result.trial.setting
-    batch = f"batch {result.trial.batch_choice}"
-    return (f"{setting.image_size} px", setting.optimizer, setting.precision, batch)
+def grouped(rows: Iterable[Row]) -> list[TrialGroup]:
+    """Rows by what they are of; Refused if one seed is there twice under one setting."""
+    groups: dict[tuple[str, ...], dict[int, Row]] = {}
+    for row in rows:
+        seeds = groups.setdefault(row.traits, {})
+        if row.seed in seeds:
+            raise Refused(
+                f"{row.where}: {row.traits[0]} with seed {row.seed} is there twice under one "
+                "setting; compare one run with another, not several in one table."
+            )
+        seeds[row.seed] = row
+    return labelled([TrialGroup("", tuple(seeds.values())) for seeds in groups.values()])
 
 
-def _varying(keys: Sequence[Sequence[str]]) -> list[bool]:
-    """Which traits take several values for one and the same model."""
-    per_model: dict[str, list[Sequence[str]]] = {}
-    for model, *traits in keys:
-        per_model.setdefault(model, []).append(traits)
-    columns = [
-        [len(set(column)) > 1 for column in zip(*rows, strict=True)] for rows in per_model.values()
+def labelled(groups: Sequence[TrialGroup]) -> list[TrialGroup]:
+    """The groups, each called by its model and what of its setting varies between them."""
+    labels = labels_of([tuple(group.traits.values()) for group in groups])
+    return [replace(group, label=label) for group, label in zip(groups, labels, strict=True)]
+
+
+def trial_labels(trials: Iterable[Trial]) -> dict[str, str]:
+    """What to call each trial, by its id: model, what varies of its setting, its seed if seeds do.
+
+    >>> trial_labels([Trial("resnet18", s, Setting(32, "sgd", 0.01, "fp32"), "auto", 8)
+    ...               for s in (0, 1)]).values()
+    dict_values(['resnet18 · seed 0', 'resnet18 · seed 1'])
+    """
+    trials = list(trials)
+    settings = [(t.model, t.setting, t.batch_choice) for t in trials]
+    labels = labels_of(
+        [
+            (model, str(s.image_size), s.precision, s.optimizer, f"{s.learning_rate:g}", batch)
+            for model, s, batch in settings
+        ]
+    )
+    several = len({trial.seed for trial in trials}) > 1
+    return {
+        trial.id: f"{label}{SEPARATOR}seed {trial.seed}" if several else label
+        for trial, label in zip(trials, labels, strict=True)
+    }
+
+
+def labels_of(traits: Sequence[Sequence[str]]) -> list[str]:
+    """A label for each row of traits: the model, and the traits that take several values for one
+    and the same model. A learning rate that follows from its optimizer is not repeated."""
+    values: dict[tuple[str, int], set[str]] = {}
+    for row in traits:
+        for column, text in enumerate(row):
+            values.setdefault((row[0], column), set()).add(text)
+    varying = [
+        column
+        for column in range(1, len(TRAITS))
+        if any(len(texts) > 1 for (_, c), texts in values.items() if c == column)
     ]
-    return [any(column) for column in zip(*columns, strict=True)]
+    optimizer, rate = TRAITS.index("optimizer"), TRAITS.index("learning_rate")
+    if len({(row[optimizer], row[rate]) for row in traits}) == len({r[optimizer] for r in traits}):
+        varying = [column for column in varying if column != rate]
+    return [
+        SEPARATOR.join([row[0], *(_trait(TRAITS[column], row[column]) for column in varying)])
+        for row in traits
+    ]
+
+
+def _trait(name: str, text: str) -> str:
+    return {
+        "image_size": f"{text} px",
+        "learning_rate": f"lr {text}",
+        "batch_choice": f"batch {text}",
+    }.get(name, text)

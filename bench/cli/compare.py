@@ -12,9 +12,15 @@ from bench.analysis.compare.side import read_side
 from bench.cli.compare_options import CompareOptions
 from bench.cli.console import open_console, print_path, rich_table
 from bench.records.run_folder import check_output, write_atomic
-from bench.report.comparison import broken, tell_comparison
-from bench.report.ranking import tell_rankings
-from bench.report.told import Told, as_csv, as_json, as_markdown
+from bench.report.comparison import (
+    ComparisonReport,
+    as_csv,
+    as_json,
+    as_markdown,
+    broken,
+    comparison_report,
+    ranking_report,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +34,7 @@ class Outcome:
     """What came of a comparison: words and figures, the picture to be drawn of it, and a sentence
     for each bound that is broken."""
 
-    told: Told
+    report: ComparisonReport
     draw: "Callable[[], Figure]"
     broken: tuple[str, ...] = ()
 
@@ -72,7 +78,7 @@ def _between(options: CompareOptions, run_b: Path) -> Outcome:
 
         return comparison_figure(found)
 
-    return Outcome(tell_comparison(found), draw, tuple(broken(found, options.bounds)))
+    return Outcome(comparison_report(found), draw, tuple(broken(found, options.bounds)))
 
 
 def _within(options: CompareOptions) -> Outcome:
@@ -90,37 +96,37 @@ def _within(options: CompareOptions) -> Outcome:
 
         return ranking_figure(rankings, name=side.name)
 
-    return Outcome(tell_rankings(side.name, rankings, side_notes(side)), draw)
+    return Outcome(ranking_report(side.name, rankings, side_notes(side)), draw)
 
 
 def _show(outcome: Outcome, options: CompareOptions) -> None:
-    told = outcome.told
+    report = outcome.report
     match options.format:
         case "table":
             console = open_console()
-            for name, path in told.sides.items():
+            for name, path in report.sides.items():
                 print_path(console, name.upper(), path)
-            for table in told.tables:
+            for table in report.tables:
                 console.print(rich_table(table))
-            console.print(" ".join(told.answer), markup=False, highlight=False)
-            for note in told.notes:
+            console.print(" ".join(report.answer), markup=False, highlight=False)
+            for note in report.notes:
                 console.print(f"! {note}", markup=False, highlight=False, style="yellow")
         case "csv":
-            print(as_csv(told), end="")
+            print(as_csv(report), end="")
             # A reader of the rows alone must not miss what is said of them.
-            for sentence in (*told.answer, *told.notes):
+            for sentence in (*report.answer, *report.notes):
                 print(sentence, file=sys.stderr)
         case "markdown":
-            print(as_markdown(told), end="")
+            print(as_markdown(report), end="")
         case "json":
-            print(as_json(told, {"broken": outcome.broken}), end="")
+            print(as_json(report, {"broken": outcome.broken}), end="")
 
 
 def _write(outcome: Outcome, folder: Path) -> None:
     from bench.report.style import save
 
-    told = outcome.told
-    write_atomic(folder / "compare.csv", as_csv(told))
-    write_atomic(folder / "compare.json", as_json(told, {"broken": outcome.broken}))
-    write_atomic(folder / "compare.md", as_markdown(told))
+    report = outcome.report
+    write_atomic(folder / "compare.csv", as_csv(report))
+    write_atomic(folder / "compare.json", as_json(report, {"broken": outcome.broken}))
+    write_atomic(folder / "compare.md", as_markdown(report))
     save(outcome.draw(), folder / "compare")

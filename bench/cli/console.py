@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 
 from bench.analysis.intervals import median
-from bench.analysis.trial_group import series
+from bench.analysis.trial_group import trial_groups
 from bench.errors import BenchError
 from bench.records.messages import Progress as Step
 from bench.records.messages import Warned
@@ -98,7 +98,7 @@ class Reporter:
     def finish(self, run: Run) -> None:
         """The comparison table, and where the files are."""
         self.close()
-        self.console.print(rich_table(transposed(headline(series(run)))))
+        self.console.print(rich_table(transposed(headline(trial_groups(run)))))
         self.console.print("¹ picked on the test set: an optimistic figure.", style="dim")
         for note in run.dataset.notes:
             self._loud(note)

@@ -118,7 +118,7 @@ def write_fits(
     """Write `fit.json`, `fit.csv` and the picture of what fills the memory."""
     import pandas as pd
 
-    from bench.report.plots import memory_breakdown
+    from bench.report.sections.memory import memory_breakdown
     from bench.report.style import save
 
     write_atomic(folder / "fit.json", json.dumps(records, indent=2) + "\n")

@@ -1,9 +1,9 @@
-"""A run put together from its records: what reports, tables and notebooks read."""
+"""A run put together from its records. Tables are functions over it: `bench.analysis.tables`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 from bench.errors import Refused
 from bench.records.records import (
@@ -32,13 +32,11 @@ from bench.records.records import (
 )
 from bench.records.run_folder import is_torn, read_log
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 T = TypeVar("T")
+R = TypeVar("R", bound="Run")
 
 
-@dataclass
+@dataclass(eq=False)
 class TrialResult:
     """One trial and what came of it. `batch_size` and the rest of `trial` are as it was run.
 
@@ -55,8 +53,6 @@ class TrialResult:
     inspected: Inspected | None = None
     calibrations: list[Calibrated] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
-    derived: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What was worked out of many steps once, by what it depends on."""
 
     @property
     def status(self) -> str:
@@ -195,81 +191,22 @@ class Run:
         """The trial of that name, if it has begun."""
         return self._trials.get(name)
 
-    @property
-    def models(self) -> "pd.DataFrame":
-        """A row per trial: the columns of `models.csv`."""
-        from bench.analysis.tables import models_frame
 
-        return models_frame(self)
+def read_run(run: R) -> R:
+    """Take in the log of the folder that an empty run names, and return that run.
 
-    @property
-    def epochs(self) -> "pd.DataFrame":
-        """A row per epoch, the curves: the columns of `epochs.csv`."""
-        from bench.analysis.tables import epochs_frame
-
-        return epochs_frame(self)
-
-    @property
-    def probes(self) -> "pd.DataFrame":
-        """A row per attempt at a batch size: the columns of `probes.csv`."""
-        from bench.analysis.tables import probes_frame
-
-        return probes_frame(self)
-
-    @property
-    def sweep(self) -> "pd.DataFrame":
-        """A row per batch size that was timed: the columns of `sweep.csv`."""
-        from bench.analysis.tables import sweep_frame
-
-        return sweep_frame(self)
-
-    @property
-    def predictions(self) -> "pd.DataFrame":
-        """A row per model, setting and card: the columns of `predictions.csv`."""
-        from bench.analysis.tables import predictions_frame
-
-        return predictions_frame(self)
-
-    @property
-    def time_to_accuracy(self) -> "pd.DataFrame":
-        """A row per trial and target: the columns of `time_to_accuracy.csv`."""
-        from bench.analysis.tables import time_to_accuracy_frame
-
-        return time_to_accuracy_frame(self)
-
-    @property
-    def steps(self) -> "pd.DataFrame":
-        """A row per step whose time was kept, raw: model, seed, epoch, step (from 1), seconds."""
-        from bench.analysis.tables import steps_frame
-
-        return steps_frame(self)
-
-    @property
-    def evaluation_modes(self) -> "pd.DataFrame":
-        """A row per trial and way to evaluate it: the columns of `evaluation_modes.csv`."""
-        from bench.analysis.tables import evaluation_modes_frame
-
-        return evaluation_modes_frame(self)
-
-    @property
-    def layers(self) -> "pd.DataFrame":
-        """A row per layer with weights: the columns of `layers.csv`."""
-        from bench.analysis.tables import layers_frame
-
-        return layers_frame(self)
+    Raises:
+        Refused: it is not a run folder, or its log is damaged or of another schema.
+    """
+    for record in read_log(run.path):
+        run.add(record)
+    run.torn = is_torn(run.path)
+    return run
 
 
 def load_run(path: str | Path) -> Run:
-    """Read a run folder's log.
-
-    >>> load_run("results/lecture").epochs.groupby("model").test_accuracy.last()  # doctest: +SKIP
-
-    Raises:
-        Refused: `path` is not a run folder, or its log is damaged or of another schema.
-    """
-    run = collect(Path(path), read_log(Path(path)))
-    run.torn = is_torn(Path(path))
-    return run
+    """Read a run folder's log; raises Refused like `read_run`."""
+    return read_run(Run(Path(path)))
 
 
 def collect(path: Path, records: Iterable[Record]) -> Run:

@@ -1,17 +1,36 @@
-"""Two runs against each other, as a table, as plain values, and as an answer in sentences."""
+"""What the verb `compare` says, of two runs or of the models of one: tables, plain values, an
+answer in sentences; and each format that it can be had in."""
 
+import csv
+import io
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from bench.analysis.compare.pairwise import Comparison, Line
-from bench.analysis.compare.side import TRAITS
+from bench.analysis.compare.ranking import Place, Ranking
 from bench.analysis.compare.thresholds import Bound
 from bench.analysis.compare.verdicts import SPEEDS
-from bench.analysis.formatting import MISSING, listed, shown, signed_percent
+from bench.analysis.formatting import (
+    MISSING,
+    against,
+    change_text,
+    in_sentence,
+    listed,
+    p_text,
+    sentence,
+    shown,
+    signed_percent,
+)
+from bench.analysis.intervals import estimate
 from bench.analysis.metrics import Metric
-from bench.report.changes import against, change_text, kind_of, name_of, p_text, sentence
+from bench.analysis.trial_group import TRAITS
+from bench.report.rankings import ranking_clause, ranking_table
+from bench.report.render.markdown import escaped, markdown
 from bench.report.tables import Cell, Table
-from bench.report.told import Record, Told
+
+Record = dict[str, Any]
 
 MOST_ADVISED = 6
 """Models for which advice is given one by one, where they do not agree."""
@@ -20,91 +39,157 @@ MOST_NAMED = 2
 """Lines of one metric above which a sentence gives their range and not each of them."""
 
 
-def tell_comparison(found: Comparison) -> Told:
-    """A comparison, ready to be shown."""
-    return Told(
+@dataclass(frozen=True)
+class ComparisonReport:
+    """A comparison, ready to be shown.
+
+    `answer` says in sentences which to use and how sure that is; `notes` are sentences that must be
+    known with it; `records` are plain values, a dict a line of the tables. `title` and `sides` name
+    what is compared.
+    """
+
+    title: str
+    sides: dict[str, str]
+    tables: tuple[Table, ...]
+    records: tuple[Record, ...]
+    answer: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def as_csv(report: ComparisonReport) -> str:
+    """The records, a row each; unknown values are empty."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(report.records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(report.records)
+    return file.getvalue()
+
+
+def as_json(report: ComparisonReport, more: Record) -> str:
+    """Everything, with `more` values of the command."""
+    values = report.sides | {
+        "answer": report.answer,
+        "notes": report.notes,
+        "lines": report.records,
+    }
+    return json.dumps(values | more, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_markdown(report: ComparisonReport) -> str:
+    """A page: what was compared, the answer, the tables, and the notes."""
+    sides = [f"{name}: {path}" for name, path in report.sides.items()]
+    parts = [f"# {escaped(report.title)}", _bullets(sides), escaped(" ".join(report.answer))]
+    parts += [*map(markdown, report.tables), _bullets(report.notes)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {escaped(text)}" for text in sentences)
+
+
+def comparison_report(comparison: Comparison) -> ComparisonReport:
+    """Two runs against each other."""
+    return ComparisonReport(
         "A against B",
-        {"a": found.a, "b": found.b},
-        (comparison_table(found),),
-        tuple(_record(line) for line in found.lines),
-        tuple(answer(found)),
-        found.notes,
+        {"a": comparison.a, "b": comparison.b},
+        (comparison_table(comparison),),
+        tuple(_line_record(line) for line in comparison.lines),
+        tuple(answer(comparison)),
+        comparison.notes,
     )
 
 
-def broken(found: Comparison, bounds: Sequence[Bound]) -> list[str]:
+def ranking_report(run: str, rankings: Sequence[Ranking], notes: Sequence[str]) -> ComparisonReport:
+    """The models of one run against each other."""
+    if all(ranking.too_few for ranking in rankings):
+        sentences = ["So few seeds cannot tell which to use: run it with --seeds 5."]
+    else:
+        sentences = [
+            sentence("; ".join(map(ranking_clause, rankings))),
+            "Differences are beyond chance at 95 %, corrected for all comparisons in a metric.",
+        ]
+    return ComparisonReport(
+        "Ranking",
+        {"a": run},
+        tuple(ranking_table(ranking) for ranking in rankings),
+        tuple(_place_record(ranking, place) for ranking in rankings for place in ranking.places),
+        tuple(sentences),
+        tuple(notes),
+    )
+
+
+def broken(comparison: Comparison, bounds: Sequence[Bound]) -> list[str]:
     """A sentence for each line that breaks a bound."""
     return [
         f"--fail-on {bound.text}: {_subject(line)} is {against(line.effect, 'that of A')}"
         f"{f', {line.across}' if line.across else ''}."
         for bound in bounds
-        for line in found.lines
+        for line in comparison.lines
         if line.metric == bound.metric and bound.broken_by(line.effect, line.verdict)
     ]
 
 
-def comparison_table(found: Comparison) -> Table:
+def comparison_table(comparison: Comparison) -> Table:
     """A row per line; columns that say nothing in any line are left out."""
+    lines = comparison.lines
     columns = {
-        "Model": [line.label for line in found.lines],
-        "Metric": [line.metric.name for line in found.lines],
-        "A": [shown(line.metric.name, line.effect.a) for line in found.lines],
-        "B": [shown(line.metric.name, line.effect.b) for line in found.lines],
-        "B/A or B − A (95 %)": [change_text(line.effect) for line in found.lines],
-        "Seeds": [_both(line.effect.seeds_a, line.effect.seeds_b) for line in found.lines],
-        "p": [p_text(line.p) for line in found.lines],
-        "Verdict on B": [line.verdict.text for line in found.lines],
+        "Model": [line.label for line in lines],
+        "Metric": [line.metric.name for line in lines],
+        "A": [shown(line.metric.name, line.effect.a) for line in lines],
+        "B": [shown(line.metric.name, line.effect.b) for line in lines],
+        "B/A or B − A (95 %)": [change_text(line.effect) for line in lines],
+        "Seeds": [_both(line.effect.seeds_a, line.effect.seeds_b) for line in lines],
+        "p": [p_text(line.p) for line in lines],
+        "Verdict on B": [line.verdict.text for line in lines],
     }
     optional = {
-        "Batch": [_batches(line) for line in found.lines],
-        "Machine": [_machine(line) for line in found.lines],
-        "Noisy": [_noisy(line) for line in found.lines],
-        "Across": [line.across for line in found.lines],
+        "Batch": [_batches(line) for line in lines],
+        "Machine": [_machine(line) for line in lines],
+        "Noisy": [_noisy(line) for line in lines],
+        "Across": [line.across for line in lines],
     }
     columns |= {name: texts for name, texts in optional.items() if any(texts)}
-    better = [line.verdict.better for line in found.lines]
     rows = tuple(
         tuple(
-            Cell(
-                texts[i] or MISSING,
-                (name, better[i]) in (("A", False), ("B", True)),
-            )
+            Cell(texts[i] or MISSING, (name, line.verdict.better) in (("A", False), ("B", True)))
             for name, texts in columns.items()
         )
-        for i in range(len(found.lines))
+        for i, line in enumerate(lines)
     )
     return Table(tuple(columns), rows)
 
 
-def answer(found: Comparison) -> list[str]:
+def answer(comparison: Comparison) -> list[str]:
     """Which to use, how sure that is, and what is missing."""
-    kinds = _by_kind(found.lines)
-    same, open_ = kinds.get("same", []), kinds.get("cannot tell", [])
-    told = [line for line in found.lines if line.verdict.apart]
-    said = _advice(found)
+    kinds = _by_kind(comparison.lines)
+    same, unsure = kinds.get("same", []), kinds.get("cannot tell", [])
+    apart = [line for line in comparison.lines if line.verdict.apart]
+    sentences = _advice(comparison)
     if different := kinds.get("different"):
-        said.append(f"Neither better nor worse, but different: {_claims(different)}.")
-    if same and told:
-        said.append(f"The same: {_names(same)}.")
-    if open_:
-        said.append(f"Cannot be told: {_reasons(open_)}.")
-    if found.comparisons and told:
-        said.append(
+        sentences.append(f"Neither better nor worse, but different: {_claims(different)}.")
+    if same and apart:
+        sentences.append(f"The same: {_names(same)}.")
+    if unsure:
+        sentences.append(f"Cannot be told: {_reasons(unsure)}.")
+    if comparison.comparisons and apart:
+        sentences.append(
             "Each difference named is beyond chance at 95 %, corrected for "
-            f"{found.comparisons} comparison{'' if found.comparisons == 1 else 's'}."
+            f"{comparison.comparisons} comparison{'' if comparison.comparisons == 1 else 's'}."
         )
-    return said
+    return sentences
 
 
-def _advice(found: Comparison) -> list[str]:
+def _advice(comparison: Comparison) -> list[str]:
     """Which to use: one for all, or model by model where they do not agree."""
-    kinds, labels = _by_kind(found.lines), dict.fromkeys(line.label for line in found.lines)
+    kinds = _by_kind(comparison.lines)
+    labels = dict.fromkeys(line.label for line in comparison.lines)
     if not ("better" in kinds and "worse" in kinds) or not 1 < len(labels) <= MOST_ADVISED:
-        return [sentence(_advised(found.lines, f"A ({found.a})", f"B ({found.b})"))]
+        a, b = f"A ({comparison.a})", f"B ({comparison.b})"
+        return [sentence(_advised(comparison.lines, a, b))]
     advice = []
     for label in labels:
-        mine = [replace(line, label="") for line in found.lines if line.label == label]
-        advice.append(f"For {label}, {_advised(mine, 'A', 'B')}.")
+        lines = [replace(line, label="") for line in comparison.lines if line.label == label]
+        advice.append(f"For {label}, {_advised(lines, 'A', 'B')}.")
     return advice
 
 
@@ -112,15 +197,15 @@ def _advised(lines: Sequence[Line], a: str, b: str) -> str:
     """What lines come to, as a clause; a and b are what to call the sides."""
     kinds = _by_kind(lines)
     better, worse = kinds.get("better"), kinds.get("worse")
-    same, open_ = kinds.get("same"), kinds.get("cannot tell")
-    hedge = ", as far as can be told" if open_ else ""
+    same, unsure = kinds.get("same"), kinds.get("cannot tell")
+    hedge = ", as far as can be told" if unsure else ""
     if better and worse:
         return f"it depends{hedge}: for B, {_claims(better)}; against it, {_claims(worse)}"
     if better:
         return f"use {b}{hedge}: {_claims(better)}"
     if worse:
         return f"use {a}{hedge}: in B, {_claims(worse)}"
-    if open_:
+    if unsure:
         return "which to use cannot be told"
     if same:
         return f"use either: {_names(same)} {'are' if len(same) > 1 else 'is'} the same in both"
@@ -130,25 +215,26 @@ def _advised(lines: Sequence[Line], a: str, b: str) -> str:
 def _by_kind(lines: Sequence[Line]) -> dict[str, list[Line]]:
     kinds: dict[str, list[Line]] = {}
     for line in lines:
-        kinds.setdefault(kind_of(line.verdict), []).append(line)
+        kinds.setdefault(line.verdict.kind, []).append(line)
     return kinds
 
 
 def _claims(lines: Sequence[Line]) -> str:
     """What lines say, each by itself, or a range where one metric has many."""
-    said = []
-    for mine in _by_metric(lines):
-        if len(mine) <= MOST_NAMED:
-            said += [f"{_subject(one)} is {against(one.effect, _of_a(one))}" for one in mine]
+    clauses = []
+    for group in _by_metric(lines):
+        if len(group) <= MOST_NAMED:
+            clauses += [f"{_subject(x)} is {against(x.effect, _of_a(x))}" for x in group]
         else:
-            effects = sorted((one.effect for one in mine), key=lambda e: e.shift)
+            effects = sorted((line.effect for line in group), key=lambda e: e.shift)
             ends = " to ".join(change_text(e).partition(" (")[0] for e in (effects[0], effects[-1]))
-            said.append(f"{name_of(mine[0].metric)} is {ends} in {len(mine)} lines")
-    return listed(said)
+            clauses.append(f"{in_sentence(group[0].metric)} is {ends} in {len(group)} lines")
+    return listed(clauses)
 
 
 def _subject(line: Line) -> str:
-    return f"{line.label}'s {name_of(line.metric)}" if line.label else name_of(line.metric)
+    name = in_sentence(line.metric)
+    return f"{line.label}'s {name}" if line.label else name
 
 
 def _of_a(line: Line) -> str:
@@ -157,25 +243,27 @@ def _of_a(line: Line) -> str:
 
 def _names(lines: Sequence[Line]) -> str:
     """The metrics of lines, and of which models where those are few."""
-    said = []
-    for mine in _by_metric(lines):
-        labels = [one.label for one in mine if one.label]
-        if not labels:
-            said.append(name_of(mine[0].metric))
-            continue
-        of = f" of {listed(labels)}" if len(labels) <= MOST_NAMED else f" in {len(labels)} lines"
-        said.append(name_of(mine[0].metric) + of)
-    return listed(said)
+    names = []
+    for group in _by_metric(lines):
+        labels = [line.label for line in group if line.label]
+        name = in_sentence(group[0].metric)
+        if labels and len(labels) <= MOST_NAMED:
+            name += f" of {listed(labels)}"
+        elif labels:
+            name += f" in {len(labels)} lines"
+        names.append(name)
+    return listed(names)
 
 
 def _reasons(lines: Sequence[Line]) -> str:
-    said = []
-    for mine in _by_metric(lines):
-        if len(mine) <= MOST_NAMED:
-            said += [f"{name_of(one.metric)} of {one.label} ({one.verdict.reason})" for one in mine]
+    reasons = []
+    for group in _by_metric(lines):
+        name = in_sentence(group[0].metric)
+        if len(group) <= MOST_NAMED:
+            reasons += [f"{name} of {line.label} ({line.verdict.reason})" for line in group]
         else:
-            said.append(f"{name_of(mine[0].metric)} in {len(mine)} lines")
-    return listed(said)
+            reasons.append(f"{name} in {len(group)} lines")
+    return listed(reasons)
 
 
 def _by_metric(lines: Sequence[Line]) -> list[list[Line]]:
@@ -206,23 +294,23 @@ def _noisy(line: Line) -> str:
     return _both(*counts) if any(counts) else ""
 
 
-def _record(line: Line) -> Record:
+def _line_record(line: Line) -> Record:
     """A line as plain values: raw units, fractions for accuracies, None for what is not known."""
-    one, a, b = line.effect, line.pair.a, line.pair.b
+    effect, a, b = line.effect, line.pair.a, line.pair.b
     traits = {name: _changed(a.traits[name], b.traits[name]) for name in TRAITS}
     return traits | {
         "metric": line.metric.name,
         "unit": line.metric.unit,
-        "a": one.a,
-        "b": one.b,
-        "scale": one.scale,
-        "change": one.change,
-        "change_low": one.low,
-        "change_high": one.high,
-        "seeds_a": one.seeds_a,
-        "seeds_b": one.seeds_b,
-        "design": one.design,
-        "p": one.p,
+        "a": effect.a,
+        "b": effect.b,
+        "scale": effect.scale,
+        "change": effect.change,
+        "change_low": effect.low,
+        "change_high": effect.high,
+        "seeds_a": effect.seeds_a,
+        "seeds_b": effect.seeds_b,
+        "design": effect.design,
+        "p": effect.p,
         "p_corrected": line.p,
         "verdict": line.verdict.word,
         "reason": line.verdict.reason,
@@ -233,6 +321,33 @@ def _record(line: Line) -> Record:
         "noisy_a": a.noisy,
         "noisy_b": b.noisy,
         "across": line.across,
+    }
+
+
+def _place_record(ranking: Ranking, place: Place) -> Record:
+    """A place as plain values."""
+    difference, mean = place.difference, estimate(list(place.values.values()))
+    effect = difference.effect if difference else None
+    verdict = difference.verdict if difference else None
+    return {
+        "metric": ranking.metric.name,
+        "unit": ranking.metric.unit,
+        "rank_first": place.first,
+        "rank_last": place.last,
+        "model": place.group.label,
+        "mean": mean.mean,
+        "half_width": mean.half_width,
+        "seeds": mean.n,
+        "scale": effect.scale if effect else "",
+        "change": effect.change if effect else None,
+        "change_low": effect.low if effect else None,
+        "change_high": effect.high if effect else None,
+        "design": effect.design if effect else "",
+        "p": effect.p if effect else None,
+        "p_corrected": difference.p if difference else None,
+        "verdict": verdict.word if verdict else "best",
+        "reason": verdict.reason if verdict else "",
+        "machine_ratio": difference.machine if difference else None,
     }
 
 

@@ -1,58 +1,48 @@
 """What a report says, whatever it is written in: `report.md` and `report.html` are made of it."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis.claims.judge import Judged, claims_table, judge_all
-from bench.analysis.claims.reader import Claim
 from bench.analysis.formatting import listed
-from bench.analysis.trial_group import Series, series
 from bench.records.run import Run
-from bench.report.questions import Section, sections
-from bench.report.tables import Cell, Table, headline
-from bench.report.trust import noisy_trials
+from bench.report.context import Context
+from bench.report.sections.base import Answer
+from bench.report.sections.timing_noise import noisy_trials
+from bench.report.tables import Table, headline, text_table
 
 
 @dataclass(frozen=True)
-class Content:
-    """A report in its order: facts and warnings, the comparison, a section per question, claims,
-    environment, how to make it again, and what failed."""
+class Document:
+    """A report in its order: facts and warnings, the comparison, an answer per section, the
+    environment, how to repeat the run, and what failed."""
 
     run: Run
     models: str
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     headline: Table
-    sections: tuple[Section, ...]
-    judged: tuple[Judged, ...]
-    claims: Table
-    claims_finding: str
+    answers: tuple[Answer, ...]
     environment: tuple[tuple[str, str], ...]
     command: str
     call: str
     failures: Table
 
 
-def content(run: Run, claims: Sequence[Claim], drawn: Collection[str]) -> Content:
-    """What a run's report says; `drawn` names the pictures that are in its folder."""
-    found = series(run)
-    judged = tuple(judge_all(claims, run, found))
-    return Content(
+def document(context: Context, answers: Sequence[Answer]) -> Document:
+    """What a run's report says."""
+    run = context.run
+    return Document(
         run=run,
         models=", ".join(run.facts),
         facts=_facts(run),
-        warnings=tuple(warnings(run, found)),
-        headline=headline(found),
-        sections=tuple(sections(run, found, drawn)),
-        judged=judged,
-        claims=claims_table(judged),
-        claims_finding=_count(judged),
+        warnings=tuple(warnings(context)),
+        headline=headline(context.groups),
+        answers=tuple(answers),
         environment=_environment(run),
         command=run.started.command,
         call=reproduce(run),
-        failures=_failures(run),
+        failures=_failures(context),
     )
 
 
@@ -77,79 +67,34 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     )
 
 
-def warnings(run: Run, found: list[Series]) -> list[str]:
+def warnings(context: Context) -> Iterator[str]:
     """Sentences that a reader of the comparison must see first."""
-    checks: tuple[Callable[[Run, list[Series]], list[str]], ...] = (
-        lambda run, found: list(run.dataset.notes),
-        _not_done,
-        _noisy,
-        _one_seed,
-        _different_updates,
-        _different_sizes,
-    )
-    return [sentence for check in checks for sentence in check(run, found)]
-
-
-def _not_done(run: Run, found: list[Series]) -> list[str]:
-    bad = sum(result.status != "done" for result in run.trials)
-    if not bad:
-        return []
-    return [
-        f"{bad} of {len(run.trials)} trials did not come to their end; the last section says why."
-    ]
-
-
-def _noisy(run: Run, found: list[Series]) -> list[str]:
-    bad = noisy_trials(run)
-    if not bad:
-        return []
-    names = listed([trial.trial.id for trial, _ in bad[:3]])
-    more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-    return [
-        f"The times of {len(bad)} of {len(run.trials)} trials may mislead ({names}{more}): the "
-        "section on trust says why; --rerun-noisy trains such trials again."
-    ]
-
-
-def _one_seed(run: Run, found: list[Series]) -> list[str]:
-    if len({result.trial.seed for result in run.trials}) > 1:
-        return []
-    return ["One seed: differences in accuracy may be chance; --seeds 5 gives intervals."]
-
-
-def _different_updates(run: Run, found: list[Series]) -> list[str]:
-    updates = {s.label: s.trained[0].epochs[0].steps for s in found if s.trained}
-    if len(set(updates.values())) < 2:
-        return []
-    counts = ", ".join(f"{label} {count:,}" for label, count in updates.items())
-    return [
-        f"Batch sizes differ, and with them the updates of an epoch ({counts}): "
-        "accuracy after equal epochs compares batch sizes as well as models."
-    ]
-
-
-def _different_sizes(run: Run, found: list[Series]) -> list[str]:
-    sizes = {s.label: s.trials[0].trial.setting.image_size for s in found}
-    if len(set(sizes.values())) < 2:
-        return []
-    pixels = ", ".join(f"{label} {size} px" for label, size in sizes.items())
-    return [f"Image sizes differ: {pixels}."]
-
-
-def _count(judged: Sequence[Judged]) -> str:
-    """How many of the claims hold."""
-    answers: Counter[str] = Counter(one.verdict.answer for one in judged)
-    verbs = {
-        "holds": ("holds", "hold"),
-        "does not hold": ("does not hold", "do not hold"),
-        "cannot tell": ("cannot be told from this run",) * 2,
-    }
-    parts = [
-        f"{answers[answer]} {one if answers[answer] == 1 else many}"
-        for answer, (one, many) in verbs.items()
-        if answers[answer]
-    ]
-    return f"Of {len(judged)} claim{'s' if len(judged) > 1 else ''}, {listed(parts)}."
+    run = context.run
+    yield from run.dataset.notes
+    bad = sum(trial.status != "done" for trial in run.trials)
+    if bad:
+        yield f"{bad} of {len(run.trials)} trials were not completed; the last section says why."
+    noisy = [context.labels[trial.trial.id] for trial, _ in noisy_trials(run)]
+    if noisy:
+        more = f" and {len(noisy) - 3} more" if len(noisy) > 3 else ""
+        yield (
+            f"The times of {len(noisy)} of {len(run.trials)} trials may mislead "
+            f"({listed(noisy[:3])}{more}): the section on trust says why; --rerun-noisy trains "
+            "such trials again."
+        )
+    if len({trial.trial.seed for trial in run.trials}) < 2:
+        yield "One seed: differences in accuracy may be chance; --seeds 5 gives intervals."
+    updates = {g.label: g.trained[0].epochs[0].steps for g in context.trained}
+    if len(set(updates.values())) > 1:
+        counts = ", ".join(f"{label} {count:,}" for label, count in updates.items())
+        yield (
+            f"Batch sizes differ, and with them the updates of an epoch ({counts}): "
+            "accuracy after equal epochs compares batch sizes as well as models."
+        )
+    sizes = {g.label: g.setting.image_size for g in context.groups}
+    if len(set(sizes.values())) > 1:
+        pixels = ", ".join(f"{label} {size} px" for label, size in sizes.items())
+        yield f"Image sizes differ: {pixels}."
 
 
 def _environment(run: Run) -> tuple[tuple[str, str], ...]:
@@ -162,19 +107,17 @@ def _environment(run: Run) -> tuple[tuple[str, str], ...]:
     return (*rows, ("data, SHA-256", run.dataset.sha256))
 
 
-def _failures(run: Run) -> Table:
+def _failures(context: Context) -> Table:
     rows = [
-        (result.trial.id, result.status, (result.ended.reason if result.ended else None) or "–")
-        for result in run.trials
-        if result.status != "done"
+        (context.labels[t.trial.id], t.status, (t.ended.reason if t.ended else None) or "–")
+        for t in context.run.trials
+        if t.status != "done"
     ]
-    return Table(
-        ("Trial", "Status", "Why"), tuple(tuple(Cell(text) for text in row) for row in rows)
-    )
+    return text_table(("Trial", "Status", "Why"), rows, prose=True)
 
 
 def reproduce(run: Run) -> str:
-    """The options of the run that make it again, as a Python call that works anywhere."""
+    """The options of the run as a Python call that repeats it anywhere."""
     kept: dict[str, Any] = {
         name: value
         for name, value in run.started.config.items()

@@ -7,22 +7,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from bench.analysis.compare.effects import Effect, Scale
+from bench.analysis.compare.effects import Effect, Scale, scale_of
 from bench.analysis.compare.pairwise import Comparison
 from bench.analysis.compare.ranking import Place, Ranking
-from bench.analysis.compare.verdicts import Margins
-from bench.analysis.formatting import shortened
-from bench.analysis.trial_group import series
+from bench.analysis.compare.verdicts import KINDS, Margins
+from bench.analysis.formatting import in_sentence, shortened
 from bench.records.run import Run
-from bench.report.changes import KINDS, kind_of, name_of
-from bench.report.ranking import rankings_of
-from bench.report.style import STYLE, canvas, captioned, save
+from bench.report.style import canvas, captioned
 
 LOOKS = {
     "better": ("#009E73", "^", True),
@@ -45,27 +41,24 @@ class Row:
     kind: str
 
 
-def comparison_figure(found: Comparison) -> Figure:
+def comparison_figure(comparison: Comparison) -> Figure:
     """Two sides: ratios on the left, differences of fractions on the right."""
-    several = len({line.metric.name for line in found.lines}) > 1
+    several = len({line.metric.name for line in comparison.lines}) > 1
     panels: dict[Scale, list[Row]] = {}
-    for line in found.lines:
+    for line in comparison.lines:
         name = shortened(line.label, 28)
-        name = f"{name}\n{name_of(line.metric)}" if several else name
-        row = Row(name, line.effect, kind_of(line.verdict))
+        name = f"{name}\n{in_sentence(line.metric)}" if several else name
+        row = Row(name, line.effect, line.verdict.kind)
         panels.setdefault(line.effect.scale, []).append(row)
     caption = (
-        f"A: {shortened(found.a, 60)}; B: {shortened(found.b, 60)}; 95 % intervals; "
+        f"A: {shortened(comparison.a, 60)}; B: {shortened(comparison.b, 60)}; 95 % intervals; "
         "the band is what counts as the same"
     )
     tallest = max(map(len, panels.values()))
-    with (
-        mpl.rc_context(STYLE),
-        captioned(caption, "B against A", len(panels), tallest + 1) as (figure, axes),
-    ):
+    with captioned(caption, "B against A", len(panels), tallest + 1) as (figure, axes):
         words = {"ratio": "B / A", "difference": "B − A (points)"}
         for ax, (scale, rows) in zip(axes, panels.items(), strict=True):
-            _draw(ax, rows, scale, found.margins)
+            _draw(ax, rows, scale, comparison.margins)
             ax.set(xlabel=words[scale])
         _legend(figure, [row for rows in panels.values() for row in rows])
     return figure
@@ -79,37 +72,30 @@ def ranking_figure(rankings: Sequence[Ranking], run: Run | None = None, name: st
         run: where they come from, for the line below the picture.
         name: what to call that where there is no run.
     """
-    bars, columns = max(len(one.places) for one in rankings) + 1, len(rankings)
+    bars, columns = max(len(r.places) for r in rankings) + 1, len(rankings)
     title = "Who wins, and who cannot be told apart"
     opened = canvas(run, title, columns, bars) if run else captioned(name, title, columns, bars)
-    with mpl.rc_context(STYLE), opened as (figure, axes):
+    with opened as (figure, axes):
         for ax, ranking in zip(axes, rankings, strict=True):
             rows = [_row(place) for place in ranking.places]
             scale = _scale(ranking)
             _draw(ax, rows, scale, ranking.margins)
             _draw_ties(ax, ranking.ties)
             against = "ratio to the best" if scale == "ratio" else "points from the best"
-            ax.set(xlabel=f"{name_of(ranking.metric).capitalize()}: {against}")
-        _legend(figure, [_row(place) for one in rankings for place in one.places])
+            ax.set(xlabel=f"{in_sentence(ranking.metric).capitalize()}: {against}")
+        _legend(figure, [_row(place) for r in rankings for place in r.places])
     return figure
 
 
-def write_ranking(run: Run) -> list[str]:
-    """Replace the picture of a run's ranking in its folder; returns its name, if there is one."""
-    rankings = rankings_of(series(run))
-    if not rankings:
-        return []
-    save(ranking_figure(rankings, run), run.path / "plots" / "ranking")
-    return ["ranking"]
-
-
 def _row(place: Place) -> Row:
-    label = f"{place.rank}  {shortened(place.contestant.label, 28)}"
-    return Row(label, place.effect, kind_of(place.verdict) if place.verdict else "best")
+    label, difference = f"{place.rank}  {shortened(place.group.label, 28)}", place.difference
+    if difference is None:
+        return Row(label, None, "best")
+    return Row(label, difference.effect, difference.verdict.kind)
 
 
 def _scale(ranking: Ranking) -> Scale:
-    return next(place.effect.scale for place in ranking.places if place.effect is not None)
+    return scale_of(ranking.metric)
 
 
 def _draw(ax: Axes, rows: Sequence[Row], scale: Scale, margins: Margins) -> None:
@@ -152,11 +138,11 @@ def _ticks(low: float, high: float, scale: Scale) -> list[float]:
 def _limits(effects: Sequence[Effect], margin: float) -> tuple[float, float]:
     """As far as the points and the margin reach, and their intervals where those are not endless:
     of two seeds they may be."""
-    widest = max([2 * margin, *(3 * abs(one.shift) for one in effects)])
+    widest = max([2 * margin, *(3 * abs(effect.shift) for effect in effects)])
     ends = [-1.5 * margin, 1.5 * margin]
-    for one in effects:
-        room = one.half_width or 0.0
-        ends += [one.shift, max(one.shift - room, -widest), min(one.shift + room, widest)]
+    for effect in effects:
+        room = effect.half_width or 0.0
+        ends += [effect.shift, max(effect.shift - room, -widest), min(effect.shift + room, widest)]
     space = 0.06 * (max(ends) - min(ends))
     return min(ends) - space, max(ends) + space
 

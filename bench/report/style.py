@@ -1,7 +1,8 @@
-"""What every picture shares: style, title, a caption that says what it was measured on, curves."""
+"""What every picture shares: colours, title, curves, a caption that says what was measured."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,38 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from bench.analysis.formatting import shortened
 from bench.analysis.intervals import Estimate
-from bench.analysis.trial_group import Series
+from bench.analysis.trial_group import TrialGroup
 from bench.records.run import Run
 from bench.records.run_folder import write_atomic
+
+PALETTE = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#8C6D31",
+)
+"""Okabe and Ito's colours, which people with any colour vision tell apart (yellow, too pale for
+lines, replaced by brown)."""
+
+LineStyle = str | tuple[int, tuple[int, ...]]
+
+LINE_STYLES: tuple[LineStyle, ...] = (
+    "-",
+    "--",
+    ":",
+    "-.",
+    (0, (8, 2)),
+    (0, (1, 3)),
+    (0, (6, 2, 1, 2, 1, 2)),
+    (0, (3, 4)),
+)
+"""Matplotlib's: by name, or an offset and the lengths of dashes and gaps."""
 
 STYLE: Any = {
     "font.size": 12,
@@ -38,11 +67,37 @@ MOST_MARKED = 30
 MOST_INSIDE = 6
 """Labels above which a legend would cover the curves."""
 
-Points = Sequence[float]
-
-
 FORMATS: dict[str, dict[str, Any]] = {"png": {"dpi": 150}, "svg": {"metadata": {"Date": None}}}
 """What pictures are written as, and how."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a group is drawn, the same in every picture of a report."""
+
+    colour: str
+    line_style: LineStyle
+
+
+def looks_of(groups: Sequence[TrialGroup]) -> dict[str, Look]:
+    """The look of each group by its label: a colour per model, a line style per setting."""
+    models = list(dict.fromkeys(group.model for group in groups))
+    seen: dict[str, int] = {}
+    looks = {}
+    for group in groups:
+        number, turn = models.index(group.model), seen.setdefault(group.model, 0)
+        seen[group.model] += 1
+        if len(models) == 1:  # colours are easier to tell apart, and no other model needs them
+            number, turn = turn, 0
+        # Beyond the palette, colours come again with another style.
+        style = LINE_STYLES[(turn + number // len(PALETTE)) % len(LINE_STYLES)]
+        looks[group.label] = Look(PALETTE[number % len(PALETTE)], style)
+    return looks
+
+
+def colours_of(groups: Sequence[TrialGroup], looks: Mapping[str, Look]) -> dict[str, str]:
+    """A colour for each model: that of its last group."""
+    return {group.model: looks[group.label].colour for group in groups}
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -72,13 +127,15 @@ def canvas(
 def captioned(
     caption: str, title: str, columns: int = 1, bars: int | None = None
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure with its title, and its caption below."""
+    """A figure in the report's style with its title, and its caption below."""
     height = 5.0 if bars is None else 1.8 + 0.7 * bars
-    figure = Figure(figsize=(8 if columns == 1 else 5.5 * columns, height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False)[0]
-    yield figure, list(axes)
-    figure.suptitle(title, fontsize=14, fontweight="bold")
-    figure.supxlabel(caption, fontsize=8, color="#555555")
+    with mpl.rc_context(STYLE):
+        size = (8 if columns == 1 else 5.5 * columns, height)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(1, columns, squeeze=False)[0]
+        yield figure, list(axes)
+        figure.suptitle(title, fontsize=14, fontweight="bold")
+        figure.supxlabel(caption, fontsize=8, color="#555555")
 
 
 def measured_on(run: Run) -> str:
@@ -93,16 +150,27 @@ def measured_on(run: Run) -> str:
     )
 
 
-def draw_line(axes: Axes, one: Series, x: Points, curve: list[Estimate], **options: Any) -> None:
+def draw_line(
+    axes: Axes, group: TrialGroup, look: Look, x: Sequence[float], curve: Sequence[Estimate]
+) -> None:
     """A curve with its band over seeds, marked where the points are few."""
     y = [e.mean for e in curve]
+    places = list(x)[: len(y)]
     marker = "o" if len(y) <= MOST_MARKED else None
-    style = {"color": one.colour, "linestyle": one.line_style, "marker": marker} | options
-    axes.plot(list(x)[: len(y)], y, **style)
+    label = shortened(group.label)
+    style: Any = look.line_style
+    axes.plot(places, y, color=look.colour, linestyle=style, marker=marker, label=label)
     low = [e.mean - (e.half_width or 0) for e in curve]
     high = [e.mean + (e.half_width or 0) for e in curve]
     if any(e.half_width for e in curve):
-        axes.fill_between(list(x)[: len(y)], low, high, color=one.colour, alpha=0.15, linewidth=0)
+        axes.fill_between(places, low, high, color=look.colour, alpha=0.15, linewidth=0)
+
+
+def name_rows(axes: Axes, names: Sequence[str], **options: Any) -> None:
+    """Names beside horizontal bars, the first on top."""
+    axes.set_yticks(range(len(names)), list(names), **options)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
 
 
 def draw_legend(axes: Axes) -> None:
@@ -116,6 +184,12 @@ def draw_legend(axes: Axes) -> None:
         axes.figure.legend(lines, labels, loc="outside right center", **look)
 
 
-def percent_axis(axes: Axes) -> None:
-    """Fractions on the vertical axis as percent."""
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+def legend_beside(figure: Figure) -> None:
+    """The labels of a figure's parts, to its right."""
+    figure.legend(loc="outside right center", frameon=False, fontsize=10)
+
+
+def percent_axis(axes: Axes, which: str = "y", decimals: int | None = 0) -> None:
+    """Fractions on an axis as percent."""
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_formatter(PercentFormatter(xmax=1, decimals=decimals))

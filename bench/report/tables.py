@@ -1,28 +1,17 @@
-"""The comparison as a table of text: what the terminal and the pages show.
+"""Tables of text: what the terminal and the pages show.
 
 The best value of a column is marked; a column has as many digits as its metric can carry; with
 several seeds a cell is a mean and the half-width of its 95 % confidence interval.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from bench.analysis.formatting import MISSING, supported
+from bench.analysis.formatting import MISSING, display_of, header_of, quantity, supported
 from bench.analysis.metrics import BY_NAME
-from bench.analysis.trial_group import Series
+from bench.analysis.trial_group import TrialGroup
 from bench.records.records import Predicted
 from bench.records.run import TrialResult
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: a metric in a unit that people read, with so many decimals where no
-    interval says how many it can carry."""
-
-    header: str
-    metric: str
-    decimals: int
-    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,54 +24,66 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Headers (units included) and rows of cells, the first of which names the row."""
+    """Headers (units included) and rows of cells, the first of which names the row; `prose` if
+    cells hold sentences."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    prose: bool = False
 
+
+Cells = Mapping[str, Sequence[Cell]]
+"""Columns of cells by their header."""
 
 HEADLINE = (
-    Column("Parameters (10⁶)", "params", 2, 1e-6),
-    Column("as it comes (10⁶)", "params_imagenet", 2, 1e-6),
-    Column("GMACs/image", "gmacs", 3),
-    Column("Largest batch", "max_batch", 0),
-    Column("Batch", "batch_size", 0),
-    Column("Epoch (s)", "epoch_seconds", 1),
-    Column("Evaluation (s)", "test_seconds", 1),
-    Column("All epochs (s)", "total_seconds", 0),
-    Column("Images/s", "images_per_second", 0),
-    Column("Peak memory (MiB)", "peak_memory_bytes", 0, 2**-20),
-    Column("Test accuracy, last epoch (%)", "final_test_accuracy", 1, 100),
-    Column("best epoch¹ (%)", "best_test_accuracy", 1, 100),
+    "params",
+    "params_imagenet",
+    "gmacs",
+    "max_batch",
+    "batch_size",
+    "epoch_seconds",
+    "test_seconds",
+    "total_seconds",
+    "images_per_second",
+    "peak_memory_bytes",
+    "final_test_accuracy",
+    "best_test_accuracy",
 )
 
 
-def headline(found: Sequence[Series]) -> Table:
-    """The comparison: a row per series, its status where it is not done."""
-    return comparison(found, HEADLINE, predicted(found))
-
-
-def comparison(
-    found: Sequence[Series], columns: Sequence[Column], more: Mapping[str, list[Cell]] | None = None
+def text_table(
+    headers: Sequence[str], rows: Iterable[Sequence[str]], *, prose: bool = False
 ) -> Table:
-    """A row per series, a column per metric, and `more` columns of cells by their header."""
-    cells = {column.header: _column(column, found) for column in columns} | dict(more or {})
-    names = [Cell(s.label + _unfinished(s.trials)) for s in found]
-    rows = tuple((name, *(column[i] for column in cells.values())) for i, name in enumerate(names))
-    return Table(("Model", *cells), rows)
+    """A table of plain text."""
+    return Table(tuple(headers), tuple(tuple(map(Cell, row)) for row in rows), prose)
 
 
-def known_columns(found: Sequence[Series], columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Those columns that any series has a figure for."""
-    return tuple(c for c in columns if any(one.metric(c.metric) for one in found))
+def headline(groups: Sequence[TrialGroup]) -> Table:
+    """The comparison: a row per group, its status where it is not done."""
+    return metric_table(groups, HEADLINE, predicted(groups))
 
 
-def predicted(found: Sequence[Series]) -> dict[str, list[Cell]]:
+def metric_table(
+    groups: Sequence[TrialGroup], names: Iterable[str], more: Cells | None = None
+) -> Table:
+    """A row per group, a column per metric, and `more` columns."""
+    columns = {header_of(name): _column(name, groups) for name in names} | dict(more or {})
+    labels = [Cell(group.label + _unfinished(group.trials)) for group in groups]
+    rows = tuple((label, *(c[i] for c in columns.values())) for i, label in enumerate(labels))
+    return Table(("Model", *columns), rows)
+
+
+def known(groups: Sequence[TrialGroup], names: Iterable[str]) -> list[str]:
+    """Those metrics that any group has a figure for."""
+    return [name for name in names if any(group.metric(name) for group in groups)]
+
+
+def predicted(groups: Sequence[TrialGroup]) -> dict[str, list[Cell]]:
     """A column per card: the largest batch predicted for it, with its range."""
-    cards = dict.fromkeys(p.card for s in found for p in s.trials[0].run.all_predictions)
+    cards = dict.fromkeys(p.card for g in groups for p in g.trials[0].run.all_predictions)
     return {
         f"Largest batch on {card} (predicted)": [
-            Cell(prediction_text(s.trials[0].predicted(card))) for s in found
+            Cell(prediction_text(g.trials[0].predicted(card))) for g in groups
         ]
         for card in cards
     }
@@ -106,38 +107,23 @@ def _unfinished(trials: Sequence[TrialResult]) -> str:
     return f" ({bad[0]})" if len(bad) == len(trials) else f" ({len(bad)} of {len(trials)} {bad[0]})"
 
 
-def _column(column: Column, found: Sequence[Series]) -> list[Cell]:
-    better = BY_NAME[column.metric].better
-    estimates = [s.metric(column.metric) for s in found]
-    column = _with_digits(column, [e.half_width for e in estimates if e and e.half_width])
+def _column(name: str, groups: Sequence[TrialGroup]) -> list[Cell]:
+    better, display = BY_NAME[name].better, display_of(name)
+    estimates = [group.metric(name) for group in groups]
+    # The same digits in every row: those that the widest interval supports.
+    widest = max((e.half_width or 0 for e in estimates if e), default=0) * display.scale
+    decimals = supported(widest, display.decimals) if widest else display.decimals
     # What broke off early has not earned a best time.
-    finished = [any(t.status == "done" for t in s.trials) for s in found]
-    means = [e.mean for e, done in zip(estimates, finished, strict=True) if e is not None and done]
+    means = [e.mean for e, g in zip(estimates, groups, strict=True) if e and g.finished]
     best = None
     if better and len(set(means)) > 1:
         best = (max if better == "higher" else min)(means)
     return [
         Cell(MISSING)
         if e is None
-        else Cell(cell_text(e.mean, e.half_width, column), done and e.mean == best)
-        for e, done in zip(estimates, finished, strict=True)
+        else Cell(quantity(e.mean, e.half_width, display, decimals), g.finished and e.mean == best)
+        for e, g in zip(estimates, groups, strict=True)
     ]
-
-
-def _with_digits(column: Column, half_widths: Sequence[float]) -> Column:
-    """The column with the decimals that its widest interval supports, the same in every row."""
-    if not half_widths:
-        return column
-    widest = max(half_widths) * column.scale
-    return replace(column, decimals=supported(widest, column.decimals))
-
-
-def cell_text(mean: float, half_width: float | None, column: Column) -> str:
-    """A mean in the column's unit, with the half-width of its interval if there is one."""
-    text = f"{mean * column.scale:,.{column.decimals}f}"
-    if not half_width:
-        return text
-    return f"{text} ± {half_width * column.scale:,.{column.decimals}f}"
 
 
 def transposed(table: Table) -> Table:
@@ -148,20 +134,3 @@ def transposed(table: Table) -> Table:
         (Cell(header), *(row[i] for row in table.rows)) for i, header in enumerate(metrics, 1)
     )
     return Table(headers, rows)
-
-
-def markdown(table: Table) -> str:
-    """The table in GitHub's Markdown, best values bold."""
-    lines = [_line(table.headers), _line(["---", *["---:"] * (len(table.headers) - 1)])]
-    lines += [_line([f"**{c.text}**" if c.best else c.text for c in row]) for row in table.rows]
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_cell, cells)) + " |"
-
-
-def _cell(text: str) -> str:
-    """Text on one line that neither ends its cell nor begins a tag."""
-    flat = " ".join(text.split())
-    return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.tables import write_tables
+from bench.analysis.tables import RunTables, write_tables
 from bench.records.records import Record, Telemetry
-from bench.records.run import Run, collect
 from tests.builders import (
     MIB,
     NOTE,
@@ -20,6 +19,7 @@ from tests.builders import (
     a_trial,
     an_epoch,
     run_start,
+    tables_of,
 )
 
 # People's scripts read these: columns are only ever added, at the end, never renamed or moved.
@@ -71,11 +71,11 @@ PROBES = ["model", "batch_size", "fits", "peak_memory_bytes", "seconds"]
 LAYERS = ["model", "image_size", "layer", "type", "params", "gmacs"]
 
 
-def run_of(folder: Path, *records: Record) -> Run:
-    return collect(folder, [*run_start(), *records])
+def run_of(folder: Path, *records: Record) -> RunTables:
+    return tables_of(folder, [*run_start(), *records])
 
 
-def rows(run: Run, name: str) -> list[dict[str, str]]:
+def rows(run: RunTables, name: str) -> list[dict[str, str]]:
     """The rows of a CSV file as text, as anybody's program would find them."""
     write_tables(run)
     with (run.path / f"{name}.csv").open(newline="") as file:

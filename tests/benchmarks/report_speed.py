@@ -12,9 +12,8 @@ from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.analysis.tables import write_tables
+from bench.analysis.tables import load_run, write_tables
 from bench.records.records import Epoch, Record
-from bench.records.run import load_run
 from bench.records.run_folder import LOG, line_of
 from bench.report.write import write_report
 from tests.builders import some_records

@@ -12,10 +12,17 @@ import pytest
 from bench.analysis.compare.effects import Effect
 from bench.analysis.compare.pairwise import USUAL, Comparison, compare
 from bench.analysis.compare.thresholds import parse_bound
+from bench.analysis.formatting import against, change_text, in_sentence, p_text
 from bench.analysis.metrics import BY_NAME
-from bench.report.changes import against, change_text, name_of, p_text
-from bench.report.comparison import answer, broken, comparison_table, tell_comparison
-from bench.report.told import as_csv, as_json, as_markdown
+from bench.report.comparison import (
+    answer,
+    as_csv,
+    as_json,
+    as_markdown,
+    broken,
+    comparison_report,
+    comparison_table,
+)
 from tests.analysis.compare.tables import Cells, a_side, trials
 
 METRICS = [BY_NAME[name] for name in USUAL]
@@ -133,7 +140,7 @@ def test_bounds_that_are_broken_are_named(compared) -> None:
 
 
 def test_csv_has_a_row_per_line_with_raw_values(compared) -> None:
-    told = tell_comparison(compared(changed(**FASTER)))
+    told = comparison_report(compared(changed(**FASTER)))
     rows = list(csv.DictReader(io.StringIO(as_csv(told))))
     assert len(rows) == 4
     speed = rows[0]
@@ -145,7 +152,7 @@ def test_csv_has_a_row_per_line_with_raw_values(compared) -> None:
 
 
 def test_json_is_one_document_of_plain_numbers(compared) -> None:
-    told = tell_comparison(compared(changed(**FASTER)))
+    told = comparison_report(compared(changed(**FASTER)))
     document = json.loads(as_json(told, {"broken": ["so"]}))
     assert set(document) == {"a", "b", "answer", "notes", "lines", "broken"}
     assert document["a"].endswith("a.csv")
@@ -156,7 +163,7 @@ def test_json_is_one_document_of_plain_numbers(compared) -> None:
 def test_markdown_keeps_outside_text_outside(compared) -> None:
     evil = "<script>|`x`"
     text = as_markdown(
-        tell_comparison(compared(trials(BASE, model=evil), trials(BASE, model=evil)))
+        comparison_report(compared(trials(BASE, model=evil), trials(BASE, model=evil)))
     )
     assert "<script>" not in text
     assert text.startswith("# A against B\n")
@@ -192,6 +199,6 @@ def test_changes_as_text(found: Effect, text: str, words: str) -> None:
 
 
 def test_names_and_probabilities() -> None:
-    assert name_of(BY_NAME["final_test_accuracy"]) == "test accuracy"
-    assert name_of(BY_NAME["gmacs"]) == "GMACs"
+    assert in_sentence(BY_NAME["final_test_accuracy"]) == "test accuracy"
+    assert in_sentence(BY_NAME["gmacs"]) == "GMACs per image"
     assert [p_text(p) for p in (None, 0.0001, 0.0456)] == ["–", "< 0.001", "0.046"]

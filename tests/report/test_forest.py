@@ -7,11 +7,12 @@ from matplotlib.figure import Figure
 
 from bench.analysis.compare.effects import Effect
 from bench.analysis.compare.pairwise import USUAL, compare
-from bench.analysis.compare.ranking import Contestant, rank_all
+from bench.analysis.compare.ranking import rank
 from bench.analysis.metrics import BY_NAME
-from bench.report.forest import _limits, comparison_figure, ranking_figure, write_ranking
+from bench.report.forest import _limits, comparison_figure, ranking_figure
 from bench.report.style import save_as
-from tests.analysis.compare.tables import a_side, trials
+from bench.report.write import write_report
+from tests.analysis.compare.tables import a_side, some_trials, trials
 from tests.builders import a_run
 
 SPEED, ACCURACY = BY_NAME["images_per_second"], BY_NAME["final_test_accuracy"]
@@ -64,8 +65,10 @@ def test_the_caption_says_which_is_which(figure: Figure) -> None:
 
 def test_ties_are_joined_by_a_bar() -> None:
     speeds = {"a": [100, 110, 90], "b": [101, 108, 92], "slow": [10, 10.5, 9.5]}
-    field = [Contestant(name, dict(enumerate(v)), {}) for name, v in speeds.items()]
-    drawn = ranking_figure(rank_all([(SPEED, field)]), name="a run")
+    field = [some_trials(name, {"images_per_second": v}) for name, v in speeds.items()]
+    ranking = rank(SPEED, field)
+    assert ranking is not None
+    drawn = ranking_figure([ranking], name="a run")
     (ax,) = drawn.axes
     (bar,) = (line for line in ax.get_lines() if line.get_label() == "_tie")
     assert list(bar.get_ydata()) == [-0.25, 1.25]
@@ -81,9 +84,11 @@ def test_endless_intervals_leave_the_picture() -> None:
 
 def test_a_run_with_two_models_gets_its_picture(tmp_path: Path) -> None:
     run = a_run(tmp_path / "two", seeds=3)
-    assert write_ranking(run) == ["ranking"]
+    write_report(run)
     assert (run.path / "plots" / "ranking.svg").is_file()
-    assert write_ranking(a_run(tmp_path / "one", models=["resnet18"])) == []
+    alone = a_run(tmp_path / "one", models=["resnet18"])
+    write_report(alone)
+    assert not (alone.path / "plots" / "ranking.svg").exists()
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

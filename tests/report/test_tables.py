@@ -2,17 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.trial_group import series
+from bench.analysis.formatting import DISPLAYS, display_of, header_of, quantity
+from bench.analysis.trial_group import trial_groups
 from bench.records.records import Record
 from bench.records.run import collect
+from bench.report.render.markdown import markdown
 from bench.report.tables import (
     HEADLINE,
     Cell,
-    Column,
     Table,
-    cell_text,
     headline,
-    markdown,
     prediction_text,
     transposed,
 )
@@ -30,7 +29,7 @@ from tests.builders import (
 
 
 def table_of(records: list[Record]) -> Table:
-    return headline(series(collect(Path("somewhere"), records)))
+    return headline(trial_groups(collect(Path("somewhere"), records)))
 
 
 def column(table: Table, header: str) -> list[Cell]:
@@ -54,11 +53,11 @@ def test_a_row_per_model_and_a_cell_per_header(two: Table) -> None:
     ("header", "texts", "best"),
     [
         ("Parameters (10⁶)", ["1.00", "2.00"], [True, False]),
-        ("GMACs/image", ["0.250", "0.500"], [True, False]),
-        ("Largest batch", ["100", "90"], [True, False]),
+        ("GMACs per image", ["0.250", "0.500"], [True, False]),
+        ("Largest batch (images)", ["100", "90"], [True, False]),
         ("Epoch (s)", ["10.0", "20.0"], [True, False]),
-        ("All epochs (s)", ["38", "68"], [True, False]),
-        ("Images/s", ["64", "32"], [True, False]),
+        ("All epochs (s)", ["38.0", "68.0"], [True, False]),
+        ("Throughput (images/s)", ["64", "32"], [True, False]),
         ("Test accuracy, last epoch (%)", ["60.0", "65.0"], [False, True]),
     ],
 )
@@ -75,7 +74,7 @@ def test_equal_values_are_not_marked(two: Table, header: str) -> None:
     assert [cell.best for cell in column(two, header)] == [False, False]
 
 
-@pytest.mark.parametrize("header", ["Batch", "as it comes (10⁶)"])
+@pytest.mark.parametrize("header", ["Batch size (images)", "Parameters, 1,000 classes (10⁶)"])
 def test_where_neither_way_is_better_nothing_is_marked(two: Table, header: str) -> None:
     assert [cell.best for cell in column(two, header)] == [False, False]
 
@@ -143,21 +142,23 @@ def test_a_run_without_trials_is_a_table_without_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean", "half_width", "shape", "text"),
+    ("mean", "half_width", "unit", "text"),
     [
-        (0.98765, None, Column("", "", 1, 100), "98.8"),
-        (0.98765, 0.0123, Column("", "", 1, 100), "98.8 ± 1.2"),
-        (1234567.0, None, Column("", "", 0), "1,234,567"),
-        (3.0, 0.0, Column("", "", 2), "3.00"),
-        (2.0, 0.004, Column("", "", 2), "2.00 ± 0.00"),
+        (0.98765, None, "fraction", "98.8"),
+        (0.98765, 0.0123, "fraction", "98.8 ± 1.2"),
+        (1234567.0, None, "images", "1,234,567"),
+        (3.0, 0.0, "times", "3.00"),
+        (2.0, 0.004, "times", "2.00 ± 0.00"),
     ],
 )
-def test_cells(mean: float, half_width: float | None, shape: Column, text: str) -> None:
-    assert cell_text(mean, half_width, shape) == text
+def test_cells(mean: float, half_width: float | None, unit: str, text: str) -> None:
+    display = DISPLAYS[unit]
+    assert quantity(mean, half_width, display, display.decimals) == text
 
 
 def test_every_header_is_used_once() -> None:
-    assert len({shape.header for shape in HEADLINE}) == len(HEADLINE)
+    assert len({header_of(name) for name in HEADLINE}) == len(HEADLINE)
+    assert display_of("final_test_accuracy").header == "%"
 
 
 def test_markdown() -> None:

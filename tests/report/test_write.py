@@ -4,8 +4,9 @@ import pytest
 
 from bench.records.records import Certificate
 from bench.report.document import reproduce
-from bench.report.tables import Cell, Table, markdown
-from bench.report.write import safe, write_report
+from bench.report.render.markdown import escaped, markdown
+from bench.report.tables import Cell, Table
+from bench.report.write import write_report
 from tests.builders import a_breakdown, a_largest_batch, a_prediction, a_run, a_sweep_point
 
 
@@ -34,7 +35,7 @@ def test_the_table_comes_before_the_pictures_and_the_notes_before_the_table(repo
     table = text.index("| Model |")
     assert table < text.index("![")
     for note in run.dataset.notes:
-        assert text.index(safe(note)) < table
+        assert text.index(escaped(note)) < table
 
 
 def test_the_lectures_claims_are_judged_and_marked_as_published(report):
@@ -63,11 +64,11 @@ def test_one_seed_is_called_what_it_is(tmp_path):
 
 @pytest.mark.parametrize("evil", ["<script>", "a|b", "[x](javascript:1)", "line\nbreak", "`code`"])
 def test_text_from_outside_is_no_markup(evil):
-    escaped = safe(evil)
-    assert "<" not in escaped
-    assert "\n" not in escaped
-    assert "[x](" not in escaped
-    assert "|" not in escaped.replace("\\|", "")
+    text = escaped(evil)
+    assert "<" not in text
+    assert "\n" not in text
+    assert "[x](" not in text
+    assert "|" not in text.replace("\\|", "")
 
 
 def test_text_from_outside_breaks_no_table():
@@ -89,7 +90,7 @@ def test_the_questions_come_in_the_order_of_the_page(report):
         "How far the times can be trusted",
         "Claims",
         "Environment",
-        "How to make it again",
+        "How to repeat it",
         "What did not work",
     ]
 

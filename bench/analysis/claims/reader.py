@@ -1,18 +1,19 @@
 """Statements to be checked against a run, as data: a CSV file with a row per claim.
 
-`results/reference/lecture.csv` holds the lecture's; `--claims FILE` takes anybody's. What a rule
-does stands in `bench.analysis.claims.judge`; here is what a row may say, so that a file is refused before
-anything is measured.
+`results/reference/lecture.csv` holds the lecture's; `--claims FILE` takes anybody's. A file is
+checked against its rules before anything is measured.
 """
 
 import csv
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
-from bench.analysis.metrics import BY_NAME
+from bench.analysis.claims.claim import Claim
+from bench.analysis.claims.judge import CONDITIONS
+from bench.analysis.claims.rules import RULES
 from bench.errors import Refused
 from bench.records.run_folder import read_text, write_atomic
 
@@ -21,72 +22,6 @@ LARGEST_FILE = 1_000_000
 
 KEPT = "claims.csv"
 """A run folder's copy of the claims that it was given, so that its report needs nothing else."""
-
-CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-"""Figures with a value per epoch."""
-
-LAYER_CHANGES = ("changed_share", "relative_change")
-"""Figures with a value per layer."""
-
-CONDITIONS = ("cifar10", "native", "same-batch", "device")
-"""What must hold of a run before a claim can be judged: all of CIFAR-10; each model at its native
-image size; one batch size for all the claim's models; the device that the figure was quoted on."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One statement.
-
-    `quoted` in `unit` is the figure as it was published. `rule` compares `metric` of `models` (a
-    model or MODEL@OPTIMIZER each) with `threshold`, give or take `tolerance`, both in the metric's
-    own unit; `at` is the epoch or the convolution (from 1) that it is about. `needs` are
-    conditions; `device` is where the figure is from, if that is known.
-    """
-
-    id: str
-    claim: str
-    rule: str
-    quoted: float | None = None
-    unit: str = ""
-    metric: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    at: int | None = None
-    threshold: float | None = None
-    tolerance: float = 0.0
-    needs: tuple[str, ...] = ()
-    device: str = ""
-
-
-@dataclass(frozen=True)
-class Form:
-    """What a row of one rule must say: how many models (None: any, also none), metrics out of
-    which names, and which numbers."""
-
-    models: int | None
-    metrics: int
-    among: tuple[str, ...]
-    threshold: bool = False
-    at: bool = False
-
-
-_TRIAL = tuple(BY_NAME)
-
-FORMS: dict[str, Form] = {
-    "about": Form(1, 1, _TRIAL, threshold=True),
-    "ratio": Form(2, 1, _TRIAL, threshold=True),
-    "more": Form(2, 1, _TRIAL),
-    "same": Form(2, 1, _TRIAL),
-    "at_epoch": Form(1, 1, CURVES, threshold=True, at=True),
-    "stays_within": Form(1, 1, CURVES, threshold=True),
-    "falls": Form(1, 1, CURVES),
-    "not_monotone": Form(1, 1, CURVES),
-    "falls_with_batch": Form(None, 1, _TRIAL),
-    "sooner": Form(2, 0, ()),
-    "rank_falls": Form(None, 2, _TRIAL),
-    "layer_at_least": Form(1, 1, LAYER_CHANGES, threshold=True, at=True),
-    "layer_at_most": Form(1, 1, LAYER_CHANGES, threshold=True, at=True),
-}
-"""What a row of each rule must say."""
 
 _COLUMNS = tuple(field.name for field in fields(Claim))
 _REQUIRED = ("id", "claim", "rule")
@@ -106,8 +41,8 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
     """The claims of a CSV file, in its order.
 
     Raises:
-        Refused: the file cannot be read or a row cannot be judged; one sentence names file, row and
-            mend.
+        Refused: the file cannot be read or a row cannot be judged; one sentence says where and
+            how to fix it.
     """
     text = read_text(path, LARGEST_FILE, f"--claims {path}")
     try:
@@ -187,9 +122,9 @@ def _claim(row: dict[str, str]) -> Claim:
 
 
 def _check(claim: Claim) -> None:
-    form = FORMS.get(claim.rule)
+    form = RULES.get(claim.rule)
     if form is None:
-        raise Refused(f"unknown rule {claim.rule!r}; there are {', '.join(FORMS)}")
+        raise Refused(f"unknown rule {claim.rule!r}; there are {', '.join(RULES)}")
     if form.models is not None and len(claim.models) != form.models:
         raise Refused(f"rule {claim.rule} needs models: {form.models}, not {len(claim.models)}")
     if len(claim.metric) != form.metrics:

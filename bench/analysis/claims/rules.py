@@ -1,229 +1,357 @@
-"""How a claim is judged: a rule is a function of a line or two, and a row of `RULES`.
+"""How a claim is judged: a rule is a decorated function, registered with what its rows must say.
 
-Means are judged by their 95 % intervals, so an accuracy of one seed cannot be told; a statement
-about a curve is judged in every seed.
+Whether two groups differ is never decided here: `bench.analysis.compare` does that, for every
+sentence of a report. A statement about a curve is judged in every seed.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
-from bench.analysis.claims.reader import Claim
-from bench.analysis.claims.verdicts import (
-    Answer,
-    CannotTell,
-    Verdict,
-    difference,
-    every,
-    falling,
-    in_seeds,
-    placed,
-    positive,
-    quotient,
-)
+from bench.analysis.claims.claim import Answer, CannotTell, Claim, ClaimVerdict, Evidence
+from bench.analysis.compare.arrival import arrivals, common_accuracy, seconds_to
+from bench.analysis.compare.ranking import Difference
 from bench.analysis.formatting import MISSING, percent, shown, times
-from bench.analysis.intervals import Estimate, estimate
-from bench.analysis.time_to_accuracy import reached
-from bench.analysis.trial_group import Series
-from bench.records.records import Epoch
-from bench.records.run import Run
+from bench.analysis.intervals import estimate
+from bench.analysis.metrics import BY_NAME
+from bench.analysis.trial_group import TrialGroup
+from bench.records.records import Epoch, LayerChange
 
-_EXACT = ("param", "gmacs", "max_batch", "batch_size", "updates", "weight_bytes")
-"""How the names of metrics begin that are counts: one seed says all."""
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+"""Figures with a value per epoch."""
 
-TIMING_NOISE = 0.03
-"""Of a time measured once: half the width of what counts as the same."""
+LAYER_CHANGES = ("changed_share", "relative_change")
+"""Figures with a value per layer."""
+
+_TRIAL = tuple(BY_NAME)
+
+Judge = Callable[[Claim, Evidence], ClaimVerdict]
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a rule may look at: the run, all its series, and those that the claim names."""
+class Rule:
+    """A rule and what its rows must say: how many models (None: any number, or none), how many
+    metrics out of which names, and which numbers."""
 
-    run: Run
-    found: tuple[Series, ...]
-    subjects: tuple[Series, ...]
-
-
-Rule = Callable[[Claim, Evidence], Verdict]
-
-
-def _about(claim: Claim, evidence: Evidence) -> Verdict:
-    (one,) = evidence.subjects
-    if claim.at is not None and any(len(t.epochs) != claim.at for t in one.counted):
-        raise CannotTell(f"the run has {len(one.counted[0].epochs)} epochs, not {claim.at}")
-    metric = claim.metric[0]
-    return _within(_value(one, metric), claim, _text(one, metric))
+    judge: Judge
+    models: int | None
+    metrics: int
+    among: tuple[str, ...]
+    threshold: bool
+    at: bool
 
 
-def _ratio(claim: Claim, evidence: Evidence) -> Verdict:
-    first, second = (_value(one, claim.metric[0]) for one in evidence.subjects)
-    found = quotient(first, second)
-    names = " / ".join(one.label for one in evidence.subjects)
-    return _within(found, claim, f"{times(found.mean)} ({names})")
+RULES: dict[str, Rule] = {}
 
 
-def _more(claim: Claim, evidence: Evidence) -> Verdict:
+def rule(
+    models: int | None = 1,
+    metrics: int = 1,
+    among: tuple[str, ...] = _TRIAL,
+    *,
+    threshold: bool = False,
+    at: bool = False,
+) -> Callable[[Judge], Judge]:
+    """Register a rule under its function's name."""
+
+    def register(judge: Judge) -> Judge:
+        RULES[judge.__name__] = Rule(judge, models, metrics, among, threshold, at)
+        return judge
+
+    return register
+
+
+@rule(threshold=True)
+def about(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """The metric is the threshold, give or take the tolerance; `at`: the run has so many epochs."""
+    (group,), metric = evidence.subjects, claim.metric[0]
+    if claim.at is not None and any(len(t.epochs) != claim.at for t in group.counted):
+        raise CannotTell(f"the run has {len(group.counted[0].epochs)} epochs, not {claim.at}")
+    _check_known(group, metric)
+    mean = group.metric(metric)
+    assert mean is not None
+    if mean.n < 2 and not BY_NAME[metric].exact:
+        raise CannotTell("too few seeds: one has no interval", _text(group, metric))
+    room = mean.half_width or 0.0
+    return _placed(mean.mean - room, mean.mean + room, claim, _text(group, metric))
+
+
+@rule(models=2, threshold=True)
+def ratio(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """The first model's metric over the second's is the threshold, give or take the tolerance."""
     (a, b), metric = evidence.subjects, claim.metric[0]
-    return positive(difference(_value(a, metric), _value(b, metric)), _pair(a, b, metric))
+    effect = _against(evidence, metric, a, b).effect
+    if not effect.a:
+        raise CannotTell("a ratio to nothing")
+
+    def as_ratio(change: float) -> float:
+        return change if effect.scale == "ratio" else 1 + change / effect.a
+
+    text = f"{times(as_ratio(effect.change))} ({a.label} / {b.label})"
+    if effect.design == "too few":
+        raise CannotTell(_too_few(evidence, metric, a, b), text)
+    low, high = (effect.change if end is None else end for end in (effect.low, effect.high))
+    return _placed(as_ratio(low), as_ratio(high), claim, text)
 
 
-def _same(claim: Claim, evidence: Evidence) -> Verdict:
+@rule(models=2)
+def more(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """The first model has more of the metric than the second."""
     (a, b), metric = evidence.subjects, claim.metric[0]
-    gap = difference(_value(a, metric), _value(b, metric))
-    around = f"a difference of {shown(metric, claim.tolerance)}"
-    return placed(gap, -claim.tolerance, claim.tolerance, _pair(a, b, metric), around)
+    return _greater(_against(evidence, metric, a, b), _pair(a, b, metric))
 
 
-def _at_epoch(claim: Claim, evidence: Evidence) -> Verdict:
-    (one,), epoch = evidence.subjects, claim.at or 1
-    curve = one.curve(_of_epoch(claim.metric[0]))
+@rule(models=2)
+def same(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """The metric of both models differs by the tolerance at most."""
+    (a, b), metric = evidence.subjects, claim.metric[0]
+    effect, text = _against(evidence, metric, a, b).effect, _pair(a, b, metric)
+    if effect.design == "too few":
+        raise CannotTell(_too_few(evidence, metric, a, b), text)
+    ends = (effect.change if end is None else end for end in (effect.low, effect.high))
+    low, high = (effect.a * (e - 1) if effect.scale == "ratio" else e for e in ends)
+    room = claim.tolerance
+    return _within(low, high, -room, room, text, f"a difference of {shown(metric, room)}")
+
+
+@rule(among=CURVES, threshold=True, at=True)
+def at_epoch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """After epoch `at`, the curve is at the threshold, give or take the tolerance."""
+    (group,), epoch = evidence.subjects, claim.at or 1
+    curve = group.curve(_of_epoch(claim.metric[0]))
     if len(curve) < epoch:
         raise CannotTell(f"the run has {len(curve)} epochs")
-    found = curve[epoch - 1]
-    text = shown(claim.metric[0], found.mean, found.half_width)
-    if found.n < 2:
-        return Verdict("cannot tell", "too few seeds: one has no interval", text)
-    return _within(found, claim, text)
+    mean = curve[epoch - 1]
+    text = shown(claim.metric[0], mean.mean, mean.half_width)
+    if mean.n < 2:
+        raise CannotTell("too few seeds: one has no interval", text)
+    room = mean.half_width or 0.0
+    return _placed(mean.mean - room, mean.mean + room, claim, text)
 
 
-def _stays_within(claim: Claim, evidence: Evidence) -> Verdict:
+@rule(among=CURVES, threshold=True)
+def stays_within(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """After the first epoch, every seed's curve stays within the tolerance of the threshold."""
     curves = [curve[1:] for curve in _curves(claim, evidence, at_least=2)]
     low, high = min(map(min, curves)), max(map(max, curves))
     metric = claim.metric[0]
     text = f"{shown(metric, low)} to {shown(metric, high)}"
     center, room = claim.threshold or 0.0, claim.tolerance
-    return in_seeds(center - room <= low and high <= center + room, len(curves), text)
+    return _in_seeds(center - room <= low and high <= center + room, len(curves), text)
 
 
-def _falls(claim: Claim, evidence: Evidence) -> Verdict:
+@rule(among=CURVES)
+def falls(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """Every seed's curve falls at every epoch."""
     curves = _curves(claim, evidence, at_least=2)
     rises = sum(b >= a for curve in curves for a, b in pairwise(curve))
     steps = sum(len(curve) - 1 for curve in curves)
-    return in_seeds(rises == 0, len(curves), f"falls at {steps - rises} of {steps} epochs")
+    return _in_seeds(rises == 0, len(curves), f"falls at {steps - rises} of {steps} epochs")
 
 
-def _not_monotone(claim: Claim, evidence: Evidence) -> Verdict:
+@rule(among=CURVES)
+def not_monotone(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """Every seed's curve both rises and falls."""
     curves = _curves(claim, evidence, at_least=3)
     bent = sum(
         any(b < a for a, b in pairwise(curve)) and any(b > a for a, b in pairwise(curve))
         for curve in curves
     )
-    return in_seeds(bent == len(curves), len(curves), f"rises and falls in {bent} of {len(curves)}")
+    return _in_seeds(
+        bent == len(curves), len(curves), f"rises and falls in {bent} of {len(curves)}"
+    )
 
 
-def _falls_with_batch(claim: Claim, evidence: Evidence) -> Verdict:
-    ladders = _ladders(evidence)
+@rule(models=None)
+def falls_with_batch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """The metric of one model falls from each batch size to the next larger one; a rise by less
+    than the tolerance, a fraction, does not refute it."""
+    ladders, metric = _ladders(evidence), claim.metric[0]
     if not ladders:
         raise CannotTell("not run: one model at several batch sizes")
-    metric, texts, answers = claim.metric[0], [], []
+    texts, answers = [], set[Answer]()
     for ladder in ladders:
-        values = [_value(one, metric) for one in ladder]
-        sizes = "/".join(str(one.trials[0].trial.batch_size) for one in ladder)
-        texts.append(
-            f"{ladder[0].model} at batch {sizes}: "
-            + ", ".join(_text(one, metric) for one in ladder)
-        )
-        answers += [falling(a, b, claim.tolerance) for a, b in pairwise(values)]
-    return every(answers, "; ".join(texts), "neighbouring sizes are too near each other")
+        sizes = "/".join(str(group.trials[0].trial.batch_size) for group in ladder)
+        values = ", ".join(_text(group, metric) for group in ladder)
+        texts.append(f"{ladder[0].model} at batch {sizes}: {values}")
+        for smaller, larger in pairwise(ladder):
+            step = _against(evidence, metric, larger, smaller)
+            rise = step.effect.change - 1 if step.effect.scale == "ratio" else step.effect.change
+            if not step.verdict.apart or 0 < rise <= claim.tolerance:
+                answers.add("cannot tell")
+            else:
+                answers.add("does not hold" if rise > 0 else "holds")
+    text = "; ".join(texts)
+    if "does not hold" in answers:
+        return ClaimVerdict("does not hold", "it rises with a larger batch", text)
+    if "cannot tell" in answers:
+        raise CannotTell("neighbouring sizes are too near each other", text)
+    return ClaimVerdict("holds", "so from each size to the next", text)
 
 
-def _sooner(claim: Claim, evidence: Evidence) -> Verdict:
+@rule(models=2, metrics=0, among=())
+def sooner(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """The first model reaches the accuracy that every seed of both reaches before the second."""
     a, b = evidence.subjects
-    bests = [[max(e.test_accuracy for e in t.epochs) for t in one.trained] for one in (a, b)]
-    if not all(bests):
+    target = common_accuracy([a, b]) if a.trained and b.trained else None
+    if target is None:
         raise CannotTell("not trained")
-    target = min(map(min, bests))
-    seconds = [_seconds_to(one, target) for one in (a, b)]
+    means = [estimate(list(seconds_to(target, group).values())) for group in (a, b)]
     text = f"to {percent(target)}, which every seed reaches: " + ", ".join(
-        f"{one.label} {shown('total_seconds', s.mean, s.half_width)}"
-        for one, s in zip((a, b), seconds, strict=True)
+        f"{group.label} {shown('total_seconds', mean.mean, mean.half_width)}"
+        for group, mean in zip((a, b), means, strict=True)
     )
-    if min(s.n for s in seconds) < 2:
-        return Verdict("cannot tell", "too few seeds: chance moves the epoch", text)
-    return positive(difference(seconds[1], seconds[0]), text)
+    ranking = arrivals(target, [a, b])
+    assert ranking is not None
+    return _greater(ranking.differences[a.label, b.label], text)
 
 
-def _rank_falls(claim: Claim, evidence: Evidence) -> Verdict:
+@rule(models=None, metrics=2)
+def rank_falls(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """Of every two models, the one with less of the first metric has more of the second."""
     x, y = claim.metric
-    points, text = _points(evidence, x, y)
-    pairs = [sorted(pair, key=lambda p: p[1]) for pair in combinations(points, 2)]
-    against = [(a, b) for a, b in pairs if a[1] < b[1] and a[2] < b[2]]
-    text += f", so in {len(pairs) - len(against)} of {len(pairs)} pairs"
-    if not against:
-        return Verdict("holds", "so in every pair", text)
-    a, b = max(against, key=lambda pair: pair[1][1] / pair[0][1] * pair[1][2] / pair[0][2])
-    reason = f"{a[0]} has less of both than {b[0]}: {a[1]:,.0f} against {b[1]:,.0f}, and "
-    return Verdict("does not hold", reason + f"{a[2]:,.0f} against {b[2]:,.0f}", text)
+    groups = [g for g in _one_setting(evidence) if _is_known(g, x) and _is_known(g, y)]
+    if len(groups) < 3:
+        raise CannotTell(f"too few models: {len(groups)} of at least 3 with both figures measured")
+    pairs = list(combinations(groups, 2))
+    so = against = 0
+    worst, reason = 0.0, ""
+    for a, b in pairs:
+        one, other = (_against(evidence, metric, b, a) for metric in (x, y))
+        if not (one.verdict.apart and other.verdict.apart):
+            continue
+        if (one.effect.shift > 0) != (other.effect.shift > 0):
+            so += 1
+            continue
+        against += 1
+        size = abs(one.effect.shift) + abs(other.effect.shift)
+        if size > worst:
+            worst = size
+            less, greater = (a, b) if one.effect.shift > 0 else (b, a)
+            figures = [_plain(less, x), _plain(greater, x), _plain(less, y), _plain(greater, y)]
+            reason = (
+                f"{less.model} has less of both than {greater.model}: {figures[0]} against "
+                f"{figures[1]}, and {figures[2]} against {figures[3]}"
+            )
+    text = f"{len(groups)} models, so in {so} of {len(pairs)} pairs"
+    if against:
+        return ClaimVerdict("does not hold", reason, text)
+    if so < len(pairs):
+        raise CannotTell("not every pair can be told apart", text)
+    return ClaimVerdict("holds", "so in every pair", text)
 
 
-def _layer_at_least(claim: Claim, evidence: Evidence) -> Verdict:
-    found = layer_change(evidence.run, evidence.subjects[0].model, claim.at or 1, claim.metric[0])
-    return _layer(claim, found, found is not None and found >= (claim.threshold or 0.0))
+@rule(among=LAYER_CHANGES, threshold=True, at=True)
+def layer_at_least(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """Training changed the model's convolution number `at` by the threshold or more."""
+    bound = f"at least {percent(claim.threshold or 0.0)}"
+    return _layer(claim, evidence, bound, lambda change: change >= (claim.threshold or 0.0))
 
 
-def _layer_at_most(claim: Claim, evidence: Evidence) -> Verdict:
-    found = layer_change(evidence.run, evidence.subjects[0].model, claim.at or 1, claim.metric[0])
-    return _layer(claim, found, found is not None and found <= (claim.threshold or 0.0))
+@rule(among=LAYER_CHANGES, threshold=True, at=True)
+def layer_at_most(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """Training changed the model's convolution number `at` by the threshold or less."""
+    bound = f"at most {percent(claim.threshold or 0.0)}"
+    return _layer(claim, evidence, bound, lambda change: change <= (claim.threshold or 0.0))
 
 
-RULES: dict[str, Rule] = {
-    "about": _about,
-    "ratio": _ratio,
-    "more": _more,
-    "same": _same,
-    "at_epoch": _at_epoch,
-    "stays_within": _stays_within,
-    "falls": _falls,
-    "not_monotone": _not_monotone,
-    "falls_with_batch": _falls_with_batch,
-    "sooner": _sooner,
-    "rank_falls": _rank_falls,
-    "layer_at_least": _layer_at_least,
-    "layer_at_most": _layer_at_most,
-}
-"""How each rule of `bench.analysis.claims.reader.FORMS` judges."""
-
-
-def layer_change(run: Run, model: str, number: int, column: str) -> float | None:
+def layer_change(group: TrialGroup, number: int, column: str) -> float | None:
     """How much training changed a model's convolution (`number` from 1, in forward order), the mean
-    over its rows of `layers.csv`; None if the run did not record it."""
-    layers = run.layers
-    if column not in layers:
-        return None
-    mine = layers[(layers["model"] == model) & (layers["type"] == "Conv2d")]
-    names = list(dict.fromkeys(mine["layer"]))
+    over the group's trials; None if the run did not record it."""
+    described = group.trials[0].described
+    names = (
+        [layer.layer for layer in described.layers if layer.type == "Conv2d"] if described else []
+    )
     if len(names) < number:
         return None
-    known = mine[mine["layer"] == names[number - 1]][column].dropna()
-    return float(known.mean()) if len(known) else None
+    changes: list[LayerChange] = [
+        change
+        for trial in group.trials
+        for change in (trial.inspected.layers if trial.inspected else ())
+        if change.layer == names[number - 1]
+    ]
+    return estimate([getattr(c, column) for c in changes]).mean if changes else None
 
 
-def _within(found: Estimate, claim: Claim, text: str) -> Verdict:
+def _layer(
+    claim: Claim, evidence: Evidence, bound: str, holds: Callable[[float], bool]
+) -> ClaimVerdict:
+    change = layer_change(evidence.subjects[0], claim.at or 1, claim.metric[0])
+    if change is None:
+        raise CannotTell("not recorded in this run")
+    if holds(change):
+        return ClaimVerdict("holds", bound, percent(change))
+    return ClaimVerdict("does not hold", f"not {bound}", percent(change))
+
+
+def _against(evidence: Evidence, metric: str, a: TrialGroup, b: TrialGroup) -> Difference:
+    """a against b in a metric; raises CannotTell where either does not have it."""
+    for group in (a, b):
+        _check_known(group, metric)
+    difference = evidence.standings.between(metric, b, a)
+    if difference is None:
+        raise CannotTell(f"not measured for {a.label} and {b.label}")
+    return difference
+
+
+def _greater(difference: Difference, text: str) -> ClaimVerdict:
+    """Whether what is compared has more than what it is compared with."""
+    verdict = difference.verdict
+    if verdict.apart:
+        if difference.effect.shift > 0:
+            reason = "so in this run" if difference.p is None else verdict.certainty
+            return ClaimVerdict("holds", reason, text)
+        return ClaimVerdict("does not hold", "the other way round", text)
+    if verdict.word == "cannot tell":
+        raise CannotTell(verdict.reason, text)
+    return ClaimVerdict("does not hold", verdict.word, text)
+
+
+def _too_few(evidence: Evidence, metric: str, a: TrialGroup, b: TrialGroup) -> str:
+    return f"too few seeds: {_against(evidence, metric, a, b).verdict.reason}"
+
+
+def _placed(low: float, high: float, claim: Claim, text: str) -> ClaimVerdict:
+    """Where an interval lies against the claim's threshold and tolerance."""
     center, room = claim.threshold or 0.0, claim.tolerance
     if claim.rule == "ratio":
         around = f"{center:g} ± {room:g} times"
     else:
         around = shown(claim.metric[0], center, room)
-    return placed(found, center - room, center + room, text, around)
+    return _within(low, high, center - room, center + room, text, around)
 
 
-def _layer(claim: Claim, found: float | None, holds: bool) -> Verdict:
-    if found is None:
-        raise CannotTell("not recorded in this run")
-    bound = ("at most " if claim.rule.endswith("most") else "at least ") + percent(
-        claim.threshold or 0.0
-    )
-    answer: Answer = "holds" if holds else "does not hold"
-    return Verdict(answer, bound if holds else f"not {bound}", percent(found))
+def _within(
+    low: float, high: float, least: float, most: float, text: str, around: str
+) -> ClaimVerdict:
+    """Whether an interval lies within bounds, outside them, or across one."""
+    if least <= low and high <= most:
+        return ClaimVerdict("holds", f"within {around}", text)
+    if high < least or low > most:
+        return ClaimVerdict("does not hold", f"outside {around}", text)
+    raise CannotTell(f"the interval overlaps {around}", text)
 
 
-def _pair(a: Series, b: Series, metric: str) -> str:
-    return ", ".join(f"{one.label} {_text(one, metric)}" for one in (a, b))
+def _in_seeds(holds: bool, seeds: int, text: str) -> ClaimVerdict:
+    """A verdict on curves, each of a seed."""
+    where = "in the one seed" if seeds == 1 else f"in all {seeds} seeds"
+    if holds:
+        return ClaimVerdict("holds", f"so {where}", text)
+    return ClaimVerdict("does not hold", f"not so {where}", text)
 
 
-def _text(one: Series, metric: str) -> str:
-    found = one.metric(metric)
-    return MISSING if found is None else shown(metric, found.mean, found.half_width)
+def _pair(a: TrialGroup, b: TrialGroup, metric: str) -> str:
+    return ", ".join(f"{group.label} {_text(group, metric)}" for group in (a, b))
+
+
+def _text(group: TrialGroup, metric: str) -> str:
+    mean = group.metric(metric)
+    return MISSING if mean is None else shown(metric, mean.mean, mean.half_width)
+
+
+def _plain(group: TrialGroup, metric: str) -> str:
+    mean = group.metric(metric)
+    return MISSING if mean is None else f"{mean.mean:,.0f}"
 
 
 def _of_epoch(name: str) -> Callable[[Epoch], float]:
@@ -232,77 +360,61 @@ def _of_epoch(name: str) -> Callable[[Epoch], float]:
 
 def _curves(claim: Claim, evidence: Evidence, at_least: int) -> list[list[float]]:
     """The metric epoch by epoch, a curve per seed."""
-    (one,), value = evidence.subjects, _of_epoch(claim.metric[0])
-    curves = [[value(epoch) for epoch in trial.epochs] for trial in one.trained]
+    (group,), value = evidence.subjects, _of_epoch(claim.metric[0])
+    curves = [[value(epoch) for epoch in trial.epochs] for trial in group.trained]
     if min(map(len, curves), default=0) < at_least:
         raise CannotTell(f"too few epochs: it takes {at_least}")
     return curves
 
 
-def _ladders(evidence: Evidence) -> list[list[Series]]:
-    """Series that differ in their batch size alone, ascending; of the claim's models, or of all."""
-    groups: dict[tuple[object, ...], dict[int, Series]] = {}
-    for one in evidence.subjects or evidence.found:
-        for sibling in evidence.found:
-            size = sibling.trials[0].trial.batch_size
-            if (sibling.model, sibling.setting) == (one.model, one.setting) and size:
-                groups.setdefault((one.model, one.setting), {}).setdefault(size, sibling)
-    return [[g[size] for size in sorted(g)] for g in groups.values() if len(g) > 1]
+def _ladders(evidence: Evidence) -> list[list[TrialGroup]]:
+    """Groups that differ in their batch size alone, ascending; of the claim's models, or of all."""
+    ladders: dict[tuple[object, ...], dict[int, TrialGroup]] = {}
+    wanted = {(group.model, group.setting) for group in evidence.groups}
+    for group in evidence.standings.groups:
+        shape, size = (group.model, group.setting), group.trials[0].trial.batch_size
+        if shape in wanted and size:
+            ladders.setdefault(shape, {}).setdefault(size, group)
+    return [[sizes[n] for n in sorted(sizes)] for sizes in ladders.values() if len(sizes) > 1]
 
 
-def _seconds_to(one: Series, target: float) -> Estimate:
-    """Wall-clock seconds until the test accuracy reaches what every seed reaches."""
-    found = [reached(trial.epochs, target).first_seconds for trial in one.trained]
-    return estimate([seconds for seconds in found if seconds is not None])
+def _one_setting(evidence: Evidence) -> list[TrialGroup]:
+    """A group per model, in the setting that most models share."""
+    settings: dict[object, dict[str, TrialGroup]] = {}
+    for group in evidence.groups:
+        settings.setdefault(group.setting, {}).setdefault(group.model, group)
+    return list(max(settings.values(), key=len, default={}).values())
 
 
-def _points(evidence: Evidence, x: str, y: str) -> tuple[list[tuple[str, float, float]], str]:
-    """A point per model in the setting that most models share."""
-    shapes: dict[tuple[object, ...], dict[str, Series]] = {}
-    for one in evidence.subjects or evidence.found:
-        shapes.setdefault((one.setting,), {}).setdefault(one.model, one)
-    group = max(shapes.values(), key=len, default={})
-    points = []
-    for one in group.values():
-        try:
-            points.append((one.model, _value(one, x).mean, _value(one, y).mean))
-        except CannotTell:
-            continue
-    if len(points) < 3:
-        raise CannotTell(f"too few models: {len(points)} of at least 3 with both figures measured")
-    return points, f"{len(points)} models"
+def _is_known(group: TrialGroup, metric: str) -> bool:
+    try:
+        _check_known(group, metric)
+    except CannotTell:
+        return False
+    return True
 
 
-def _value(one: Series, metric: str) -> Estimate:
-    """The metric over the seeds, with an interval wherever it is not a count.
-
-    Times of one seed are given the noise that a quiet machine has.
-    """
+def _check_known(group: TrialGroup, metric: str) -> None:
+    """Raises CannotTell unless a group has a metric of which a claim may be made."""
     if metric == "max_batch":
-        _check_searched(one)
-    found = one.metric(metric)
-    if found is None:
-        raise CannotTell(f"not measured for {one.label}")
-    if metric.startswith(_EXACT):
-        return found
-    if not any(trial.status == "done" for trial in one.trials):
-        raise CannotTell(f"{one.label} was not trained to the end")
-    if found.n < 2 and ("accuracy" in metric or "loss" in metric):
-        raise CannotTell(f"too few seeds: {one.label} has {found.n}, and chance moves accuracies")
-    return found if found.n > 1 else Estimate(found.mean, TIMING_NOISE * found.mean, 1)
+        _check_searched(group)
+    if group.metric(metric) is None:
+        raise CannotTell(f"not measured for {group.label}")
+    if not BY_NAME[metric].exact and not group.finished:
+        raise CannotTell(f"{group.label} was not trained to the end")
 
 
-def _check_searched(one: Series) -> None:
-    fit = one.trials[0].largest_batch
-    if fit is None or fit.source != "measured":
+def _check_searched(group: TrialGroup) -> None:
+    search = group.trials[0].largest_batch
+    if search is None or search.source != "measured":
         predicted = any(
-            (p.model, p.setting) == (one.model, one.setting)
-            for p in one.trials[0].run.all_predictions
+            (p.model, p.setting) == (group.model, group.setting)
+            for p in group.trials[0].run.all_predictions
         )
         raise CannotTell(
-            f"predicted only: no search was made for {one.label}"
-            if predicted or fit
-            else f"no search was made for {one.label}"
+            f"predicted only: no search was made for {group.label}"
+            if predicted or search
+            else f"no search was made for {group.label}"
         )
-    if fit.limited_by != "memory":
-        raise CannotTell(f"the {fit.limited_by}, not memory, limits the batch of {one.label}")
+    if search.limited_by != "memory":
+        raise CannotTell(f"the {search.limited_by}, not memory, limits the batch of {group.label}")

@@ -1,4 +1,5 @@
-"""How far two groups of trials lie apart in a metric, and how sure that is: pure functions.
+"""How far two groups of trials lie apart in a metric, and how sure that is: pure functions, and the
+only place where this is worked out.
 
 What is positive (times, throughput, memory) is compared as a ratio, in logarithms, for noise on it
 is a share of it; fractions are compared as a difference. The interval is Student's t: of the
@@ -14,12 +15,13 @@ only ever slows down (exponential), and one trial in twenty far off, the same no
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev, variance
 from typing import Any, Literal
 
 from bench.analysis.metrics import Metric
+from bench.analysis.trial_group import Values
 
 ALPHA = 0.05
 """Intervals cover in 1 - ALPHA of all cases; differences pass for real below ALPHA."""
@@ -30,13 +32,10 @@ POWER = 0.8
 MOST_SEEDS = 100
 """More seeds than this are not advised, but called too many."""
 
-_COUNTED = ("", "images", "px", "10^6", "10^9 multiply-adds/image")
 _NO_SPREAD = 1e-9
 
 Scale = Literal["ratio", "difference"]
 Design = Literal["exact", "paired", "independent", "too few"]
-Values = Mapping[int, float]
-"""A metric by seed."""
 
 
 @dataclass(frozen=True)
@@ -103,22 +102,27 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
     """
     if not a or not b:
         raise ValueError("no values to compare")
+    if metric.exact and _same(list(a.values())) and _same(list(b.values())):
+        return _counted(metric, a, b)
     common = sorted(a.keys() & b.keys())
+    # A single common seed would leave no spread to measure chance by: use all of both instead.
     paired = paired and len(common) > 1
     first = [a[seed] for seed in common] if paired else list(a.values())
     second = [b[seed] for seed in common] if paired else list(b.values())
     scale = scale_of(metric)
     if scale == "ratio":
+        # Noise on what is positive is a share of it: in logarithms it is the same everywhere.
         first, second = ([_log(value) for value in values] for values in (first, second))
     mean_a, mean_b = (math.fsum(values) / len(values) for values in (first, second))
     shift = mean_b - mean_a
     if scale == "ratio":
         mean_a, mean_b = math.exp(mean_a), math.exp(mean_b)
     bare = Effect(scale, "too few", mean_a, mean_b, shift, len(first), len(second))
-    if _certain(metric, first, second):
-        return replace(bare, design="exact")
     if min(len(first), len(second)) < 2:
         return bare
+    if metric.unit == "bytes" and _same(first) and _same(second):
+        # An allocator's peak on a card: several seeds that agree are no coincidence.
+        return replace(bare, design="exact")
     if _agree(first, second, paired):
         return _without_spread(bare)
     half_width, p = t_interval(first, second, paired=paired)
@@ -147,14 +151,16 @@ def t_interval(a: Any, b: Any, *, paired: bool) -> tuple[Any, Any]:
     with warnings.catch_warnings():
         # That one side has no spread is nothing to warn of: the other has.
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        found = test(b, a, axis=-1) if paired else test(b, a, axis=-1, equal_var=False)
-    interval = found.confidence_interval(1 - ALPHA)
-    return (interval.high - interval.low) / 2, found.pvalue
+        result = test(b, a, axis=-1) if paired else test(b, a, axis=-1, equal_var=False)
+    interval = result.confidence_interval(1 - ALPHA)
+    return (interval.high - interval.low) / 2, result.pvalue
 
 
 def holm(ps: Sequence[float]) -> list[float]:
     """Probabilities corrected for their number: where chance alone is at work, none of them is
     below ALPHA in 1 - ALPHA of all cases (S. Holm, 1979)."""
+    # Step down from the smallest: each is multiplied by how many are left, and none may come out
+    # below one that was smaller before.
     corrected, floor = [0.0] * len(ps), 0.0
     for done, index in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
         floor = max(floor, min(1.0, ps[index] * (len(ps) - done)))
@@ -162,7 +168,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return corrected
 
 
-def more_seeds(found: Effect, margin: float, comparisons: int = 1) -> int | None:
+def more_seeds(measured: Effect, margin: float, comparisons: int = 1) -> int | None:
     """How many more seeds a side would tell, if shift and spread are what they look like.
 
     With so many, in `POWER` of all cases, either the shift is significant after correction for the
@@ -170,20 +176,22 @@ def more_seeds(found: Effect, margin: float, comparisons: int = 1) -> int | None
     `MOST_SEEDS`.
 
     Args:
-        found: an effect that has an interval.
+        measured: an effect that has an interval.
         margin: what counts as the same, on the scale of `shift`.
         comparisons: how many are made at once.
     """
     import numpy as np
     from scipy import stats
 
-    present = min(found.seeds_a, found.seeds_b)
+    present = min(measured.seeds_a, measured.seeds_b)
     seeds = np.arange(present + 1, present + MOST_SEEDS + 1)
-    freedom = found.freedom * (seeds - 1)
-    error, sure = found.spread / np.sqrt(seeds), stats.t.ppf(POWER, freedom)
+    freedom = measured.freedom * (seeds - 1)
+    error, sure = measured.spread / np.sqrt(seeds), stats.t.ppf(POWER, freedom)
+    # Two ways to an answer: the shift stands out, or its interval fits within the margin. The
+    # second is not corrected for the number of comparisons, because intervals are not.
     apart = (stats.t.ppf(1 - ALPHA / 2 / comparisons, freedom) + sure) * error
     within = (stats.t.ppf(1 - ALPHA / 2, freedom) + sure) * error
-    tells = (apart <= abs(found.shift)) | (within <= margin - abs(found.shift))
+    tells = (apart <= abs(measured.shift)) | (within <= margin - abs(measured.shift))
     return int(tells.argmax()) + 1 if tells.any() else None
 
 
@@ -193,12 +201,16 @@ def _log(value: float) -> float:
     return math.log(value)
 
 
-def _certain(metric: Metric, a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether chance has no part: counts that no seed changes, and so sizes in bytes, such as an
-    allocator's peak on a card, where several seeds agree."""
-    if not (_same(a) and _same(b)):
-        return False
-    return metric.unit in _COUNTED or (metric.unit == "bytes" and min(len(a), len(b)) > 1)
+def _counted(metric: Metric, a: Values, b: Values) -> Effect:
+    """The effect of a count that no seed changes; without bounds where one side has none."""
+    scale, before, after = scale_of(metric), next(iter(a.values())), next(iter(b.values()))
+    if scale == "difference":
+        shift = after - before
+    elif before > 0 and after > 0:
+        shift = math.log(after / before)
+    else:
+        shift = math.copysign(math.inf, after - before) if after != before else 0.0
+    return Effect(scale, "exact", before, after, shift, len(a), len(b))
 
 
 def _agree(a: Sequence[float], b: Sequence[float], paired: bool) -> bool:

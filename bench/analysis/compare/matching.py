@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from bench.analysis.compare.side import TRAITS, Group, Side
+from bench.analysis.compare.side import Side
+from bench.analysis.trial_group import TRAITS, TrialGroup
 from bench.errors import Refused
 
 Across = Literal[
@@ -59,8 +60,8 @@ Key = tuple[str, ...]
 class Pair:
     """A group of each side that are compared, and what is crossed between them, in words."""
 
-    a: Group
-    b: Group
+    a: TrialGroup
+    b: TrialGroup
     across: str
 
 
@@ -69,8 +70,8 @@ class Matched:
     """The pairs, and the groups that only one side has."""
 
     pairs: tuple[Pair, ...]
-    only_a: tuple[Group, ...]
-    only_b: tuple[Group, ...]
+    only_a: tuple[TrialGroup, ...]
+    only_b: tuple[TrialGroup, ...]
 
 
 def match(a: Side, b: Side, across: Collection[Across] = ()) -> Matched:
@@ -108,7 +109,7 @@ def match(a: Side, b: Side, across: Collection[Across] = ()) -> Matched:
     )
 
 
-def check_conditions(groups: Sequence[Group], across: Collection[Across], within: str) -> None:
+def check_conditions(groups: Sequence[TrialGroup], across: Collection[Across], within: str) -> None:
     """Raises Refused if groups that are compared with each other differ in a condition."""
     for name in _COLUMNS:
         values = dict.fromkeys(value for group in groups for value in _values(group, name))
@@ -120,22 +121,22 @@ def check_conditions(groups: Sequence[Group], across: Collection[Across], within
 
 
 def _join(
-    a: Iterable[Group], b: Iterable[Group], key: Callable[[Group], Key]
-) -> list[tuple[Group, Group]]:
+    a: Iterable[TrialGroup], b: Iterable[TrialGroup], key: Callable[[TrialGroup], Key]
+) -> list[tuple[TrialGroup, TrialGroup]]:
     """Every pair of groups with the same key."""
-    others: dict[Key, list[Group]] = {}
+    others: dict[Key, list[TrialGroup]] = {}
     for group in b:
         others.setdefault(key(group), []).append(group)
     return [(one, other) for one in a for other in others.get(key(one), [])]
 
 
-def _left(groups: Iterable[Group], taken: Iterable[Group]) -> list[Group]:
+def _left(groups: Iterable[TrialGroup], taken: Iterable[TrialGroup]) -> list[TrialGroup]:
     used = {id(group) for group in taken}
     return [group for group in groups if id(group) not in used]
 
 
 def _check_comparable(
-    a: Side, b: Side, joined: Iterable[tuple[Group, Group]], across: Collection[Across]
+    a: Side, b: Side, joined: Iterable[tuple[TrialGroup, TrialGroup]], across: Collection[Across]
 ) -> None:
     for one, other in joined:
         different = [n for n in _differences(one, other) if n not in across and n in _COLUMNS]
@@ -150,7 +151,7 @@ def _check_comparable(
             )
 
 
-def _check_one_each(a: Side, b: Side, joined: Sequence[tuple[Group, Group]]) -> None:
+def _check_one_each(a: Side, b: Side, joined: Sequence[tuple[TrialGroup, TrialGroup]]) -> None:
     """One group may have but one partner, or its lines would contradict each other."""
     for side, place in ((b, 0), (a, 1)):
         partners = Counter(id(pair[place]) for pair in joined)
@@ -179,25 +180,25 @@ def _nothing(a: Side, b: Side) -> str:
     )
 
 
-def _different_traits(one: Group, other: Group) -> list[Across]:
+def _different_traits(one: TrialGroup, other: TrialGroup) -> list[Across]:
     return [
         crossed for name, crossed in _TRAIT_NAMES.items() if one.traits[name] != other.traits[name]
     ]
 
 
-def _differences(one: Group, other: Group) -> list[Across]:
+def _differences(one: TrialGroup, other: TrialGroup) -> list[Across]:
     """All that differs between two groups, of what a comparison can go across."""
     conditions = [name for name in _COLUMNS if _differs(one, other, name)]
     return [*_different_traits(one, other), *conditions]
 
 
-def _differs(one: Group, other: Group, name: Across) -> bool:
+def _differs(one: TrialGroup, other: TrialGroup, name: Across) -> bool:
     a, b = _values(one, name), _values(other, name)
     unknown = name in _LATE and ("" in a or "" in b)
     return a != b and not unknown
 
 
-def _crossed(one: Group, other: Group, across: Collection[Across]) -> str:
+def _crossed(one: TrialGroup, other: TrialGroup, across: Collection[Across]) -> str:
     """What is crossed between a pair, with both values; empty if nothing is."""
     return "; ".join(
         f"{name} {_value(one, name)} → {_value(other, name)}"
@@ -206,7 +207,7 @@ def _crossed(one: Group, other: Group, across: Collection[Across]) -> str:
     )
 
 
-def _value(group: Group, name: Across) -> str:
+def _value(group: TrialGroup, name: Across) -> str:
     """What a group has of something that can be crossed."""
     if name in _COLUMNS:
         return " and ".join(_values(group, name))
@@ -214,7 +215,7 @@ def _value(group: Group, name: Across) -> str:
     return group.traits[trait]
 
 
-def _values(group: Group, name: Across) -> tuple[str, ...]:
+def _values(group: TrialGroup, name: Across) -> tuple[str, ...]:
     """A condition of a group's trials, in words: one, if they are of one run."""
     columns = _COLUMNS[name]
     cells = dict.fromkeys(tuple(row.text(column) for column in columns) for row in group.rows)
@@ -236,7 +237,7 @@ def _device(cells: Sequence[str]) -> str:
 _WORDS: dict[str, Callable[[Sequence[str]], str]] = {"dataset": _dataset, "device": _device}
 
 
-def _described(group: Group) -> str:
+def _described(group: TrialGroup) -> str:
     """A group in words, as its setting tells it from others."""
     t = group.traits
     return (

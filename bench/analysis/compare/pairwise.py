@@ -9,11 +9,12 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.compare.effects import Effect, Values, effect, holm, scale_of
+from bench.analysis.compare.effects import Effect, effect, holm, scale_of
 from bench.analysis.compare.matching import Across, Matched, Pair, match
-from bench.analysis.compare.side import TRAITS, Group, Side
+from bench.analysis.compare.side import Side
 from bench.analysis.compare.verdicts import SPEEDS, USUAL_MARGINS, Margins, Verdict, judge
 from bench.analysis.metrics import Metric
+from bench.analysis.trial_group import TrialGroup, Values, labelled
 from bench.errors import Refused
 
 USUAL = ("images_per_second", "final_test_accuracy", "peak_memory_bytes", "max_batch")
@@ -76,31 +77,31 @@ def compare(
         Refused: they are not comparable, or have not what is wanted.
     """
     matched = match(a, b, across)
-    labels = label_groups([pair.a for pair in matched.pairs])
-    found = [
-        (label, pair, metric, effect_of(metric, pair.a, pair.b, paired=learned(metric)))
-        for label, pair in zip(labels, matched.pairs, strict=True)
+    named = labelled([pair.a for pair in matched.pairs])
+    compared = [
+        (group.label, pair, metric, effect_of(metric, pair.a, pair.b, paired=learned(metric)))
+        for group, pair in zip(named, matched.pairs, strict=True)
         for metric in metrics
         if known(metric, pair.a, pair.b)
     ]
-    missing = [m for m in metrics if m not in {metric for _, _, metric, _ in found}]
+    missing = [m for m in metrics if m not in {metric for _, _, metric, _ in compared}]
     for metric in missing:
         if metric.name in wanted or len(missing) == len(metrics):
             raise Refused(f"{metric.name} is not known of both {a.name} and {b.name}.")
-    corrected = correct([one for *_, one in found])
+    corrected = correct([seen for *_, seen in compared])
     comparisons = sum(p is not None for p in corrected)
     lines = []
-    for (label, pair, metric, one), p in zip(found, corrected, strict=True):
+    for (label, pair, metric, seen), p in zip(compared, corrected, strict=True):
         machine = speed_ratio(pair.a.machine, pair.b.machine)
         verdict = judge(
             metric,
-            one,
+            seen,
             p,
             comparisons=max(1, comparisons),
             margins=margins,
             machine=None if "device" in pair.across else machine,
         )
-        lines.append(Line(label, pair, metric, one, p, verdict, machine, pair.across))
+        lines.append(Line(label, pair, metric, seen, p, verdict, machine, pair.across))
     notes = [*_notes(a, b, matched, missing), *_untimed_machine(lines)]
     return Comparison(a.name, b.name, tuple(lines), tuple(notes), comparisons, margins)
 
@@ -110,11 +111,11 @@ def learned(metric: Metric) -> bool:
     return "accuracy" in metric.name or "loss" in metric.name
 
 
-def known(metric: Metric, *groups: Group) -> bool:
+def known(metric: Metric, *groups: TrialGroup) -> bool:
     """Whether all of the groups have a value of a metric; Refused if one has one that is no number,
     or none that a ratio can be taken of."""
     for group in groups:
-        values = group.values(metric).values()
+        values = group.values(metric.name).values()
         if not values:
             return False
         if scale_of(metric) == "ratio" and min(values) <= 0:
@@ -125,15 +126,15 @@ def known(metric: Metric, *groups: Group) -> bool:
     return True
 
 
-def effect_of(metric: Metric, a: Group, b: Group, *, paired: bool) -> Effect:
+def effect_of(metric: Metric, a: TrialGroup, b: TrialGroup, *, paired: bool) -> Effect:
     """The effect of a metric between two groups that both have it."""
-    return effect(metric, a.values(metric), b.values(metric), paired=paired)
+    return effect(metric, a.values(metric.name), b.values(metric.name), paired=paired)
 
 
 def correct(effects: Sequence[Effect]) -> list[float | None]:
     """The probability of each effect after correction for all of them; None where there is none."""
-    corrected = iter(holm([one.p for one in effects if one.p is not None]))
-    return [None if one.p is None else next(corrected) for one in effects]
+    corrected = iter(holm([effect.p for effect in effects if effect.p is not None]))
+    return [None if effect.p is None else next(corrected) for effect in effects]
 
 
 def speed_ratio(a: Values, b: Values) -> float | None:
@@ -141,31 +142,8 @@ def speed_ratio(a: Values, b: Values) -> float | None:
     geometric means, None if either is not known."""
     if not a or not b:
         return None
-    before, after = (math.fsum(map(math.log, one.values())) / len(one) for one in (a, b))
+    before, after = (math.fsum(map(math.log, v.values())) / len(v) for v in (a, b))
     return math.exp(after - before)
-
-
-def label_groups(groups: Sequence[Group]) -> list[str]:
-    """A name for each group: its model, and of its setting what varies for one and the same."""
-    first: dict[str, Group] = {}
-    for group in groups:
-        first.setdefault(group.model, group)
-    varying = [
-        name
-        for name in TRAITS[1:]
-        if any(group.traits[name] != first[group.model].traits[name] for group in groups)
-    ]
-    return [
-        " ".join([g.model, *(_trait(name, g.traits[name]) for name in varying)]) for g in groups
-    ]
-
-
-def _trait(name: str, text: str) -> str:
-    return {
-        "image_size": f"{text} px",
-        "learning_rate": f"lr {text}",
-        "batch_choice": f"batch {text}",
-    }.get(name, text)
 
 
 def _notes(a: Side, b: Side, matched: Matched, missing: Sequence[Metric]) -> list[str]:
@@ -174,7 +152,9 @@ def _notes(a: Side, b: Side, matched: Matched, missing: Sequence[Metric]) -> lis
     for side, alone in ((a, matched.only_a), (b, matched.only_b)):
         notes += side_notes(side)
         if alone:
-            notes.append(f"Only in {side.name}: {', '.join(label_groups(alone))}.")
+            notes.append(
+                f"Only in {side.name}: {', '.join(group.label for group in labelled(alone))}."
+            )
     for pair in matched.pairs:
         if pair.a.batch_sizes != pair.b.batch_sizes:
             notes.append(

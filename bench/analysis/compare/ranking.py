@@ -1,45 +1,47 @@
-"""The models of one run against each other: who is where, and who cannot be told apart.
+"""The groups of one run against each other: who is where, and who cannot be told apart.
 
 Trials of one seed run one after the other, and in the reverse order the next time, so that they are
-paired by their seed: what the machine does to one it does to all. Every model is compared with
-every other one; a rank is a range wherever others cannot be told from it.
+paired by their seed: what the machine does to one it does to all. Every group is compared with
+every other one; a rank is a range wherever others cannot be told from it. Whatever a report says of
+two groups in a metric, sentences and claims alike, is the verdict that `Standings` has on them.
 """
 
-import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
-from bench.analysis.compare.effects import Effect, Values, effect, scale_of
+from bench.analysis.compare.effects import Effect, effect, scale_of
 from bench.analysis.compare.matching import Across, check_conditions
-from bench.analysis.compare.pairwise import correct, known, label_groups, speed_ratio
+from bench.analysis.compare.pairwise import correct, known, speed_ratio
 from bench.analysis.compare.side import Side
 from bench.analysis.compare.verdicts import USUAL_MARGINS, Margins, Verdict, judge
-from bench.analysis.metrics import Metric
+from bench.analysis.metrics import BY_NAME, Metric
+from bench.analysis.trial_group import TrialGroup, Values
 from bench.errors import Refused
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """One of those that are ranked: a metric by seed, and by seed how fast the machine was."""
+class Difference:
+    """One group against another in a metric: how far apart, the probability of that by chance after
+    correction (None where chance has no part), the verdict, and how fast the machine was beside the
+    one over how fast it was beside the other (None if it was not timed)."""
 
-    label: str
-    values: Values
-    machine: Values
+    effect: Effect
+    p: float | None
+    verdict: Verdict
+    machine: float | None
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one stands. `first` and `last` are the best and the worst rank that it may have;
-    `effect` and `verdict` are against the best (None for the best itself)."""
+    """Where a group stands: `first` and `last` are the best and the worst rank that it may have;
+    `difference` is against the best (None for the best itself)."""
 
-    contestant: Contestant
+    group: TrialGroup
+    values: Values
     first: int
     last: int
-    effect: Effect | None = None
-    p: float | None = None
-    verdict: Verdict | None = None
-    machine: float | None = None
+    difference: Difference | None = None
 
     @property
     def rank(self) -> str:
@@ -49,64 +51,101 @@ class Place:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The places in one metric, best first; `ties` are ranges of places, from and to (counting from
-    0), within which none can be told from another."""
+    """The places in one metric, best first.
+
+    `ties` are ranges of places, from and to (counting from 0), within which none can be told from
+    another; `differences` has every pair of labels, the second against the first.
+    """
 
     metric: Metric
     places: tuple[Place, ...]
     ties: tuple[tuple[int, int], ...]
     margins: Margins
+    differences: Mapping[tuple[str, str], Difference]
 
     @property
     def winners(self) -> tuple[Place, ...]:
         """The best, and those that cannot be told from it."""
         return tuple(place for place in self.places if place.first == 1)
 
+    @property
+    def too_few(self) -> bool:
+        """Whether there are too few seeds to compare any two."""
+        return all(pair.effect.design == "too few" for pair in self.differences.values())
 
-def rank_all(
-    contests: Sequence[tuple[Metric, Sequence[Contestant]]],
+
+class Standings:
+    """The groups of one run, ranked in any metric when it is asked for."""
+
+    def __init__(self, groups: Sequence[TrialGroup], margins: Margins = USUAL_MARGINS) -> None:
+        self.groups = tuple(groups)
+        self._margins = margins
+        self._rankings: dict[str, Ranking | None] = {}
+
+    def ranking(self, name: str) -> Ranking | None:
+        """The ranking in a metric; None where there are not two groups that have it."""
+        if name not in self._rankings:
+            self._rankings[name] = rank(BY_NAME[name], self.groups, self._margins)
+        return self._rankings[name]
+
+    def between(self, name: str, a: TrialGroup, b: TrialGroup) -> Difference | None:
+        """b against a in a metric; None where either does not have it."""
+        ranking = self.ranking(name)
+        return None if ranking is None else ranking.differences.get((a.label, b.label))
+
+
+def rank(
+    metric: Metric,
+    groups: Sequence[TrialGroup],
     margins: Margins = USUAL_MARGINS,
-) -> list[Ranking]:
-    """A ranking in each metric; all their comparisons are corrected for together.
+    values_of: Callable[[TrialGroup], Values] | None = None,
+) -> Ranking | None:
+    """The groups that have a metric, ranked; all comparisons are corrected for together.
 
-    Metrics in which there are not two to compare are left out.
+    Args:
+        metric: what to rank by.
+        groups: with different labels.
+        margins: what counts as the same.
+        values_of: the metric by seed, for one that is no column of `models.csv`.
 
-    Raises:
-        ValueError: a metric that is compared as a ratio has a value that is not above 0.
+    Returns:
+        None where there are not two that have it.
     """
-    contests = [(metric, _ordered(metric, field)) for metric, field in contests if len(field) > 1]
-    pairs = {
-        (metric.name, i, j): effect(metric, field[i].values, field[j].values, paired=True)
-        for metric, field in contests
-        for i, j in combinations(range(len(field)), 2)
-    }
-    ps = dict(zip(pairs, correct(list(pairs.values())), strict=True))
-    comparisons = max(1, sum(p is not None for p in ps.values()))
-    rankings = []
-    for metric, field in contests:
-        verdicts = {
-            (i, j): judge(
-                metric,
-                pairs[metric.name, i, j],
-                ps[metric.name, i, j],
-                comparisons=comparisons,
-                margins=margins,
-                machine=_machine(field[i], field[j]),
+    values_of = values_of or (lambda group: group.values(metric.name))
+    values = {group.label: _usable(metric, values_of(group)) for group in groups}
+    field = [group for group in groups if values[group.label]]
+    if len(field) < 2:
+        return None
+    pairs = list(combinations(field, 2))
+    effects = [effect(metric, values[a.label], values[b.label], paired=True) for a, b in pairs]
+    ps = correct(effects)
+    comparisons = max(1, sum(p is not None for p in ps))
+    differences: dict[tuple[str, str], Difference] = {}
+    for (a, b), forward, p in zip(pairs, effects, ps, strict=True):
+        for one, other, seen in ((a, b, forward), (b, a, _reversed(forward))):
+            machine = _machine(one, other)
+            verdict = judge(
+                metric, seen, p, comparisons=comparisons, margins=margins, machine=machine
             )
-            for i, j in combinations(range(len(field)), 2)
-        }
-        places = []
-        for i, one in enumerate(field):
-            first = 1 + sum(verdicts[j, i].apart for j in range(i))
-            last = len(field) - sum(verdicts[i, j].apart for j in range(i + 1, len(field)))
-            place = Place(one, first, last)
-            if i:
-                key = (metric.name, 0, i)
-                machine = _machine(field[0], one)
-                place = Place(one, first, last, pairs[key], ps[key], verdicts[0, i], machine)
-            places.append(place)
-        rankings.append(Ranking(metric, tuple(places), _ties(len(field), verdicts), margins))
-    return rankings
+            differences[one.label, other.label] = Difference(seen, p, verdict, machine)
+    beaten = {
+        group.label: [
+            a.label for a in field if _beats(metric, differences.get((group.label, a.label)))
+        ]
+        for group in field
+    }
+    higher_first = metric.better != "lower"
+    means = {g.label: _mean(metric, values[g.label]) * (-1 if higher_first else 1) for g in field}
+    field.sort(key=lambda group: (len(beaten[group.label]), means[group.label]))
+    places = []
+    for i, group in enumerate(field):
+        beats = sum(group.label in losers for losers in beaten.values())
+        against = differences[field[0].label, group.label] if i else None
+        first, last = 1 + len(beaten[group.label]), len(field) - beats
+        places.append(Place(group, values[group.label], first, last, against))
+    apart = {pair for pair, difference in differences.items() if difference.verdict.apart}
+    ties = _ties([group.label for group in field], apart)
+    return Ranking(metric, tuple(places), ties, margins, differences)
 
 
 def rank_side(
@@ -124,20 +163,12 @@ def rank_side(
             is wanted that is not known of two.
     """
     check_conditions(side.groups, across, side.name)
-    labels = label_groups(side.groups)
-    contests = [
-        (
-            metric,
-            [
-                Contestant(label, group.values(metric), group.machine)
-                for label, group in zip(labels, side.groups, strict=True)
-                if known(metric, group)
-            ],
-        )
+    made = [
+        rank(metric, [group for group in side.groups if known(metric, group)], margins)
         for metric in metrics
     ]
-    rankings = rank_all(contests, margins)
-    lacking = [name for name in wanted if name not in {one.metric.name for one in rankings}]
+    rankings = [ranking for ranking in made if ranking is not None]
+    lacking = [name for name in wanted if name not in {r.metric.name for r in rankings}]
     if rankings and lacking:
         raise Refused(f"{lacking[0]} is not known of two models of {side.name}.")
     if not rankings:
@@ -145,31 +176,47 @@ def rank_side(
     return rankings
 
 
-def _ordered(metric: Metric, field: Sequence[Contestant]) -> list[Contestant]:
-    """Best mean first; where neither way is better, the highest."""
-    return sorted(field, key=lambda one: _mean(metric, one), reverse=metric.better != "lower")
+def _usable(metric: Metric, values: Values) -> Values:
+    """The values that can be compared: what is compared as a ratio has to be above 0."""
+    if scale_of(metric) == "difference" or metric.exact:
+        return values
+    return {seed: value for seed, value in values.items() if value > 0}
 
 
-def _mean(metric: Metric, one: Contestant) -> float:
-    values = list(one.values.values())
-    if scale_of(metric) == "ratio" and min(values) > 0:
-        return math.fsum(map(math.log, values)) / len(values)
-    return math.fsum(values) / len(values)
+def _beats(metric: Metric, difference: Difference | None) -> bool:
+    """Whether the second of a pair is beyond chance better, or higher where neither way is."""
+    if difference is None or not difference.verdict.apart:
+        return False
+    up = difference.effect.shift > 0
+    return up == (metric.better != "lower")
 
 
-def _machine(a: Contestant, b: Contestant) -> float | None:
+def _mean(metric: Metric, values: Values) -> float:
+    """What places are ordered by: the mean that effects are differences of."""
+    return effect(metric, values, values, paired=False).a
+
+
+def _reversed(seen: Effect) -> Effect:
+    """The same difference, seen from the other side."""
+    return replace(
+        seen, a=seen.b, b=seen.a, shift=-seen.shift, seeds_a=seen.seeds_b, seeds_b=seen.seeds_a
+    )
+
+
+def _machine(a: TrialGroup, b: TrialGroup) -> float | None:
     """How fast the machine was beside b's trials over how fast it was beside a's, paired too."""
-    common = a.machine.keys() & b.machine.keys()
-    return speed_ratio(*({seed: one.machine[seed] for seed in common} for one in (a, b)))
+    before, after = a.machine, b.machine
+    common = before.keys() & after.keys()
+    return speed_ratio({s: before[s] for s in common}, {s: after[s] for s in common})
 
 
-def _ties(count: int, verdicts: Mapping[tuple[int, int], Verdict]) -> tuple[tuple[int, int], ...]:
+def _ties(labels: Sequence[str], apart: Collection[tuple[str, str]]) -> tuple[tuple[int, int], ...]:
     """The longest ranges of places in which no pair is apart, none within another."""
     ranges: list[tuple[int, int]] = []
-    for start in range(count):
+    for start in range(len(labels)):
         end = start
-        while end + 1 < count and not any(
-            verdicts[i, end + 1].apart for i in range(start, end + 1)
+        while end + 1 < len(labels) and not any(
+            (labels[i], labels[end + 1]) in apart for i in range(start, end + 1)
         ):
             end += 1
         if end > start and not any(a <= start and end <= b for a, b in ranges):

@@ -5,14 +5,12 @@
 
 import csv
 import io
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from bench.analysis.compare.effects import Values
-from bench.analysis.metrics import METRICS, Metric
+from bench.analysis.trial_group import Row, TrialGroup, grouped, rows_of
 from bench.errors import Refused
 from bench.records.run import load_run
 from bench.records.run_folder import LOG, read_text
@@ -22,15 +20,6 @@ LARGEST_FILE = 50_000_000
 
 TABLE = "models.csv"
 
-TRAITS = ("model", "image_size", "precision", "optimizer", "learning_rate", "batch_choice")
-"""What makes two trials trials of the same thing, but for their seed."""
-
-CALIBRATION = "calibration_gflops"
-"""The speed of a fixed multiplication of matrices beside a trial, where that was timed."""
-
-NOISE = "noise"
-"""Why a trial's times are not to be trusted; empty where they are."""
-
 _REQUIRED = (
     *("model", "seed", "status", "dataset", "device", "preset", "image_size", "precision"),
     *("optimizer", "batch_size", "epochs", "dataset_sha256", "train_images", "test_images"),
@@ -39,88 +28,12 @@ _REQUIRED = (
 
 
 @dataclass(frozen=True)
-class Row:
-    """One trial: its cells as text by column, and where they stand."""
-
-    cells: Mapping[str, str]
-    where: str
-
-    def text(self, name: str) -> str:
-        """A cell in the one way it can be written: 32, not 32.0; empty if it is not there."""
-        cell = self.cells.get(name, "").strip()
-        try:
-            value = float(cell)
-        except ValueError:
-            return cell
-        return str(int(value)) if value.is_integer() else repr(value)
-
-    def number(self, name: str) -> float | None:
-        """A cell as a number, None if it is empty; Refused if it is no number."""
-        cell = self.cells.get(name, "").strip()
-        if not cell:
-            return None
-        try:
-            value = float(cell)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise Refused(f"{self.where}: {name} {cell[:40]!r} is not a number.")
-        return value
-
-    @property
-    def seed(self) -> int:
-        """The trial's seed; Refused if it is no whole number."""
-        value = self.number("seed")
-        if value is None or value < 0 or not value.is_integer():
-            raise Refused(f"{self.where}: seed {self.text('seed')!r} is no whole number from 0.")
-        return int(value)
-
-
-@dataclass(frozen=True)
-class Group:
-    """The trials of one model under one setting, that differ in nothing but their seed."""
-
-    traits: Mapping[str, str]
-    rows: tuple[Row, ...]
-
-    @property
-    def model(self) -> str:
-        """The model that was trained."""
-        return self.traits["model"]
-
-    def values(self, metric: Metric) -> Values:
-        """A metric by seed, of the trials in which it is known; Refused if one is no number."""
-        known = {row.seed: row.number(metric.name) for row in self.rows}
-        return {seed: value for seed, value in known.items() if value is not None}
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """The different values of a column, in order of appearance."""
-        return tuple(dict.fromkeys(row.text(name) for row in self.rows))
-
-    @property
-    def batch_sizes(self) -> str:
-        """The batch size that it was trained with; several, if it was changed."""
-        return ", ".join(self.texts("batch_size"))
-
-    @property
-    def noisy(self) -> int:
-        """How many of its trials are marked as disturbed."""
-        return sum(bool(row.text(NOISE)) for row in self.rows)
-
-    @property
-    def machine(self) -> Values:
-        """How fast the machine itself was beside each trial, by seed, as far as that was timed."""
-        speeds = {row.seed: row.number(CALIBRATION) for row in self.rows}
-        return {seed: speed for seed, speed in speeds.items() if speed is not None and speed > 0}
-
-
-@dataclass(frozen=True)
 class Side:
     """What one side brings: its name as it was given, its trials that are done, grouped, how many
     were left out because they are not done, and which columns it has."""
 
     name: str
-    groups: tuple[Group, ...]
+    groups: tuple[TrialGroup, ...]
     left_out: int
     columns: frozenset[str]
 
@@ -142,11 +55,11 @@ def read_side(path: Path) -> Side:
         Refused: it is none of these, or no trial in it is done; one sentence says what is wrong.
     """
     rows = list(_rows_of(path))
-    done = [row for row in rows if row.text("status") == "done"]
+    done = [row for row in rows if row.done]
     if not done:
         raise Refused(f"{path} has no trial that is done; there is nothing to compare.")
     columns = frozenset(name for row in done for name in row.cells)
-    return Side(str(path), _grouped(done), len(rows) - len(done), columns)
+    return Side(str(path), tuple(grouped(done)), len(rows) - len(done), columns)
 
 
 def _rows_of(path: Path) -> Iterator[Row]:
@@ -169,10 +82,7 @@ def _rows_of(path: Path) -> Iterator[Row]:
 def _rows_of_run(path: Path) -> Iterator[Row]:
     run = load_run(path)
     run.check_begun()
-    for result in run.trials:
-        values = {metric.name: metric.value(result) for metric in METRICS}
-        cells = {name: "" if value is None else str(value) for name, value in values.items()}
-        yield Row(cells, f"{path}, {result.trial.id}")
+    return rows_of(run)
 
 
 def _rows_of_table(path: Path) -> Iterator[Row]:
@@ -199,22 +109,3 @@ def _check_header(header: Sequence[str], path: Path) -> None:
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
         raise Refused(f"{path} has the column {twice!r} twice; leave one out.")
-
-
-def _grouped(rows: Sequence[Row]) -> tuple[Group, ...]:
-    groups: dict[tuple[str, ...], dict[int, Row]] = {}
-    for row in rows:
-        # Tables from before the batch was asked for by a word know only what it came to.
-        batch = row.text("batch_choice") or row.text("batch_size")
-        key = (*(row.text(name) for name in TRAITS[:-1]), batch)
-        mine = groups.setdefault(key, {})
-        if row.seed in mine:
-            raise Refused(
-                f"{row.where}: {key[0]} with seed {row.seed} is there twice under one setting; "
-                "compare one run with another, not several in one table."
-            )
-        mine[row.seed] = row
-    return tuple(
-        Group(dict(zip(TRAITS, key, strict=True)), tuple(mine.values()))
-        for key, mine in groups.items()
-    )

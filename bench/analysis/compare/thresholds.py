@@ -6,11 +6,8 @@ from dataclasses import dataclass
 
 from bench.analysis.compare.effects import Effect, Scale, scale_of
 from bench.analysis.compare.verdicts import USUAL_MARGINS, Margins, Verdict
-from bench.analysis.metrics import BY_NAME, Metric
+from bench.analysis.metrics import ALIASES, BY_NAME, Metric
 from bench.errors import Refused
-
-ALIASES = {"test_accuracy": "final_test_accuracy"}
-"""Shorter names that are taken for metrics."""
 
 _AMOUNT = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]+)?)(%|pt)", re.ASCII)
 _EXAMPLES: dict[Scale, str] = {"ratio": "5%", "difference": "1pt"}
@@ -25,9 +22,9 @@ class Bound:
     limit: float
     text: str
 
-    def broken_by(self, found: Effect, verdict: Verdict) -> bool:
+    def broken_by(self, effect: Effect, verdict: Verdict) -> bool:
         """Whether the change is beyond the bound, and is no noise."""
-        change = found.change - 1 if found.scale == "ratio" else found.change
+        change = effect.change - 1 if effect.scale == "ratio" else effect.change
         beyond = change < self.limit if self.metric.better == "higher" else change > self.limit
         return beyond and verdict.significant
 
@@ -47,18 +44,18 @@ def parse_bound(text: str) -> Bound:
         raise Refused(f"--fail-on {metric.name}: neither way is worse, so nothing can fail.")
     sign = "-" if metric.better == "higher" else "+"
     wanted = f"{name}:{sign}{_EXAMPLES[scale]}"
-    found = _AMOUNT.fullmatch(amount)
-    if not found:
+    match = _AMOUNT.fullmatch(amount)
+    if not match:
         raise Refused(f"--fail-on {text[:60]!r} is not a bound; write it like {wanted}.")
-    if found[3] != _unit(scale):
+    if match[3] != _unit(scale):
         what = "a fraction, compared in points" if scale == "difference" else "compared as a ratio"
         raise Refused(f"--fail-on {text[:60]!r}: {metric.name} is {what}; write {wanted}.")
-    if found[1] != sign:
+    if match[1] != sign:
         raise Refused(
             f"--fail-on {text[:60]!r} would fail on what is better, for a {metric.better} "
             f"{metric.name} is; write {wanted}."
         )
-    size = float(found[2]) / 100
+    size = float(match[2]) / 100
     if size >= 1 and (sign == "-" or scale == "difference"):
         raise Refused(f"--fail-on {text[:60]!r} can never fail; write a smaller bound.")
     return Bound(metric, -size if sign == "-" else size, text)
@@ -72,12 +69,12 @@ def parse_margins(texts: Sequence[str]) -> Margins:
     """
     given: dict[str, float] = {}
     for text in texts:
-        found = _AMOUNT.fullmatch(text)
-        if not found or found[1] or not 0 < float(found[2]) < 100:
+        match = _AMOUNT.fullmatch(text)
+        if not match or match[1] or not 0 < float(match[2]) < 100:
             raise Refused(f"--same-within {text[:60]!r} is no margin; write one like 5% or 1pt.")
-        if found[3] in given:
-            raise Refused(f"--same-within has two margins in {found[3]}; leave one out.")
-        given[found[3]] = float(found[2]) / 100
+        if match[3] in given:
+            raise Refused(f"--same-within has two margins in {match[3]}; leave one out.")
+        given[match[3]] = float(match[2]) / 100
     usual = USUAL_MARGINS
     return Margins(given.get("%", usual.ratio), given.get("pt", usual.points))
 

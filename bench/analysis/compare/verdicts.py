@@ -42,8 +42,14 @@ class Margins:
         return f"{self.points * 100:g} point{'' if self.points == 0.01 else 's'}"
 
 
+CANNOT_TELL = "cannot tell"
+
 USUAL_MARGINS = Margins()
 """5 %, and a point of accuracy."""
+
+
+KINDS = ("better", "worse", "different", "same", CANNOT_TELL)
+"""What a verdict comes to, for colours and for counting."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +72,26 @@ class Verdict:
         """Word and reason."""
         return f"{self.word}: {self.reason}" if self.reason else self.word
 
+    @property
+    def kind(self) -> str:
+        """Which of the `KINDS` it is."""
+        if self.apart:
+            return {True: "better", False: "worse", None: "different"}[self.better]
+        return CANNOT_TELL if self.word == CANNOT_TELL else "same"
 
-CANNOT_TELL = "cannot tell"
+    @property
+    def certainty(self) -> str:
+        """How sure a difference that a sentence has just stated is, as its last clause."""
+        if self.apart:
+            return "beyond chance"
+        if self.word == CANNOT_TELL:
+            return f"this run cannot tell them apart ({self.reason})"
+        return "equal" if self.word == "equal" else f"the {self.word}"
 
 
 def judge(
     metric: Metric,
-    found: Effect,
+    effect: Effect,
     p: float | None,
     *,
     comparisons: int = 1,
@@ -83,33 +102,33 @@ def judge(
 
     Args:
         metric: what was compared.
-        found: how far apart it is.
+        effect: how far apart it is.
         p: its probability, corrected for the number of comparisons.
         comparisons: that number.
         margins: what counts as the same.
         machine: how fast the machine itself was for B, over how fast it was for A; None if that is
             not known, or if two machines are compared on purpose.
     """
-    if found.design == "too few":
-        return Verdict(CANNOT_TELL, _too_few(found))
-    if found.design == "exact" and abs(found.shift) < 1e-9:
+    if effect.design == "too few":
+        return Verdict(CANNOT_TELL, _too_few(effect))
+    if effect.design == "exact" and abs(effect.shift) < 1e-9:
         return Verdict("equal")
-    margin, drift = margins.width(found.scale), _drift(metric, machine)
+    margin, drift = margins.width(effect.scale), _drift(metric, machine)
     # What the machine did alone, and as much or more, is no property of what was compared.
-    explained = drift * found.shift > 0 and abs(drift) >= abs(found.shift)
-    real = found.design == "exact" or (p is not None and p < ALPHA)
-    if abs(found.shift) + (found.half_width or 0.0) <= margin:
+    explained = drift * effect.shift > 0 and abs(drift) >= abs(effect.shift)
+    real = effect.design == "exact" or (p is not None and p < ALPHA)
+    if abs(effect.shift) + (effect.half_width or 0.0) <= margin:
         if abs(drift) > margin:
             return Verdict(CANNOT_TELL, _changed(machine))
-        same = f"same within {margins.text(found.scale)}"
+        same = f"same within {margins.text(effect.scale)}"
         return Verdict(same, significant=real and not explained)
     if real and explained:
         return Verdict(CANNOT_TELL, _changed(machine))
     if real:
-        up = found.shift > 0
+        up = effect.shift > 0
         better = None if metric.better is None else up == (metric.better == "higher")
         return Verdict(word_of(metric, up), "", True, better, True)
-    return Verdict(CANNOT_TELL, _needed(more_seeds(found, margin, comparisons)))
+    return Verdict(CANNOT_TELL, _needed(more_seeds(effect, margin, comparisons)))
 
 
 def word_of(metric: Metric, up: bool) -> str:
@@ -128,8 +147,8 @@ def _changed(machine: float | None) -> str:
     return f"the machine itself changed by {((machine or 1.0) - 1) * 100:+.1f} %"
 
 
-def _too_few(found: Effect) -> str:
-    seeds = min(found.seeds_a, found.seeds_b)
+def _too_few(effect: Effect) -> str:
+    seeds = min(effect.seeds_a, effect.seeds_b)
     if seeds > 1:
         return f"its {seeds} seeds agree by chance; at least {FEWEST_SEEDS} a side are needed"
     return f"1 seed; at least {FEWEST_SEEDS} a side are needed"

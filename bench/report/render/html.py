@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report.document import Content
+from bench.report.document import Document
 from bench.report.tables import Table
 
 PIXELS_PER_POINT = 1.25 * 96 / 72
@@ -23,7 +23,7 @@ _WITHIN_FIGURE = re.compile(r"(?<=\d) (?=[±%]|s\b|ms\b|MiB\b)|(?<=±) ")
 _NUMBER = re.compile(r"[\d.,±–()%\s+-]*")
 
 
-def render_html(said: Content, pictures: Mapping[str, str]) -> str:
+def render_html(document: Document, pictures: Mapping[str, str]) -> str:
     """The report as a page of HTML; `pictures` are SVG files by name, as matplotlib writes them."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -36,8 +36,8 @@ def render_html(said: Content, pictures: Mapping[str, str]) -> str:
     environment.filters["unbroken"] = unbroken
     script = (_TEMPLATES / "report.js").read_text("utf-8")
     return environment.get_template("report.html.jinja").render(
-        said=said,
-        run=said.run,
+        document=document,
+        run=document.run,
         pictures={name: inline_svg(svg, name.replace("/", "-")) for name, svg in pictures.items()},
         # The files beside the template are ours: what they hold is markup.
         style=Markup((_TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704

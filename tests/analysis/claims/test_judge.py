@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
-from bench.analysis.claims.judge import CIFAR10_CLASSES, claims_table, judge, judge_all
-from bench.analysis.claims.reader import FORMS, Claim, lecture_claims
-from bench.analysis.claims.rules import layer_change
-from bench.analysis.claims.verdicts import Verdict
-from bench.analysis.trial_group import series
-from bench.records.records import Record
+from bench.analysis.claims.claim import Claim, ClaimVerdict
+from bench.analysis.claims.judge import CIFAR10_CLASSES, judge, judge_all
+from bench.analysis.claims.reader import lecture_claims
+from bench.analysis.claims.rules import RULES, layer_change
+from bench.analysis.compare.ranking import Standings
+from bench.analysis.trial_group import trial_groups
+from bench.records.records import Inspected, Layer, LayerChange, Record
 from bench.records.run import Run, collect
 from tests.builders import (
     a_dataset,
@@ -39,9 +39,9 @@ def run_of(records: Sequence[Record]) -> Run:
     return collect(Path("somewhere"), records)
 
 
-def verdict(claim: Claim, records: Sequence[Record]) -> Verdict:
+def verdict(claim: Claim, records: Sequence[Record]) -> ClaimVerdict:
     run = run_of(records)
-    return judge(claim, run, series(run))
+    return judge(claim, run, Standings(trial_groups(run)))
 
 
 def curves(*seeds: Curve, model: str = "a", field: str = "test_accuracy", **trial: Any) -> Any:
@@ -114,6 +114,10 @@ SOONER = claim("sooner", "", "a@adam a@sgd")
 RANK = claim("rank_falls", "params max_batch", "")
 
 
+def seconds(*seeds: Curve, model: str = "a") -> list[Record]:
+    return list(curves(*seeds, model=model, field="train_seconds"))
+
+
 def loss(*seeds: Curve) -> list[Record]:
     return list(curves(*seeds, field="train_loss"))
 
@@ -136,13 +140,16 @@ CASES: list[tuple[Claim, list[Record], str, str]] = [
     (RATIO, [*fitted(4, 1, source="predicted"), *TRIALS], "cannot tell", "predicted only"),
     (RATIO, [*fitted(4, 1, limited_by="data set"), *TRIALS], "cannot tell", "the data set, not"),
     (RATIO, [*fitted(4, 0), *TRIALS], "cannot tell", "a ratio to nothing"),
-    (FASTER, [*timed("a", [9, 9]), *timed("b", [5, 5])], "holds", "beyond the intervals"),
+    (FASTER, [*timed("a", [9, 9]), *timed("b", [5, 5])], "holds", "beyond chance"),
     (FASTER, [*timed("a", [5, 5]), *timed("b", [9, 9])], "does not hold", "other way round"),
-    (FASTER, [*timed("a", [5, 5]), *timed("b", [5, 5])], "cannot tell", "intervals overlap"),
-    (FASTER, [*timed("a", [5, 5], 1), *timed("b", [4.9, 4.9], 1)], "cannot tell", "overlap"),
-    (FASTER, [*timed("a", [5, 5], 1), *timed("b", [4, 4], 1)], "holds", "beyond the intervals"),
-    (ALIKE, [*curves([0.7], [0.7]), *curves([0.71], [0.71], model="b")], "holds", "within"),
-    (ALIKE, [*curves([0.7], [0.7]), *curves([0.6], [0.6], model="b")], "does not hold", "outside"),
+    (FASTER, [*timed("a", [5, 5]), *timed("b", [5, 5])], "does not hold", "equal"),
+    (FASTER, [*seconds([5], [6]), *seconds([5.4], [5.2], model="b")], "cannot tell", "more seeds"),
+    (FASTER, [*timed("a", [5, 5], 1), *timed("b", [4.9, 4.9], 1)], "cannot tell", "1 seed"),
+    (FASTER, [*timed("a", [5, 5], 1), *timed("b", [4, 4], 1)], "cannot tell", "1 seed"),
+    (FASTER, [*timed("a", [5, 5], 9), *timed("b", [4.9, 4.9], 9)], "does not hold", "same within"),
+    (ALIKE, [*curves(*[[0.7]] * 3), *curves(*[[0.71]] * 3, model="b")], "holds", "within"),
+    (ALIKE, [*curves(*[[0.7]] * 3), *curves(*[[0.6]] * 3, model="b")], "does not hold", "outside"),
+    (ALIKE, [*curves([0.7], [0.7]), *curves([0.6], [0.6], model="b")], "cannot tell", "too few"),
     (ALIKE, [*curves([0.7], [0.8]), *curves([0.7], [0.6], model="b")], "cannot tell", "overlaps"),
     (ALIKE, [*curves([0.7]), *curves([0.7], model="b")], "cannot tell", "too few seeds"),
     (FIRST, curves([0.5, 0.9], [0.5, 0.9]), "holds", "within 50.0 ± 5.0 %"),
@@ -162,16 +169,18 @@ CASES: list[tuple[Claim, list[Record], str, str]] = [
     (LADDER, sized([64, 16], [7, 5]), "does not hold", "rises with a larger batch"),
     (LADDER, sized([16, 32], [5, 5]), "cannot tell", "too near each other"),
     (LADDER, sized([16], [5]), "cannot tell", "not run: one model at several batch sizes"),
-    (SOONER, optimizers([[0.7, 0.7]] * 2, [[0.4, 0.7]] * 2), "holds", "so in this run"),
-    (SOONER, optimizers([[0.4, 0.7]] * 2, [[0.7, 0.7]] * 2), "does not hold", "other way round"),
+    (SOONER, optimizers([[0.7, 0.7]] * 3, [[0.4, 0.7]] * 3), "holds", "so in this run"),
+    (SOONER, optimizers([[0.4, 0.7]] * 3, [[0.7, 0.7]] * 3), "does not hold", "other way round"),
+    (SOONER, optimizers([[0.7, 0.7]] * 2, [[0.4, 0.7]] * 2), "cannot tell", "agree by chance"),
     (SOONER, optimizers([[0.7]] * 2, [[0.7]] * 2), "does not hold", "equal"),
-    (SOONER, optimizers([[0.7, 0.7]], [[0.4, 0.7]]), "cannot tell", "too few seeds"),
-    (SOONER, optimizers([[0.2, 0.8], [0.8]], [[0.7, 0.8]] * 2), "cannot tell", "overlap"),
+    (SOONER, optimizers([[0.7, 0.7]], [[0.4, 0.7]]), "cannot tell", "1 seed"),
+    (SOONER, optimizers([[0.2, 0.8], [0.8]], [[0.7, 0.8]] * 2), "cannot tell", "more seeds"),
     (SOONER, optimizers([[], []], [[0.7]] * 2), "cannot tell", "not trained"),
     (SOONER, curves([0.7]), "cannot tell", "not run: a@sgd"),
     (RANK, [*counted(1, 2, 3), *fitted(30, 20, 10), *TRIALS], "holds", "in every pair"),
     (RANK, [*counted(1, 2, 3), *fitted(5, 20, 10), *TRIALS], "does not hold", "a has less of both"),
     (RANK, [*counted(1, 2, 3), *fitted(30, 20), *TRIALS], "cannot tell", "too few models: 2"),
+    (RANK, [*counted(100, 101, 300), *fitted(30, 20, 10), *TRIALS], "cannot tell", "not every"),
 ]
 
 
@@ -185,15 +194,17 @@ def test_verdicts(what: Claim, records: list[Record], answer: str, reason: str) 
     assert (said.answer, reason in said.reason) == (answer, True), said
 
 
-class Changed:
-    """A run whose layers say what training changed."""
-
-    def __init__(self, run: Run, **columns: list[float]) -> None:
-        self.layers = pd.DataFrame(
-            {"model": "a", "layer": ["c1", "fc", "c2"], "type": ["Conv2d", "Linear", "Conv2d"]}
-            | columns
-        )
-        self.path, self.dataset, self.device, self.facts = run.path, run.dataset, run.device, {}
+def changed(*shares: float) -> list[Record]:
+    """A model of two convolutions and a layer between them, of which training changed so much."""
+    names = ("c1", "fc", "c2")
+    kinds = ("Conv2d", "Linear", "Conv2d")
+    layers = tuple(Layer(n, k, 1, 0.1, (1,), False) for n, k in zip(names, kinds, strict=True))
+    moved = tuple(
+        LayerChange(name, depth, share, share, 1.0, 1.0)
+        for depth, (name, share) in enumerate(zip(names, shares, strict=False), 1)
+    )
+    looked_at = [Inspected(a_trial("a").id, moved, (), "k.npz")] if shares else []
+    return [a_description("a", layers=layers), *a_done_trial(a_trial("a")), *looked_at]
 
 
 @pytest.mark.parametrize(
@@ -203,15 +214,14 @@ class Changed:
         ("layer_at_least", [1.0, 1.0, 0.5], "does not hold"),
         ("layer_at_most", [1.0, 1.0, 0.5], "holds"),
         ("layer_at_most", [0.0, 0.0, 0.95], "does not hold"),
-        ("layer_at_least", None, "cannot tell"),
-        ("layer_at_most", [0.0, 0.0, float("nan")], "cannot tell"),
+        ("layer_at_least", [], "cannot tell"),
+        ("layer_at_most", [], "cannot tell"),
+        ("layer_at_most", [0.0, 0.0], "cannot tell"),
     ],
 )
-def test_kernels(rule: str, shares: list[float] | None, answer: str) -> None:
-    run = run_of([*run_start(), *TRIALS])
-    changed: Any = Changed(run, **({} if shares is None else {"changed_share": shares}))
+def test_kernels(rule: str, shares: list[float], answer: str) -> None:
     what = claim(rule, "changed_share", at=2, threshold=0.9)
-    said = judge(what, changed, series(run))
+    said = verdict(what, [*run_start(), *changed(*shares)])
     assert said.answer == answer
     assert (said.reason == "not recorded in this run") == (answer == "cannot tell")
 
@@ -225,9 +235,9 @@ def test_kernels_of_a_run_that_looked_at_them() -> None:
 
 
 def test_a_convolution_that_is_not_there_was_not_recorded() -> None:
-    changed: Any = Changed(run_of([*run_start(), *TRIALS]), changed_share=[1.0, 1.0, 1.0])
-    assert layer_change(changed, "a", 3, "changed_share") is None
-    assert layer_change(changed, "b", 1, "changed_share") is None
+    (group,) = trial_groups(run_of([*run_start(), *changed(1.0, 1.0, 1.0)]))
+    assert layer_change(group, 2, "changed_share") == 1.0
+    assert layer_change(group, 3, "changed_share") is None
 
 
 def test_every_rule_is_tested_with_every_answer() -> None:
@@ -235,7 +245,7 @@ def test_every_rule_is_tested_with_every_answer() -> None:
     layers = {"layer_at_least", "layer_at_most"}
     assert answers == {
         (rule, answer)
-        for rule in set(FORMS) - layers
+        for rule in set(RULES) - layers
         for answer in ("holds", "does not hold", "cannot tell")
     }
 
@@ -298,17 +308,6 @@ def test_an_optimizer_is_picked_by_name_and_adam_where_none_is() -> None:
 )
 def test_the_lectures_claims_can_be_put_to_any_run(records: list[Record]) -> None:
     run = run_of(records)
-    judged = judge_all(lecture_claims(), run, series(run))
+    judged = judge_all(lecture_claims(), run, Standings(trial_groups(run)))
     assert len(judged) == len(lecture_claims())
     assert all(one.verdict.reason for one in judged)
-
-
-def test_the_table_has_a_row_per_claim_with_figure_verdict_and_reason() -> None:
-    run = run_of([*run_start(), *HERE])
-    quoted = replace(PARAMS, quoted=1.0, unit="million")
-    table = claims_table(judge_all([quoted, RATIO], run, series(run)))
-    texts = [[cell.text for cell in row] for row in table.rows]
-    assert texts == [
-        ["It is so", "holds", "within 1,000,000 ± 10", "1 million", "1,000,000"],
-        ["It is so", "cannot tell", "no search was made for a", "–", "–"],
-    ]

@@ -1,4 +1,4 @@
-"""A file of claims is read, or refused in one sentence that names file, row and mend."""
+"""A file of claims is read, or refused in one sentence that says where and how to fix it."""
 
 import contextlib
 import csv
@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.analysis.claims.claim import Claim
 from bench.analysis.claims.reader import (
-    FORMS,
     LARGEST_FILE,
-    Claim,
     keep_claims,
     lecture_claims,
     read_claims,
@@ -120,7 +119,7 @@ def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, dat
 
 CELL = st.one_of(
     st.text(max_size=12),
-    st.sampled_from([*FORMS, "params", "test_accuracy", "1", "0.5", "native", "resnet18", ""]),
+    st.sampled_from([*RULES, "params", "test_accuracy", "1", "0.5", "native", "resnet18", ""]),
 )
 
 
@@ -133,18 +132,20 @@ def test_any_row_is_a_claim_or_refused(
         csv.writer(file).writerows([HEADER.split(","), cells])
     with contextlib.suppress(Refused):
         (claim,) = read_claims(path)
-        assert claim.rule in FORMS
+        assert claim.rule in RULES
         assert claim.id
         assert claim.claim
 
 
-def test_every_rule_has_its_form_and_the_other_way_round() -> None:
-    assert set(FORMS) == set(RULES)
+def test_every_rule_is_registered_by_its_own_name_and_says_what_it_judges() -> None:
+    for name, rule in RULES.items():
+        assert rule.judge.__name__ == name
+        assert rule.judge.__doc__
 
 
 def test_the_lectures_claims_use_every_rule_and_have_names() -> None:
     claims = lecture_claims()
-    assert {claim.rule for claim in claims} == set(FORMS)
+    assert {claim.rule for claim in claims} == set(RULES)
     assert len(claims) >= 20
     assert all(claim.claim for claim in claims)
 

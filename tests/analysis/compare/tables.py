@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.analysis.compare.side import Side, read_side
+from bench.analysis.trial_group import Row, TrialGroup
 
 Cells = dict[str, object]
 
@@ -61,6 +62,13 @@ def write_table(path: Path, rows: Sequence[Cells]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def some_trials(label: str, columns: Mapping[str, Sequence[object]], **cells: object) -> TrialGroup:
+    """A group of them, not written anywhere."""
+    rows = trials(columns, model=label, **cells)
+    text = [{name: str(value) for name, value in row.items()} for row in rows]
+    return TrialGroup(label, tuple(Row(row, label) for row in text))
 
 
 def a_side(folder: Path, name: str, *rows: Sequence[Cells]) -> Side:

@@ -9,7 +9,6 @@ from bench.analysis.compare.pairwise import (
     USUAL,
     Comparison,
     compare,
-    label_groups,
     learned,
     speed_ratio,
 )
@@ -155,10 +154,16 @@ def test_labels_say_only_what_varies(tmp_path: Path) -> None:
         rates([1], optimizer="sgd", learning_rate=0.01),
         rates([1], model="b"),
     )
-    assert label_groups(side.groups) == [
-        "resnet18 adam lr 0.001",
-        "resnet18 sgd lr 0.01",
-        "b adam lr 0.001",
+    # A learning rate that follows from the optimizer is not repeated.
+    assert [group.label for group in side.groups] == [
+        "resnet18 · adam",
+        "resnet18 · sgd",
+        "b · adam",
+    ]
+    rates_vary = a_side(tmp_path, "c", rates([1]), rates([1], learning_rate=0.1))
+    assert [group.label for group in rates_vary.groups] == [
+        "resnet18 · lr 0.001",
+        "resnet18 · lr 0.1",
     ]
     native = a_side(tmp_path, "b", rates([1]), rates([1], model="b", image_size=299))
-    assert label_groups(native.groups) == ["resnet18", "b"]
+    assert [group.label for group in native.groups] == ["resnet18", "b"]

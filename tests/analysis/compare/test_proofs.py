@@ -22,11 +22,13 @@ from bench.analysis.compare.effects import (
     more_seeds,
     t_interval,
 )
-from bench.analysis.compare.ranking import Contestant, rank_all
+from bench.analysis.compare.ranking import rank
 from bench.analysis.compare.verdicts import Verdict, judge
 from bench.analysis.metrics import BY_NAME
+from bench.analysis.trial_group import TrialGroup
 from bench.config import Config
 from bench.runner.plan import make_plan
+from tests.analysis.compare.tables import some_trials
 from tests.builders import a_dataset, some_facts
 
 SPEED = BY_NAME["images_per_second"]
@@ -128,19 +130,22 @@ def test_ten_percent_under_the_noise_of_a_quiet_machine_is_found_with_three_seed
     assert share_found(3, 0.01, math.log(0.9)) > 0.99
 
 
-def simulated(order: Sequence[tuple[str, int]], rng: Any, drift: float) -> list[Contestant]:
+def simulated(order: Sequence[tuple[str, int]], rng: Any, drift: float) -> list[TrialGroup]:
     """Two models that are equally fast, on a machine that loses speed from trial to trial."""
     speeds: dict[str, dict[int, float]] = {}
     for position, (model, seed) in enumerate(order):
         speed = 100 * math.exp(-drift * position + rng.normal(0, 0.01))
         speeds.setdefault(model, {})[seed] = speed
-    return [Contestant(model, values, {}) for model, values in speeds.items()]
+    return [
+        some_trials(model, {"images_per_second": [values[s] for s in sorted(values)]})
+        for model, values in speeds.items()
+    ]
 
 
 def false_winners(order: Sequence[tuple[str, int]], drift: float, repeats: int = 120) -> float:
     rng = np.random.default_rng(5)
-    tables = [rank_all([(SPEED, simulated(order, rng, drift))]) for _ in range(repeats)]
-    return sum(len(ranking.winners) == 1 for (ranking,) in tables) / repeats
+    tables = [rank(SPEED, simulated(order, rng, drift)) for _ in range(repeats)]
+    return sum(len(ranking.winners) == 1 for ranking in tables if ranking) / repeats
 
 
 @pytest.mark.parametrize("seeds", [3, 4, 5])

@@ -20,7 +20,7 @@ SPEED = BY_NAME["images_per_second"]
 
 
 def groups_of(side: Side) -> list[tuple[str, dict[int, float]]]:
-    return [(group.model, dict(group.values(SPEED))) for group in side.groups]
+    return [(group.model, dict(group.values(SPEED.name))) for group in side.groups]
 
 
 def test_seeds_of_one_setting_are_a_group(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_what_is_not_done_is_left_out_and_counted(tmp_path: Path) -> None:
     write_tables(run)
     side = read_side(tmp_path / "run" / "models.csv")
     assert side.left_out == 1
-    assert [sorted(group.values(SPEED)) for group in side.groups] == [[0], [0]]
+    assert [sorted(group.values(SPEED.name)) for group in side.groups] == [[0], [0]]
 
 
 def test_numbers_are_the_same_however_they_are_written(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_without_what_was_asked_for_the_batch_is_what_it_came_to(tmp_path: Path)
 def test_values_that_are_not_known_are_left_out(tmp_path: Path) -> None:
     side = a_side(tmp_path, "a", rates([1.0, "", 3.0]))  # type: ignore[list-item]
     assert groups_of(side) == [("resnet18", {0: 1.0, 2: 3.0})]
-    assert side.groups[0].values(BY_NAME["power_watts"]) == {}
+    assert side.groups[0].values("power_watts") == {}
 
 
 def test_noise_and_calibration_are_read_where_they_are(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_rows_that_cannot_be_are_refused_by_their_line(tmp_path: Path) -> None:
 def test_a_value_that_is_no_number_is_refused_by_its_line(value: str, tmp_path: Path) -> None:
     side = a_side(tmp_path, "a", rates([value]))  # type: ignore[list-item]
     with pytest.raises(Refused, match=r"a\.csv, line 2: images_per_second .* is not a number"):
-        side.groups[0].values(SPEED)
+        side.groups[0].values(SPEED.name)
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:

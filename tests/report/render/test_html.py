@@ -106,7 +106,7 @@ def test_every_question_is_a_section_in_order(rich: tuple[Run, Page, str]) -> No
         "optimizers",
         "batch-sizes",
         "depth",
-        "heads",
+        "auxiliary-heads",
         "seeds",
         "trust",
         "claims",
@@ -121,8 +121,8 @@ def test_what_the_run_does_not_vary_is_no_section(tmp_path: Path) -> None:
     write_report(run)
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     names = {section["id"] for section in page.all("section")}
-    assert names & {"optimizers", "batch-sizes", "depth", "heads", "seeds"} == set()
-    assert "Every trial is done." in page.text
+    assert names & {"optimizers", "batch-sizes", "depth", "auxiliary-heads", "seeds"} == set()
+    assert "Every trial was completed." in page.text
 
 
 def test_it_says_on_what_and_how_it_was_measured(rich: tuple[Run, Page, str]) -> None:

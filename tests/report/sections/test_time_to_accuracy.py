@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.analysis.trial_group import Series, series
+from bench.analysis.trial_group import TrialGroup, trial_groups
 from bench.records.records import Record
 from bench.records.run import collect
+from bench.report.sections.time_to_accuracy import after_equal_seconds, target_table, until
 from bench.report.tables import Table
-from bench.report.targets import after_equal_seconds, target_table, until
 from tests.builders import a_done_trial, a_trial, run_start
 
 
-def found(*records: Record) -> list[Series]:
-    return series(collect(Path("somewhere"), [*run_start(), *records]))
+def found(*records: Record) -> list[TrialGroup]:
+    return trial_groups(collect(Path("somewhere"), [*run_start(), *records]))
 
 
 def texts(table: Table) -> list[list[str]]:

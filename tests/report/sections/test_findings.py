@@ -1,17 +1,15 @@
 """A sentence per question: who, how much, and whether chance may be behind it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.analysis.ablations import BATCH, DEPTH, HEADS, OPTIMIZER, Trait, grouped
-from bench.analysis.trial_group import Series, series
+from bench.analysis.ablations import DEPTH, ablations
 from bench.records.records import Record
-from bench.records.run import collect
-from bench.report import findings
+from bench.report.sections import all_sections
 from tests.builders import (
+    a_context,
     a_description,
     a_done_trial,
     a_largest_batch,
@@ -27,8 +25,10 @@ SGD = a_setting(optimizer="sgd", learning_rate=1e-2)
 ADAMW = a_setting(optimizer="adamw")
 
 
-def found(records: Sequence[Record]) -> list[Series]:
-    return series(collect(Path("somewhere"), records))
+def finding(name: str, records: Sequence[Record]) -> str | None:
+    """What the section of that name says of a run of these records."""
+    (section,) = (section for section in all_sections() if section.name == name)
+    return section.finding(a_context(records))
 
 
 def trials(model: str, number: int = 0, seeds: int = 1, **trial: Any) -> list[Record]:
@@ -49,18 +49,18 @@ FAR = [*trials("a", 0, 3), *trials("b", 7, 3)]
     [
         (
             TWO,
-            "b ends highest, at 65.0 % test accuracy, before a at 60.0 %; "
-            "one seed cannot tell that from chance.",
+            "b ends highest, at 65.0 % test accuracy, before a at 60.0 %; this run cannot tell "
+            "them apart (1 seed; at least 3 a side are needed).",
         ),
         (
             TWO_TWICE,
-            "b ends highest, at 66 ± 13 % test accuracy, before a at 61 ± 13 %; "
-            "the 95 % intervals overlap.",
+            "b ends highest, at 66 ± 13 % test accuracy, before a at 61 ± 13 %; this run cannot "
+            "tell them apart (its 2 seeds agree by chance; at least 3 a side are needed).",
         ),
         (
             FAR,
             "b ends highest, at 97.0 ± 5.0 % test accuracy, before a at 62.0 ± 5.0 %; "
-            "the 95 % intervals do not overlap.",
+            "beyond chance.",
         ),
         ([*trials("a"), *trials("b")], "a and b end equal, at 60.0 % test accuracy."),
         (
@@ -72,7 +72,7 @@ FAR = [*trials("a", 0, 3), *trials("b", 7, 3)]
     ],
 )
 def test_accuracy(records: list[Record], said: str | None) -> None:
-    assert findings.accuracy_over_epochs(found(records)) == said
+    assert finding("accuracy", records) == said
 
 
 @pytest.mark.parametrize(
@@ -80,27 +80,32 @@ def test_accuracy(records: list[Record], said: str | None) -> None:
     [
         (
             TWO,
-            "a is first at 60.0 %, the accuracy that all reach, after 38.0 s of training and "
-            "evaluation; b is last, after 68.0 s, 1.79 times as long.",
+            "a is first at 60.0 %, the accuracy that every seed reaches, after 38.0 s of training "
+            "and evaluation; b is last, after 68.0 s, 1.79 times as long: this run cannot tell "
+            "them apart (1 seed; at least 3 a side are needed).",
         ),
         (trials("a"), "a reaches its best, 60.0 %, after 38.0 s."),
         (run_start(), None),
     ],
 )
 def test_time(records: list[Record], said: str | None) -> None:
-    assert findings.accuracy_over_time(found(records)) == said
+    assert finding("time", records) == said
 
 
 @pytest.mark.parametrize(
     ("records", "said"),
     [
-        (TWO, "a has the fastest epoch, 10.0 s; that of b takes 2.00 times as long, 20.0 s."),
+        (
+            TWO,
+            "a has the fastest epoch, 10.0 s; that of b takes 2.00 times as long, 20.0 s: this run "
+            "cannot tell them apart (1 seed; at least 3 a side are needed).",
+        ),
         (trials("a"), "a trains an epoch in 10.0 s, 64 images/s."),
         (run_start(), None),
     ],
 )
 def test_epoch_time(records: list[Record], said: str | None) -> None:
-    assert findings.epoch_time(found(records)) == said
+    assert finding("epoch-time", records) == said
 
 
 @pytest.mark.parametrize(
@@ -128,7 +133,7 @@ def test_epoch_time(records: list[Record], said: str | None) -> None:
     ],
 )
 def test_memory(more: list[Record], said: str | None) -> None:
-    assert findings.memory_and_batch(found([*TWO, *more])) == said
+    assert finding("memory", [*TWO, *more]) == said
 
 
 @pytest.mark.parametrize(
@@ -137,49 +142,48 @@ def test_memory(more: list[Record], said: str | None) -> None:
         (
             TWO,
             "a has the fewest parameters, 1.00 million, and ends 5.0 points below b with "
-            "2.00 million, 2.00 times as many; one seed cannot tell that from chance.",
+            "2.00 million, 2.00 times as many; this run cannot tell them apart (1 seed; at least 3 "
+            "a side are needed).",
         ),
         (
             [*trials("b", 1), *trials("a"), a_description("a", 7)],
             "b, with the fewest parameters (2.00 million), is also the most accurate, at 65.0 %; "
-            "one seed cannot tell that from chance.",
+            "this run cannot tell them apart (1 seed; at least 3 a side are needed).",
         ),
         (trials("a"), None),
     ],
 )
 def test_parameters(records: list[Record], said: str | None) -> None:
-    assert findings.parameters_against_accuracy(found(records)) == said
+    assert finding("parameters", records) == said
 
 
-VARIED: list[tuple[Trait, Any, list[Record], str]] = [
+UNSURE = "this run cannot tell them apart (1 seed; at least 3 a side are needed)"
+
+VARIED: list[tuple[str, list[Record], str]] = [
     (
-        OPTIMIZER,
-        findings.optimizers,
+        "optimizers",
         [*trials("a", 1), *trials("a", setting=SGD)],
-        "With a, a step of adam takes 2.00 times as long as one of sgd; test accuracy ends with "
-        "adam at 65.0 % and sgd at 60.0 %, and one seed cannot tell that from chance.",
+        f"With a, a step of adam takes 2.00 times as long as one of sgd: {UNSURE}; test accuracy "
+        f"ends with adam at 65.0 % and sgd at 60.0 %; {UNSURE}.",
     ),
     (
-        OPTIMIZER,
-        findings.optimizers,
+        "optimizers",
         [*trials("a", 2), *trials("a", 1, setting=ADAMW), *trials("a", setting=SGD)],
-        "With a, a step of adam takes 3.00 times as long as one of sgd; test accuracy ends with "
-        "adam at 70.0 %, adamw at 65.0 % and sgd at 60.0 %, and one seed cannot tell that from "
-        "chance (adam against sgd).",
+        f"With a, a step of adam takes 3.00 times as long as one of sgd: {UNSURE}; test accuracy "
+        "ends with adam at 70.0 %, adamw at 65.0 % and sgd at 60.0 %; adam against sgd: "
+        f"{UNSURE}.",
     ),
     (
-        BATCH,
-        findings.batch_sizes,
+        "batch-sizes",
         [
             *trials("a", batch_size=128, batch_choice="128"),
             *trials("a", 1, batch_size=16, batch_choice="16"),
         ],
         "An epoch of a takes 20.0 s at batch 16 and 10.0 s at batch 128: 2.00 times as long at "
-        "the smaller one, with 1.00 times the updates.",
+        f"the smaller one, with 1.00 times the updates; {UNSURE}.",
     ),
     (
-        DEPTH,
-        findings.depth,
+        "depth",
         [
             *trials("resnet152", 3),
             *trials("resnet18"),
@@ -187,33 +191,29 @@ VARIED: list[tuple[Trait, Any, list[Record], str]] = [
             a_largest_batch("resnet152", 9),
         ],
         "From 18 to 152 layers of resnet, the largest batch falls from 90 images to 9 images and "
-        "the epoch grows from 10.0 s to 40.0 s.",
+        f"the epoch grows from 10.0 s to 40.0 s ({UNSURE}).",
     ),
     (
-        HEADS,
-        findings.auxiliary_heads,
+        "auxiliary-heads",
         [*trials("googlenet", 1), *trials("googlenet:noaux")],
-        "With its auxiliary heads googlenet ends 5.0 points higher than without, and one seed "
-        "cannot tell that from chance; its epoch takes 2.00 times as long.",
+        f"With its auxiliary heads googlenet ends 5.0 points above without: {UNSURE}; its epoch "
+        f"takes 2.00 times as long: {UNSURE}.",
     ),
     (
-        HEADS,
-        findings.auxiliary_heads,
+        "auxiliary-heads",
         [*trials("googlenet"), *trials("googlenet:noaux")],
-        "With its auxiliary heads googlenet ends as high as without, and one seed "
-        "cannot tell that from chance; its epoch takes 1.00 times as long.",
+        f"With its auxiliary heads googlenet ends as high as without: {UNSURE}; its epoch "
+        f"takes 1.00 times as long: {UNSURE}.",
     ),
 ]
 
 
-@pytest.mark.parametrize(
-    ("trait", "finding", "records", "said"), VARIED, ids=[t.label for t, *_ in VARIED]
-)
-def test_what_a_run_varies(trait: Trait, finding: Any, records: list[Record], said: str) -> None:
-    assert finding(grouped(found(records), trait)) == said
-    assert finding(grouped(found(trials("a")), trait)) is None
+@pytest.mark.parametrize(("name", "records", "said"), VARIED, ids=[name for name, *_ in VARIED])
+def test_what_a_run_varies(name: str, records: list[Record], said: str) -> None:
+    assert finding(name, records) == said
+    assert finding(name, trials("a")) is None
     untrained = [r for r in records if type(r).__name__ not in ("Epoch", "LargestBatch")]
-    assert finding(grouped(found(untrained), trait)) is None
+    assert finding(name, untrained) is None
 
 
 def test_groups_of_one_name_are_told_apart() -> None:
@@ -223,20 +223,19 @@ def test_groups_of_one_name_are_told_apart() -> None:
         for size in (16, 32)
         for record in trials(model, batch_size=size, batch_choice=str(size))
     ]
-    groups = grouped(found(records), DEPTH)
-    assert [group.name for group in groups] == ["resnet batch 16", "resnet batch 32"]
-    assert [group.values for group in groups] == [(18, 50)] * 2
+    made = ablations(a_context(records).groups, DEPTH)
+    assert [ablation.name for ablation in made] == ["resnet · batch 16", "resnet · batch 32"]
+    assert [ablation.values for ablation in made] == [(18, 50)] * 2
 
 
 @pytest.mark.parametrize("model", ["googlenet", "inception_v3", "resnext50_32x4d", "vit_b_16"])
 def test_a_name_without_layers_has_no_depth(model: str) -> None:
-    assert grouped(found([*trials(model), *trials("resnet18")]), DEPTH) == []
+    context = a_context([*trials(model), *trials("resnet18")])
+    assert ablations(context.groups, DEPTH) == []
 
 
 def test_seeds() -> None:
-    assert findings.seeds(found(some_records())) is None
-    said = findings.seeds(found(some_records(models=["a"], seeds=3)))
-    assert said == (
-        "Over 3 seeds, a's last test accuracy varies most, by 4.0 points (60.0 % to 64.0 %): "
-        "smaller differences between models may be chance."
+    assert finding("seeds", some_records()) is None
+    assert finding("seeds", some_records(models=["a"], seeds=3)) == (
+        "Over 3 seeds, a's last test accuracy varies most, by 4.0 points (60.0 % to 64.0 %)."
     )

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from bench.analysis.trial_group import Series, series
 from bench.records.records import Record
-from bench.records.run import collect
-from bench.report.ranking import ranking_finding, ranking_tables, rankings_of, tell_rankings
-from bench.report.told import as_csv
+from bench.report.comparison import as_csv, ranking_report
+from bench.report.context import Context
+from bench.report.sections.ranking import SECTIONS, rankings
 from tests.builders import (
+    a_context,
     a_done_trial,
     a_failed_trial,
     a_refused_trial,
@@ -31,13 +30,14 @@ def trial(
     return [started, epoch, *([ended] if done else [])]
 
 
-def found(*records: Sequence[Record]) -> list[Series]:
-    return series(
-        collect(Path("somewhere"), [*run_start(), *(r for some in records for r in some)])
-    )
+(SECTION,) = SECTIONS
 
 
-def two(seeds: int, accuracies: tuple[float, float] = (0.6, 0.6)) -> list[Series]:
+def found(*records: Sequence[Record]) -> Context:
+    return a_context([*run_start(), *(record for some in records for record in some)])
+
+
+def two(seeds: int, accuracies: tuple[float, float] = (0.6, 0.6)) -> Context:
     """b takes 1.5 times as long as a, give or take; accuracies wander by 4 points."""
     records = []
     for seed in range(seeds):
@@ -48,7 +48,7 @@ def two(seeds: int, accuracies: tuple[float, float] = (0.6, 0.6)) -> list[Series
 
 
 def test_the_winner_is_named_with_its_lead_and_ties_as_such() -> None:
-    said = ranking_finding(two(4))
+    said = SECTION.finding(two(4))
     assert said is not None
     assert said.startswith("In throughput, a wins; b, the next, is at 0.6")
     assert said.endswith("; in test accuracy, a and b cannot be told apart at the top.") or (
@@ -57,9 +57,9 @@ def test_the_winner_is_named_with_its_lead_and_ties_as_such() -> None:
 
 
 def test_one_seed_is_ahead_and_no_winner() -> None:
-    assert ranking_finding(two(1, (0.6, 0.7))) == (
-        "Ahead are a in throughput and b in test accuracy, but one seed cannot tell that from "
-        "chance: --seeds 5 would."
+    assert SECTION.finding(two(1, (0.6, 0.7))) == (
+        "Ahead: a in throughput and b in test accuracy; one seed cannot tell that from chance, "
+        "--seeds 5 would."
     )
 
 
@@ -75,12 +75,12 @@ def test_one_seed_is_ahead_and_no_winner() -> None:
     ids=["nothing", "one", "refused", "failed", "unfinished"],
 )
 def test_there_is_no_ranking_without_two_that_are_done(records: list[list[Record]]) -> None:
-    assert ranking_finding(found(*records)) is None
-    assert ranking_tables(found(*records)) == ()
+    assert SECTION.finding(found(*records)) is None
+    assert SECTION.tables(found(*records)) == ()
 
 
 def test_a_table_for_each_metric_best_first() -> None:
-    speed, accuracy = ranking_tables(two(4))
+    speed, accuracy = SECTION.tables(two(4))
     assert speed.headers == (
         "Rank",
         "Model",
@@ -101,10 +101,10 @@ def test_a_table_for_each_metric_best_first() -> None:
 
 
 def test_one_run_is_told_in_records_too() -> None:
-    told = tell_rankings("run", rankings_of(two(4)), ["a note"])
+    told = ranking_report("run", rankings(two(4)), ["a note"])
     assert told.answer[0].startswith("In throughput, a wins")
     assert len(as_csv(told).splitlines()) == 5
     assert told.records[0]["verdict"] == "best"
     assert told.records[1]["change"] == pytest.approx(0.667, abs=0.01)
-    one = tell_rankings("run", rankings_of(two(1)), [])
+    one = ranking_report("run", rankings(two(1)), [])
     assert one.answer == ("So few seeds cannot tell which to use: run it with --seeds 5.",)

@@ -2,9 +2,19 @@
 
 import pytest
 
-from bench.analysis.trial_group import series
-from bench.report.plots import _extremes, figures, memory_breakdown
+from bench.report.context import Context
+from bench.report.sections import all_sections
+from bench.report.sections.base import answers
+from bench.report.sections.memory import memory_breakdown
+from bench.report.sections.timing_noise import extremes
 from tests.builders import MIB, a_breakdown, a_run, a_setting, a_sweep_point
+
+
+def figures(run):
+    """Every picture of a run by its file name."""
+    made = {}
+    list(answers(all_sections(), Context(run), made.__setitem__))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +35,8 @@ def test_the_lectures_two_pictures_and_the_others_are_drawn(drawn):
         "time_budget",
         "steps",
         "memory",
+        "ranking",
+        "seeds",
     }
 
 
@@ -41,7 +53,7 @@ def test_every_axis_has_a_label_and_every_figure_says_what_it_was_measured_on(dr
 
 def test_a_model_has_the_same_colour_in_every_curve(drawn):
     run, found = drawn
-    colours = {one.label: one.colour for one in series(run)}
+    colours = {label: look.colour for label, look in Context(run).looks.items()}
     for name in ("accuracy", "loss", "accuracy_over_time", "accuracy_over_updates"):
         lines = [line for line in found[name].axes[0].get_lines() if line.get_label() in colours]
         assert lines, name
@@ -57,7 +69,7 @@ def test_several_seeds_draw_a_band_and_one_seed_none(drawn, tmp_path):
 
 def test_a_curve_has_a_point_for_every_epoch(drawn):
     run, found = drawn
-    for line, one in zip(found["accuracy"].axes[1].get_lines(), series(run), strict=False):
+    for line, one in zip(found["accuracy"].axes[1].get_lines(), Context(run).groups, strict=False):
         assert list(line.get_xdata()) == [e.epoch for e in one.trained[0].epochs]
 
 
@@ -100,8 +112,8 @@ def test_bars_of_several_settings_say_which(tmp_path):
 def test_of_many_steps_the_outliers_are_drawn():
     values = [1.0] * 50_000
     values[12_345], values[40_000] = 9.0, 0.1
-    kept = _extremes(values)
+    kept = extremes(values)
     assert len(kept) <= 1000
     assert kept == sorted(kept)
     assert {12_345, 40_000} <= set(kept)
-    assert _extremes([3.0, 1.0]) == [0, 1]
+    assert extremes([3.0, 1.0]) == [0, 1]

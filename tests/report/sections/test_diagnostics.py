@@ -5,19 +5,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from bench.analysis.trial_group import series
 from bench.records.records import EvaluationMode, Inspected, LayerChange
 from bench.records.run import Run, collect
-from bench.report import inspected
-from bench.report.inspection import (
-    inspection_figures,
+from bench.report.context import Context
+from bench.report.sections.base import answers
+from bench.report.sections.diagnostics import (
+    SECTIONS,
+    gradients_finding,
+    inspected,
     kernel_figure,
     read_kernels,
     tile,
-    write_kernels,
 )
-from bench.report.questions import sections
+from bench.report.style import save
 from tests.builders import some_records
 
 
@@ -42,9 +44,15 @@ def a_file(path: Path, **arrays: Any) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def test_pictures_are_of_the_series_that_were_looked_at(tmp_path: Path) -> None:
-    run = a_run(tmp_path)
-    figures = inspection_figures(run, series(run))
+def drawn(run: Run) -> dict[str, Figure]:
+    """The pictures of these sections by file name."""
+    figures: dict[str, Figure] = {}
+    list(answers(SECTIONS, Context(run), figures.__setitem__))
+    return figures
+
+
+def test_pictures_are_of_the_groups_that_were_looked_at(tmp_path: Path) -> None:
+    figures = drawn(a_run(tmp_path))
     assert sorted(figures) == ["evaluation_modes", "gradient_flow", "layer_changes"]
     (line,) = figures["gradient_flow"].axes[0].get_lines()
     assert list(line.get_ydata()) == pytest.approx([2.0, 1.0, 2 / 3])
@@ -55,8 +63,7 @@ def test_pictures_are_of_the_series_that_were_looked_at(tmp_path: Path) -> None:
 
 def test_nothing_was_looked_at(tmp_path: Path) -> None:
     run = collect(tmp_path, some_records())
-    assert inspection_figures(run, series(run)) == {}
-    assert write_kernels(run, series(run)) == []
+    assert list(answers(SECTIONS, Context(run), lambda name, figure: None)) == []
 
 
 def test_kernels_are_drawn_on_one_scale(tmp_path: Path) -> None:
@@ -86,10 +93,11 @@ def test_pictures_of_kernels_are_files(tmp_path: Path) -> None:
         tmp_path / "kernels" / "a.npz",
         first_before=weights, first_after=weights * 2, second_before=second, second_after=second,
     )  # fmt: skip
-    run = a_run(tmp_path)
-    written = write_kernels(run, series(run))
-    assert written == ["kernels/00-first", "kernels/00-second"]
-    for name in written:
+    figures = drawn(a_run(tmp_path))
+    kernels = [name for name in figures if name.startswith("kernels/")]
+    assert kernels == ["kernels/00-first", "kernels/00-second"]
+    for name in kernels:
+        save(figures[name], tmp_path / "plots" / name)
         assert (tmp_path / "plots" / f"{name}.png").stat().st_size > 1000
 
 
@@ -109,32 +117,37 @@ def test_pickles_are_not_read(tmp_path: Path) -> None:
     assert read_kernels(tmp_path, a_run(tmp_path).trials[0]) == {}
 
 
+KERNELS, GRADIENTS, MODES = SECTIONS
+
+
 class TestWhatIsSaid:
     def test_findings(self, tmp_path: Path) -> None:
-        found = series(a_run(tmp_path))
-        assert inspected.kernels_finding(found) == (
+        context = Context(a_run(tmp_path))
+        assert KERNELS.finding(context) == (
             "Training moved the weights of the first and second layer: resnet18's by 10.0 % (50.0 "
             "% of its weights changed) and 20.0 % (50.0 % of its weights changed)."
         )
-        assert inspected.gradients_finding(found) == (
+        assert GRADIENTS.finding(context) == (
             "The median gradient norm of the first tenth of the layers, over that of the last "
             "tenth, is 3 before training and 3 after it in resnet18."
         )
-        assert inspected.modes_finding(found) == (
+        assert MODES.finding(context) == (
             "Test accuracy with batch norm in inference mode, and where training mode is farthest "
             "from it: resnet18's is 50.0 %, and 20.0 % in training mode, batches of 64, sorted by "
             "class."
         )
 
     def test_nothing_is_said_of_what_nobody_looked_at(self, tmp_path: Path) -> None:
-        found = series(collect(tmp_path, some_records()))
-        assert inspected.kernels_finding(found) is None
-        assert inspected.gradients_finding(found) is None
-        assert inspected.modes_finding(found) is None
+        context = Context(collect(tmp_path, some_records()))
+        assert inspected(context) == []
+        assert KERNELS.finding(context) is None
+        assert gradients_finding([]) is None
+        assert GRADIENTS.finding(context) is None
+        assert MODES.finding(context) is None
 
     def test_tables(self, tmp_path: Path) -> None:
-        run = a_run(tmp_path)
-        (layers,) = inspected.layer_tables(run, series(run))
+        context = Context(a_run(tmp_path))
+        (layers,) = KERNELS.tables(context)
         assert [cell.text for cell in layers.rows[0]] == [
             "resnet18",
             "0.100",
@@ -142,16 +155,14 @@ class TestWhatIsSaid:
             "0.200",
             "50.0",
         ]
-        (gradients,) = inspected.gradient_tables(run, series(run))
+        (gradients,) = GRADIENTS.tables(context)
         assert [cell.text for cell in gradients.rows[0]][:4] == ["resnet18", "3", "2", "0.667"]
-        (modes,) = inspected.mode_tables(run, series(run))
+        (modes,) = MODES.tables(context)
         assert [row[2].text for row in modes.rows] == ["50.0", "20.0"]
 
 
 def test_sections_of_the_report(tmp_path: Path) -> None:
-    run = a_run(tmp_path)
-    drawn = ["layer_changes", "gradient_flow", "evaluation_modes", "kernels/00-first"]
-    made = {one.name: one for one in sections(run, series(run), drawn)}
-    assert [p.file for p in made["kernels"].pictures] == ["layer_changes", "kernels/00-first"]
+    made = {a.name: a for a in answers(SECTIONS, Context(a_run(tmp_path)), lambda *_: None)}
+    assert [p.file for p in made["kernels"].pictures] == ["layer_changes"]
     assert [p.file for p in made["gradients"].pictures] == ["gradient_flow"]
     assert [p.file for p in made["evaluation"].pictures] == ["evaluation_modes"]

@@ -1,0 +1,66 @@
+"""A published statement, the verdict on it, and what a rule may look at to reach one."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.analysis.compare.ranking import Standings
+from bench.analysis.trial_group import TrialGroup
+from bench.records.run import Run
+
+Answer = Literal["holds", "does not hold", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement.
+
+    `quoted` in `unit` is the figure as it was published. `rule` compares `metric` of `models` (a
+    model or MODEL@OPTIMIZER each) with `threshold`, give or take `tolerance`, both in the metric's
+    own unit; `at` is the epoch or the convolution (from 1) that it is about. `needs` are
+    conditions; `device` is where the figure is from, if that is known.
+    """
+
+    id: str
+    claim: str
+    rule: str
+    quoted: float | None = None
+    unit: str = ""
+    metric: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    at: int | None = None
+    threshold: float | None = None
+    tolerance: float = 0.0
+    needs: tuple[str, ...] = ()
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    """What a run says to a claim; `measured` is the figure from this run, as text, or empty."""
+
+    answer: Answer
+    reason: str
+    measured: str = ""
+
+
+class CannotTell(Exception):
+    """The run lacks what the claim is about; the message says what, `measured` what there is."""
+
+    def __init__(self, reason: str, measured: str = "") -> None:
+        super().__init__(reason)
+        self.measured = measured
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a rule may look at: the run, the verdicts on its groups, and the groups that the claim
+    names."""
+
+    run: Run
+    standings: Standings
+    subjects: tuple[TrialGroup, ...]
+
+    @property
+    def groups(self) -> tuple[TrialGroup, ...]:
+        """The claim's groups, or all of the run's if it names none."""
+        return self.subjects or self.standings.groups

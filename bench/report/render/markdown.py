@@ -1,0 +1,51 @@
+"""`report.md`, and Markdown's escapes: the only place that knows them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench.report.tables import Table
+
+if TYPE_CHECKING:  # a comparison is written in Markdown without drawing anything
+    from bench.report.document import Document
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_markdown(document: "Document") -> str:
+    """The report in Markdown."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - Markdown; `escaped` below escapes what comes from outside
+    )
+    environment.filters |= {"escaped": escaped, "table": markdown}
+    return environment.get_template("report.md.jinja").render(document=document)
+
+
+def escaped(text: object) -> str:
+    """Text from outside without Markdown's and HTML's special characters, on one line."""
+    flat = _without_tags(str(text))
+    for mark in "\\`*_{}[]|#":
+        flat = flat.replace(mark, f"\\{mark}")
+    return flat
+
+
+def markdown(table: Table) -> str:
+    """A table in GitHub's Markdown, best values bold."""
+    lines = [_line(table.headers), _line(["---", *["---:"] * (len(table.headers) - 1)])]
+    lines += [_line([f"**{c.text}**" if c.best else c.text for c in row]) for row in table.rows]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_without_tags(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _without_tags(text: str) -> str:
+    """Text on one line in which no tag begins."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")

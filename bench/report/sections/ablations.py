@@ -1,0 +1,245 @@
+"""What a run varies besides the model: optimizer, batch size, depth, auxiliary heads."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.analysis.ablations import BATCH, DEPTH, HEADS, OPTIMIZER, Ablation, Trait, ablations
+from bench.analysis.compare.arrival import common_accuracy
+from bench.analysis.formatting import against, header_of, listed, ratio, shortened
+from bench.analysis.intervals import Estimate
+from bench.analysis.metrics import BY_NAME
+from bench.analysis.trial_group import TrialGroup
+from bench.report.context import Context
+from bench.report.sections.base import Picture, Section, certainty, known_table, sorted_by, value
+from bench.report.sections.diagnostics import gradients_finding
+from bench.report.sections.time_to_accuracy import after_equal_seconds, until
+from bench.report.style import canvas, draw_legend, percent_axis
+from bench.report.tables import Cell, Table
+
+FINAL, EPOCH, STEP = "final_test_accuracy", "epoch_seconds", "step_milliseconds"
+
+More = Callable[[Sequence[TrialGroup]], dict[str, list[Cell]]]
+Finding = Callable[[Context, Ablation], str | None]
+
+
+def _optimizers(context: Context, ablation: Ablation) -> str | None:
+    """The slowest and the fastest step of one model, and where each optimizer ends."""
+    steps = sorted_by(ablation.groups, STEP, highest=True)
+    ends = sorted_by(ablation.groups, FINAL, highest=True)
+    if len(steps) < 2 or len(ends) < 2:
+        return None
+    (slow, many), (fast, few) = steps[0], steps[-1]
+    order = listed([f"{g.setting.optimizer} at {value(FINAL, e)}" for g, e in ends])
+    (best, _), (worst, _) = ends[0], ends[-1]
+    pair = f"{best.setting.optimizer} against {worst.setting.optimizer}: " if len(ends) > 2 else ""
+    return (
+        f"With {ablation.name}, a step of {slow.setting.optimizer} takes "
+        f"{ratio(many.mean, few.mean)} as long as one of {fast.setting.optimizer}: "
+        f"{certainty(context.standings.between(STEP, fast, slow))}; test accuracy ends with "
+        f"{order}; {pair}{certainty(context.standings.between(FINAL, best, worst))}."
+    )
+
+
+def _batch_sizes(context: Context, ablation: Ablation) -> str | None:
+    """The epoch at the smallest batch against that at the largest."""
+    ends = _ends(ablation, EPOCH)
+    if ends is None:
+        return None
+    (small, slow), (large, fast) = ends
+    first, last = ablation.groups[0], ablation.groups[-1]
+    many, few = (group.metric("updates_per_epoch") for group in (first, last))
+    updates = f", with {ratio(many.mean, few.mean)} the updates" if many and few else ""
+    return (
+        f"An epoch of {ablation.name} takes {value(EPOCH, slow)} at batch {small} and "
+        f"{value(EPOCH, fast)} at batch {large}: {ratio(slow.mean, fast.mean)} as long at the "
+        f"smaller one{updates}; {certainty(context.standings.between(EPOCH, last, first))}."
+    )
+
+
+def _depth(context: Context, ablation: Ablation) -> str | None:
+    """The shallowest network of a family against its deepest."""
+    first, last = ablation.groups[0], ablation.groups[-1]
+    parts = []
+    for metric, name in (("max_batch", "largest batch"), (EPOCH, "epoch")):
+        ends = _ends(ablation, metric)
+        if ends:
+            (_, a), (_, b) = ends
+            verb = "grows" if b.mean > a.mean else "falls" if b.mean < a.mean else "stays"
+            sure = ""
+            if not BY_NAME[metric].exact:
+                sure = f" ({certainty(context.standings.between(metric, first, last))})"
+            parts.append(f"the {name} {verb} from {value(metric, a)} to {value(metric, b)}{sure}")
+    if not parts:
+        return None
+    shallow, deep = ablation.values[0], ablation.values[-1]
+    return f"From {shallow} to {deep} layers of {ablation.name}, {' and '.join(parts)}."
+
+
+def _heads(context: Context, ablation: Ablation) -> str | None:
+    """What training with auxiliary heads brings, and what it takes."""
+    by_value = dict(zip(ablation.values, ablation.groups, strict=True))
+    heads, bare = by_value["with"], by_value["without"]
+    accuracy, time = (context.standings.between(name, bare, heads) for name in (FINAL, EPOCH))
+    if accuracy is None or time is None:
+        return None
+    gap = against(accuracy.effect, "without").partition(" (")[0]
+    ends = "as high as without" if round(accuracy.effect.change, 3) == 0 else gap
+    return (
+        f"With its auxiliary heads {ablation.name} ends {ends}: {certainty(accuracy)}; its epoch "
+        f"takes {time.effect.change:.2f} times as long: {certainty(time)}."
+    )
+
+
+def _ends(
+    ablation: Ablation, metric: str
+) -> tuple[tuple[str | int, Estimate], tuple[str | int, Estimate]] | None:
+    """The metric at the first and the last value, if both are known."""
+    first, last = (ablation.groups[i].metric(metric) for i in (0, -1))
+    if first is None or last is None or not last.mean:
+        return None
+    return (ablation.values[0], first), (ablation.values[-1], last)
+
+
+def _until_common(groups: Sequence[TrialGroup]) -> dict[str, list[Cell]]:
+    return until(groups, common_accuracy(groups))
+
+
+def _section(
+    order: int,
+    name: str,
+    trait: Trait,
+    finding: Finding,
+    panels: tuple[str, str],
+    columns: tuple[str, ...],
+    more: More = lambda groups: {},
+    remarks: Callable[[Context], Iterable[str]] = lambda context: (),
+) -> Section:
+    """The section of a trait: the first ablation's finding, a table each, two metrics drawn."""
+    title = name.replace("-", " ").capitalize()
+
+    def find(context: Context) -> str | None:
+        made = (finding(context, a) for a in ablations(context.finished, trait))
+        return next((sentence for sentence in made if sentence), None)
+
+    def tables(context: Context) -> Iterable[Table]:
+        for ablation in ablations(context.groups, trait):
+            yield known_table(ablation.groups, columns, more(ablation.groups))
+
+    def draw(context: Context) -> Figure | None:
+        return _figure(context, title, trait, panels)
+
+    what = f"{' and '.join(_plain(p) for p in panels)} against {trait.label.partition(' (')[0]}"
+    picture = Picture(name.replace("-", "_"), what.capitalize(), "", draw)
+    return Section(order, name, title, find, tables, (picture,), remarks)
+
+
+def _plain(metric: str) -> str:
+    return BY_NAME[metric].label.lower()
+
+
+def _figure(context: Context, title: str, trait: Trait, panels: tuple[str, str]) -> Figure | None:
+    """Two metrics against the values of a trait, a line per ablation; bars are 95 % intervals."""
+    made = ablations(context.groups, trait)
+    if not made:
+        return None
+    values = list(dict.fromkeys(value for ablation in made for value in ablation.values))
+    if all(isinstance(value, int) for value in values):
+        values.sort()
+    with canvas(context.run, title, columns=2) as (figure, axes):
+        for ax, metric in zip(axes, panels, strict=True):
+            highest = max(
+                _draw(context, ax, ablation, values, metric, _beside(i, len(made)))
+                for i, ablation in enumerate(made)
+            )
+            # Equal steps: batch sizes and depths are compared one with the next.
+            ax.set_xticks(range(len(values)), [f"{value}" for value in values])
+            ax.set_xlim(-0.5, len(values) - 0.5)
+            ax.set(xlabel=trait.label, ylabel=header_of(metric))
+            if BY_NAME[metric].unit == "fraction":
+                percent_axis(ax, decimals=None)
+                ax.set(ylabel=BY_NAME[metric].label)
+            elif highest > 0:
+                ax.set_ylim(0, 1.1 * highest)
+        draw_legend(axes[0])
+    return figure
+
+
+def _beside(number: int, count: int) -> float:
+    """A shift to the side, so that the intervals of several are not drawn on each other."""
+    return 0.08 * (number - (count - 1) / 2) / max(1, count / 6)
+
+
+def _draw(
+    context: Context,
+    ax: Axes,
+    ablation: Ablation,
+    values: list[str | int],
+    metric: str,
+    shift: float,
+) -> float:
+    """One ablation's points, joined where there is something between them; returns the highest."""
+    pairs = zip(ablation.values, ablation.groups, strict=True)
+    known = [(values.index(value) + shift, group.metric(metric)) for value, group in pairs]
+    drawn = [(x, e) for x, e in known if e is not None]
+    look = context.looks[ablation.groups[0].label]
+    ax.errorbar(
+        [x for x, _ in drawn],
+        [e.mean for _, e in drawn],
+        [e.half_width or 0.0 for _, e in drawn],
+        marker="o",
+        linestyle=look.line_style if isinstance(ablation.values[0], int) else "none",
+        color=look.colour,
+        capsize=3,
+        label=shortened(ablation.name),
+    )
+    return max((e.mean + (e.half_width or 0.0) for _, e in drawn), default=0.0)
+
+
+def _heads_and_gradients(context: Context) -> list[str]:
+    """What heads bring to the gradient, where networks were looked at."""
+    made = (
+        gradients_finding([g for g in a.groups if any(t.inspected for t in g.trained)])
+        for a in ablations(context.groups, HEADS)
+    )
+    return [sentence for sentence in made if sentence]
+
+
+SECTIONS = (
+    _section(
+        100,
+        "optimizers",
+        OPTIMIZER,
+        _optimizers,
+        (FINAL, STEP),
+        (STEP, EPOCH, "total_seconds", "final_train_loss", FINAL),
+        _until_common,
+    ),
+    _section(
+        110,
+        "batch-sizes",
+        BATCH,
+        _batch_sizes,
+        (FINAL, EPOCH),
+        ("batch_size", "updates_per_epoch", EPOCH, "images_per_second", FINAL),
+        after_equal_seconds,
+    ),
+    _section(
+        120,
+        "depth",
+        DEPTH,
+        _depth,
+        ("max_batch", EPOCH),
+        ("params", "gmacs", "max_batch", EPOCH, FINAL),
+    ),
+    _section(
+        130,
+        "auxiliary-heads",
+        HEADS,
+        _heads,
+        (FINAL, EPOCH),
+        ("params", "params_aux", "max_batch", "peak_memory_bytes", STEP, EPOCH, FINAL),
+        remarks=_heads_and_gradients,
+    ),
+)

@@ -1,0 +1,114 @@
+"""What a section of the report is: a question with its finding, its tables and its pictures."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from bench.analysis.compare.ranking import Difference
+from bench.analysis.formatting import shown
+from bench.analysis.intervals import Estimate
+from bench.analysis.trial_group import TrialGroup
+from bench.report.context import Context
+from bench.report.tables import Cells, Table, known, metric_table
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the run folder: `plots/FILE.svg`, what it shows, and what to know of it. `draw`
+    gives None where the run has no data for it."""
+
+    file: str
+    title: str
+    caption: str
+    draw: Callable[[Context], Figure | None]
+
+
+def _nothing(context: Context) -> tuple[()]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A question of the report. `order` is its place; `finding` is one sentence, None where the run
+    does not answer the question, and the section is then left out; `remarks` are sentences below
+    the tables; `gallery` are pictures of which there are as many as the run has groups."""
+
+    order: int
+    name: str
+    title: str
+    finding: Callable[[Context], str | None]
+    tables: Callable[[Context], Iterable[Table]] = _nothing
+    pictures: tuple[Picture, ...] = ()
+    remarks: Callable[[Context], Iterable[str]] = _nothing
+    gallery: Callable[[Context], Iterable[Picture]] = _nothing
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A section as a run answers it, with the pictures that the run has data for."""
+
+    name: str
+    title: str
+    finding: str
+    pictures: tuple[Picture, ...]
+    tables: tuple[Table, ...]
+    remarks: tuple[str, ...] = ()
+
+    def alternative(self, picture: Picture) -> str:
+        """What a picture says to those who do not see it."""
+        return f"{picture.title}. {self.finding} The table below has the figures."
+
+
+def answers(
+    sections: Sequence[Section], context: Context, keep: Callable[[str, Figure], None]
+) -> Iterator[Answer]:
+    """The sections that a run answers; `keep` is given every picture by its file name."""
+    for section in sections:
+        finding = section.finding(context)
+        if finding is None:
+            continue
+        drawn = []
+        for picture in (*section.pictures, *section.gallery(context)):
+            figure = picture.draw(context)
+            if figure is not None:
+                keep(picture.file, figure)
+                drawn.append(picture)
+        tables = tuple(table for table in section.tables(context) if table.rows)
+        remarks = tuple(section.remarks(context))
+        yield Answer(section.name, section.title, finding, tuple(drawn), tables, remarks)
+
+
+def metrics_of_trained(*names: str) -> Callable[[Context], tuple[Table, ...]]:
+    """A table of these metrics, as far as they are known, over the groups that trained."""
+    return lambda context: (known_table(context.trained, names),)
+
+
+def known_table(
+    groups: Sequence[TrialGroup], names: Iterable[str], more: Cells | None = None
+) -> Table:
+    """A table of those of the metrics that any group has."""
+    return metric_table(groups, known(groups, names), more)
+
+
+def sorted_by(
+    groups: Sequence[TrialGroup], name: str, *, highest: bool
+) -> list[tuple[TrialGroup, Estimate]]:
+    """The groups that have a metric, by their means."""
+    pairs = [(group, mean) for group in groups if (mean := group.metric(name)) is not None]
+    return sorted(pairs, key=lambda pair: -pair[1].mean if highest else pair[1].mean)
+
+
+def mean_of(group: TrialGroup, name: str) -> Estimate:
+    """A metric to be drawn, nothing where it is not known."""
+    return group.metric(name) or Estimate(0.0, None, 0)
+
+
+def value(name: str, mean: Estimate | None) -> str:
+    """A mean as text with its unit and interval."""
+    return shown(name, mean.mean, mean.half_width) if mean else ""
+
+
+def certainty(difference: Difference | None) -> str:
+    """The clause that says how sure a difference is."""
+    return difference.verdict.certainty if difference else "this run cannot tell them apart"

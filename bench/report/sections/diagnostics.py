@@ -1,0 +1,391 @@
+"""What training did to each network: kernels, weights, gradients, and batch norm's modes."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from numpy.typing import NDArray
+
+from bench.analysis.formatting import MISSING, listed, percent, shortened
+from bench.analysis.intervals import estimate
+from bench.analysis.trial_group import TrialGroup
+from bench.records.records import EvaluationMode, LayerChange
+from bench.records.run import TrialResult
+from bench.report.context import Context
+from bench.report.sections.base import Picture, Section
+from bench.report.style import canvas, captioned, draw_legend, measured_on, name_rows, percent_axis
+from bench.report.tables import Table, text_table
+
+END = 0.1
+"""The first and the last layers of a network are so large a share of them."""
+
+MAX_KERNELS = 64
+"""A grid shows at most so many kernels, 8 x 8: ResNet's first layer whole."""
+
+INFERENCE = "inference mode"
+
+Grid = NDArray[np.float32]
+
+
+def inspected(context: Context) -> list[TrialGroup]:
+    """The groups of which at least one trained network was looked at."""
+    return [group for group in context.groups if layers_of(group)]
+
+
+def layers_of(group: TrialGroup) -> list[tuple[LayerChange, ...]]:
+    """The layers of each trial that was looked at."""
+    return [t.inspected.layers for t in group.trained if t.inspected and t.inspected.layers]
+
+
+def by_layer(group: TrialGroup, value: Callable[[LayerChange], float]) -> list[float]:
+    """A figure of each layer, the mean over the seeds."""
+    columns = zip(*layers_of(group), strict=True)
+    return [estimate([value(change) for change in layer]).mean for layer in columns]
+
+
+def modes_of(group: TrialGroup) -> dict[str, list[float]]:
+    """Test accuracies by way to evaluate, one for each seed."""
+    accuracies: dict[str, list[float]] = {}
+    for trial in group.trained:
+        for mode in trial.inspected.evaluation_modes if trial.inspected else ():
+            accuracies.setdefault(_mode_name(mode), []).append(mode.test_accuracy)
+    return accuracies
+
+
+def _mode_name(mode: EvaluationMode) -> str:
+    if mode.mode == "inference":
+        return INFERENCE
+    return f"training mode, batches of {mode.batch_size}, {mode.composition}"
+
+
+def _first_two(group: TrialGroup) -> list[tuple[float, float]]:
+    """Relative change and share of changed weights of the first two layers."""
+    relative = by_layer(group, lambda c: c.relative_change)[:2]
+    return list(zip(relative, by_layer(group, lambda c: c.changed_share)[:2], strict=True))
+
+
+def _kernels_finding(context: Context) -> str | None:
+    parts = []
+    for group in inspected(context):
+        moved = [
+            f"{percent(r)} ({percent(s)} of its weights changed)" for r, s in _first_two(group)
+        ]
+        parts.append(f"{group.label}'s by {' and '.join(moved)}")
+    if not parts:
+        return None
+    return f"Training moved the weights of the first and second layer: {'; '.join(parts)}."
+
+
+def _kernels_tables(context: Context) -> tuple[Table, ...]:
+    headers = (
+        "Model",
+        "First layer: relative change",
+        "weights changed (%)",
+        "Second layer: relative change",
+        "weights changed (%) ",
+    )
+    rows = []
+    for group in inspected(context):
+        cells = [t for r, s in _first_two(group) for t in (f"{r:.3f}", f"{100 * s:.1f}")]
+        rows.append((group.label, *cells, *[MISSING] * (4 - len(cells))))
+    return (text_table(headers, rows),)
+
+
+def gradients_finding(groups: Sequence[TrialGroup]) -> str | None:
+    """How much stronger the gradient is in the first layers than in the last, before and after."""
+    parts = []
+    for group in groups:
+        (first, last), (first_after, last_after) = _gradient_ends(group)
+        before, after = _times(first, last), _times(first_after, last_after)
+        parts.append(f"{before} before training and {after} after it in {group.label}")
+    if not parts:
+        return None
+    return (
+        "The median gradient norm of the first tenth of the layers, over that of the last tenth, "
+        f"is {listed(parts)}."
+    )
+
+
+def _gradient_ends(group: TrialGroup) -> list[tuple[float, float]]:
+    """Median gradient norms of the first and the last tenth of the layers, before and after."""
+    ends = []
+    for values in (
+        by_layer(group, lambda c: c.gradient_norm_first),
+        by_layer(group, lambda c: c.gradient_norm_last),
+    ):
+        count = max(1, int(len(values) * END))
+        ends.append((median(values[:count]), median(values[-count:])))
+    return ends
+
+
+def _times(first: float, last: float) -> str:
+    return f"{first / last:.2g}" if last else "without bounds"
+
+
+def _gradient_tables(context: Context) -> tuple[Table, ...]:
+    headers = (
+        "Model",
+        "Layers",
+        "First tenth, before",
+        "Last tenth, before",
+        "First tenth, after",
+        "Last tenth, after",
+    )
+    rows = [
+        (
+            group.label,
+            str(len(layers_of(group)[0])),
+            *(f"{norm:.3g}" for ends in _gradient_ends(group) for norm in ends),
+        )
+        for group in inspected(context)
+    ]
+    return (text_table(headers, rows),)
+
+
+def _modes_finding(context: Context) -> str | None:
+    """What evaluation in training mode would have given."""
+    parts = []
+    for group in inspected(context):
+        modes = {name: estimate(values).mean for name, values in modes_of(group).items()}
+        inference = modes.pop(INFERENCE, None)
+        if inference is None or not modes:
+            continue
+        farthest, accuracy = max(modes.items(), key=lambda mode: abs(mode[1] - inference))
+        parts.append(
+            f"{group.label}'s is {percent(inference)}, and {percent(accuracy)} in {farthest}"
+        )
+    if not parts:
+        return None
+    return (
+        "Test accuracy with batch norm in inference mode, and where training mode is farthest from "
+        f"it: {'; '.join(parts)}."
+    )
+
+
+def _mode_tables(context: Context) -> tuple[Table, ...]:
+    rows = []
+    for group in inspected(context):
+        for name, values in modes_of(group).items():
+            mean = estimate(values)
+            interval = "" if mean.half_width is None else f" ± {100 * mean.half_width:.1f}"
+            rows.append((group.label, name, f"{100 * mean.mean:.1f}{interval}"))
+    return (text_table(("Model", "Batch norm", "Test accuracy (%)"), rows),)
+
+
+def _layer_changes(context: Context) -> Figure | None:
+    with _by_depth(
+        context,
+        "How far training moved each layer's weights",
+        ("relative change ‖w - w₀‖ / ‖w₀‖", lambda c: c.relative_change),
+        ("share of weights changed", lambda c: c.changed_share),
+    ) as (figure, axes):
+        for ax in axes:
+            ax.set_ylim(0, None)
+        percent_axis(axes[1])
+        axes[1].set_ylim(0, 1.05)
+    return figure
+
+
+def _gradient_flow(context: Context) -> Figure | None:
+    with _by_depth(
+        context,
+        "Gradient norm by depth",
+        ("before training", lambda c: c.gradient_norm_first),
+        ("after training", lambda c: c.gradient_norm_last),
+    ) as (figure, axes):
+        for ax in axes:
+            ax.set_yscale("log")
+            # Mathematical text is off, for labels come from outside.
+            ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            ax.yaxis.set_minor_formatter(NullFormatter())
+        ends = [ax.get_ylim() for ax in axes]
+        for ax in axes:
+            ax.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
+    return figure
+
+
+@contextmanager
+def _by_depth(
+    context: Context, title: str, *panels: tuple[str, Callable[[LayerChange], float]]
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A line per group, the mean over its seeds, from the first layer to the last."""
+    with canvas(context.run, title, columns=2) as (figure, axes):
+        for ax, (label, value) in zip(axes, panels, strict=True):
+            for group in inspected(context):
+                y, look = by_layer(group, value), context.looks[group.label]
+                x = [number / max(1, len(y) - 1) for number in range(len(y))]
+                style: Any = {"linestyle": look.line_style, "linewidth": 1.5, "markersize": 3}
+                name = f"{shortened(group.label)} ({len(y)})"
+                ax.plot(x, y, marker="o", color=look.colour, label=name, **style)
+            ax.set(xlabel="Depth, from the first layer (0) to the last (1)", title=label)
+        yield figure, axes
+        draw_legend(axes[0])
+
+
+def _evaluation_modes(context: Context) -> Figure:
+    """Bars of test accuracy, a block per group."""
+    bars = [
+        (group, name, estimate(values))
+        for group in inspected(context)
+        for name, values in modes_of(group).items()
+    ]
+    with canvas(context.run, "Batch norm's mode and test accuracy", bars=len(bars)) as (
+        figure,
+        (ax,),
+    ):
+        for row, (group, name, mean) in enumerate(bars):
+            ax.barh(
+                row,
+                mean.mean,
+                color=context.looks[group.label].colour,
+                alpha=1.0 if name == INFERENCE else 0.45,
+                xerr=mean.half_width,
+                ecolor="#333333",
+            )
+        name_rows(ax, [f"{shortened(g.label)}: {name}" for g, name, _ in bars], fontsize=10)
+        ax.set(xlabel="Test accuracy", xlim=(0, 1))
+        percent_axis(ax, "x")
+    return figure
+
+
+def _kernel_pictures(context: Context) -> Iterator[Picture]:
+    """The first two convolutions of each group; labels come from outside, files are numbered."""
+    for number, group in enumerate(context.groups):
+        trial = next((t for t in group.trained if t.inspected), None)
+        if trial is None:
+            continue
+        kernels = read_kernels(context.run.path, trial)
+        for which in ("first", "second"):
+            if f"{which}_before" in kernels and f"{which}_after" in kernels:
+                yield Picture(
+                    f"kernels/{number:02}-{which}",
+                    f"{group.label}: the {which} convolution's kernels before and after training",
+                    "And their change, all on one scale; of the first seed.",
+                    _kernel_drawing(group.label, which, kernels),
+                )
+
+
+def _kernel_drawing(
+    label: str, which: str, kernels: dict[str, Grid]
+) -> Callable[[Context], Figure]:
+    title = f"{shortened(label)}: the {which} convolution's kernels"
+    before, after = kernels[f"{which}_before"], kernels[f"{which}_after"]
+    return lambda context: kernel_figure(title, before, after, measured_on(context.run))
+
+
+def read_kernels(folder: Path, trial: TrialResult) -> dict[str, Grid]:
+    """The kernels of a trial's first two convolutions, (out, in, height, width); empty if they are
+    not there or not readable. Nothing in the file is executed."""
+    name = trial.inspected.kernels if trial.inspected else ""
+    if Path(name).name != name or not name.endswith(".npz"):
+        return {}
+    try:
+        with np.load(folder / "kernels" / name, allow_pickle=False) as arrays:
+            grids = {key: np.asarray(arrays[key], dtype=np.float32) for key in arrays}
+    except (OSError, ValueError, KeyError, EOFError):
+        return {}
+    return {key: grid for key, grid in grids.items() if grid.ndim == 4 and grid.size}
+
+
+def kernel_figure(title: str, before: Grid, after: Grid, caption: str) -> Figure:
+    """Before, after and their difference on one scale: zero is the middle grey (or white), and the
+    largest weight before or after is the end of the scale. Kernels of three channels are drawn in
+    colour, others by their first input channel."""
+    count, channels, height, width = before.shape
+    colour = channels == 3
+    reach = float(max(np.abs(before).max(), np.abs(after).max())) or 1.0
+    what = "in colour" if colour else f"the first of {channels} input channels"
+    below = (
+        f"{min(count, MAX_KERNELS)} of {count} kernels of {height}x{width}, {what}; one scale for "
+        f"all three, ±{reach:.2g}. {caption}"
+    )
+    panels = (("before training", before), ("after training", after), ("change", after - before))
+    with captioned(below, title, columns=3) as (figure, axes):
+        figure.set_size_inches(11, 4.6)
+        image: Any = None
+        for ax, (name, weights) in zip(axes, panels, strict=True):
+            sheet = tile(weights[:MAX_KERNELS] if colour else weights[:MAX_KERNELS, :1])
+            if colour:
+                ax.imshow(np.clip(sheet / (2 * reach) + 0.5, 0, 1), interpolation="nearest")
+            else:
+                image = ax.imshow(
+                    sheet[..., 0], cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest"
+                )
+            ax.set_title(name, fontsize=12)
+            ax.set_axis_off()
+        if image is not None:
+            figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
+    return figure
+
+
+def tile(kernels: Grid) -> Grid:
+    """Kernels (count, channels, height, width) side by side in a nearly square grid, a pixel of
+    not-a-number between them: (rows, columns, channels)."""
+    count, channels, height, width = kernels.shape
+    across = math.ceil(math.sqrt(count))
+    down = math.ceil(count / across)
+    shape = (down * (height + 1) - 1, across * (width + 1) - 1, channels)
+    sheet = np.full(shape, np.nan, dtype=np.float32)
+    for number, kernel in enumerate(kernels):
+        top, left = (number // across) * (height + 1), (number % across) * (width + 1)
+        sheet[top : top + height, left : left + width] = kernel.transpose(1, 2, 0)
+    return sheet
+
+
+SECTIONS = (
+    Section(
+        70,
+        "kernels",
+        "What training changes: kernels and weights",
+        _kernels_finding,
+        _kernels_tables,
+        (
+            Picture(
+                "layer_changes",
+                "How far training moved each layer's weights, a line per model",
+                "Layers with weights, in the order of the model. A weight counts as changed if it "
+                "moved by more than 1 % of its layer's initial root mean square.",
+                _layer_changes,
+            ),
+        ),
+        gallery=_kernel_pictures,
+    ),
+    Section(
+        80,
+        "gradients",
+        "Gradient flow",
+        lambda context: gradients_finding(inspected(context)),
+        _gradient_tables,
+        (
+            Picture(
+                "gradient_flow",
+                "Gradient norm by depth before and after training, a line per model",
+                "Of the training loss on one batch, auxiliary heads included.",
+                _gradient_flow,
+            ),
+        ),
+    ),
+    Section(
+        90,
+        "evaluation",
+        "Why evaluation switches batch norm to inference",
+        _modes_finding,
+        _mode_tables,
+        (
+            Picture(
+                "evaluation_modes",
+                "Test accuracy by batch norm's mode, bars for each model",
+                "The same test images, at most 1,000. In training mode the answer for an image "
+                "depends on the other images of its batch.",
+                _evaluation_modes,
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,92 @@
+"""What parameters and multiply-adds buy in accuracy."""
+
+from matplotlib.figure import Figure
+
+from bench.analysis.formatting import ratio, shortened
+from bench.analysis.intervals import Estimate
+from bench.report.context import Context
+from bench.report.sections.base import (
+    Picture,
+    Section,
+    certainty,
+    mean_of,
+    metrics_of_trained,
+    sorted_by,
+    value,
+)
+from bench.report.style import canvas, percent_axis
+
+FINAL = "final_test_accuracy"
+
+
+def _finding(context: Context) -> str | None:
+    """Where the smallest model stands, against the most accurate one."""
+    ranking = context.standings.ranking(FINAL)
+    if ranking is None:
+        return None
+    sizes = sorted_by([place.group for place in ranking.places], "params", highest=False)
+    if len(sizes) < 2:
+        return None
+    (small, count), best = sizes[0], ranking.places[0]
+    accuracy = best.group.metric(FINAL)
+    if small is best.group:
+        return (
+            f"{small.label}, with the fewest parameters ({_millions(count)}), is also the "
+            f"most accurate, at {value(FINAL, accuracy)}; "
+            f"{certainty(ranking.places[1].difference)}."
+        )
+    difference = ranking.differences[best.group.label, small.label]
+    size = best.group.metric("params") or count
+    return (
+        f"{small.label} has the fewest parameters, {_millions(count)}, and ends "
+        f"{-difference.effect.change * 100:.1f} points below {best.group.label} with "
+        f"{_millions(size)}, {ratio(size.mean, count.mean)} as many; {certainty(difference)}."
+    )
+
+
+def _millions(count: Estimate) -> str:
+    return f"{count.mean / 1e6:.2f} million"
+
+
+def _figure(context: Context) -> Figure:
+    """A labelled point per group; bars are 95 % intervals over seeds."""
+    title = "Parameters and GMACs against accuracy"
+    with canvas(context.run, title, columns=2) as (figure, axes):
+        for ax, metric, scale in zip(axes, ("params", "gmacs"), (1e-6, 1.0), strict=True):
+            for group in context.trained:
+                accuracy, x = (mean_of(group, name) for name in (FINAL, metric))
+                at, colour = (x.mean * scale, accuracy.mean), context.looks[group.label].colour
+                ax.errorbar(*at, accuracy.half_width, fmt="o", color=colour, ms=9, capsize=3)
+                ax.annotate(
+                    shortened(group.label),
+                    at,
+                    xytext=(8, 6),
+                    textcoords="offset points",
+                    color=colour,
+                )
+            ax.margins(x=0.3, y=0.25)
+            percent_axis(ax, decimals=None)
+        axes[0].set(xlabel="Parameters as trained, auxiliary heads included (10⁶)")
+        axes[0].set(ylabel="Test accuracy, last epoch")
+        axes[1].set(xlabel="GMACs of one inference (10⁹ multiply-adds)")
+    return figure
+
+
+SECTIONS = (
+    Section(
+        60,
+        "parameters",
+        "Parameters against accuracy",
+        _finding,
+        metrics_of_trained("params", "params_aux", "params_imagenet", "gmacs", FINAL),
+        (
+            Picture(
+                "parameters_accuracy",
+                "Test accuracy of the last epoch against parameters and GMACs, a point per model",
+                "Parameters as trained, auxiliary heads included; GMACs of one inference, without "
+                "them.",
+                _figure,
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,155 @@
+"""How far a run's times can be trusted: noise, and the machine itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+
+from bench.analysis.formatting import percent, shortened
+from bench.analysis.noise import WARMUP_STEPS, noise_of
+from bench.records.run import Run, TrialResult
+from bench.report.context import Context
+from bench.report.sections.base import Picture, Section, known_table
+from bench.report.style import canvas, draw_legend
+from bench.report.tables import Table, text_table
+
+COLUMNS = (
+    *("step_milliseconds", "step_mean_milliseconds", "step_p95_milliseconds"),
+    *("step_mad_milliseconds", "step_low_milliseconds", "step_high_milliseconds"),
+    *("step_spread", "step_outliers", "steps_counted", "first_step_seconds", "first_epoch_ratio"),
+    *("other_busy_cores", "calibration_gflops", "sm_clock_mhz", "temperature_celsius"),
+)
+
+MOST_STEPS = 1000
+"""Points of a line of steps; of more, each stretch keeps its shortest and its longest."""
+
+
+@dataclass(frozen=True)
+class MachineSpeed:
+    """The speed of the fixed matrix product over a run, GFLOP/s: the median of each trial."""
+
+    low: float
+    high: float
+
+    @property
+    def change(self) -> float:
+        """How much faster the machine was at its best than at its worst, as a share."""
+        return self.high / self.low - 1
+
+
+def machine_speed(trials: Sequence[TrialResult]) -> MachineSpeed | None:
+    """How much the machine itself changed over trials of one precision; the widest, of several."""
+    by_precision: dict[str, list[float]] = {}
+    for trial in trials:
+        for c in trial.calibrations:
+            by_precision.setdefault(c.precision, []).append(c.gflops)
+    ranges = [MachineSpeed(min(speeds), max(speeds)) for speeds in by_precision.values()]
+    return max(ranges, key=lambda speed: speed.change, default=None)
+
+
+def noisy_trials(run: Run) -> list[tuple[TrialResult, tuple[str, ...]]]:
+    """The trials whose times cannot be trusted, and why."""
+    return [(trial, why) for trial in run.trials if (why := noise_of(trial))]
+
+
+def _finding(context: Context) -> str | None:
+    """How many trials were quiet, and how much the machine changed."""
+    trials = [trial for group in context.finished for trial in group.trained]
+    if not any(e.step_times for trial in trials for e in trial.epochs):
+        return None
+    quiet = sum(not noise_of(trial) for trial in trials)
+    counted = f"{quiet} of {len(trials)} trials were quiet"
+    speed = machine_speed(trials)
+    if speed is None:
+        return f"{counted}; the machine's own speed was not watched."
+    between = f"between {speed.low:,.1f} and {speed.high:,.1f} GFLOP/s"
+    return (
+        f"{counted}; a fixed matrix product, timed before and after each, ran {between}: "
+        f"differences in speed below {percent(speed.change)} may be the machine's."
+    )
+
+
+def _tables(context: Context) -> tuple[Table, ...]:
+    rows = [(context.labels[t.trial.id], "; ".join(why)) for t, why in noisy_trials(context.run)]
+    reasons = text_table(("Trial", "Why its times may mislead"), rows)
+    return known_table(context.trained, COLUMNS), reasons
+
+
+def _remarks(context: Context) -> list[str]:
+    """The rule of warming up, and what was done about noise."""
+    repeated = sum(len(trial.repeated) for trial in context.run.trials)
+    rule = (
+        f"Every model warms up alike: its first {WARMUP_STEPS} steps are in no statistics of "
+        "steps, its first epoch in no time of an epoch; both are given apart. Outliers are "
+        "counted, and nothing is left out for being one."
+    )
+    again = f"Noisy trials were repeated, {repeated} times in all."
+    return [rule, again] if repeated else [rule]
+
+
+def _figure(context: Context) -> Figure | None:
+    """Raw step times in order, and the machine's own speed trial by trial."""
+    groups = [g for g in context.trained if any(e.step_times for e in g.trained[0].epochs)]
+    title = "Steps, and the machine itself"
+    with canvas(context.run, title, columns=2) as (figure, (steps, machine)):
+        for group in groups:
+            epochs, look = group.trained[0].epochs, context.looks[group.label]
+            times = [1e3 * s for e in epochs for s in e.step_times]
+            numbers = [
+                (e.epoch - 1) * e.steps + 1 + i * e.step_times_every
+                for e in epochs
+                for i in range(len(e.step_times))
+            ]
+            drawn = extremes(times)
+            x, y = [numbers[i] for i in drawn], [times[i] for i in drawn]
+            style: Any = {"linewidth": 0.8, "linestyle": look.line_style}
+            steps.plot(x, y, color=look.colour, label=shortened(group.label), **style)
+        at, speeds = [], []
+        for position, trial in enumerate(context.run.trials, 1):
+            for c, shift in zip(trial.calibrations, (-0.2, 0.2), strict=False):
+                at.append(position + shift)
+                speeds.append(c.gflops)
+        machine.plot(at, speeds, "o-", color="#555555", linewidth=1)
+        machine.set(xlabel="Trial, in the order they ran", ylabel="Fixed matrix product (GFLOP/s)")
+        machine.xaxis.set_major_locator(MaxNLocator(integer=True))
+        machine.set_ylim(0, 1.15 * max(speeds, default=1.0))
+        steps.set(xlabel="Step, first seed", ylabel="Step time (ms)", yscale="log")
+        steps.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        steps.yaxis.set_minor_formatter(NullFormatter())
+        draw_legend(steps)
+    return figure
+
+
+def extremes(values: Sequence[float]) -> list[int]:
+    """Places of at most `MOST_STEPS` values that show where the others lie, outliers included."""
+    if len(values) <= MOST_STEPS:
+        return list(range(len(values)))
+    size = -(-2 * len(values) // MOST_STEPS)
+    kept: list[int] = []
+    for start in range(0, len(values), size):
+        stretch = range(start, min(start + size, len(values)))
+        ends = {min(stretch, key=values.__getitem__), max(stretch, key=values.__getitem__)}
+        kept += sorted(ends)
+    return kept
+
+
+SECTIONS = (
+    Section(
+        150,
+        "trust",
+        "How far the times can be trusted",
+        _finding,
+        _tables,
+        (
+            Picture(
+                "steps",
+                "Time of every step in order, a line per model, and of the fixed matrix product",
+                "Steps of the first seed, raw; the matrix product of every trial, in order.",
+                _figure,
+            ),
+        ),
+        _remarks,
+    ),
+)
