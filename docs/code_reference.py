@@ -1,4 +1,4 @@
-"""The reference's tables of metrics, records, models, cards and errors, made from the code.
+"""The parts of the reference that are made from the code, but for the options.
 
 Importing `bench` for this does not import torch.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.claims.rules import CURVES, LAYER_CHANGES, RULES
 from bench.analysis.metrics import METRICS
 from bench.errors import BenchError
 from bench.records import records as log
@@ -30,6 +31,7 @@ def metrics() -> str:
     for metric in METRICS:
         label, description = plain(metric.label), plain(getattr(metric, "description", ""))
         meaning = f"**{label}.** {description}" if description else label
+        meaning += "".join(f" Also `{alias}`." for alias in getattr(metric, "aliases", ()))
         rows.append((f"`{metric.name}`", meaning, metric.unit or _NONE, metric.better or _NONE))
     return _table(("Column", "Meaning", "Unit", "Better"), rows)
 
@@ -40,6 +42,23 @@ def records() -> str:
     parts = [part for part in _parts(kinds) if part not in kinds]
     sections = [*map(_record, kinds), "## Parts of records", *map(_record, parts)]
     return "\n\n".join(sections)
+
+
+def claim_rules() -> str:
+    """A row per rule that a claim can be judged by."""
+    rows = []
+    for name, rule in RULES.items():
+        kinds = {CURVES: "a curve", LAYER_CHANGES: "a change of a layer", (): _NONE}
+        numbers = [number for number in ("threshold", "at") if getattr(rule, number)]
+        row = (
+            f"`{name}`",
+            plain(inspect.getdoc(rule.judge) or ""),
+            "any" if rule.models is None else str(rule.models),
+            kinds.get(rule.among, "a column" if rule.metrics == 1 else f"{rule.metrics} columns"),
+            ", ".join(f"`{number}`" for number in numbers) or _NONE,
+        )
+        rows.append(row)
+    return _table(("Rule", "Holds if", "Models", "Metric", "Numbers"), rows)
 
 
 def models() -> str:

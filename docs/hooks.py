@@ -26,6 +26,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "max-batch-options": option_reference.max_batch_options,
     "compare-options": option_reference.compare_options,
     "metrics": code_reference.metrics,
+    "claim-rules": code_reference.claim_rules,
     "records": code_reference.records,
     "models": code_reference.models,
     "cards": code_reference.cards,

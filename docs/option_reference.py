@@ -5,7 +5,6 @@ The help of an option is the docstring below its field, which only the source ha
 
 import ast
 import dataclasses
-import enum
 import importlib
 import inspect
 import typing
@@ -54,38 +53,48 @@ def option_sections(kind: type[Any], verb: str) -> str:
     groups: dict[str, list[str]] = {}
     for field in dataclasses.fields(kind):
         hint = list(inside(hints[field.name]))
-        group = next((str(part.value) for part in hint if isinstance(part, enum.Enum)), "")
-        groups.setdefault(group, []).append(_option(field, hint, verb, helps.get(field.name, "")))
+        section = _option(field, hint, verb, helps.get(field.name, ""))
+        groups.setdefault(str(_remark(hint, "group") or ""), []).append(section)
     sections = []
     for group, options in groups.items():
-        sections += [f"### {group[0].upper()}{group[1:]}", *options] if group else options
+        sections += [f"### {group}", *options] if group else options
     return "\n\n".join(sections)
 
 
 def _option(field: dataclasses.Field[Any], hint: Sequence[Any], verb: str, text: str) -> str:
     """A section: how the option is written, what it does, its default.
 
-    `hint` is its type with everything within, tyro's remarks among it.
+    `hint` is its type with everything within, the remarks of an `Annotated` among it.
     """
     flag = "--" + field.name.replace("_", "-")
     anchor = f"{verb}-{flag[2:]}"
-    values = _remark(hint, "metavar") or _choices(hint)
+    values = _remark(hint, "metavar", "title") or _choices(hint)
     if any("Positional" in str(part) for part in hint):
         flag = written = values or field.name.upper()
     elif bool in hint:
         written = f"{flag} / --no-{flag[2:]}"
     else:
-        written = f"{flag} {values}".strip()
+        written = f"{flag} {values}{_more(hint, values)}".strip()
     heading = f'#### `{written}` {{ #{anchor} data-toc-label="{flag}" }}'
     aliases = " ".join(f"Also `{alias}`." for alias in _remark(hint, "aliases") or ())
-    default = plain(_remark(hint, "help_behavior_hint") or _default(field.default))
+    words = _remark(hint, "help_behavior_hint", "default") or _default(field.default)
+    default = plain(words if words[0] == "(" else f"(default: {words})")
     return f"{heading}\n\n{plain(text)} {aliases} *{default}*".replace("  ", " ")
 
 
-def _remark(hint: Sequence[Any], name: str) -> Any:
-    """What `tyro.conf.arg` says of an option under that name; None if it says nothing."""
-    remarks = (part for part in hint if not isinstance(part, (type, str)))
-    return next(filter(None, (getattr(remark, name, None) for remark in remarks)), None)
+def _remark(hint: Sequence[Any], *names: str) -> Any:
+    """What the type's remarks say under one of the names; None if they say nothing."""
+    # A type passes attributes on: Annotated[str, ...].title is a method of str.
+    remarks = [p for p in hint if not isinstance(p, (type, str)) and not typing.get_origin(p)]
+    values = (getattr(remark, name, None) for name in names for remark in remarks)
+    return next((value for value in values if value and isinstance(value, (str, tuple))), None)
+
+
+def _more(hint: Sequence[Any], values: str) -> str:
+    """What says that an option takes several values at once."""
+    several = any(typing.get_origin(part) is tuple for part in hint)
+    appended = any("Append" in str(part) for part in hint)
+    return " ..." if several and not appended and not values.endswith("...") else ""
 
 
 def _choices(hint: Sequence[Any]) -> str:
@@ -99,12 +108,12 @@ def _default(value: Any) -> str:
         case dataclasses.MISSING:
             return "(required)"
         case bool():
-            return f"(default: {'on' if value else 'off'})"
+            return "on" if value else "off"
         case None | ():
-            return "(default: none)"
+            return "none"
         case tuple():
-            return f"(default: {' '.join(map(str, value))})"
-    return f"(default: {value})"
+            return " ".join(map(str, value))
+    return str(value)
 
 
 def _field_docstrings(kind: type[Any]) -> dict[str, str]:
