@@ -112,9 +112,9 @@ def plain(text: str) -> str:
 
 
 def inside(hint: Any) -> Iterator[Any]:
-    """A type and every type within it."""
+    """A type and everything within it; the remarks of an `Annotated` before those further in."""
     yield hint
-    for argument in typing.get_args(hint):
+    for argument in reversed(typing.get_args(hint)):
         yield from inside(argument)
 
 

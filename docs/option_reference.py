@@ -15,6 +15,9 @@ from typing import Any
 
 from docs.code_reference import inside, plain
 
+UNGROUPED = "Options"
+"""What `--help` calls options that belong to no group."""
+
 
 def run_options() -> str:
     """The options of a run."""
@@ -54,10 +57,10 @@ def option_sections(kind: type[Any], verb: str) -> str:
     for field in dataclasses.fields(kind):
         hint = list(inside(hints[field.name]))
         section = _option(field, hint, verb, helps.get(field.name, ""))
-        groups.setdefault(str(_remark(hint, "group") or ""), []).append(section)
+        groups.setdefault(str(_remark(hint, "group") or UNGROUPED), []).append(section)
     sections = []
     for group, options in groups.items():
-        sections += [f"### {group}", *options] if group else options
+        sections += options if group == UNGROUPED else [f"### {group}", *options]
     return "\n\n".join(sections)
 
 

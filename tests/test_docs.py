@@ -113,7 +113,7 @@ class Options:
     lr: Annotated[float | None, Help("Compared", "by optimizer"), arg(metavar="RATE")] = None
     """Learning rate."""
 
-    path: Annotated[Path, Meta(title="DIR")] | None = None
+    path: Annotated[Annotated[Path, Meta(title="DIR")], Meta(title="PATH")] | None = None
     """Where it goes."""
 
 
@@ -127,7 +127,7 @@ def test_options_have_groups_values_aliases_and_defaults():
         "### Memory",
         '#### `--max-batch / --no-max-batch` { #run-max-batch data-toc-label="--max-batch" }',
         "Search first. Also `--fit`. *(default: on)*",
-        '#### `--path DIR` { #run-path data-toc-label="--path" }',
+        '#### `--path PATH` { #run-path data-toc-label="--path" }',
         "Where it goes. *(default: none)*",
     ]
 
