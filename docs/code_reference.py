@@ -48,17 +48,12 @@ def claim_rules() -> str:
     """A row per rule that a claim can be judged by."""
     rows = []
     for name, rule in RULES.items():
-        kinds = {CURVES: "a curve", LAYER_CHANGES: "a change of a layer", (): _NONE}
-        numbers = [number for number in ("threshold", "at") if getattr(rule, number)]
-        row = (
-            f"`{name}`",
-            plain(inspect.getdoc(rule.judge) or ""),
-            "any" if rule.models is None else str(rule.models),
-            kinds.get(rule.among, "a column" if rule.metrics == 1 else f"{rule.metrics} columns"),
-            ", ".join(f"`{number}`" for number in numbers) or _NONE,
-        )
-        rows.append(row)
-    return _table(("Rule", "Holds if", "Models", "Metric", "Numbers"), rows)
+        kind = {CURVES: "curve", LAYER_CHANGES: "change of a layer"}.get(rule.among, "column")
+        needs = [] if rule.models is None else [_counted(rule.models, "model")]
+        needs += [_counted(rule.metrics, kind)] if rule.metrics else []
+        needs += [f"`{number}`" for number in ("threshold", "at") if getattr(rule, number)]
+        rows.append((f"`{name}`", plain(inspect.getdoc(rule.judge) or ""), ", ".join(needs)))
+    return _table(("Rule", "Holds if", "Needs"), rows)
 
 
 def models() -> str:
@@ -116,6 +111,10 @@ def inside(hint: Any) -> Iterator[Any]:
     yield hint
     for argument in reversed(typing.get_args(hint)):
         yield from inside(argument)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number > 1 else ''}"
 
 
 def _record(kind: type[Any]) -> str:

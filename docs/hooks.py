@@ -55,6 +55,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     return filled(site_links(markdown, source))
 
 
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """MkDocs has a page's HTML: mark options, so that no line breaks within one."""
+    return html.replace("<code>--", '<code class="option">--')
+
+
 def filled(markdown: str) -> str:
     """A page with its generated parts; KeyError if it asks for an unknown one."""
     return _MARK.sub(lambda mark: GENERATED[mark[1]](), markdown)
