@@ -1,13 +1,12 @@
-"""The README keeps its promises: commands, columns, files, defaults."""
+"""The README keeps its promises: short, two commands, an example per verb, links that lead on."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from bench.analysis.metrics import METRICS
-from bench.analysis.tables import EPOCH_COLUMNS, PREDICTION_COLUMNS, PROBE_COLUMNS, SWEEP_COLUMNS
-from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
+import bench
+from bench.config import PRESETS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,26 +17,36 @@ def test_it_has_the_two_commands_of_a_fresh_machine():
     assert '\npip install -e ".[test]" && pytest\n' in README
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_it_lists_every_column_of_models_csv_with_its_unit(metric):
-    assert f"| `{metric.name}` | {metric.unit or '–'} | {metric.label} |" in README
+def test_it_is_short():
+    assert len(README.encode()) <= 6_000
 
 
 @pytest.mark.parametrize(
-    "column", [*EPOCH_COLUMNS, *PROBE_COLUMNS, *PREDICTION_COLUMNS, *SWEEP_COLUMNS]
+    "command",
+    [
+        "python run_bench.py",
+        "python -m bench max-batch",
+        "python -m bench list",
+        "python -m bench report",
+        "python -m bench compare",
+    ],
 )
-def test_it_lists_the_columns_of_the_other_tables(column):
-    assert f"`{column}`" in README
+def test_it_has_an_example_of_every_verb(command):
+    assert f"\n{command} " in README
+
+
+def test_its_example_imports_what_is_public():
+    names = re.search(r"^from bench import (.+)$", README, re.MULTILINE)
+    assert names
+    assert set(names[1].split(", ")) <= set(bench.__all__)
 
 
 def test_every_file_it_links_to_is_there():
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-def test_it_states_the_presets_and_the_budget_as_they_are():
-    budget = DEFAULT_MEMORY_BUDGET.replace("MiB", " MiB")
-    assert f"{budget} by default" in README
+def test_it_states_the_presets():
     for preset in PRESETS:
         assert f"`{preset}`" in README

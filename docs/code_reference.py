@@ -1,0 +1,150 @@
+"""The parts of the reference that are made from the code, but for the options.
+
+Importing `bench` for this does not import torch.
+"""
+
+import csv
+import dataclasses
+import inspect
+import re
+import typing
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.claims.rules import CURVES, LAYER_CHANGES, RULES
+from bench.analysis.metrics import METRICS
+from bench.errors import BenchError
+from bench.records import records as log
+from models import REGISTRY
+
+CARDS = Path(__file__).parents[1] / "bench" / "prediction" / "cards.csv"
+
+_CODE_OR_MARKUP = re.compile(r"(`[^`]*`)|([*<]|(?<!\w)_|_(?!\w))")
+_MODULE = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")
+_NONE = "–"
+
+
+def metrics() -> str:
+    """A row per column of `models.csv`."""
+    rows = []
+    for metric in METRICS:
+        label, description = plain(metric.label), plain(getattr(metric, "description", ""))
+        meaning = f"**{label}.** {description}" if description else label
+        meaning += "".join(f" Also `{alias}`." for alias in getattr(metric, "aliases", ()))
+        rows.append((f"`{metric.name}`", meaning, metric.unit or _NONE, metric.better or _NONE))
+    return _table(("Column", "Meaning", "Unit", "Better"), rows)
+
+
+def records() -> str:
+    """A section per kind of record, then one per dataclass that their fields hold."""
+    kinds = typing.get_args(log.Record)
+    parts = [part for part in _parts(kinds) if part not in kinds]
+    sections = [*map(_record, kinds), "## Parts of records", *map(_record, parts)]
+    return "\n\n".join(sections)
+
+
+def claim_rules() -> str:
+    """A row per rule that a claim can be judged by."""
+    rows = []
+    for name, rule in RULES.items():
+        kind = {CURVES: "curve", LAYER_CHANGES: "change of a layer"}.get(rule.among, "column")
+        needs = [] if rule.models is None else [_counted(rule.models, "model")]
+        needs += [_counted(rule.metrics, kind)] if rule.metrics else []
+        needs += [f"`{number}`" for number in ("threshold", "at") if getattr(rule, number)]
+        rows.append((f"`{name}`", plain(inspect.getdoc(rule.judge) or ""), ", ".join(needs)))
+    return _table(("Rule", "Holds if", "Needs"), rows)
+
+
+def models() -> str:
+    """A row per model of the registry."""
+    rows = []
+    for facts in (REGISTRY.get(name).facts for name in REGISTRY.match("*")):
+        params, gmacs = facts.params_imagenet, facts.gmacs
+        row = (
+            f"`{facts.name}`",
+            str(facts.native_size),
+            str(facts.smallest_size),
+            _NONE if params is None else f"{params / 1e6:.2f}",
+            _NONE if gmacs is None else f"{gmacs:.3f}",
+            " ".join(f"{weight:g}" for weight in facts.aux_weights.values()) or _NONE,
+            f"[arXiv]({facts.paper})",
+        )
+        rows.append(row)
+    header = "Model, Native px, Smallest px, Parameters (10⁶), GMACs, Auxiliary weights, Paper"
+    return _table(header.split(", "), rows)
+
+
+def cards() -> str:
+    """A row per card whose largest batch can be predicted."""
+    with CARDS.open(newline="", encoding="utf-8") as file:
+        rows = [
+            (
+                f"`{card['name']}`",
+                card["label"],
+                f"{int(card['memory_bytes']) / 2**30:.2f}",
+                f"[source]({card['source']})",
+            )
+            for card in csv.DictReader(file)
+        ]
+    return _table(("Card", "Name", "Memory (GiB)", "Source"), rows)
+
+
+def errors() -> str:
+    """The tree of exceptions as a nested list."""
+
+    def lines(kind: type[Exception], depth: int) -> Iterator[str]:
+        yield f"{'    ' * depth}- `{kind.__name__}`: {plain(inspect.getdoc(kind) or '')}"
+        for child in kind.__subclasses__():
+            yield from lines(child, depth + 1)
+
+    return "\n".join(lines(BenchError, 0))
+
+
+def plain(text: str) -> str:
+    """Text in Markdown: one line, in which nothing but code is markup."""
+    return _CODE_OR_MARKUP.sub(lambda m: m[1] or f"\\{m[2]}", " ".join(text.split()))
+
+
+def inside(hint: Any) -> Iterator[Any]:
+    """A type and everything within it; the remarks of an `Annotated` before those further in."""
+    yield hint
+    for argument in reversed(typing.get_args(hint)):
+        yield from inside(argument)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number > 1 else ''}"
+
+
+def _record(kind: type[Any]) -> str:
+    """Name, docstring, and the fields as code."""
+    logged = getattr(log, "_NAMES", {}).get(kind, kind.__name__)
+    note = [] if logged == kind.__name__ else [f"In the log: `{logged}`.", ""]
+    hints = typing.get_type_hints(kind)
+    fields = [f"{field.name}: {_type(hints[field.name])}" for field in dataclasses.fields(kind)]
+    doc = inspect.cleandoc(kind.__doc__ or "")
+    return "\n".join([f"### {kind.__name__}", "", doc, "", *note, "```python", *fields, "```"])
+
+
+def _type(hint: Any) -> str:
+    """A type as it is written in the code, without the modules of its names."""
+    named = isinstance(hint, type) and not typing.get_args(hint)
+    return _MODULE.sub("", hint.__name__ if named else str(hint))
+
+
+def _parts(kinds: Iterable[Any]) -> list[Any]:
+    """The dataclasses within the fields of these, and within theirs, each once."""
+    parts: dict[Any, None] = {}
+    for kind in kinds:
+        for hint in typing.get_type_hints(kind).values():
+            for part in filter(dataclasses.is_dataclass, inside(hint)):
+                parts |= dict.fromkeys([part, *_parts([part])])
+    return list(parts)
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    names = list(header)
+    lines = [names, ["---"] * len(names), *rows]
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)

@@ -1,0 +1,229 @@
+"""The docs keep their promises: what is generated is complete, and what is written is true."""
+
+import csv
+import dataclasses
+import io
+import re
+import subprocess
+import sys
+import tomllib
+import typing
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from msgspec import Meta
+from tyro.conf import arg
+
+import bench
+import bench.config
+from bench.analysis.claims.reader import lecture_claims, read_claims
+from bench.analysis.claims.rules import RULES
+from bench.analysis.metrics import METRICS
+from bench.analysis.tables import EPOCH_COLUMNS, PREDICTION_COLUMNS, PROBE_COLUMNS, SWEEP_COLUMNS
+from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
+from bench.records.records import Record
+from docs import hooks
+from docs.code_reference import plain
+from docs.option_reference import option_sections
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [
+    *sorted(DOCS.rglob("*.md")),
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "results" / "reference" / "README.md",
+]
+OPTIONS = getattr(bench.config, "Options", bench.config.Config)
+TABLES = sorted((ROOT / "results" / "reference").glob("*/*.csv"))
+
+
+def page(name: str) -> str:
+    """A page as the site has it."""
+    return hooks.filled((DOCS / name).read_text(encoding="utf-8"))
+
+
+def section(text: str, title: str) -> str:
+    """A section of a page, without its heading."""
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_every_column_of_models_csv_has_its_row(metric):
+    rows = section(page("reference/tables.md"), "models.csv").splitlines()
+    (row,) = [row for row in rows if row.startswith(f"| `{metric.name}` |")]
+    assert row.endswith(f" | {metric.unit or '–'} | {metric.better or '–'} |")
+    assert plain(metric.label) in row
+    if hasattr(metric, "description"):
+        assert metric.description
+        assert plain(metric.description) in row
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("epochs.csv", EPOCH_COLUMNS),
+        ("probes.csv", PROBE_COLUMNS),
+        ("predictions.csv", PREDICTION_COLUMNS),
+        ("sweep.csv", SWEEP_COLUMNS),
+    ],
+)
+def test_the_columns_of_the_other_tables_are_there(table, columns):
+    text = section(page("reference/tables.md"), table)
+    assert [column for column in columns if f"`{column}`" not in text] == []
+
+
+@pytest.mark.parametrize("path", TABLES, ids=relative)
+def test_every_column_of_a_measured_run_is_there(path):
+    text = section(page("reference/tables.md"), path.name)
+    columns = path.read_text(encoding="utf-8").partition("\n")[0].split(",")
+    written = [re.sub("train_loss_aux.*", "train_loss_aux…", column) for column in columns]
+    assert [column for column in written if f"`{column}`" not in text] == []
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(OPTIONS), ids=lambda field: field.name)
+def test_every_option_of_a_run_is_there_with_its_help(field):
+    text = section(page("reference/options.md"), "run")
+    flag = field.name.replace("_", "-")
+    _, anchor, rest = text.partition(f"{{ #run-{flag} ")
+    assert anchor
+    assert len(rest.split("\n\n")[1]) > 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Help:
+    group: str
+    default: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    models: Annotated[tuple[Annotated[str, Meta(title="NAME")], ...], Help("Compared")] = ("a", "b")
+    """Models by name, or 'resnet*'."""
+
+    max_batch: Annotated[bool, Help("Memory"), arg(aliases=["--fit"])] = True
+    """Search first."""
+
+    lr: Annotated[float | None, Help("Compared", "by optimizer"), arg(metavar="RATE")] = None
+    """Learning rate."""
+
+    path: Annotated[Annotated[Path, Meta(title="DIR")], Meta(title="PATH")] | None = None
+    """Where it goes."""
+
+
+def test_options_have_groups_values_aliases_and_defaults():
+    assert option_sections(Options, "run").split("\n\n") == [
+        "### Compared",
+        '#### `--models NAME ...` { #run-models data-toc-label="--models" }',
+        "Models by name, or 'resnet\\*'. *(default: a b)*",
+        '#### `--lr RATE` { #run-lr data-toc-label="--lr" }',
+        "Learning rate. *(default: by optimizer)*",
+        "### Memory",
+        '#### `--max-batch / --no-max-batch` { #run-max-batch data-toc-label="--max-batch" }',
+        "Search first. Also `--fit`. *(default: on)*",
+        '#### `--path PATH` { #run-path data-toc-label="--path" }',
+        "Where it goes. *(default: none)*",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["run", "fit", "list", "report", "compare"])
+def test_every_option_that_help_shows_is_there(verb):
+    command = [sys.executable, "-m", "bench", verb, "--help"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    flags = {flag for flag in re.findall(r"--[a-z][a-z-]+", shown) if flag[:5] != "--no-"}
+    name = {"fit": "max-batch"}.get(verb, verb)
+    text = section(page("reference/options.md"), name)
+    flags -= {"--help"}
+    assert [flag for flag in sorted(flags) if not re.search(rf"`{flag}\b", text)] == []
+
+
+@pytest.mark.parametrize("kind", typing.get_args(Record), ids=lambda kind: kind.__name__)
+def test_every_record_is_there_with_its_fields(kind):
+    _, heading, rest = page("reference/records.md").partition(f"\n### {kind.__name__}\n")
+    assert heading
+    text = rest.partition("\n### ")[0]
+    for field in dataclasses.fields(kind):
+        assert f"\n{field.name}: " in text
+
+
+@pytest.mark.parametrize("name", bench.__all__)
+def test_every_public_name_is_in_the_api(name):
+    assert f"\n::: bench.{name}\n" in page("python.md")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=relative)
+def test_every_file_that_a_page_links_to_is_there(path):
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=relative)
+def test_nothing_of_a_page_is_left_to_generate(path):
+    assert "<!-- generated" not in hooks.filled(path.read_text(encoding="utf-8"))
+
+
+def test_a_page_cannot_ask_for_what_there_is_not():
+    with pytest.raises(KeyError):
+        hooks.filled("<!-- generated: nothing -->")
+
+
+@pytest.mark.parametrize(
+    ("source", "link", "in_site"),
+    [
+        ("docs/index.md", "ci.md#jobs", "ci.md#jobs"),
+        ("docs/index.md", "../results/reference/README.md", "results/reference/README.md"),
+        ("docs/reference/tables.md", "../ci.md", "../ci.md"),
+        ("CONTRIBUTING.md", "docs/adding.md", "adding.md"),
+        ("results/reference/README.md", "../../docs/lecture.md#a", "../../lecture.md#a"),
+        ("results/reference/README.md", "small/models.csv", "small/models.csv"),
+        ("docs/index.md", "https://example.org/a.md", "https://example.org/a.md"),
+        ("docs/index.md", "#sources", "#sources"),
+    ],
+)
+def test_links_lead_to_the_same_place_in_the_site(source, link, in_site):
+    assert hooks.site_links(f"see [this]({link}).", source) == f"see [this]({in_site})."
+
+
+def test_presets_and_the_budget_are_as_they_are():
+    budget = DEFAULT_MEMORY_BUDGET.replace("MiB", " MiB")
+    assert f"{budget} by default" in page("figures.md")
+    for preset in PRESETS:
+        assert f"`{preset}`" in page("getting-started.md")
+
+
+def test_the_example_of_claims_can_be_judged(tmp_path):
+    (example,) = re.findall(r"```csv\n(.+?)```", page("lecture.md"), re.DOTALL)
+    path = tmp_path / "claims.csv"
+    path.write_text(example, encoding="utf-8")
+    assert len(read_claims(path)) == 2
+    header = next(csv.reader(io.StringIO(example)))
+    assert [column for column in header if f"`{column}`" not in page("lecture.md")] == []
+
+
+def test_every_rule_of_claims_is_explained():
+    rules = {claim.rule for claim in lecture_claims()} | RULES.keys()
+    assert [rule for rule in sorted(rules) if f"| `{rule}` | " not in page("lecture.md")] == []
+
+
+def test_contributing_has_the_layers_that_the_linter_holds():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    (contract,) = [c for c in settings["importlinter"]["contracts"] if c["type"] == "layers"]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = text.partition("**Layers.**")[2].split("```\n")[1]
+    layers = [line.partition("  ")[0] for line in block.splitlines()]
+    held = [layer.replace("bench.", "").replace(" | ", "|") for layer in contract["layers"]]
+    assert [layer.replace(" | ", "|") for layer in layers] == held
+
+
+def test_contributing_has_every_room():
+    tree = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = [path.parent.name for path in (ROOT / "bench").glob("*/__init__.py")]
+    assert rooms
+    assert [room for room in rooms if f"── {room}/" not in tree] == []
