@@ -21,6 +21,9 @@ from bench.runner.worker.template import READY
 AVAILABLE = sys.platform == "linux"
 """Elsewhere, fork is missing (Windows) or unsafe once system libraries are loaded (macOS)."""
 
+START_SECONDS = 120
+"""How long an import of torch may take; then workers start as fresh processes."""
+
 MOST_TEMPLATES = 2
 """One for jobs under a memory limit, one for the others; each takes the memory of an import."""
 
@@ -75,9 +78,15 @@ class Template:
                 pass_fds=[theirs.fileno()],
                 env=dict(environment),
             )
-        if self._control.recv(len(READY)) != READY:
+        self._control.settimeout(START_SECONDS)
+        try:
+            ready = self._control.recv(len(READY)) == READY
+        except TimeoutError:
+            ready = False
+        if not ready:
+            self._process.kill()
             self.close()
-            raise OSError("the template ended before it was ready")
+            raise OSError("the template was not ready in time")
 
     def fork(self, errors: BinaryIO) -> ForkedProcess:
         """A child that does a worker's job, with `errors` as its standard error."""
@@ -115,15 +124,14 @@ def fork_worker(environment: Mapping[str, str], errors: BinaryIO) -> ForkedProce
     if not AVAILABLE:
         return None
     key = frozenset(environment.items())
-    for _ in range(2):  # a template that has died is replaced once
+    if key in _templates:
         try:
-            if key not in _templates:
-                while len(_templates) >= MOST_TEMPLATES:
-                    _templates.pop(next(iter(_templates))).close()
-                _templates[key] = Template(environment)
             return _templates[key].fork(errors)
-        except OSError:
-            template = _templates.pop(key, None)
-            if template is not None:
-                template.close()
+        except OSError:  # it has died since
+            _templates.pop(key).close()
+    while len(_templates) >= MOST_TEMPLATES:
+        _templates.pop(next(iter(_templates))).close()
+    with contextlib.suppress(OSError):
+        _templates[key] = Template(environment)
+        return _templates[key].fork(errors)
     return None

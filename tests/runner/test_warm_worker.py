@@ -91,8 +91,11 @@ def test_children_have_the_environment_and_the_folder_of_their_parent(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     child = template.fork(errors)
-    assert Path(f"/proc/{child.pid}/cwd").resolve() == tmp_path.resolve()
-    _ended(child)
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{child.pid}/cwd").resolve() != tmp_path.resolve():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert _ended(child) == 0
     environment = Path(f"/proc/{template._process.pid}/environ").read_bytes()
     assert f"PYTHONPATH={ROOT}".encode() in environment
 

@@ -19,6 +19,7 @@ from bench.records.messages import (
     Progress,
     encode_message,
 )
+from bench.runner import warm_worker
 from bench.runner.worker_process import Worker
 from tests.builders import a_probe, a_trial, an_epoch
 
@@ -65,6 +66,7 @@ def start(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
         fake.write_text(f"#!{PYTHON}\n{head}{dedent(script)}")
         fake.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(fake))
+        monkeypatch.setattr(warm_worker, "AVAILABLE", False)
         return Worker(JOB, log, timeout=timeout)
 
     return started
