@@ -65,28 +65,14 @@ def _choice(group: TrialGroup) -> str:
     return group.trials[0].trial.batch_choice
 
 
-def _batch(group: TrialGroup) -> int | None:
-    return group.trials[0].trial.batch_size
-
-
-def _stem(group: TrialGroup) -> tuple[str, int] | None:
+def _family(group: TrialGroup) -> tuple[str, int | None]:
     """`resnet` and 18 of resnet18: families are named by their layers."""
     parts = re.fullmatch(r"(.*[A-Za-z])(\d{2,4})", group.model)
-    return (parts[1], int(parts[2])) if parts else None
-
-
-def _depth(group: TrialGroup) -> int | None:
-    parts = _stem(group)
-    return parts[1] if parts else None
+    return (parts[1], int(parts[2])) if parts else ("", None)
 
 
 def _base(group: TrialGroup) -> str:
     return group.model.removesuffix(NO_HEADS)
-
-
-def _setting(group: TrialGroup) -> Key:
-    s = group.setting
-    return (s.image_size, s.optimizer, s.learning_rate, s.precision)
 
 
 OPTIMIZER = Trait(
@@ -97,19 +83,19 @@ OPTIMIZER = Trait(
 )
 BATCH = Trait(
     "Batch size (images)",
-    _batch,
-    lambda group: (group.model, *_setting(group)),
+    lambda group: group.trials[0].trial.batch_size,
+    lambda group: (group.model, group.setting),
     lambda group: group.model,
 )
 DEPTH = Trait(
     "Layers",
-    _depth,
-    lambda group: ((_stem(group) or ("",))[0], *_setting(group), _choice(group)),
-    lambda group: (_stem(group) or ("",))[0],
+    lambda group: _family(group)[1],
+    lambda group: (_family(group)[0], group.setting, _choice(group)),
+    lambda group: _family(group)[0],
 )
 HEADS = Trait(
     "Auxiliary heads",
     lambda group: "without" if group.model.endswith(NO_HEADS) else "with",
-    lambda group: (_base(group), *_setting(group), _choice(group)),
+    lambda group: (_base(group), group.setting, _choice(group)),
     _base,
 )

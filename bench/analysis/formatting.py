@@ -138,14 +138,12 @@ def change_text(effect: Effect) -> str:
     `1.120 (1.090–1.150)`, `+1.2 pt (+0.4 to +2.0)`."""
     low, high = effect.low, effect.high
     if effect.scale == "ratio":
-        text = _factor(effect.change)
-        if low is None or high is None:
-            return text
-        return f"{text} ({_factor(low)}–{_factor(high)})"
-    text = f"{effect.change * 100:+.1f} pt"
-    if low is None or high is None:
-        return text
-    return f"{text} ({low * 100:+.1f} to {high * 100:+.1f})"
+        text, interval = _factor(effect.change), "{}–{}"
+        ends = [_factor(end) for end in (low, high) if end is not None]
+    else:
+        text, interval = f"{effect.change * 100:+.1f} pt", "{} to {}"
+        ends = [f"{end * 100:+.1f}" for end in (low, high) if end is not None]
+    return f"{text} ({interval.format(*ends)})" if ends else text
 
 
 def against(effect: Effect, other: str) -> str:

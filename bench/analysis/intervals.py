@@ -70,11 +70,9 @@ class Spread:
 
     def overlaps(self, other: "Spread") -> bool:
         """Whether the intervals of two medians overlap; with too few values, no."""
-        ends = (self.low, self.high, other.low, other.high)
-        if None in ends:
+        if self.low is None or self.high is None or other.low is None or other.high is None:
             return False
-        low, high, other_low, other_high = (end or 0.0 for end in ends)
-        return low <= other_high and other_low <= high
+        return self.low <= other.high and other.low <= self.high
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -3,19 +3,14 @@
 `models.csv`, every table, plot, comparison and claim, and the documentation read it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from statistics import fmean
 from typing import Literal
 
+from bench.analysis import noise
 from bench.analysis.intervals import Spread, median
-from bench.analysis.noise import (
-    first_epoch_ratio,
-    machine_change,
-    noise_of,
-    steady_epochs,
-    step_spread,
-)
 from bench.analysis.time_to_accuracy import clock
 from bench.records.records import Epoch, SweepPoint
 from bench.records.run import TrialResult
@@ -47,10 +42,11 @@ def _asked(option: str) -> Callable[[TrialResult], Value]:
 
 
 def _over_epochs(value: Callable[[Epoch], float]) -> Callable[[TrialResult], float | None]:
-    def middle(result: TrialResult) -> float | None:
-        return median([value(e) for e in steady_epochs(result)]) if result.epochs else None
+    return lambda r: median(map(value, noise.steady_epochs(r))) if r.epochs else None
 
-    return middle
+
+def _first(value: Callable[[Epoch], Value]) -> Callable[[TrialResult], Value]:
+    return lambda result: value(result.epochs[0]) if result.epochs else None
 
 
 def _last(value: Callable[[Epoch], Value]) -> Callable[[TrialResult], Value]:
@@ -62,10 +58,7 @@ def _described(name: str) -> Callable[[TrialResult], Value]:
 
 
 def _of_kind(kind: str) -> Callable[[TrialResult], Value]:
-    def count(result: TrialResult) -> int | None:
-        return None if result.described is None else result.described.params_by_kind.get(kind)
-
-    return count
+    return lambda r: r.described.params_by_kind.get(kind) if r.described else None
 
 
 def _search(name: str) -> Callable[[TrialResult], Value]:
@@ -74,38 +67,24 @@ def _search(name: str) -> Callable[[TrialResult], Value]:
 
 def _fastest(result: TrialResult) -> SweepPoint | None:
     """The batch size that trains the most images per second, of those that a sweep timed."""
-    return max(
-        result.sweep, key=lambda p: p.batch_size / median(list(p.step_seconds)), default=None
-    )
+    return max(result.sweep, key=lambda p: p.batch_size / median(p.step_seconds), default=None)
 
 
 def _telemetry(name: str) -> Callable[[TrialResult], float | None]:
-    def middle(result: TrialResult) -> float | None:
-        known = [getattr(e.telemetry, name) for e in steady_epochs(result) if e.telemetry]
-        return median(known) if known else None
+    return lambda result: _average(median, (getattr(t, name) for t in noise.telemetry(result)))
 
-    return middle
+
+def _average(average: Callable[[list[float]], float], values: Iterable[float]) -> float | None:
+    known = list(values)
+    return average(known) if known else None
 
 
 def _steps(value: Callable[[Spread], float | None]) -> Callable[[TrialResult], float | None]:
-    def of(result: TrialResult) -> float | None:
-        found = step_spread(result)
-        return value(found) if found else None
-
-    return of
+    return lambda result: value(steps) if (steps := noise.step_spread(result)) else None
 
 
 def _surroundings(name: str) -> Callable[[TrialResult], float | None]:
-    def mean(result: TrialResult) -> float | None:
-        values = [getattr(e.surroundings, name) for e in result.epochs if e.surroundings]
-        known = [value for value in values if value is not None]
-        return fmean(known) if known else None
-
-    return mean
-
-
-def _first(value: Callable[[Epoch], Value]) -> Callable[[TrialResult], Value]:
-    return lambda result: value(result.epochs[0]) if result.epochs else None
+    return lambda result: _average(fmean, noise.surroundings(result.epochs, name))
 
 
 def _calibration(result: TrialResult) -> float | None:
@@ -116,15 +95,8 @@ def _calibration(result: TrialResult) -> float | None:
 def _matmul_peak(result: TrialResult) -> float | None:
     """GFLOP/s of the fastest matrix product that was timed in this run in the same precision."""
     precision = result.trial.setting.precision
-    return max(
-        (
-            c.peak_gflops
-            for other in result.run.trials
-            for c in other.calibrations
-            if c.precision == precision
-        ),
-        default=None,
-    )
+    timed = chain.from_iterable(trial.calibrations for trial in result.run.trials)
+    return max((c.peak_gflops for c in timed if c.precision == precision), default=None)
 
 
 TRAINING_MACS = 3
@@ -141,30 +113,22 @@ def _mfu(result: TrialResult) -> float | None:
 
 
 def _energy_per_image(result: TrialResult) -> float | None:
-    known = [
-        e.telemetry.energy_joules / e.images_trained for e in steady_epochs(result) if e.telemetry
-    ]
-    return median(known) if known else None
+    steady = noise.steady_epochs(result)
+    energies = (t.energy_joules / e.images_trained for e in steady if (t := e.telemetry))
+    return _average(median, energies)
 
 
 _step_rate = _over_epochs(lambda e: e.images_trained / e.steps / e.step_seconds)
 
 
 def _best(name: str) -> Callable[[TrialResult], Value]:
-    def of(result: TrialResult) -> Value:
-        best = max(result.epochs, key=lambda e: e.test_accuracy, default=None)
-        return getattr(best, name, None)
-
-    return of
+    return lambda result: getattr(
+        max(result.epochs, key=lambda e: e.test_accuracy, default=None), name, None
+    )
 
 
-def _peak(result: TrialResult) -> int | None:
-    return max((e.peak_memory_bytes for e in result.epochs if e.peak_memory_bytes), default=None)
-
-
-def _reserved(result: TrialResult) -> int | None:
-    known = (e.reserved_memory_bytes for e in result.epochs if e.reserved_memory_bytes)
-    return max(known, default=None)
+def _highest(name: str) -> Callable[[TrialResult], int | None]:
+    return lambda result: max(filter(None, (getattr(e, name) for e in result.epochs)), default=None)
 
 
 def _share(part: str) -> Callable[[TrialResult], float | None]:
@@ -222,7 +186,7 @@ METRICS: tuple[Metric, ...] = (
            "higher"),
     Metric("step_milliseconds", "Step", "ms", _over_epochs(lambda e: e.step_seconds * 1e3),
            "One optimizer update: the median step of the median epoch.", "lower"),
-    Metric("peak_memory_bytes", "Peak memory", "bytes", _peak,
+    Metric("peak_memory_bytes", "Peak memory", "bytes", _highest("peak_memory_bytes"),
            "Memory in tensors at most (CUDA), or how far the process grew (CPU).", "lower"),
     Metric("final_test_accuracy", "Test accuracy, last epoch", "fraction",
            _last(lambda e: e.test_accuracy),
@@ -285,7 +249,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("lowest_test_accuracy", "Test accuracy, worst epoch", "fraction",
            lambda r: min((e.test_accuracy for e in r.epochs), default=None),
            "The lowest test accuracy of any epoch."),
-    Metric("reserved_memory_bytes", "Peak memory reserved", "bytes", _reserved,
+    Metric("reserved_memory_bytes", "Peak memory reserved", "bytes",
+           _highest("reserved_memory_bytes"),
            "Memory that CUDA's caching allocator held at most."),
     Metric("weight_bytes", "Weights", "bytes", _described("weight_bytes"),
            "Memory of parameters and buffers.", exact=True),
@@ -333,7 +298,7 @@ METRICS: tuple[Metric, ...] = (
            "The batch size with the most images per second, of those that `--sweep-batch` timed."),
     Metric("first_epoch_seconds", "First epoch", "s", _first(lambda e: e.train_seconds),
            "Training for the first epoch, which warms up and is in no median."),
-    Metric("first_epoch_ratio", "First epoch over the others", "times", first_epoch_ratio,
+    Metric("first_epoch_ratio", "First epoch over the others", "times", noise.first_epoch_ratio,
            "The first epoch's time over the median of the others."),
     Metric("step_mean_milliseconds", "Step, mean", "ms", _steps(lambda s: s.mean * 1e3),
            "Mean of all steps after the warm-up.", "lower"),
@@ -366,7 +331,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("calibration_gflops", "Fixed matrix product", "GFLOP/s", _calibration,
            "Speed of a fixed matrix product timed before and after the trial: the machine's own."),
     Metric("machine_change", "Fixed matrix product, slower after than before", "fraction",
-           machine_change,
+           noise.machine_change,
            "How much slower the fixed matrix product ran after the trial than before."),
     Metric("matmul_peak_gflops", "Matrix product, fastest in the run", "GFLOP/s", _matmul_peak,
            "The fastest matrix product that the run timed in this precision."),
@@ -383,7 +348,7 @@ METRICS: tuple[Metric, ...] = (
            "Whether images and weights were kept in channels-last memory."),
     Metric("repeats", "Times repeated for noise", "", lambda r: len(r.repeated),
            "How often the trial was trained again because its times were noisy."),
-    Metric("noise", "Why its times may mislead", "", lambda r: "; ".join(noise_of(r)) or None,
+    Metric("noise", "Why its times may mislead", "", lambda r: "; ".join(noise.noise_of(r)) or None,
            "Reasons to distrust the trial's times; empty where they are quiet."),
 )
 # fmt: on

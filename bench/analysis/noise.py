@@ -9,13 +9,13 @@ Noisy trials are marked; nothing is left out of the figures for being noisy.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean, median
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from bench.analysis.intervals import Spread, spread
-from bench.records.records import Epoch
+from bench.records.records import Epoch, Telemetry
 from bench.records.run import TrialResult
 
 T = TypeVar("T")
@@ -66,6 +66,17 @@ def steady_epochs(result: TrialResult) -> list[Epoch]:
     return [e for e in later if not e.resumed] or later
 
 
+def telemetry(result: TrialResult) -> list[Telemetry]:
+    """What the card reported of the steady epochs."""
+    return [e.telemetry for e in steady_epochs(result) if e.telemetry]
+
+
+def surroundings(epochs: Iterable[Epoch], name: str) -> list[float]:
+    """A field of the epochs' `Surroundings`, where the system reported it."""
+    values = (getattr(e.surroundings, name, None) for e in epochs)
+    return [value for value in values if value is not None]
+
+
 def _kept(function: Callable[[TrialResult], T]) -> Callable[[TrialResult], T]:
     """Work a figure out once per state of a trial: a report asks for the same many times, and a
     trial may have a hundred thousand steps."""
@@ -92,9 +103,7 @@ def step_spread(result: TrialResult) -> Spread | None:
 @_kept
 def noise_of(result: TrialResult) -> tuple[str, ...]:
     """Why the times of a trial cannot be trusted, a sentence for each reason."""
-    if not result.epochs:
-        return ()
-    return tuple(reason for check in CHECKS for reason in check(result))
+    return tuple(reason for check in CHECKS for reason in check(result)) if result.epochs else ()
 
 
 def first_epoch_ratio(result: TrialResult) -> float | None:
@@ -108,15 +117,21 @@ def machine_change(result: TrialResult) -> float | None:
     """How much slower the fixed matrix product ran after the trial than before, as a share (below
     0: faster); None if it was not timed at both ends."""
     ends = _both_ends(result)
-    return None if ends is None else ends[1].median / ends[0].median - 1
+    return ends[1].median / ends[0].median - 1 if ends else None
 
 
 def _both_ends(result: TrialResult) -> tuple[Spread, Spread] | None:
     """The times of the fixed matrix product before the trial and after it."""
     at = {c.epochs: c.seconds for c in result.calibrations}
-    if len(at) < 2:
-        return None
-    return spread(at[min(at)]), spread(at[max(at)])
+    return (spread(at[min(at)]), spread(at[max(at)])) if len(at) > 1 else None
+
+
+def _moved(before: Spread, after: Spread, limit: float) -> str:
+    """By how much times changed, if beyond chance and by more than a share: `5 % slower`."""
+    change = after.median / before.median - 1
+    if abs(change) <= limit or before.overlaps(after):
+        return ""
+    return f"{_percent(abs(change))} {'slower' if change > 0 else 'faster'}"
 
 
 def _steady_steps(result: TrialResult) -> list[float]:
@@ -131,26 +146,23 @@ def _steady_steps(result: TrialResult) -> list[float]:
 @check
 def _steps_vary(result: TrialResult) -> Iterator[str]:
     steps = step_spread(result)
-    if steps is None or steps.relative <= WIDE:
-        return
-    how = "widely" if steps.relative > VERY_WIDE else "noticeably"
-    yield (
-        f"its steps vary {how} (the middle half of them by {_percent(steps.relative)} of the "
-        "median): close other programs and repeat it (--rerun-noisy 1)"
-    )
+    if steps and steps.relative > WIDE:
+        how = "widely" if steps.relative > VERY_WIDE else "noticeably"
+        yield (
+            f"its steps vary {how} (the middle half of them by {_percent(steps.relative)} of the "
+            "median): close other programs and repeat it (--rerun-noisy 1)"
+        )
 
 
 @check
 def _outliers(result: TrialResult) -> Iterator[str]:
     times, steps = _steady_steps(result), step_spread(result)
-    if steps is None or not steps.outliers:
-        return
-    lost = sum(times[i] - steps.median for i in steps.outliers) / sum(times)
-    if lost > OUTLIERS_SHARE:
+    late = [times[i] - steps.median for i in steps.outliers] if steps else []
+    lost = sum(late) / sum(times) if late else 0.0
+    if steps and lost > OUTLIERS_SHARE:
         yield (
-            f"{len(steps.outliers)} of {steps.n} steps are outliers that took {_percent(lost)} of "
-            "the time beyond their due: something else ran now and then; repeat it on a quiet "
-            "machine"
+            f"{len(late)} of {steps.n} steps are outliers that took {_percent(lost)} of the time "
+            "beyond their due: something else ran now and then; repeat it on a quiet machine"
         )
 
 
@@ -160,14 +172,11 @@ def _unsettled(result: TrialResult) -> Iterator[str]:
     third = len(times) // 3
     if third < WARMUP_STEPS:
         return
-    first, last = spread(times[:third]), spread(times[-third:])
-    change = last.median / first.median - 1
-    if abs(change) > UNSETTLED and not first.overlaps(last):
-        how = "slower" if change > 0 else "faster"
+    change = _moved(spread(times[:third]), spread(times[-third:]), UNSETTLED)
+    if change:
         yield (
-            f"its steps had not settled after the warm-up: the last third ran "
-            f"{_percent(abs(change))} {how} than the first; train more epochs, or let the machine "
-            "reach its temperature"
+            f"its steps had not settled after the warm-up: the last third ran {change} than the "
+            "first; train more epochs, or let the machine reach its temperature"
         )
 
 
@@ -180,11 +189,10 @@ def _crowded(result: TrialResult) -> Iterator[str]:
     others = fmean(s.other_busy_cores or 0.0 for s in known)
     needed = min(threads, cores)
     if others > cores - needed + CROWDED * needed:
+        limit = f", or leave them cores by setting OMP_NUM_THREADS below {threads}"
         yield (
-            f"other processes used {others:.2f} of the {cores} cores that it may use: end them, or "
-            f"leave them cores by setting OMP_NUM_THREADS below {threads}"
-            if threads > 1
-            else f"other processes used {others:.2f} of the {cores} cores that it may use: end them"
+            f"other processes used {others:.2f} of the {cores} cores that it may use: end them"
+            f"{limit if threads > 1 else ''}"
         )
 
 
@@ -203,8 +211,7 @@ def _short_of_time(result: TrialResult) -> Iterator[str]:
 
 @check
 def _frequency(result: TrialResult) -> Iterator[str]:
-    known = [e.surroundings.cpu_mhz for e in result.epochs if e.surroundings]
-    clocks = [mhz for mhz in known if mhz]
+    clocks = list(filter(None, surroundings(result.epochs, "cpu_mhz")))
     if result.run.device.kind == "cpu" and clocks and max(clocks) > (1 + DRIFT) * min(clocks):
         yield (
             f"the processor's clock went from {min(clocks):,.0f} to {max(clocks):,.0f} MHz: choose "
@@ -214,8 +221,7 @@ def _frequency(result: TrialResult) -> Iterator[str]:
 
 @check
 def _faults(result: TrialResult) -> Iterator[str]:
-    known = [e.surroundings.major_faults for e in steady_epochs(result) if e.surroundings]
-    counts = [count for count in known if count is not None]
+    counts = surroundings(steady_epochs(result), "major_faults")
     if counts and median(counts) > FAULTS:
         yield (
             f"{median(counts):,.0f} pages of its memory were read back from disk in an epoch: the "
@@ -225,7 +231,7 @@ def _faults(result: TrialResult) -> Iterator[str]:
 
 @check
 def _card(result: TrialResult) -> Iterator[str]:
-    known = [e.telemetry for e in steady_epochs(result) if e.telemetry]
+    known = telemetry(result)
     if not known:
         return
     reasons = dict.fromkeys(why for t in known for why in t.throttled_by)
@@ -245,15 +251,12 @@ def _card(result: TrialResult) -> Iterator[str]:
 
 @check
 def _machine(result: TrialResult) -> Iterator[str]:
-    change, ends = machine_change(result), _both_ends(result)
-    if change is None or ends is None or abs(change) <= DRIFT:
-        return
-    before, after = ends
-    if not before.overlaps(after):
-        how = "slower" if change > 0 else "faster"
+    ends = _both_ends(result)
+    change = _moved(*ends, DRIFT) if ends else ""
+    if change:
         yield (
-            f"a fixed matrix product ran {_percent(abs(change))} {how} after it than before: "
-            "the machine changed; repeat it"
+            f"a fixed matrix product ran {change} after it than before: the machine changed; "
+            "repeat it"
         )
 
 

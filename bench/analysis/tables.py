@@ -15,23 +15,13 @@ from bench.analysis.intervals import median
 from bench.analysis.metrics import METRICS
 from bench.analysis.time_to_accuracy import reached, targets_of
 from bench.records.files import write_atomic
-from bench.records.records import Epoch, Surroundings, Telemetry, TimeBudget
+from bench.records.records import Epoch, Surroundings, Telemetry
 from bench.records.run import Run, TrialResult, read_run
 
 EPOCH_COLUMNS = (
-    "model",
-    "seed",
-    "epoch",
-    "train_seconds",
-    "test_seconds",
-    "images_per_second",
-    "train_loss",
-    "train_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "peak_memory_bytes",
+    *("model", "seed", "epoch", "train_seconds", "test_seconds", "images_per_second"),
+    *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "peak_memory_bytes"),
 )
-SETTING_COLUMNS = ("image_size", "optimizer", "learning_rate", "precision")
 SWEEP_COLUMNS = ("model", "batch_size", "images_per_second", "peak_memory_bytes")
 PREDICTION_COLUMNS = ("model", "card", "max_batch", "max_batch_low", "max_batch_high", "source")
 PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
@@ -53,29 +43,26 @@ def probes_frame(run: Run) -> pd.DataFrame:
     """A row per attempt at a batch size, in the order they were made."""
     rows = []
     for probe in run.all_probes:
-        row = asdict(probe)
-        row.pop("step_seconds")
-        steps, setting = row.pop("steps"), row.pop("setting")
+        row = asdict(replace(probe, step_seconds=()))
+        setting, steps, _ = (row.pop(name) for name in ("setting", "steps", "step_seconds"))
         rows.append(row | setting | {"steps": steps})
     return _frame(rows, PROBE_COLUMNS)
 
 
 def sweep_frame(run: Run) -> pd.DataFrame:
     """A row per batch size that was timed, ascending within a model and setting."""
-    rows = []
-    for point in run.sweep_points:
-        seconds = median(list(point.step_seconds))
-        rows.append(
-            {
-                "model": point.model,
-                "batch_size": point.batch_size,
-                "images_per_second": point.batch_size / seconds,
-                "step_milliseconds": seconds * 1e3,
-                "peak_memory_bytes": point.peak_memory_bytes,
-                "timed_steps": len(point.step_seconds),
-            }
-            | asdict(point.setting)
-        )
+    rows = [
+        {
+            "model": point.model,
+            "batch_size": point.batch_size,
+            "images_per_second": point.batch_size / median(point.step_seconds),
+            "step_milliseconds": median(point.step_seconds) * 1e3,
+            "peak_memory_bytes": point.peak_memory_bytes,
+            "timed_steps": len(point.step_seconds),
+        }
+        | asdict(point.setting)
+        for point in run.sweep_points
+    ]
     return _frame(rows, SWEEP_COLUMNS)
 
 
@@ -94,44 +81,39 @@ def layers_frame(run: Run) -> pd.DataFrame:
     training, with what training did to it; else of the model alone."""
     rows = []
     for described in run.described.values():
-        mine: list[TrialResult | None] = [
-            t for t in run.trials if t.inspected and t.described == described
+        looks = [
+            (_trial_columns(t), {change.layer: asdict(change) for change in t.inspected.layers})
+            for t in run.trials
+            if t.inspected and t.described == described
         ]
-        for result in mine or [None]:
-            looked_at = result.inspected.layers if result and result.inspected else ()
-            changes = {change.layer: asdict(change) for change in looked_at}
+        for trial, changes in looks or [({}, {})]:
             for layer in described.layers:
-                shape = "x".join(map(str, layer.output_shape))
                 row = {"model": described.model, "image_size": described.image_size}
-                row |= asdict(layer) | {"output_shape": shape}
-                rows.append(row | _trial_columns(result) | changes.get(layer.layer, {}))
+                row |= asdict(layer) | {"output_shape": "x".join(map(str, layer.output_shape))}
+                rows.append(row | trial | changes.get(layer.layer, {}))
     return _frame(rows, ("model", "image_size", "layer", "type", "params", "gmacs"))
 
 
 def evaluation_modes_frame(run: Run) -> pd.DataFrame:
     """A row per trial and way to evaluate it: batch norm's mode and the batches' composition."""
-    return _frame(
-        [
-            {"model": t.trial.model, "image_size": t.trial.setting.image_size}
-            | _trial_columns(t)
-            | asdict(mode)
-            for t in run.trials
-            if t.inspected
-            for mode in t.inspected.evaluation_modes
-        ],
-        ("model", "image_size", "seed", "mode", "composition", "test_accuracy"),
-    )
+    rows = [
+        _trial_columns(result) | asdict(mode)
+        for result in run.trials
+        if result.inspected
+        for mode in result.inspected.evaluation_modes
+    ]
+    return _frame(rows, ("model", "image_size", "seed", "mode", "composition", "test_accuracy"))
 
 
 def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
     """A row per trial and target accuracy: when it was first reached, and since when it was held;
     empty where it was not."""
-    rows = []
-    for result in run.trials:
-        for target in targets_of(result) if result.epochs else ():
-            found = asdict(reached(result.epochs, target))
-            row = {"model": result.trial.model, "image_size": result.trial.setting.image_size}
-            rows.append(row | _trial_columns(result) | {"status": result.status} | found)
+    rows = [
+        _trial_columns(result) | {"status": result.status} | asdict(reached(result.epochs, target))
+        for result in run.trials
+        if result.epochs
+        for target in targets_of(result)
+    ]
     return _frame(rows, ("model", "seed", "target", "first_epoch", "first_seconds"))
 
 
@@ -147,11 +129,11 @@ def steps_frame(run: Run) -> pd.DataFrame:
     return _frame(rows, ("model", "trial", "seed", "epoch", "step", "seconds"))
 
 
-def _trial_columns(result: TrialResult | None) -> dict[str, Any]:
-    if result is None:
-        return {}
+def _trial_columns(result: TrialResult) -> dict[str, Any]:
     trial = result.trial
     return {
+        "model": trial.model,
+        "image_size": trial.setting.image_size,
         "seed": trial.seed,
         "optimizer": trial.setting.optimizer,
         "precision": trial.setting.precision,
@@ -205,14 +187,13 @@ def write_tables(run: Run) -> None:
     """Replace the CSV files of the run's folder; raises BenchError if that fails."""
     for name, table in TABLES.items():
         frame = table(run)
-        if frame.empty and name in OPTIONAL:
-            continue
-        write_atomic(run.path / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+        if not frame.empty or name not in OPTIONAL:
+            write_atomic(run.path / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
 
 
 def _epoch_row(result: TrialResult, epoch: Epoch) -> dict[str, Any]:
     plain = asdict(replace(epoch, step_times=()))  # thousands of them, and in no row
-    budget = plain.pop("time_budget")
+    budget: dict[str, Any] = plain.pop("time_budget")
     aux = {f"train_loss_{head}": loss for head, loss in plain.pop("aux_losses").items()}
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
     telemetry["throttled_by"] = ", ".join(telemetry["throttled_by"] or ()) or None
@@ -220,10 +201,9 @@ def _epoch_row(result: TrialResult, epoch: Epoch) -> dict[str, Any]:
     for name in ("trial", "step_times", "step_times_every"):
         plain.pop(name)
     first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
-    setting = {name: getattr(result.trial.setting, name) for name in SETTING_COLUMNS}
+    setting = asdict(result.trial.setting)
     more = {"batch_size": result.trial.batch_size, "dataset": result.run.dataset.name}
-    parts = {name: budget[name] for name in TimeBudget.__annotations__}
-    return first | setting | more | aux | plain | parts | telemetry | around
+    return first | setting | more | aux | plain | budget | telemetry | around
 
 
 def _frame(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:

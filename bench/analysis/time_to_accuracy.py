@@ -34,17 +34,13 @@ def reached(epochs: list[Epoch], target: float) -> Reached:
     """When the test accuracy of these epochs was first at `target`, and when for good."""
     ends = clock(epochs)
     above = [e.test_accuracy >= target for e in epochs]
-    first = above.index(True) if True in above else None
-    below = [i for i, there in enumerate(above) if not there]
-    held = below[-1] + 1 if below else 0
-    stays = held < len(epochs)
-    return Reached(
-        target,
-        None if first is None else epochs[first].epoch,
-        None if first is None else ends[first],
-        epochs[held].epoch if stays else None,
-        ends[held] if stays else None,
-    )
+    first = above.index(True) if any(above) else len(epochs)
+    held = len(epochs) - above[::-1].index(False) if not all(above) else 0
+
+    def end(i: int) -> tuple[int | None, float | None]:
+        return (epochs[i].epoch, ends[i]) if i < len(epochs) else (None, None)
+
+    return Reached(target, *end(first), *end(held))
 
 
 def accuracy_after(epochs: list[Epoch], seconds: float) -> float | None:

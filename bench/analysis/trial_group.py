@@ -5,7 +5,7 @@ from elsewhere. Labels say only what varies within what is compared.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -24,35 +24,24 @@ Values = Mapping[int, float]
 SEPARATOR = " · "
 
 
-class MetricCells(Mapping[str, str]):
-    """A trial's row of `models.csv` as text, each cell worked out when it is asked for."""
-
-    def __init__(self, result: TrialResult) -> None:
-        self._result = result
-
-    def __getitem__(self, name: str) -> str:
-        value = BY_NAME[name].value(self._result)
-        return "" if value is None else str(value)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(BY_NAME)
-
-    def __len__(self) -> int:
-        return len(BY_NAME)
-
-
 @dataclass(frozen=True, eq=False)
 class Row:
     """One trial: its cells as text by column, where they stand, and the trial itself if its run is
-    at hand."""
+    at hand; each cell is then worked out when it is asked for."""
 
     cells: Mapping[str, str]
     where: str
     result: TrialResult | None = None
 
+    def _cell(self, name: str) -> str:
+        if self.result is None:
+            return self.cells.get(name, "").strip()
+        value = BY_NAME[name].value(self.result)
+        return "" if value is None else str(value).strip()
+
     def text(self, name: str) -> str:
         """A cell in the one way it can be written: 32, not 32.0; empty if it is not there."""
-        cell = self.cells.get(name, "").strip()
+        cell = self._cell(name)
         try:
             value = float(cell)
         except ValueError:
@@ -61,14 +50,12 @@ class Row:
 
     def number(self, name: str) -> float | None:
         """A cell as a number, None if it is empty; Refused if it is no number."""
-        cell = self.cells.get(name, "").strip()
-        if not cell:
-            return None
+        cell = self._cell(name)
         try:
-            value = float(cell)
+            value = float(cell) if cell else None
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
+        if value is not None and not math.isfinite(value):
             raise Refused(f"{self.where}: {name} {cell[:40]!r} is not a number.")
         return value
 
@@ -178,10 +165,9 @@ def trial_groups(run: Run) -> list[TrialGroup]:
     return grouped(rows_of(run))
 
 
-def rows_of(run: Run) -> Iterator[Row]:
+def rows_of(run: Run) -> list[Row]:
     """The trials of a run as rows, in their order."""
-    for result in run.trials:
-        yield Row(MetricCells(result), f"{run.path}, {result.trial.id}", result)
+    return [Row({}, f"{run.path}, {result.trial.id}", result) for result in run.trials]
 
 
 def grouped(rows: Iterable[Row]) -> list[TrialGroup]:
@@ -213,30 +199,25 @@ def trial_labels(trials: Iterable[Trial]) -> dict[str, str]:
     """
     trials = list(trials)
     settings = [(t.model, t.setting, t.batch_choice) for t in trials]
-    labels = labels_of(
-        [
-            (model, str(s.image_size), s.precision, s.optimizer, f"{s.learning_rate:g}", batch)
-            for model, s, batch in settings
-        ]
-    )
+    traits = [
+        (model, str(s.image_size), s.precision, s.optimizer, f"{s.learning_rate:g}", batch)
+        for model, s, batch in settings
+    ]
     several = len({trial.seed for trial in trials}) > 1
     return {
         trial.id: f"{label}{SEPARATOR}seed {trial.seed}" if several else label
-        for trial, label in zip(trials, labels, strict=True)
+        for trial, label in zip(trials, labels_of(traits), strict=True)
     }
 
 
 def labels_of(traits: Sequence[Sequence[str]]) -> list[str]:
     """A label for each row of traits: the model, and the traits that take several values for one
     and the same model. A learning rate that follows from its optimizer is not repeated."""
-    values: dict[tuple[str, int], set[str]] = {}
-    for row in traits:
-        for column, text in enumerate(row):
-            values.setdefault((row[0], column), set()).add(text)
+    models = {row[0] for row in traits}
     varying = [
         column
         for column in range(1, len(TRAITS))
-        if any(len(texts) > 1 for (_, c), texts in values.items() if c == column)
+        if len({(row[0], row[column]) for row in traits}) > len(models)
     ]
     optimizer, rate = TRAITS.index("optimizer"), TRAITS.index("learning_rate")
     if len({(row[optimizer], row[rate]) for row in traits}) == len({r[optimizer] for r in traits}):

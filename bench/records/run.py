@@ -6,30 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.errors import Refused
-from bench.records.records import (
-    Calibrated,
-    DatasetFacts,
-    DeviceFacts,
-    Epoch,
-    Inspected,
-    LargestBatch,
-    MemoryBreakdown,
-    ModelDescribed,
-    ModelFacts,
-    Predicted,
-    Probe,
-    Record,
-    RunEnded,
-    RunStarted,
-    Setting,
-    SweepPoint,
-    Trial,
-    TrialEnded,
-    TrialNoted,
-    TrialRepeated,
-    TrialResumed,
-    TrialStarted,
-)
+from bench.records import records
 from bench.records.run_folder import is_torn, read_log
 
 T = TypeVar("T")
@@ -44,14 +21,13 @@ class TrialResult:
     `repeated` says why, each time.
     """
 
-    trial: Trial
+    trial: records.Trial
     run: "Run"
     notes: tuple[str, ...] = ()
-    epochs: list[Epoch] = field(default_factory=list)
-    ended: TrialEnded | None = None
-    resumptions: int = 0
-    inspected: Inspected | None = None
-    calibrations: list[Calibrated] = field(default_factory=list)
+    epochs: list[records.Epoch] = field(default_factory=list)
+    ended: records.TrialEnded | None = None
+    inspected: records.Inspected | None = None
+    calibrations: list[records.Calibrated] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
 
     @property
@@ -60,31 +36,31 @@ class TrialResult:
         return self.ended.status if self.ended else "unfinished"
 
     @property
-    def facts(self) -> ModelFacts | None:
+    def facts(self) -> records.ModelFacts | None:
         """What is published about the model."""
         return self.run.facts.get(self.trial.model)
 
     @property
-    def described(self) -> ModelDescribed | None:
+    def described(self) -> records.ModelDescribed | None:
         """The model's counts at the trial's image size."""
         return self.run.described.get((self.trial.model, self.trial.setting.image_size))
 
     @property
-    def largest_batch(self) -> LargestBatch | None:
+    def largest_batch(self) -> records.LargestBatch | None:
         """The search for its largest batch, if there was one."""
         return self.run.largest_batches.get((self.trial.model, self.trial.setting))
 
     @property
-    def sweep(self) -> list[SweepPoint]:
+    def sweep(self) -> list[records.SweepPoint]:
         """Speed and memory at a few batch sizes, if they were timed."""
-        mine = (self.trial.model, self.trial.setting)
-        return [p for p in self.run.sweep_points if (p.model, p.setting) == mine]
+        key = (self.trial.model, self.trial.setting)
+        return [p for p in self.run.sweep_points if (p.model, p.setting) == key]
 
-    def predicted(self, card: str) -> Predicted | None:
+    def predicted(self, card: str) -> records.Predicted | None:
         """The largest batch predicted for a card, if it was."""
-        mine = (self.trial.model, self.trial.setting)
-        found = [p for p in self.run.all_predictions if (p.model, p.setting) == mine]
-        return next((p for p in found if p.card == card), None)
+        key = (self.trial.model, self.trial.setting, card)
+        predictions = self.run.all_predictions
+        return next((p for p in predictions if (p.model, p.setting, p.card) == key), None)
 
 
 class Run:
@@ -92,95 +68,91 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._started: RunStarted | None = None
-        self._dataset: DatasetFacts | None = None
-        self._device: DeviceFacts | None = None
-        self.ended: RunEnded | None = None
+        self._started: records.RunStarted | None = None
+        self._dataset: records.DatasetFacts | None = None
+        self._device: records.DeviceFacts | None = None
+        self.ended: records.RunEnded | None = None
         self.torn = False
-        self.facts: dict[str, ModelFacts] = {}
-        self.described: dict[tuple[str, int], ModelDescribed] = {}
-        self.largest_batches: dict[tuple[str, Setting], LargestBatch] = {}
-        self.all_probes: list[Probe] = []
-        self.sweep_points: list[SweepPoint] = []
-        self.all_predictions: list[Predicted] = []
-        self.breakdowns: list[MemoryBreakdown] = []
+        self.facts: dict[str, records.ModelFacts] = {}
+        self.described: dict[tuple[str, int], records.ModelDescribed] = {}
+        self.largest_batches: dict[tuple[str, records.Setting], records.LargestBatch] = {}
+        self.all_probes: list[records.Probe] = []
+        self.sweep_points: list[records.SweepPoint] = []
+        self.all_predictions: list[records.Predicted] = []
+        self.breakdowns: list[records.MemoryBreakdown] = []
         self._trials: dict[str, TrialResult] = {}
 
-    def add(self, record: Record) -> None:
+    def add(self, record: records.Record) -> None:
         """Take one record in."""
         match record:
-            case RunStarted():
+            case records.RunStarted():
                 self._started = record
-            case DatasetFacts():
+            case records.DatasetFacts():
                 self._dataset = record
-            case DeviceFacts():
+            case records.DeviceFacts():
                 self._device = record
-            case ModelFacts():
+            case records.ModelFacts():
                 self.facts[record.name] = record
-            case ModelDescribed():
+            case records.ModelDescribed():
                 self.described[record.model, record.image_size] = record
-            case Probe():
+            case records.Probe():
                 self.all_probes.append(record)
-            case LargestBatch():
+            case records.LargestBatch():
                 self.largest_batches[record.model, record.setting] = record
-            case SweepPoint():
+            case records.SweepPoint():
                 self.sweep_points.append(record)
-            case Predicted():
+            case records.Predicted():
                 self.all_predictions.append(record)
-            case MemoryBreakdown():
+            case records.MemoryBreakdown():
                 self.breakdowns.append(record)
-            case TrialStarted():
+            case records.TrialStarted():
                 self._trials[record.trial.id] = TrialResult(record.trial, self, record.notes)
-            case TrialResumed():
+            case records.TrialResumed():
                 result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
                 del result.epochs[record.epochs :]
                 result.ended = None
-                result.resumptions += 1
-            case TrialRepeated():
+            case records.TrialRepeated():
                 again = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
                 again.repeated.append(record.because)
                 again.epochs.clear()
                 again.calibrations.clear()
                 again.ended = again.inspected = None
-            case TrialNoted():
-                noted = self._trials.get(record.trial)
-                if noted is not None and record.note not in noted.notes:
+            case records.TrialNoted() if record.trial in self._trials:
+                noted = self._trials[record.trial]
+                if record.note not in noted.notes:
                     noted.notes = (*noted.notes, record.note)
-            case Calibrated():
-                if record.trial in self._trials:
-                    self._trials[record.trial].calibrations.append(record)
-            case Epoch():
+            case records.Calibrated() if record.trial in self._trials:
+                self._trials[record.trial].calibrations.append(record)
+            case records.Epoch():
                 if record.trial not in self._trials:
                     raise Refused(f"the log of {self.path} has an epoch of no trial.")
                 self._trials[record.trial].epochs.append(record)
-            case Inspected():
-                if record.trial in self._trials:
-                    self._trials[record.trial].inspected = record
-            case TrialEnded():
+            case records.Inspected() if record.trial in self._trials:
+                self._trials[record.trial].inspected = record
+            case records.TrialEnded():
                 result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
                 result.ended = record
-            case RunEnded():
+            case records.RunEnded():
                 self.ended = record
 
     @property
-    def started(self) -> RunStarted:
+    def started(self) -> records.RunStarted:
         """The first record; Refused if the log has none."""
         return _present(self._started, self.path)
 
     @property
-    def dataset(self) -> DatasetFacts:
+    def dataset(self) -> records.DatasetFacts:
         """The images of the run; Refused if the log does not say."""
         return _present(self._dataset, self.path)
 
     @property
-    def device(self) -> DeviceFacts:
+    def device(self) -> records.DeviceFacts:
         """Where it ran; Refused if the log does not say."""
         return _present(self._device, self.path)
 
     def check_begun(self) -> None:
         """Raises Refused if the log ends before the run began."""
-        for record in (self._started, self._dataset, self._device):
-            _present(record, self.path)
+        _ = self.started, self.dataset, self.device
 
     @property
     def trials(self) -> list[TrialResult]:
@@ -209,10 +181,10 @@ def load_run(path: str | Path) -> Run:
     return read_run(Run(Path(path)))
 
 
-def collect(path: Path, records: Iterable[Record]) -> Run:
+def collect(path: Path, log: Iterable[records.Record]) -> Run:
     """A run of these records."""
     run = Run(path)
-    for record in records:
+    for record in log:
         run.add(record)
     return run
 

@@ -122,7 +122,7 @@ def check_metric(context: Context, metric: str, sentences: Sequence[str], a: str
         worst = ranking.places[-1].group.label
         assert (worst == second.label) == (more == (BY_NAME[metric].better == "higher"))
 
-    side = Side("run", context.groups, 0, frozenset())
+    side = Side("run", context.groups, 0)
     report = ranking_report("run", rank_side(side, [BY_NAME[metric]]), [])
     (line,) = [r for r in json.loads(as_json(report, {}))["lines"] if r["verdict"] != "best"]
     words = {"equal": "same", "cannot tell": "unsure"}

@@ -65,11 +65,9 @@ def _on_cifar10(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
 
 def _native(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
     for group in subjects:
-        facts = run.facts.get(group.model)
-        if facts and facts.native_size != group.setting.image_size:
-            raise CannotTell(
-                f"other image size: {group.setting.image_size} px, not {facts.native_size}"
-            )
+        facts, size = run.facts.get(group.model), group.setting.image_size
+        if facts and facts.native_size != size:
+            raise CannotTell(f"other image size: {size} px, not {facts.native_size}")
 
 
 def _same_batch(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:

@@ -55,6 +55,7 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
     for number, row in rows:
         try:
             claims.append(_claim(row))
+            _check(claims[-1])
             if claims[-1].id in {claim.id for claim in claims[:-1]}:
                 raise Refused(f"the id {claims[-1].id!r} is taken by an earlier row; change it")
         except Refused as error:
@@ -87,9 +88,7 @@ def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
             raise Refused(f"unknown column {name!r}; there are {', '.join(_COLUMNS)}")
         if header.count(name) > 1:
             raise Refused(f"it has the column {name!r} twice; leave one out")
-    for cells in reader:
-        if not cells:
-            continue
+    for cells in filter(None, reader):
         if len(cells) != len(header):
             raise Refused(
                 f"line {reader.line_num} has {len(cells)} cells and the header {len(header)}; "
@@ -102,8 +101,7 @@ def _claim(row: dict[str, str]) -> Claim:
     for name in _REQUIRED:
         if not row[name]:
             raise Refused(f"{name} is empty; fill it in")
-    tolerance = _number(row, "tolerance")
-    claim = Claim(
+    return Claim(
         id=row["id"],
         claim=row["claim"],
         rule=row["rule"],
@@ -113,12 +111,10 @@ def _claim(row: dict[str, str]) -> Claim:
         models=tuple(row.get("models", "").split()),
         at=_whole(row, "at"),
         threshold=_number(row, "threshold"),
-        tolerance=0.0 if tolerance is None else tolerance,
+        tolerance=_number(row, "tolerance") or 0.0,
         needs=tuple(row.get("needs", "").split()),
         device=row.get("device", ""),
     )
-    _check(claim)
-    return claim
 
 
 def _check(claim: Claim) -> None:
@@ -145,21 +141,17 @@ def _check(claim: Claim) -> None:
 
 def _number(row: dict[str, str], name: str) -> float | None:
     text = row.get(name, "")
-    if not text:
-        return None
     try:
-        value = float(text)
+        value = float(text) if text else None
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if value is not None and not math.isfinite(value):
         raise Refused(f"{name} {text!r} is not a number; write it like 0.75 or 1118")
     return value
 
 
 def _whole(row: dict[str, str], name: str) -> int | None:
     value = _number(row, name)
-    if value is None:
-        return None
-    if value < 1 or value != int(value):
+    if value is not None and (value < 1 or not value.is_integer()):
         raise Refused(f"{name} {row[name]!r} is not a whole number above 0; count from 1")
-    return int(value)
+    return None if value is None else int(value)

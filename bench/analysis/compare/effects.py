@@ -17,6 +17,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from statistics import stdev, variance
 from typing import Any, Literal
 
@@ -89,13 +90,8 @@ def scale_of(metric: Metric) -> Scale:
 def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
     """What b's trials differ from a's in, over their seeds.
 
-    Args:
-        metric: what the values are of.
-        a: the metric by seed, in its own unit; at least one.
-        b: the same of what is compared with it.
-        paired: whether trials of one seed belong together, because they ran one after the other or
-            began with the same weights. Seeds that only one of them has are then left out, if two
-            are left to be paired.
+    Trials of one seed belong together (`paired`) if they ran one after the other or began with the
+    same weights. Seeds that only one of them has are then left out, if two are left to be paired.
 
     Raises:
         ValueError: there are no values, or some that no ratio can be taken of.
@@ -123,27 +119,27 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
     if metric.unit == "bytes" and _same(first) and _same(second):
         # An allocator's peak on a card: several seeds that agree are no coincidence.
         return replace(bare, design="exact")
-    if _agree(first, second, paired):
-        return _without_spread(bare)
-    half_width, p = t_interval(first, second, paired=paired)
-    spread, freedom = _per_seed(first, second, paired)
-    return replace(
-        bare,
-        design="paired" if paired else "independent",
-        half_width=float(half_width),
-        p=float(p),
-        spread=spread,
-        freedom=freedom,
-    )
+    shifts = [y - x for x, y in zip(first, second, strict=True)] if paired else []
+    if _same(shifts) if paired else _same(first) and _same(second):
+        # Three seeds that agree to the last digit leave nothing to chance; two may by chance, for
+        # accuracies are counts of test images.
+        exact = abs(shift) <= _NO_SPREAD or min(len(first), len(second)) > 2
+        return replace(bare, design="exact") if exact else bare
+    half_width, p = map(float, t_interval(first, second, paired=paired))
+    if paired:
+        spread, freedom = stdev(shifts), 1.0
+    else:
+        var_a, var_b = variance(first), variance(second)
+        spread = math.sqrt(var_a + var_b)
+        freedom = (var_a + var_b) ** 2 / (var_a**2 + var_b**2)
+    design: Design = "paired" if paired else "independent"
+    return replace(bare, design=design, half_width=half_width, p=p, spread=spread, freedom=freedom)
 
 
 def t_interval(a: Any, b: Any, *, paired: bool) -> tuple[Any, Any]:
     """The half-width of the 95 % interval of mean(b) - mean(a), and p: Student's t of the
-    differences, or Welch's t (B. L. Welch, 1947) for groups that spread differently.
-
-    Args:
-        a: the values of one group along the last axis, at least two.
-        b: those of the other; if paired, of the same shape.
+    differences, or Welch's t (B. L. Welch, 1947) for groups that spread differently. Values are
+    along the last axis, at least two; paired ones of the same shape.
     """
     from scipy import stats
 
@@ -161,11 +157,9 @@ def holm(ps: Sequence[float]) -> list[float]:
     below ALPHA in 1 - ALPHA of all cases (S. Holm, 1979)."""
     # Step down from the smallest: each is multiplied by how many are left, and none may come out
     # below one that was smaller before.
-    corrected, floor = [0.0] * len(ps), 0.0
-    for done, index in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
-        floor = max(floor, min(1.0, ps[index] * (len(ps) - done)))
-        corrected[index] = floor
-    return corrected
+    order = sorted(range(len(ps)), key=ps.__getitem__)
+    scaled = (min(1.0, ps[index] * (len(ps) - done)) for done, index in enumerate(order))
+    return [p for _, p in sorted(zip(order, accumulate(scaled, max), strict=True))]
 
 
 def more_seeds(measured: Effect, margin: float, comparisons: int = 1) -> int | None:
@@ -173,12 +167,8 @@ def more_seeds(measured: Effect, margin: float, comparisons: int = 1) -> int | N
 
     With so many, in `POWER` of all cases, either the shift is significant after correction for the
     number of comparisons, or its interval lies within the margin. None if that takes more than
-    `MOST_SEEDS`.
-
-    Args:
-        measured: an effect that has an interval.
-        margin: what counts as the same, on the scale of `shift`.
-        comparisons: how many are made at once.
+    `MOST_SEEDS`. `measured` has an interval; `margin` is what counts as the same, on the scale of
+    `shift`; `comparisons` is how many are made at once.
     """
     import numpy as np
     from scipy import stats
@@ -204,37 +194,14 @@ def _log(value: float) -> float:
 def _counted(metric: Metric, a: Values, b: Values) -> Effect:
     """The effect of a count that no seed changes; without bounds where one side has none."""
     scale, before, after = scale_of(metric), next(iter(a.values())), next(iter(b.values()))
-    if scale == "difference":
+    if scale == "difference" or before == after:
         shift = after - before
     elif before > 0 and after > 0:
         shift = math.log(after / before)
     else:
-        shift = math.copysign(math.inf, after - before) if after != before else 0.0
+        shift = math.copysign(math.inf, after - before)
     return Effect(scale, "exact", before, after, shift, len(a), len(b))
-
-
-def _agree(a: Sequence[float], b: Sequence[float], paired: bool) -> bool:
-    """Whether there is no spread to measure chance by."""
-    if paired:
-        return _same([y - x for x, y in zip(a, b, strict=True)])
-    return _same(a) and _same(b)
 
 
 def _same(values: Sequence[float]) -> bool:
     return max(values) - min(values) <= _NO_SPREAD
-
-
-def _without_spread(bare: Effect) -> Effect:
-    """Three seeds that agree to the last digit leave nothing to chance; two may by chance, for
-    accuracies are counts of test images."""
-    equal = abs(bare.shift) <= _NO_SPREAD
-    enough = min(bare.seeds_a, bare.seeds_b) > 2
-    return replace(bare, design="exact") if equal or enough else bare
-
-
-def _per_seed(a: Sequence[float], b: Sequence[float], paired: bool) -> tuple[float, float]:
-    """Standard deviation of one seed's shift, and degrees of freedom for each after the first."""
-    if paired:
-        return stdev(y - x for x, y in zip(a, b, strict=True)), 1.0
-    one, other = variance(a), variance(b)
-    return math.sqrt(one + other), (one + other) ** 2 / (one**2 + other**2)

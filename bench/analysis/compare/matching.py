@@ -4,13 +4,12 @@ Two groups match if model and setting are the same. What they were measured on a
 same too (`CONDITIONS`), or the comparison is refused: unless it is told to go across just that.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bench.analysis.compare.side import Side
-from bench.analysis.trial_group import TRAITS, TrialGroup
+from bench.analysis.trial_group import TrialGroup
 from bench.errors import Refused
 
 Across = Literal[
@@ -30,15 +29,15 @@ Across = Literal[
 ]
 """What a comparison can be told to go across."""
 
-_TRAIT_NAMES: dict[str, Across] = {
+_TRAITS: dict[Across, str] = {
     "model": "model",
     "image_size": "image_size",
     "precision": "precision",
     "optimizer": "optimizer",
     "learning_rate": "learning_rate",
-    "batch_choice": "batch_size",
+    "batch_size": "batch_choice",
 }
-"""What each trait is crossed by."""
+"""The trait that each crosses."""
 
 _COLUMNS: dict[Across, tuple[str, ...]] = {
     "dataset": ("dataset", "dataset_sha256", "train_images", "test_images"),
@@ -54,6 +53,8 @@ _LATE: tuple[Across, ...] = ("augment", "pretrained", "channels_last")
 """Conditions that older tables have no column for, which then rule nothing out."""
 
 Key = tuple[str, ...]
+Groups = tuple[TrialGroup, ...]
+Joined = list[tuple[TrialGroup, TrialGroup]]
 
 
 @dataclass(frozen=True)
@@ -70,31 +71,24 @@ class Matched:
     """The pairs, and the groups that only one side has."""
 
     pairs: tuple[Pair, ...]
-    only_a: tuple[TrialGroup, ...]
-    only_b: tuple[TrialGroup, ...]
+    only_a: Groups
+    only_b: Groups
 
 
 def match(a: Side, b: Side, across: Collection[Across] = ()) -> Matched:
-    """The groups of two sides that are of the same thing.
-
-    Args:
-        a: one side.
-        b: the other.
-        across: what may differ between the groups of a pair.
+    """The groups of two sides that are of the same thing, but for what may differ (`across`).
 
     Raises:
         Refused: nothing matches, several match one, or what matches was measured under different
-            conditions; the sentence names the difference, both values, and the mend.
+            conditions; the sentence names the difference, both values, and the remedy.
     """
-    kept = [name for name in TRAITS if _TRAIT_NAMES[name] not in across]
+    kept = [trait for name, trait in _TRAITS.items() if name not in across]
     joined = _join(a.groups, b.groups, lambda g: tuple(g.traits[name] for name in kept))
     if "batch_size" not in across:
         # A batch asked for by a word in one run and by its number in the other.
         rest = [name for name in kept if name != "batch_choice"]
         joined += _join(
-            _left(a.groups, (one for one, _ in joined)),
-            _left(b.groups, (other for _, other in joined)),
-            lambda g: (*(g.traits[name] for name in rest), g.batch_sizes),
+            *_left(a, b, joined), lambda g: (*(g.traits[name] for name in rest), g.batch_sizes)
         )
     if not joined:
         raise Refused(_nothing(a, b))
@@ -104,8 +98,7 @@ def match(a: Side, b: Side, across: Collection[Across] = ()) -> Matched:
     _check_one_each(a, b, joined)
     return Matched(
         tuple(Pair(one, other, _crossed(one, other, across)) for one, other in joined),
-        tuple(_left(a.groups, (one for one, _ in joined))),
-        tuple(_left(b.groups, (other for _, other in joined))),
+        *_left(a, b, joined),
     )
 
 
@@ -122,7 +115,7 @@ def check_conditions(groups: Sequence[TrialGroup], across: Collection[Across], w
 
 def _join(
     a: Iterable[TrialGroup], b: Iterable[TrialGroup], key: Callable[[TrialGroup], Key]
-) -> list[tuple[TrialGroup, TrialGroup]]:
+) -> Joined:
     """Every pair of groups with the same key."""
     others: dict[Key, list[TrialGroup]] = {}
     for group in b:
@@ -130,37 +123,34 @@ def _join(
     return [(one, other) for one in a for other in others.get(key(one), [])]
 
 
-def _left(groups: Iterable[TrialGroup], taken: Iterable[TrialGroup]) -> list[TrialGroup]:
-    used = {id(group) for group in taken}
-    return [group for group in groups if id(group) not in used]
+def _left(a: Side, b: Side, joined: Joined) -> tuple[Groups, Groups]:
+    """The groups of each side that are in no pair."""
+    paired = {group for pair in joined for group in pair}
+    only_a, only_b = (tuple(g for g in side.groups if g not in paired) for side in (a, b))
+    return only_a, only_b
 
 
-def _check_comparable(
-    a: Side, b: Side, joined: Iterable[tuple[TrialGroup, TrialGroup]], across: Collection[Across]
-) -> None:
-    for one, other in joined:
-        different = [n for n in _differences(one, other) if n not in across and n in _COLUMNS]
+def _check_comparable(a: Side, b: Side, joined: Joined, across: Collection[Across]) -> None:
+    for pair in joined:
+        different = [n for n in _differences(*pair) if n not in across and n in _COLUMNS]
         if different:
-            said = ", ".join(
-                f"{name} is {_value(one, name)} in {a.name} and {_value(other, name)} in {b.name}"
-                for name in different
-            )
             raise Refused(
-                f"these are not comparable: {said}; to compare them all the same, add "
-                f"--across {' '.join(different)}."
+                f"these are not comparable: {_difference_text(a, b, *pair, different)}; to compare "
+                f"them all the same, add --across {' '.join(different)}."
             )
 
 
-def _check_one_each(a: Side, b: Side, joined: Sequence[tuple[TrialGroup, TrialGroup]]) -> None:
+def _check_one_each(a: Side, b: Side, joined: Joined) -> None:
     """One group may have but one partner, or its lines would contradict each other."""
     for side, place in ((b, 0), (a, 1)):
-        partners = Counter(id(pair[place]) for pair in joined)
+        partners: dict[TrialGroup, list[TrialGroup]] = {}
         for pair in joined:
-            if partners[id(pair[place])] > 1:
-                several = [p[1 - place] for p in joined if p[place] is pair[place]]
-                names = " and ".join(_described(group) for group in several)
+            partners.setdefault(pair[place], []).append(pair[1 - place])
+        for group, several in partners.items():
+            if len(several) > 1:
+                names = " and ".join(map(_described, several))
                 raise Refused(
-                    f"{side.name} has several to compare {_described(pair[place])} with: {names}; "
+                    f"{side.name} has several to compare {_described(group)} with: {names}; "
                     "choose with --models, or give a run with one of them."
                 )
 
@@ -168,34 +158,37 @@ def _check_one_each(a: Side, b: Side, joined: Sequence[tuple[TrialGroup, TrialGr
 def _nothing(a: Side, b: Side) -> str:
     """Why no group has a partner: the two that are closest, and what differs between them."""
     pairs = [(one, other) for one in a.groups for other in b.groups]
-    one, other = min(pairs, key=lambda pair: len(_different_traits(*pair)))
-    different = _different_traits(one, other)
-    said = ", ".join(
-        f"{name} is {_value(one, name)} in {a.name} and {_value(other, name)} in {b.name}"
-        for name in different
-    )
+    closest = min(pairs, key=lambda pair: len(_different_traits(*pair)))
+    different = _different_traits(*closest)
     return (
-        f"nothing in one matches anything in the other: closest, {said}; to compare them all the "
-        f"same, add --across {' '.join(different)}."
+        "nothing in one matches anything in the other: closest, "
+        f"{_difference_text(a, b, *closest, different)}; to compare them all the same, add "
+        f"--across {' '.join(different)}."
+    )
+
+
+def _difference_text(
+    a: Side, b: Side, one: TrialGroup, other: TrialGroup, names: Iterable[Across]
+) -> str:
+    return ", ".join(
+        f"{name} is {_value(one, name)} in {a.name} and {_value(other, name)} in {b.name}"
+        for name in names
     )
 
 
 def _different_traits(one: TrialGroup, other: TrialGroup) -> list[Across]:
-    return [
-        crossed for name, crossed in _TRAIT_NAMES.items() if one.traits[name] != other.traits[name]
-    ]
+    return [name for name, trait in _TRAITS.items() if one.traits[trait] != other.traits[trait]]
 
 
 def _differences(one: TrialGroup, other: TrialGroup) -> list[Across]:
     """All that differs between two groups, of what a comparison can go across."""
-    conditions = [name for name in _COLUMNS if _differs(one, other, name)]
-    return [*_different_traits(one, other), *conditions]
-
-
-def _differs(one: TrialGroup, other: TrialGroup, name: Across) -> bool:
-    a, b = _values(one, name), _values(other, name)
-    unknown = name in _LATE and ("" in a or "" in b)
-    return a != b and not unknown
+    different = _different_traits(one, other)
+    for name in _COLUMNS:
+        a, b = _values(one, name), _values(other, name)
+        unknown = name in _LATE and "" in (*a, *b)
+        if a != b and not unknown:
+            different.append(name)
+    return different
 
 
 def _crossed(one: TrialGroup, other: TrialGroup, across: Collection[Across]) -> str:
@@ -211,8 +204,7 @@ def _value(group: TrialGroup, name: Across) -> str:
     """What a group has of something that can be crossed."""
     if name in _COLUMNS:
         return " and ".join(_values(group, name))
-    trait = next(trait for trait, crossed in _TRAIT_NAMES.items() if crossed == name)
-    return group.traits[trait]
+    return group.traits[_TRAITS[name]]
 
 
 def _values(group: TrialGroup, name: Across) -> tuple[str, ...]:

@@ -63,44 +63,35 @@ def compare(
     margins: Margins = USUAL_MARGINS,
     wanted: Collection[str] = (),
 ) -> Comparison:
-    """What two sides differ in.
+    """What b differs in from a (the old one in a regression test); what no pair has is left out.
 
-    Args:
-        a: one side, the old one in a regression test.
-        b: the other.
-        metrics: what to compare, in order; what no pair has is left out.
-        across: what may differ between them.
-        margins: what counts as the same.
-        wanted: names of metrics without which there is no answer.
+    `across` is what may differ between them, `margins` what counts as the same, `wanted` are names
+    of metrics without which there is no answer.
 
     Raises:
         Refused: they are not comparable, or have not what is wanted.
     """
     matched = match(a, b, across)
     named = labelled([pair.a for pair in matched.pairs])
-    compared = [
-        (group.label, pair, metric, effect_of(metric, pair.a, pair.b, paired=learned(metric)))
-        for group, pair in zip(named, matched.pairs, strict=True)
-        for metric in metrics
-        if known(metric, pair.a, pair.b)
-    ]
+    compared = []
+    for group, pair in zip(named, matched.pairs, strict=True):
+        for metric in metrics:
+            if known(metric, pair.a, pair.b):
+                before, after = (side.values(metric.name) for side in (pair.a, pair.b))
+                seen = effect(metric, before, after, paired=learned(metric))
+                compared.append((group.label, pair, metric, seen))
     missing = [m for m in metrics if m not in {metric for _, _, metric, _ in compared}]
     for metric in missing:
         if metric.name in wanted or len(missing) == len(metrics):
             raise Refused(f"{metric.name} is not known of both {a.name} and {b.name}.")
     corrected = correct([seen for *_, seen in compared])
     comparisons = sum(p is not None for p in corrected)
+    count = max(1, comparisons)
     lines = []
     for (label, pair, metric, seen), p in zip(compared, corrected, strict=True):
         machine = speed_ratio(pair.a.machine, pair.b.machine)
-        verdict = judge(
-            metric,
-            seen,
-            p,
-            comparisons=max(1, comparisons),
-            margins=margins,
-            machine=None if "device" in pair.across else machine,
-        )
+        drift = None if "device" in pair.across else machine
+        verdict = judge(metric, seen, p, comparisons=count, margins=margins, machine=drift)
         lines.append(Line(label, pair, metric, seen, p, verdict, machine, pair.across))
     notes = [*_notes(a, b, matched, missing), *_untimed_machine(lines)]
     return Comparison(a.name, b.name, tuple(lines), tuple(notes), comparisons, margins)
@@ -124,11 +115,6 @@ def known(metric: Metric, *groups: TrialGroup) -> bool:
                 "leave it out with --metrics."
             )
     return True
-
-
-def effect_of(metric: Metric, a: TrialGroup, b: TrialGroup, *, paired: bool) -> Effect:
-    """The effect of a metric between two groups that both have it."""
-    return effect(metric, a.values(metric.name), b.values(metric.name), paired=paired)
 
 
 def correct(effects: Sequence[Effect]) -> list[float | None]:
@@ -180,13 +166,12 @@ def _untimed_machine(lines: Sequence[Line]) -> list[str]:
 
 def side_notes(side: Side) -> list[str]:
     """Trials of a side that do not count, or count with a doubt."""
-    notes = []
-    if side.left_out:
-        notes.append(f"{_trials(side.left_out)} of {side.name} not done, so not counted.")
     noisy = sum(group.noisy for group in side.groups)
-    if noisy:
-        notes.append(f"{_trials(noisy)} of {side.name} marked as noisy; counted all the same.")
-    return notes
+    counts = {
+        "not done, so not counted": side.left_out,
+        "marked as noisy; counted all the same": noisy,
+    }
+    return [f"{_trials(n)} of {side.name} {what}." for what, n in counts.items() if n]
 
 
 def _trials(count: int) -> str:

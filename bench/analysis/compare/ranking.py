@@ -6,6 +6,8 @@ every other one; a rank is a range wherever others cannot be told from it. Whate
 two groups in a metric, sentences and claims alike, is the verdict that `Standings` has on them.
 """
 
+import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -91,7 +93,7 @@ class Standings:
     def between(self, name: str, a: TrialGroup, b: TrialGroup) -> Difference | None:
         """b against a in a metric; None where either does not have it."""
         ranking = self.ranking(name)
-        return None if ranking is None else ranking.differences.get((a.label, b.label))
+        return ranking.differences.get((a.label, b.label)) if ranking else None
 
 
 def rank(
@@ -100,19 +102,18 @@ def rank(
     margins: Margins = USUAL_MARGINS,
     values_of: Callable[[TrialGroup], Values] | None = None,
 ) -> Ranking | None:
-    """The groups that have a metric, ranked; all comparisons are corrected for together.
+    """The groups that have a metric, ranked; all comparisons are corrected for together. None where
+    there are not two that have it.
 
-    Args:
-        metric: what to rank by.
-        groups: with different labels.
-        margins: what counts as the same.
-        values_of: the metric by seed, for one that is no column of `models.csv`.
-
-    Returns:
-        None where there are not two that have it.
+    `values_of` gives the metric by seed, for one that is no column of `models.csv`.
     """
     values_of = values_of or (lambda group: group.values(metric.name))
-    values = {group.label: _usable(metric, values_of(group)) for group in groups}
+    # What is compared as a ratio has to be above 0.
+    least = -math.inf if scale_of(metric) == "difference" or metric.exact else 0.0
+    values = {
+        group.label: {seed: value for seed, value in values_of(group).items() if value > least}
+        for group in groups
+    }
     field = [group for group in groups if values[group.label]]
     if len(field) < 2:
         return None
@@ -128,24 +129,29 @@ def rank(
                 metric, seen, p, comparisons=comparisons, margins=margins, machine=machine
             )
             differences[one.label, other.label] = Difference(seen, p, verdict, machine)
-    beaten = {
-        group.label: [
-            a.label for a in field if _beats(metric, differences.get((group.label, a.label)))
-        ]
-        for group in field
-    }
+    # The second of each of these pairs is beyond chance better, or higher where neither way is.
     higher_first = metric.better != "lower"
-    means = {g.label: _mean(metric, values[g.label]) * (-1 if higher_first else 1) for g in field}
-    field.sort(key=lambda group: (len(beaten[group.label]), means[group.label]))
+    beats = [
+        pair
+        for pair, difference in differences.items()
+        if difference.verdict.apart and (difference.effect.shift > 0) == higher_first
+    ]
+    ahead, behind = Counter(a for a, _ in beats), Counter(b for _, b in beats)
+
+    def place_key(group: TrialGroup) -> tuple[int, float]:
+        # Among those that as many beat: the mean that effects are differences of.
+        mean = effect(metric, values[group.label], values[group.label], paired=False).a
+        return ahead[group.label], -mean if higher_first else mean
+
+    field.sort(key=place_key)
+    labels = [group.label for group in field]
     places = []
-    for i, group in enumerate(field):
-        beats = sum(group.label in losers for losers in beaten.values())
-        against = differences[field[0].label, group.label] if i else None
-        first, last = 1 + len(beaten[group.label]), len(field) - beats
-        places.append(Place(group, values[group.label], first, last, against))
+    for group, label in zip(field, labels, strict=True):
+        first, last = 1 + ahead[label], len(field) - behind[label]
+        against = differences.get((labels[0], label))
+        places.append(Place(group, values[label], first, last, against))
     apart = {pair for pair, difference in differences.items() if difference.verdict.apart}
-    ties = _ties([group.label for group in field], apart)
-    return Ranking(metric, tuple(places), ties, margins, differences)
+    return Ranking(metric, tuple(places), _ties(labels, apart), margins, differences)
 
 
 def rank_side(
@@ -163,37 +169,14 @@ def rank_side(
             is wanted that is not known of two.
     """
     check_conditions(side.groups, across, side.name)
-    made = [
-        rank(metric, [group for group in side.groups if known(metric, group)], margins)
-        for metric in metrics
-    ]
-    rankings = [ranking for ranking in made if ranking is not None]
+    fields = [(metric, [g for g in side.groups if known(metric, g)]) for metric in metrics]
+    rankings = [r for metric, groups in fields if (r := rank(metric, groups, margins))]
     lacking = [name for name in wanted if name not in {r.metric.name for r in rankings}]
     if rankings and lacking:
         raise Refused(f"{lacking[0]} is not known of two models of {side.name}.")
     if not rankings:
         raise Refused(f"{side.name} has no two models to rank; name another run to compare it to.")
     return rankings
-
-
-def _usable(metric: Metric, values: Values) -> Values:
-    """The values that can be compared: what is compared as a ratio has to be above 0."""
-    if scale_of(metric) == "difference" or metric.exact:
-        return values
-    return {seed: value for seed, value in values.items() if value > 0}
-
-
-def _beats(metric: Metric, difference: Difference | None) -> bool:
-    """Whether the second of a pair is beyond chance better, or higher where neither way is."""
-    if difference is None or not difference.verdict.apart:
-        return False
-    up = difference.effect.shift > 0
-    return up == (metric.better != "lower")
-
-
-def _mean(metric: Metric, values: Values) -> float:
-    """What places are ordered by: the mean that effects are differences of."""
-    return effect(metric, values, values, paired=False).a
 
 
 def _reversed(seen: Effect) -> Effect:

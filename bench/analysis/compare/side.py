@@ -6,7 +6,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -30,13 +30,12 @@ _REQUIRED = (
 
 @dataclass(frozen=True)
 class Side:
-    """What one side brings: its name as it was given, its trials that are done, grouped, how many
-    were left out because they are not done, and which columns it has."""
+    """What one side brings: its name as it was given, its trials that are done, grouped, and how
+    many were left out because they are not done."""
 
     name: str
     groups: tuple[TrialGroup, ...]
     left_out: int
-    columns: frozenset[str]
 
     def only(self, patterns: Sequence[str]) -> "Side":
         """With the models that match one of the patterns; Refused if none does."""
@@ -46,7 +45,7 @@ class Side:
         if not kept:
             models = ", ".join(dict.fromkeys(g.model for g in self.groups))
             raise Refused(f"--models {' '.join(patterns)}: {self.name} has only {models}.")
-        return Side(self.name, kept, self.left_out, self.columns)
+        return replace(self, groups=kept)
 
 
 def read_side(path: Path) -> Side:
@@ -59,54 +58,46 @@ def read_side(path: Path) -> Side:
     done = [row for row in rows if row.done]
     if not done:
         raise Refused(f"{path} has no trial that is done; there is nothing to compare.")
-    columns = frozenset(name for row in done for name in row.cells)
-    return Side(str(path), tuple(grouped(done)), len(rows) - len(done), columns)
+    return Side(str(path), tuple(grouped(done)), len(rows) - len(done))
 
 
-def _rows_of(path: Path) -> Iterator[Row]:
+def _rows_of(path: Path) -> Sequence[Row]:
     try:
         folder, logged = path.is_dir(), (path / LOG).is_file()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Refused(f"{str(path)[:200]!r} cannot be read: {reason}.") from error
     if logged:
-        return _rows_of_run(path)
+        run = load_run(path)
+        run.check_begun()
+        return rows_of(run)
     if not folder and not path.exists():
         raise Refused(f"{path} is not there; name a run folder or a CSV file.")
-    if not folder:
-        return _rows_of_table(path)
-    if not (path / TABLE).is_file():
+    table = path / TABLE if folder else path
+    if folder and not table.is_file():
         raise Refused(f"{path} is no run folder: it has neither {LOG} nor {TABLE}.")
-    return _rows_of_table(path / TABLE)
+    return [Row(cells, f"{table}, line {line}") for line, cells in _read_table(table)]
 
 
-def _rows_of_run(path: Path) -> Iterator[Row]:
-    run = load_run(path)
-    run.check_begun()
-    return rows_of(run)
-
-
-def _rows_of_table(path: Path) -> Iterator[Row]:
+def _read_table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     text = read_text(path, LARGEST_FILE, str(path))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])
-        _check_header(header, path)
-        for cells in reader:
-            if not cells:
-                continue
-            where = f"{path}, line {reader.line_num}"
+        missing = [name for name in _REQUIRED if name not in header]
+        if missing:
+            raise Refused(
+                f"{path} has no column {missing[0]!r}; give a models.csv as a run writes it."
+            )
+        twice = [name for name in header if header.count(name) > 1]
+        if twice:
+            raise Refused(f"{path} has the column {twice[0]!r} twice; leave one out.")
+        for cells in filter(None, reader):
             if len(cells) != len(header):
-                raise Refused(f"{where} has {len(cells)} cells and the header {len(header)}.")
-            yield Row(dict(zip(header, cells, strict=True)), where)
+                raise Refused(
+                    f"{path}, line {reader.line_num} has {len(cells)} cells and the header "
+                    f"{len(header)}."
+                )
+            yield reader.line_num, dict(zip(header, cells, strict=True))
     except csv.Error as error:
         raise Refused(f"{path} is not a CSV file ({error}).") from error
-
-
-def _check_header(header: Sequence[str], path: Path) -> None:
-    missing = [name for name in _REQUIRED if name not in header]
-    if missing:
-        raise Refused(f"{path} has no column {missing[0]!r}; give a models.csv as a run writes it.")
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise Refused(f"{path} has the column {twice!r} twice; leave one out.")

@@ -10,7 +10,7 @@ from bench.analysis.metrics import ALIASES, BY_NAME, Metric
 from bench.errors import Refused
 
 _AMOUNT = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]+)?)(%|pt)", re.ASCII)
-_EXAMPLES: dict[Scale, str] = {"ratio": "5%", "difference": "1pt"}
+_EXAMPLES: dict[Scale, tuple[str, str]] = {"ratio": ("5", "%"), "difference": ("1", "pt")}
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,12 @@ def parse_bound(text: str) -> Bound:
     if metric.better is None:
         raise Refused(f"--fail-on {metric.name}: neither way is worse, so nothing can fail.")
     sign = "-" if metric.better == "higher" else "+"
-    wanted = f"{name}:{sign}{_EXAMPLES[scale]}"
+    size_text, unit = _EXAMPLES[scale]
+    wanted = f"{name}:{sign}{size_text}{unit}"
     match = _AMOUNT.fullmatch(amount)
     if not match:
         raise Refused(f"--fail-on {text[:60]!r} is not a bound; write it like {wanted}.")
-    if match[3] != _unit(scale):
+    if match[3] != unit:
         what = "a fraction, compared in points" if scale == "difference" else "compared as a ratio"
         raise Refused(f"--fail-on {text[:60]!r}: {metric.name} is {what}; write {wanted}.")
     if match[1] != sign:
@@ -75,8 +76,7 @@ def parse_margins(texts: Sequence[str]) -> Margins:
         if match[3] in given:
             raise Refused(f"--same-within has two margins in {match[3]}; leave one out.")
         given[match[3]] = float(match[2]) / 100
-    usual = USUAL_MARGINS
-    return Margins(given.get("%", usual.ratio), given.get("pt", usual.points))
+    return Margins(given.get("%", USUAL_MARGINS.ratio), given.get("pt", USUAL_MARGINS.points))
 
 
 def find_metric(name: str, flag: str) -> Metric:
@@ -89,7 +89,3 @@ def find_metric(name: str, flag: str) -> Metric:
     near = difflib.get_close_matches(name, [*BY_NAME, *ALIASES], 3, 0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "`models.csv` names them."
     raise Refused(f"{flag}: unknown metric {name[:60]!r}: {hint}")
-
-
-def _unit(scale: Scale) -> str:
-    return "pt" if scale == "difference" else "%"

@@ -100,14 +100,9 @@ def judge(
 ) -> Verdict:
     """The verdict on one effect.
 
-    Args:
-        metric: what was compared.
-        effect: how far apart it is.
-        p: its probability, corrected for the number of comparisons.
-        comparisons: that number.
-        margins: what counts as the same.
-        machine: how fast the machine itself was for B, over how fast it was for A; None if that is
-            not known, or if two machines are compared on purpose.
+    `p` is corrected for the number of `comparisons`. `machine` is how fast the machine itself was
+    for B, over how fast it was for A; None if that is not known, or if two machines are compared on
+    purpose.
     """
     if effect.design == "too few":
         return Verdict(CANNOT_TELL, _too_few(effect))
@@ -149,9 +144,8 @@ def _changed(machine: float | None) -> str:
 
 def _too_few(effect: Effect) -> str:
     seeds = min(effect.seeds_a, effect.seeds_b)
-    if seeds > 1:
-        return f"its {seeds} seeds agree by chance; at least {FEWEST_SEEDS} a side are needed"
-    return f"1 seed; at least {FEWEST_SEEDS} a side are needed"
+    present = f"its {seeds} seeds agree by chance" if seeds > 1 else "1 seed"
+    return f"{present}; at least {FEWEST_SEEDS} a side are needed"
 
 
 def _needed(seeds: int | None) -> str:
