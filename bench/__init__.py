@@ -10,6 +10,7 @@ The largest batch alone, for your own training script:
 >>> find_max_batch(my_module, image_size=64, memory_budget="1GiB").max_batch  # doctest: +SKIP
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,10 +33,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names when they are first used: `--help` needs none of what they
-    need."""
+    """Import a public name when it is first used: `--help` needs none of what they need."""
     if name not in _HOMES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    import importlib
-
     return getattr(importlib.import_module(_HOMES[name]), name)

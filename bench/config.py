@@ -16,18 +16,7 @@ from msgspec import Meta
 from bench.choices import OPTIMIZERS, PRECISIONS
 from bench.data.catalogue import SOURCES
 from bench.errors import Refused
-from bench.options import (
-    Count,
-    CountOrZero,
-    File,
-    Folder,
-    Group,
-    Help,
-    Seconds,
-    Size,
-    one_of,
-    options_of,
-)
+from bench.options import Count, File, Folder, Group, Help, Size, one_of, options_of, shown
 from bench.records.records import ModelFacts, Setting
 from bench.units import parse_bytes
 
@@ -73,6 +62,8 @@ BatchSize = Annotated[
 Limit = Annotated[
     Count | Literal["all"], Meta(title="N|all", description="a whole number above 0 or all")
 ]
+CountOrZero = Annotated[int, Meta(ge=0, title="N", description="a whole number, 0 or more")]
+Seconds = Annotated[float, Meta(gt=0, title="SECONDS", description="a number above 0")]
 LearningRate = Annotated[float, Meta(gt=0, le=1e308, title="RATE", description="a positive number")]
 Accuracy = Annotated[
     float, Meta(gt=0, le=1, title="FRACTION", description="a fraction above 0, such as 0.7")
@@ -85,12 +76,8 @@ ChannelsLast = Annotated[bool, Help(Group.TRAINING)]
 
 def _by_preset(name: str) -> str:
     """What `--help` shows as the default of an option that the presets set."""
-
-    def shown(preset: str) -> str:
-        value = (_OTHERWISE | PRESETS[preset])[name]
-        return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-    return ", ".join(f"{preset} {shown(preset)}" for preset in PRESETS)
+    values = ((preset, _OTHERWISE | chosen) for preset, chosen in PRESETS.items())
+    return ", ".join(f"{preset} {shown(chosen[name])}" for preset, chosen in values)
 
 
 def default_preset(device: str) -> str:
@@ -262,13 +249,9 @@ class Config(Options):
             if values[name] is None:
                 values[name] = "all" if whole and name.endswith("_limit") else value
         super().__init__(**{name: known[name].checked(value) for name, value in values.items()})
-        self._check_together()
-
-    def _check_together(self) -> None:
         if 1 in self.batch_size:
             raise Refused("--batch-size 1 cannot train batch norm; use 2 or more.")
-        if self.memory_budget is not None:
-            parse_bytes(self.memory_budget)
+        _ = self.memory_budget_bytes
         if self.dataset == "folder" and self.data_dir is None:
             raise Refused(
                 "--dataset folder needs --data-dir, a folder with train/CLASS and test/CLASS."

@@ -39,6 +39,16 @@ class Help:
     default: str | None = None
 
 
+def flag_of(name: str) -> str:
+    """The flag of an option."""
+    return f"--{name.replace('_', '-')}"
+
+
+def shown(value: Any) -> str:
+    """A value, or several, as on a command line."""
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
 def one_of(names: Iterable[str]) -> Meta:
     """The constraint of a text that is one of some names."""
     names = tuple(names)
@@ -47,8 +57,6 @@ def one_of(names: Iterable[str]) -> Meta:
 
 
 Count = Annotated[int, Meta(ge=1, title="N", description="a whole number above 0")]
-CountOrZero = Annotated[int, Meta(ge=0, title="N", description="a whole number, 0 or more")]
-Seconds = Annotated[float, Meta(gt=0, title="SECONDS", description="a number above 0")]
 Size = Annotated[str, Meta(title="SIZE", description="a size such as 700MiB or 2GiB")]
 Folder = Annotated[Path, Meta(title="DIR")]
 File = Annotated[Path, Meta(title="FILE")]
@@ -71,7 +79,7 @@ class Option:
 
     def must_be(self, value: object) -> str:
         """The sentence that refuses a value."""
-        return f"{_flag(self.name)} {value} must be {self.allowed}."
+        return f"{flag_of(self.name)} {value} must be {self.allowed}."
 
     def allows(self, value: object) -> bool:
         """Whether that may be a value, or one of several."""
@@ -93,9 +101,9 @@ class Option:
             if not self.allows(part):
                 raise Refused(self.must_be(part))
         if not parts and not self.optional:
-            raise Refused(f"{_flag(self.name)} needs at least one value.")
+            raise Refused(f"{flag_of(self.name)} needs at least one value.")
         if len(set(parts)) < len(parts) and not self.optional:
-            raise Refused(f"{_flag(self.name)} names a value twice.")
+            raise Refused(f"{flag_of(self.name)} names a value twice.")
         return parts if self.several else value
 
 
@@ -103,9 +111,7 @@ class Option:
 def options_of(kind: type) -> dict[str, Option]:
     """The options that a dataclass is made of, by name."""
     hints = get_type_hints(kind, include_extras=True)
-    return {
-        field.name: _option(field.name, field.default, hints[field.name]) for field in fields(kind)
-    }
+    return {f.name: _option(f.name, f.default, hints[f.name]) for f in fields(kind)}
 
 
 def _option(name: str, default: Any, hint: Any) -> Option:
@@ -118,7 +124,7 @@ def _option(name: str, default: Any, hint: Any) -> Option:
     marks = [mark for part in (hint, element) for mark in getattr(part, "__metadata__", ())]
     meta = next((mark for mark in marks if isinstance(mark, Meta)), Meta())
     choices = [str(choice) for choice in get_args(bare) or (True, False)]
-    flags = (_flag(name), _flag(f"no-{name}")) if bare is bool else (_flag(name),)
+    flags = (flag_of(name), flag_of(f"no-{name}")) if bare is bool else (flag_of(name),)
     return Option(
         name,
         default,
@@ -130,10 +136,6 @@ def _option(name: str, default: Any, hint: Any) -> Option:
         next((mark for mark in marks if isinstance(mark, Help)), Help()),
         () if Positional in marks else flags,
     )
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _bare(hint: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,11 +11,10 @@ from msgspec import Meta
 from tyro.conf import Positional, UseAppendAction
 
 from bench.analysis.compare.matching import Across
-from bench.analysis.compare.pairwise import USUAL, compare, side_notes
-from bench.analysis.compare.ranking import rank_side
+from bench.analysis.compare.pairwise import USUAL, Comparison, compare, side_notes
+from bench.analysis.compare.ranking import Ranking, rank_side
 from bench.analysis.compare.side import read_side
 from bench.analysis.compare.thresholds import Bound, find_metric, parse_bound, parse_margins
-from bench.analysis.compare.verdicts import Margins
 from bench.analysis.metrics import Metric
 from bench.cli.console import open_console, print_path, rich_table
 from bench.cli.parsing import parse
@@ -24,15 +23,7 @@ from bench.errors import Refused
 from bench.options import Folder, Help
 from bench.records.files import write_atomic
 from bench.records.run_folder import check_output
-from bench.report.comparison import (
-    ComparisonReport,
-    as_csv,
-    as_json,
-    as_markdown,
-    broken,
-    comparison_report,
-    ranking_report,
-)
+from bench.report import comparison as texts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,56 +82,58 @@ class CompareOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
-        _ = self.margins, self.chosen_metrics
+        parse_margins(self.same_within)
+        _ = self.named_metrics, self.bounds
         if self.run_b is None and self.fail_on:
             raise Refused("--fail-on needs two runs: the second is judged by the first.")
-        if self.plot is not None:
-            _check_plot(self.plot)
+        if (path := self.plot) is None:
+            return
+        if path.suffix not in PICTURES:
+            raise Refused(f"--plot {path} must end in {' or '.join(PICTURES)}.")
+        if path.is_dir():
+            raise Refused(f"--plot {path} is a folder; name a file.")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise Refused(f"--plot {path} cannot be written to; name a file in a folder that can.")
 
     @property
-    def margins(self) -> Margins:
-        """What counts as the same."""
-        return parse_margins(self.same_within)
+    def named_metrics(self) -> list[Metric]:
+        """The metrics of --metrics, or the usual ones."""
+        return [find_metric(name, "--metrics") for name in self.metrics or USUAL]
 
     @property
-    def bounds(self) -> tuple[Bound, ...]:
+    def bounds(self) -> list[Bound]:
         """How much worse each metric may get."""
-        return tuple(parse_bound(text) for text in self.fail_on)
-
-    @property
-    def wanted(self) -> tuple[Metric, ...]:
-        """The metrics that were asked for by name, each once."""
-        named = [find_metric(name, "--metrics") for name in self.metrics]
-        return tuple(dict.fromkeys([*named, *(bound.metric for bound in self.bounds)]))
-
-    @property
-    def chosen_metrics(self) -> tuple[Metric, ...]:
-        """The metrics to compare in: those of --metrics, else the usual ones, and those of
-        --fail-on."""
-        usual = () if self.metrics else [find_metric(name, "--metrics") for name in USUAL]
-        return tuple(dict.fromkeys([*usual, *self.wanted]))
+        return [parse_bound(text) for text in self.fail_on]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a comparison: words and figures, the picture to be drawn of it, and a sentence
-    for each bound that is broken."""
+    """What came of a comparison: figures, words, and a sentence for each bound that is broken."""
 
-    report: ComparisonReport
-    draw: "Callable[[], Figure]"
+    compared: Comparison | list[Ranking]
+    report: texts.ComparisonReport
     broken: tuple[str, ...] = ()
+
+    def draw(self) -> "Figure":
+        """The picture of it."""
+        from bench.report.forest import comparison_figure, ranking_figure
+
+        if isinstance(self.compared, Comparison):
+            return comparison_figure(self.compared)
+        return ranking_figure(self.compared, name=self.report.sides["a"])
+
+    def json(self) -> str:
+        """Everything, for other programs."""
+        return texts.as_json(self.report, {"broken": self.broken})
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Compare, show and write; 3 if a bound is broken, else 0.
-
-    Raises:
-        Refused: the runs cannot be compared, or a file cannot be written.
-    """
+    """Compare, show and write; 3 if a bound is broken, else 0. Raises Refused if the runs cannot
+    be compared, or a file cannot be written."""
     options = parse(CompareOptions, arguments, prog)
     if options.output is not None:
         check_output(options.output)
-    outcome = _between(options, options.run_b) if options.run_b else _within(options)
+    outcome = _compared(options)
     _show(outcome, options)
     if options.plot is not None:
         from bench.report.style import save_as
@@ -155,80 +148,49 @@ def main(arguments: Sequence[str], prog: str) -> int:
     return REGRESSED if outcome.broken else 0
 
 
-def _between(options: CompareOptions, run_b: Path) -> Outcome:
-    a, b = (read_side(path).only(options.models) for path in (options.run_a, run_b))
-    found = compare(
-        a,
-        b,
-        options.chosen_metrics,
-        across=options.across,
-        margins=options.margins,
-        wanted=[metric.name for metric in options.wanted],
-    )
-
-    def draw() -> "Figure":
-        from bench.report.forest import comparison_figure
-
-        return comparison_figure(found)
-
-    return Outcome(comparison_report(found), draw, tuple(broken(found, options.bounds)))
-
-
-def _within(options: CompareOptions) -> Outcome:
-    side = read_side(options.run_a).only(options.models)
-    rankings = rank_side(
-        side,
-        options.chosen_metrics,
-        across=options.across,
-        margins=options.margins,
-        wanted=[metric.name for metric in options.wanted],
-    )
-
-    def draw() -> "Figure":
-        from bench.report.forest import ranking_figure
-
-        return ranking_figure(rankings, name=side.name)
-
-    return Outcome(ranking_report(side.name, rankings, side_notes(side)), draw)
+def _compared(options: CompareOptions) -> Outcome:
+    """Two runs against each other, or the models of one."""
+    a, bounds = read_side(options.run_a).only(options.models), options.bounds
+    bounded = [bound.metric for bound in bounds]
+    metrics = list(dict.fromkeys([*options.named_metrics, *bounded]))
+    across, margins = options.across, parse_margins(options.same_within)
+    # Without these there is no answer; the usual ones may be missing.
+    wanted = [metric.name for metric in (metrics if options.metrics else bounded)]
+    if options.run_b is None:
+        rankings = rank_side(a, metrics, across=across, margins=margins, wanted=wanted)
+        return Outcome(rankings, texts.ranking_report(a.name, rankings, side_notes(a)))
+    b = read_side(options.run_b).only(options.models)
+    comparison = compare(a, b, metrics, across=across, margins=margins, wanted=wanted)
+    broken = texts.broken(comparison, bounds)
+    return Outcome(comparison, texts.comparison_report(comparison), tuple(broken))
 
 
 def _show(outcome: Outcome, options: CompareOptions) -> None:
-    report = outcome.report
+    report, console = outcome.report, open_console()
     match options.format:
         case "table":
-            console = open_console()
             for name, path in report.sides.items():
                 print_path(console, name.upper(), path)
-            for table in report.tables:
-                console.print(rich_table(table))
+            console.print(*map(rich_table, report.tables), sep="\n")
             console.print(" ".join(report.answer), markup=False, highlight=False)
             for note in report.notes:
                 console.print(f"! {note}", markup=False, highlight=False, style="yellow")
         case "csv":
-            print(as_csv(report), end="")
+            print(texts.as_csv(report), end="")
             # A reader of the rows alone must not miss what is said of them.
             for sentence in (*report.answer, *report.notes):
                 print(sentence, file=sys.stderr)
         case "markdown":
-            print(as_markdown(report), end="")
+            print(texts.as_markdown(report), end="")
         case "json":
-            print(as_json(report, {"broken": outcome.broken}), end="")
+            print(outcome.json(), end="")
 
 
 def _write(outcome: Outcome, folder: Path) -> None:
     from bench.report.style import save
 
     report = outcome.report
-    write_atomic(folder / "compare.csv", as_csv(report))
-    write_atomic(folder / "compare.json", as_json(report, {"broken": outcome.broken}))
-    write_atomic(folder / "compare.md", as_markdown(report))
+    write_atomic(folder / "compare.csv", texts.as_csv(report))
+    write_atomic(folder / "compare.json", outcome.json())
+    write_atomic(folder / "compare.md", texts.as_markdown(report))
     save(outcome.draw(), folder / "compare")
-
-
-def _check_plot(path: Path) -> None:
-    if path.suffix not in PICTURES:
-        raise Refused(f"--plot {path} must end in {' or '.join(PICTURES)}.")
-    if path.is_dir():
-        raise Refused(f"--plot {path} is a folder; name a file.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise Refused(f"--plot {path} cannot be written to; name a file in a folder that can.")

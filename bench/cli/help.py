@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from bench.options import Group, Option, options_of
+from bench.options import Group, Option, options_of, shown
 
 MOST_COLUMNS = 110
 """Longer lines are hard to read."""
@@ -42,11 +42,8 @@ def print_help(kind: type, prog: str) -> None:
 
 def print_verbs(verbs: Mapping[str, str], prog: str) -> None:
     """Print the verbs, each with its purpose."""
-    usage, hint = (
-        f"usage: {prog} VERB {escape('[OPTIONS]')}\n",
-        f"{prog} VERB --help shows options.",
-    )
-    _console().print(usage, _table(verbs), f"\n{hint}", sep="\n")
+    usage = f"usage: {prog} VERB {escape('[OPTIONS]')}\n"
+    _console().print(usage, _table(verbs), f"\n{prog} VERB --help shows options.", sep="\n")
 
 
 def _console() -> Console:
@@ -64,7 +61,7 @@ def _default(option: Option) -> str:
     if text is None and isinstance(value, bool):
         text = "yes" if value else "no"
     elif text is None and value not in (MISSING, None, ()):
-        text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        text = shown(value)
     return f" (default: {text})" if text else ""
 
 

@@ -9,15 +9,7 @@ from tyro.conf import Positional
 
 from bench.cli.parsing import parse
 
-HEADERS = (
-    "Name",
-    "Native px",
-    "Smallest px",
-    "Parameters (10⁶)",
-    "GMACs",
-    "Auxiliary",
-    "Paper",
-)
+HEADERS = ("Name", "Native px", "Smallest px", "Parameters (10⁶)", "GMACs", "Auxiliary", "Paper")
 
 
 @dataclass(frozen=True)
@@ -32,24 +24,22 @@ def main(arguments: Sequence[str], prog: str) -> int:
     """Print the models whose names match."""
     pattern = parse(ListOptions, arguments, prog).pattern
     from bench.cli.console import open_console, rich_table
-    from bench.report.tables import Cell, Table
+    from bench.report.tables import text_table
     from models import REGISTRY
 
-    rows = []
-    for name in REGISTRY.match(pattern):
-        facts = REGISTRY.get(name).facts
-        millions = "–" if facts.params_imagenet is None else f"{facts.params_imagenet / 1e6:.2f}"
-        texts = (
-            name,
+    rows = [
+        (
+            facts.name,
             str(facts.native_size),
             str(facts.smallest_size),
-            millions,
+            "–" if facts.params_imagenet is None else f"{facts.params_imagenet / 1e6:.2f}",
             f"{facts.gmacs:.3f}",
             " ".join(f"{weight:g}" for weight in facts.aux_weights.values()) or "–",
             facts.paper,
         )
-        rows.append(tuple(map(Cell, texts)))
-    open_console().print(rich_table(Table(HEADERS, tuple(rows))))
+        for facts in (REGISTRY.get(name).facts for name in REGISTRY.match(pattern))
+    ]
+    open_console().print(rich_table(text_table(HEADERS, rows)))
     print("Parameters for 1,000 classes and GMACs at native size, as published.")
     print("Also torchvision:NAME, and timm:NAME where timm is installed.")
     return 0

@@ -24,41 +24,30 @@ ALIASES = {"fit": "max-batch"}
 
 
 def main(prog: str = "archbench", verb: str | None = None) -> int:
-    """Run the command line of this process, and return its exit code.
-
-    Args:
-        prog: the command as the user typed it, for messages.
-        verb: what to do; by default, the first word says it.
-    """
-    words = sys.argv[1:]
-    return guarded(lambda: _run(prog, words) if verb is None else _dispatch(verb, words, prog))
+    """Run this process's command line, `prog` as the user typed it, and return its exit code; the
+    first word is the verb where none is given."""
+    return guarded(lambda: _run(prog, sys.argv[1:], verb))
 
 
-def _run(prog: str, words: Sequence[str]) -> int:
-    match words:
-        case []:
+def _run(prog: str, words: Sequence[str], verb: str | None) -> int:
+    if verb is None:
+        if not words:
             raise Refused(f"name a verb: {', '.join(VERBS)}; see {prog} --help.")
-        case ["-h" | "--help", *_]:
+        word, *words = words
+        if word in ("-h", "--help"):
             print_verbs(VERBS, prog)
             return 0
-        case [word, *rest]:
-            verb = ALIASES.get(word, word)
-            if verb not in VERBS:
-                raise Refused(f"unknown verb {word!r}{nearest(word, VERBS, prog)}")
-            return _dispatch(verb, rest, f"{prog} {word}")
-    raise AssertionError(words)
-
-
-def _dispatch(verb: str, words: Sequence[str], prog: str) -> int:
+        verb = ALIASES.get(word, word)
+        if verb not in VERBS:
+            raise Refused(f"unknown verb {word!r}{nearest(word, VERBS, prog)}")
+        prog = f"{prog} {word}"
     module = importlib.import_module(f"bench.cli.{verb.replace('-', '_')}")
     return int(module.main(words, prog))
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Run a command; its errors become one line on standard error and an exit code.
-
-    130 after Ctrl-C, as shells have it.
-    """
+    """Run a command; its errors become one line on standard error and an exit code:
+    130 after Ctrl-C, as shells have it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -12,9 +12,9 @@ from bench.cli.console import open_console, print_path, rich_table
 from bench.cli.parsing import parse
 from bench.prediction.memory import ERROR
 from bench.records.files import write_atomic
-from bench.records.records import MemoryBreakdown, Predicted, Setting
+from bench.records.records import LargestBatch, MemoryBreakdown, Predicted, Setting
 from bench.records.run_folder import check_output, new_folder
-from bench.report.tables import Cell, Table, prediction_text
+from bench.report.tables import Table, prediction_text, text_table
 from bench.runner.max_batch import MaxBatchOptions, Measured, measure_batches, predict_batches
 
 Records = list[dict[str, Any]]
@@ -56,13 +56,15 @@ def show_batches(options: MaxBatchOptions) -> int:
         print(f"archbench: {sentence}", file=sys.stderr)
     if options.output is not None or not options.json:
         folder = options.output or new_folder("max-batch")
-        _write(folder, records, breakdowns, quiet=options.json)
+        _write(folder, records, breakdowns)
+        if not options.json:
+            print_path(open_console(), "table  ", folder / "max_batch.csv")
+            if breakdowns:
+                print_path(open_console(), "picture", folder / "memory_breakdown.png")
     return 1 if problems else 0
 
 
-def _write(
-    folder: Path, records: Records, breakdowns: Sequence[MemoryBreakdown], *, quiet: bool
-) -> None:
+def _write(folder: Path, records: Records, breakdowns: Sequence[MemoryBreakdown]) -> None:
     """Write `max_batch.json`, `max_batch.csv` and the picture of what fills the memory."""
     import pandas as pd
 
@@ -74,95 +76,87 @@ def _write(
     write_atomic(folder / "max_batch.csv", csv)
     if breakdowns:
         save(memory_breakdown(breakdowns), folder / "memory_breakdown")
-    if not quiet:
-        print_path(open_console(), "table  ", folder / "max_batch.csv")
-        if breakdowns:
-            print_path(open_console(), "picture", folder / "memory_breakdown.png")
 
 
 def predicted_table(predictions: Sequence[Predicted]) -> Table:
     """A row per model and setting, a column per card."""
     cards = list(dict.fromkeys(p.card for p in predictions))
-    rows = []
-    for model, setting in dict.fromkeys((p.model, p.setting) for p in predictions):
-        by_card = {p.card: p for p in predictions if (p.model, p.setting) == (model, setting)}
-        first = next(iter(by_card.values()))
-        texts = (
-            model,
-            *_traits(setting),
-            f"{first.bytes_per_image / 2**20:.2f}",
+    shapes: dict[tuple[str, Setting], dict[str, Predicted]] = {}
+    for p in predictions:
+        shapes.setdefault((p.model, p.setting), {})[p.card] = p
+    rows = [
+        (
+            *_traits(model, setting),
+            f"{next(iter(by_card.values())).bytes_per_image / 2**20:.2f}",
             *(prediction_text(by_card.get(card)) for card in cards),
         )
-        rows.append(tuple(map(Cell, texts)))
-    return Table((*_HEADERS, "An image (MiB)", *(f"{c} (predicted)" for c in cards)), tuple(rows))
+        for (model, setting), by_card in shapes.items()
+    ]
+    return text_table((*_HEADERS, "An image (MiB)", *(f"{c} (predicted)" for c in cards)), rows)
 
 
 def measured_table(measured: Sequence[Measured]) -> Table:
     """A row per model and setting, with the probes it took and why one image more failed."""
-    rows = []
-    for search in measured:
-        answer, certificate = search.largest_batch, search.largest_batch.certificate
-        texts = (
-            answer.model,
-            *_traits(answer.setting),
+    rows = [
+        (
+            *_traits(answer.model, answer.setting),
             f"{answer.max_batch:,}",
             str(len(search.probes)),
-            (certificate.failed_because if certificate else None) or MISSING,
+            (answer.certificate and answer.certificate.failed_because) or MISSING,
         )
-        rows.append(tuple(map(Cell, texts)))
-    return Table(
-        (*_HEADERS, "Largest batch (measured)", "Probes", "One more fails with"), tuple(rows)
-    )
+        for search in measured
+        for answer in (search.largest_batch,)
+    ]
+    headers = (*_HEADERS, "Largest batch (measured)", "Probes", "One more fails with")
+    return text_table(headers, rows)
 
 
 def predicted_records(predictions: Sequence[Predicted], options: MaxBatchOptions) -> Records:
     """A record per prediction."""
     more = {"channels_last": options.channels_last, "reserve_bytes": options.reserve_bytes}
-    return [_flat(asdict(p)) | more for p in predictions]
+    return [_flat(p) | more for p in predictions]
 
 
 def measured_records(measured: Sequence[Measured], options: MaxBatchOptions) -> Records:
     """A record per search."""
-    records = []
-    for search in measured:
-        answer = search.largest_batch
-        base_bytes, bytes_per_image = _line(search)
-        records.append(
-            _flat(asdict(answer))
-            | {
-                "card": options.device,
-                "num_classes": options.classes,
-                "usable_bytes": answer.budget_bytes,
-                "max_batch_low": answer.max_batch,
-                "max_batch_high": answer.max_batch,
-                "base_bytes": base_bytes,
-                "bytes_per_image": bytes_per_image,
-                "channels_last": options.channels_last,
-                "probes": len(search.probes),
-            }
-        )
-    return records
+    return [
+        _flat(answer)
+        | {
+            "card": options.device,
+            "num_classes": options.classes,
+            "usable_bytes": answer.budget_bytes,
+            "max_batch_low": answer.max_batch,
+            "max_batch_high": answer.max_batch,
+            **_line(search),
+            "channels_last": options.channels_last,
+            "probes": len(search.probes),
+        }
+        for search in measured
+        for answer in (search.largest_batch,)
+    ]
 
 
 _HEADERS = ("Model", "Image size (px)", "Optimizer", "Precision")
 
 
-def _traits(setting: Setting) -> tuple[str, str, str]:
-    return str(setting.image_size), setting.optimizer, setting.precision
+def _traits(model: str, setting: Setting) -> tuple[str, str, str, str]:
+    return model, str(setting.image_size), setting.optimizer, setting.precision
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
+def _flat(answer: Predicted | LargestBatch) -> dict[str, Any]:
+    record = asdict(answer)
     setting = record.pop("setting")
     setting.pop("learning_rate")
     return {"model": record.pop("model"), **setting, **record}
 
 
-def _line(search: Measured) -> tuple[int | None, int | None]:
+def _line(search: Measured) -> dict[str, int | None]:
     """Fixed bytes and bytes per image, through the smallest and the largest batch that fitted."""
-    peaks = (p for p in search.probes if p.peak_memory_bytes)
-    known = sorted((p.batch_size, p.peak_memory_bytes or 0) for p in peaks)
+    known = sorted(
+        (p.batch_size, p.peak_memory_bytes) for p in search.probes if p.peak_memory_bytes
+    )
     if len(known) < 2:
-        return None, None
+        return {"base_bytes": None, "bytes_per_image": None}
     (small, low), (large, high) = known[0], known[-1]
     per_image = (high - low) // (large - small)
-    return low - per_image * small, per_image
+    return {"base_bytes": low - per_image * small, "bytes_per_image": per_image}

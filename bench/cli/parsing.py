@@ -24,11 +24,7 @@ T = TypeVar("T")
 
 def parse(kind: type[T], words: Sequence[str], prog: str) -> T:
     """The options that a command line gives; `prog` is the command as the user typed it.
-
-    Raises:
-        Refused: a word cannot be understood.
-        SystemExit: help was asked for, and shown.
-    """
+    Raises Refused if a word cannot be understood, SystemExit once help was shown."""
     if not {"-h", "--help"}.isdisjoint(words):
         print_help(kind, prog)
         raise SystemExit(0)
@@ -56,16 +52,14 @@ def _mistake(kind: type, words: Sequence[str], prog: str) -> str:
         option = flags.get(flag)
         if flag and option is None:
             return f"unknown option {flag}{nearest(flag, flags, prog)}"
-        if option is None or len(option.flags) > 1:
-            stray += values
-            continue
-        if not values and not option.several:
-            return f"{flag} needs a value: {option.metavar}."
-        most = len(values) if option.several else 1
-        for value in values[:most]:
-            if not any(map(option.allows, _readings(value))):
-                return option.must_be(value)
-        stray += values[most:]
+        if option is not None and len(option.flags) == 1:
+            if not values and not option.several:
+                return f"{flag} needs a value: {option.metavar}."
+            own, values = (values, []) if option.several else (values[:1], values[1:])
+            for value in own:
+                if not any(map(option.allows, _readings(value))):
+                    return option.must_be(value)
+        stray += values
     places = [option for option in options if not option.flags]
     if len(stray) > len(places):
         return f"{stray[len(places)]!r} belongs to no option; see {prog} --help."

@@ -1,11 +1,10 @@
 """The verb `run`, which `run_bench.py` is short for: a comparison and its report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bench.cli.parsing import parse
 from bench.config import Config, Options
-from bench.records.run import Run
 
 ALIASES = {"--fit": "--max-batch", "--no-fit": "--no-max-batch"}
 """Flags by the names that they had before."""
@@ -15,14 +14,23 @@ def main(arguments: Sequence[str], prog: str) -> int:
     """Start a run, or resume one; 0 if every trial is done, else 1."""
     arguments = [ALIASES.get(word, word) for word in arguments]
     config = parse(Options, arguments, prog).resolve()
-    if config.resume is None:
-        from bench.runner.run import run
-
-        return _shown(lambda listener: run(config, listener))
+    from bench.cli.console import Reporter, open_console
+    from bench.report.write import write_report
     from bench.runner.resume import resume
+    from bench.runner.run import run
+    from bench.runner.session import exit_code
 
-    path, given = config.resume, given_options(config, arguments)
-    return _shown(lambda listener: resume(path, listener, given))
+    reporter = Reporter(open_console())
+    try:
+        if config.resume is None:
+            result = run(config, reporter.show)
+        else:
+            result = resume(config.resume, reporter.show, given_options(config, arguments))
+    finally:
+        reporter.close()
+    write_report(result)
+    reporter.finish(result)
+    return exit_code(result)
 
 
 def given_options(config: Config, arguments: Sequence[str]) -> dict[str, Any]:
@@ -30,18 +38,3 @@ def given_options(config: Config, arguments: Sequence[str]) -> dict[str, Any]:
     words = {word.partition("=")[0].removeprefix("--") for word in arguments if word[:2] == "--"}
     names = {word.removeprefix("no-").replace("-", "_") for word in words}
     return {name: value for name, value in config.to_dict().items() if name in names}
-
-
-def _shown(work: Callable[[Callable[[Any], None]], Run]) -> int:
-    from bench.cli.console import Reporter, open_console
-    from bench.report.write import write_report
-    from bench.runner.session import exit_code
-
-    reporter = Reporter(open_console())
-    try:
-        result = work(reporter.show)
-    finally:
-        reporter.close()
-    write_report(result)
-    reporter.finish(result)
-    return exit_code(result)

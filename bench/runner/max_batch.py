@@ -6,46 +6,19 @@ Nothing is trained. A prediction needs no GPU; a measurement is the search of a 
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
 
-from bench.config import (
-    DEFAULT_CARDS,
-    DEFAULT_MEMORY_BUDGET,
-    Card,
-    ChannelsLast,
-    Device,
-    ImageSize,
-    ModelNames,
-    Optimizers,
-    Precisions,
-    has_cuda_card,
-    settings_of,
-)
+from bench import config
 from bench.errors import BenchError, Refused, TrialFailed
 from bench.options import Count, Folder, Group, Help, Size, options_of
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, find_card
 from bench.prediction.memory import breakdown, predict
-from bench.records.messages import (
-    Conditions,
-    Resolved,
-    ResolveJob,
-    SearchJob,
-    Simulated,
-    SimulateJob,
-)
-from bench.records.records import (
-    DatasetFacts,
-    LargestBatch,
-    MemoryBreakdown,
-    ModelFacts,
-    Predicted,
-    Probe,
-    Setting,
-)
+from bench.records import messages, records
 from bench.runner.batch_search import Prober
 from bench.runner.plan import check_image_sizes
 from bench.runner.worker_process import Worker
@@ -67,25 +40,25 @@ class MaxBatchOptions:
         Refused: an option has a value that cannot work; the message says which and what would.
     """
 
-    models: ModelNames = ("resnet18", "googlenet")
+    models: config.ModelNames = ("resnet18", "googlenet")
     """Models by name or wildcard; `python -m bench list` shows them."""
 
-    image_size: Annotated[tuple[ImageSize, ...], Help(Group.COMPARED)] = ("native",)
+    image_size: Annotated[tuple[config.ImageSize, ...], Help(Group.COMPARED)] = ("native",)
     """Side in pixels; native is each model's own."""
 
     classes: Annotated[Classes, Help(Group.COMPARED)] = 10
     """Outputs of the last layer."""
 
-    optimizer: Optimizers = ("adam",)
+    optimizer: config.Optimizers = ("adam",)
     """Optimizers of the training step."""
 
-    precision: Precisions = ("fp32",)
+    precision: config.Precisions = ("fp32",)
     """Arithmetic of the training step."""
 
-    channels_last: ChannelsLast = True
+    channels_last: config.ChannelsLast = True
     """Keep images and weights in channels-last memory."""
 
-    card: Annotated[tuple[Card, ...], Help(Group.MEMORY)] = DEFAULT_CARDS
+    card: Annotated[tuple[config.Card, ...], Help(Group.MEMORY)] = config.DEFAULT_CARDS
     """Cards to predict for; a size such as 21.6GiB is what tensors may take."""
 
     reserve: Annotated[Size, Help(Group.MEMORY)] = f"{DEFAULT_RESERVE_BYTES >> 20}MiB"
@@ -94,7 +67,7 @@ class MaxBatchOptions:
     memory_budget: Annotated[Size | None, Help(Group.MEMORY)] = None
     """With --device: memory that a model may take, a real limit."""
 
-    device: Annotated[Device | None, Help(Group.PLACE, "predict instead")] = None
+    device: Annotated[config.Device | None, Help(Group.PLACE, "predict instead")] = None
     """Measure on this device."""
 
     batch_size: Annotated[Count, Help(Group.OUTPUT)] = 32
@@ -120,16 +93,10 @@ class MaxBatchOptions:
                 "--memory-budget is for measuring: add --device, or predict for that size with "
                 "--card."
             )
-        self._check_smallest()
-
-    def _check_smallest(self) -> None:
-        """Refuse sizes that none of the models can take; a model that cannot is shown at its
-        smallest."""
-        if any(is_zoo(pattern) for pattern in self.models):
-            return
         known = _known(self.models)
         for size in self.image_size:
-            if size != "native" and all(facts.nearest_pixels(size) != size for facts in known):
+            # A model that cannot take a size is shown at its smallest, if any other can take it.
+            if known and size != "native" and all(m.nearest_pixels(size) != size for m in known):
                 known[0].pixels(size)
 
     def too_small(self, model: str, pixels: int) -> str | None:
@@ -154,8 +121,8 @@ class MaxBatchOptions:
 class Predictions:
     """What a prediction of several models gave, and why some gave nothing."""
 
-    largest: tuple[Predicted, ...]
-    breakdowns: tuple[MemoryBreakdown, ...]
+    largest: tuple[records.Predicted, ...]
+    breakdowns: tuple[records.MemoryBreakdown, ...]
     problems: tuple[str, ...]
 
 
@@ -165,41 +132,23 @@ def predict_batches(options: MaxBatchOptions) -> Predictions:
     Raises:
         Refused: a model is unknown or cannot take the image size, or none fits any card.
     """
-    largest: list[Predicted] = []
-    breakdowns: list[MemoryBreakdown] = []
+    largest: list[records.Predicted] = []
+    breakdowns: list[records.MemoryBreakdown] = []
     problems: list[str] = []
-    cards = [find_card(name) for name in options.card]
-    reserve_bytes = options.reserve_bytes
+    cards, reserve_bytes = [find_card(name) for name in options.card], options.reserve_bytes
+    predicted = partial(predict, num_classes=options.classes, reserve_bytes=reserve_bytes)
+    parts = partial(breakdown, batch_size=options.batch_size, reserve_bytes=reserve_bytes)
     for simulated in _simulate(options):
         model, setting, trace = simulated.model, simulated.setting, simulated.trace
         if trace is None:
             problems.append(f"{model}: {simulated.reason}")
             continue
-        largest += [
-            predict(
-                trace,
-                model=model,
-                setting=setting,
-                num_classes=options.classes,
-                card=card,
-                reserve_bytes=reserve_bytes,
-            )
-            for card in cards
-        ]
-        breakdowns.append(
-            breakdown(
-                trace,
-                model=model,
-                setting=setting,
-                batch_size=options.batch_size,
-                reserve_bytes=reserve_bytes,
-            )
-        )
+        largest += [predicted(trace, model=model, setting=setting, card=card) for card in cards]
+        breakdowns.append(parts(trace, model=model, setting=setting))
     if largest and not any(p.max_batch for p in largest):
-        smallest = min(largest, key=lambda p: p.base_bytes + 2 * p.bytes_per_image)
-        needs = (smallest.base_bytes + 2 * smallest.bytes_per_image) / 2**20
+        needs, model = min((p.base_bytes + 2 * p.bytes_per_image, p.model) for p in largest)
         raise Refused(
-            f"no model fits: {smallest.model} needs about {needs:,.0f} MiB for two images; "
+            f"no model fits: {model} needs about {needs / 2**20:,.0f} MiB for two images; "
             "name a larger --card or a smaller --image-size."
         )
     return Predictions(tuple(largest), tuple(breakdowns), tuple(problems))
@@ -209,8 +158,8 @@ def predict_batches(options: MaxBatchOptions) -> Predictions:
 class Measured:
     """A measured answer with the probes that led to it."""
 
-    largest_batch: LargestBatch
-    probes: tuple[Probe, ...]
+    largest_batch: records.LargestBatch
+    probes: tuple[records.Probe, ...]
 
 
 def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]]:
@@ -220,11 +169,14 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
         Refused: a model is unknown, or not even two images of any model fit.
     """
     device = options.device or "auto"
-    on_cpu = device == "cpu" or (device == "auto" and not has_cuda_card())
-    default_bytes = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
-    conditions = Conditions(
+    on_cpu = device == "cpu" or (device == "auto" and not config.has_cuda_card())
+    default_bytes = parse_bytes(config.DEFAULT_MEMORY_BUDGET) if on_cpu else None
+    grey, names = (0.5, 0.5, 0.5), tuple(map(str, range(options.classes)))
+    conditions = messages.Conditions(
         device="cpu" if on_cpu else device,
-        dataset=_blank_images(options.classes),
+        dataset=records.DatasetFacts(
+            "blank", "blank", names, IMAGES, 10_000, 32, grey, grey, "", True
+        ),
         channels_last=options.channels_last,
         augment=False,
         pretrained=False,
@@ -236,8 +188,8 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
     with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
         log = Path(scratch) / "worker.log"
         for name, setting in _shapes(options, log):
-            probes: list[Probe] = []
-            job = SearchJob(name, setting, conditions)
+            probes: list[records.Probe] = []
+            job = messages.SearchJob(name, setting, conditions)
             try:
                 with Prober(job, log, limited=on_cpu, on_probe=probes.append) as prober:
                     measured.append(Measured(prober.search(IMAGES), tuple(probes)))
@@ -252,8 +204,8 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
     return measured, problems
 
 
-def _simulate(options: MaxBatchOptions) -> Iterator[Simulated]:
-    job = SimulateJob(
+def _simulate(options: MaxBatchOptions) -> Iterator[messages.Simulated]:
+    job = messages.SimulateJob(
         models=options.models,
         image_sizes=options.image_size,
         optimizers=options.optimizer,
@@ -270,30 +222,22 @@ def _simulate(options: MaxBatchOptions) -> Iterator[Simulated]:
         yield from worker.messages()
 
 
-def _shapes(options: MaxBatchOptions, log: Path) -> list[tuple[str, Setting]]:
-    models = _resolved(options.models, log)
+def _shapes(options: MaxBatchOptions, log: Path) -> list[tuple[str, records.Setting]]:
+    """Models, those of other collections looked up by a worker, with their settings."""
+    models: Sequence[records.ModelFacts] | None = _known(options.models)
+    if models is None:
+        with Worker(messages.ResolveJob(options.models), log) as worker:
+            answers = [m for m in worker.messages() if isinstance(m, messages.Resolved)]
+        if not answers:
+            raise BenchError("the models could not be looked up.")
+        models = answers[0].models
     varied = (options.image_size, options.optimizer, options.precision, None)
-    return [(facts.name, s) for facts in models for s in settings_of(facts, *varied)]
+    return [(facts.name, s) for facts in models for s in config.settings_of(facts, *varied)]
 
 
-def _resolved(patterns: Sequence[str], log: Path) -> list[ModelFacts]:
-    """The models that patterns mean; those of other collections are looked up by a worker."""
-    if not any(is_zoo(pattern) for pattern in patterns):
-        return _known(patterns)
-    with Worker(ResolveJob(tuple(patterns)), log) as worker:
-        for message in worker.messages():
-            if isinstance(message, Resolved):
-                return list(message.models)
-    raise BenchError("the models could not be looked up.")
-
-
-def _known(patterns: Sequence[str]) -> list[ModelFacts]:
-    """The registry's models that patterns mean, each once."""
+def _known(patterns: Sequence[str]) -> list[records.ModelFacts] | None:
+    """The models that patterns mean, each once; None if some are not of the registry."""
+    if any(map(is_zoo, patterns)):
+        return None
     names = dict.fromkeys(chain.from_iterable(map(REGISTRY.match, patterns)))
     return [REGISTRY.get(name).facts for name in names]
-
-
-def _blank_images(classes: int) -> DatasetFacts:
-    grey = (0.5, 0.5, 0.5)
-    names = tuple(str(n) for n in range(classes))
-    return DatasetFacts("blank", "blank", names, IMAGES, 10_000, 32, grey, grey, "", True)

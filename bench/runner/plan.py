@@ -43,22 +43,26 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
         Refused: an image size is too small for a model, a batch is larger than the training set, or
             there are more than `MOST_TRIALS`.
     """
-    _check_batches(config, dataset)
+    if dataset.train_images < 2:
+        raise Refused("one training image is too few for batch norm; raise --train-limit.")
+    for batch in config.batch_size:
+        if isinstance(batch, int) and batch > dataset.train_images:
+            raise Refused(
+                f"--batch-size {batch} is more than the {dataset.train_images} training images; "
+                "use a smaller one."
+            )
     check_trials(config, len(models))
-    one_seed = [
+    one_seed = dict.fromkeys(
         Trial(model.name, 0, setting, str(batch), batch if isinstance(batch, int) else None)
         for size, optimizer, precision, batch in product(
             config.image_size, config.optimizer, config.precision, config.batch_size
         )
         for model in models
         for setting in (make_setting(model.pixels(size), optimizer, precision, config.lr),)
-    ]
-    one_seed = list(dict.fromkeys(one_seed))
-    trials: list[Trial] = []
-    for seed in range(config.seeds):
-        ordered = one_seed if seed % 2 == 0 else one_seed[::-1]
-        trials += [replace(trial, seed=seed) for trial in ordered]
-    return Plan(tuple(trials))
+    )
+    orders = (list(one_seed), list(reversed(one_seed)))
+    seeds = range(config.seeds)
+    return Plan(tuple(replace(trial, seed=k) for k in seeds for trial in orders[k % 2]))
 
 
 def check_trials(config: Config, models: int) -> None:
@@ -98,7 +102,8 @@ def choose_batches(
     """
     trials = list(trials)
     ceiling = power_of_two(min(AUTO_LIMIT, train_images))
-    largest = {trial: _largest(trial, searched) for trial in trials}
+    answers = {trial: searched.get((trial.model, trial.setting)) for trial in trials}
+    largest = {t: answer.max_batch if answer else None for t, answer in answers.items()}
     own = {t: ceiling if n is None else min(ceiling, power_of_two(n)) for t, n in largest.items()}
     shared = min((size for size in own.values() if size), default=0)
     chosen: dict[Trial, int | None] = {}
@@ -135,19 +140,3 @@ def refusal(trial: Trial, batch_size: int | None, largest: LargestBatch | None) 
 def power_of_two(limit: int) -> int:
     """The largest power of two up to `limit`; 0 if there is none."""
     return 1 << (limit.bit_length() - 1) if limit > 0 else 0
-
-
-def _largest(trial: Trial, searched: dict[Shape, LargestBatch]) -> int | None:
-    largest = searched.get((trial.model, trial.setting))
-    return None if largest is None else largest.max_batch
-
-
-def _check_batches(config: Config, dataset: DatasetFacts) -> None:
-    if dataset.train_images < 2:
-        raise Refused("one training image is too few for batch norm; raise --train-limit.")
-    for batch in config.batch_size:
-        if isinstance(batch, int) and batch > dataset.train_images:
-            raise Refused(
-                f"--batch-size {batch} is more than the {dataset.train_images} training images; "
-                "use a smaller one."
-            )

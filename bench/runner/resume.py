@@ -1,16 +1,19 @@
 """Resuming a run that was interrupted."""
 
+import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from bench.analysis.claims.reader import keep_claims, read_claims
 from bench.config import Config, current_names
 from bench.errors import Refused
+from bench.options import flag_of, shown
 from bench.records.messages import Prepared
 from bench.records.run import Run, load_run
 from bench.records.run_folder import RunFolder
 from bench.runner.plan import make_plan
-from bench.runner.run import carry_out, prepare, scratch_folder
+from bench.runner.run import carry_out, prepare
 from bench.runner.session import Listener, Session
 
 HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy")
@@ -20,12 +23,8 @@ HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy")
 def resume(
     path: Path, listener: Listener = lambda message: None, given: dict[str, Any] | None = None
 ) -> Run:
-    """Resume an interrupted run from where its log and its checkpoints end.
-
-    Args:
-        path: the run folder.
-        listener: as for `run`.
-        given: options that must not have changed, such as those of a command line.
+    """Resume an interrupted run from where its log and its checkpoints end; options that are
+    `given`, such as those of a command line, must not have changed.
 
     Raises:
         Refused: an option, the images or the device changed, or the run is in use.
@@ -41,40 +40,36 @@ def resume(
         before = load_run(path)
         check_same_options(before.started.config, given)
         changed = {k: given[k] for k in ("trial_timeout", "rerun_noisy") if k in given}
-        config = _config_of(path, before.started.config | changed | {"output": str(path)})
+        try:
+            config = Config(**before.started.config | changed | {"output": str(path)})
+        except (TypeError, ValueError) as error:
+            raise Refused(
+                f"--resume {path}: its options are not those of this archbench ({error})."
+            ) from error
         for record in (before.dataset, before.device):
             listener(record)
-        with scratch_folder() as scratch:
-            prepared = prepare(config, scratch, listener)
+        with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
+            prepared = prepare(config, Path(scratch), listener)
             check_same_place(before, prepared)
             if claims is not None:
                 keep_claims(Path(claims), path)
             plan = make_plan(config, prepared.models, prepared.dataset)
-            session = Session(config, prepared, scratch, listener, folder, before)
+            session = Session(config, prepared, Path(scratch), listener, folder, before)
             return carry_out(session, plan, session.catch_up)
     finally:
         folder.close()
 
 
-def _config_of(path: Path, options: dict[str, Any]) -> Config:
-    try:
-        return Config(**options)
-    except (TypeError, ValueError) as error:
-        raise Refused(
-            f"--resume {path}: its options are not those of this archbench ({error})."
-        ) from error
-
-
 def check_same_options(before: dict[str, Any], given: dict[str, Any]) -> None:
     """Raises Refused if an option differs from what a run was started with."""
-    before = current_names(before)
-    for name, value in given.items():
-        was = before.get(name)
-        if name not in HARMLESS and _plain(value) != _plain(was):
-            flag = f"--{name.replace('_', '-')}"
+    # As in a log, where sequences are lists and paths are text.
+    both = json.loads(json.dumps([current_names(before), given], default=str))
+    for name, value in both[1].items():
+        was = both[0].get(name)
+        if name not in HARMLESS and value != was:
             raise Refused(
-                f"{flag} was {_shown(was)} in that run and is {_shown(value)} now: leave it out "
-                "to resume the run, or start a new one."
+                f"{flag_of(name)} was {shown(was)} in that run and is {shown(value)} now: leave it "
+                "out to resume the run, or start a new one."
             )
 
 
@@ -95,13 +90,3 @@ def check_same_place(before: Run, now: Prepared) -> None:
                 f"--resume {before.path}: its {what} was {then} and is {here} here, so that "
                 "figures would not be comparable; resume it where it began, or start a new run."
             )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _shown(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

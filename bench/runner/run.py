@@ -7,8 +7,8 @@ failed trial does not stop the others.
 
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
@@ -35,11 +35,11 @@ def run(config: Config, listener: Listener = lambda message: None) -> Run:
         BenchError: the run folder can no longer be written to.
     """
     refuse_early(config)
-    with scratch_folder() as scratch:
-        prepared = prepare(config, scratch, listener)
+    with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
+        prepared = prepare(config, Path(scratch), listener)
         plan = make_plan(config, prepared.models, prepared.dataset)
         folder = RunFolder(_output(config))
-        session = Session(config, prepared, scratch, listener, folder, Run(folder.path))
+        session = Session(config, prepared, Path(scratch), listener, folder, Run(folder.path))
         return carry_out(session, plan, session.start)
 
 
@@ -54,33 +54,23 @@ def carry_out(session: Session, plan: Plan, start: Callable[[], None]) -> Run:
             session.train_all(plan)
             session.repeat_noisy(plan)
             session.end()
-        except KeyboardInterrupt:
+        except BaseException as error:
             with suppress(BenchError):
                 session.end()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
             raise Interrupted(
                 f"interrupted; what was measured is in {where}: `python -m bench run --resume "
                 f"{where}` resumes it, `python -m bench report {where}` makes its report.",
                 session.interrupts.number or signal.SIGINT,
             ) from None
-        except BaseException:
-            with suppress(BenchError):
-                session.end()
-            raise
         finally:
             session.folder.close()
-    refused = [
-        t.ended.reason or "" for t in session.run.trials if t.ended and t.status == "refused"
-    ]
-    if len(refused) == len(session.run.trials):
+    trials = session.run.trials
+    refused = [t.ended.reason or "" for t in trials if t.ended and t.status == "refused"]
+    if len(refused) == len(trials):
         raise Refused(" ".join(dict.fromkeys(refused)))
     return session.run
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder for what workers share, removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="archbench-") as folder:
-        yield Path(folder)
 
 
 def refuse_early(config: Config) -> None:

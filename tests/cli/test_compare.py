@@ -148,6 +148,11 @@ def test_a_broken_bound_is_in_the_document(said) -> None:
     assert len(json.loads(out)["broken"]) == 1
 
 
+def test_a_ranking_is_drawn(said) -> None:
+    assert said("two.csv --plot ranking.svg")[0] == 0
+    assert "two.csv" in Path("ranking.svg").read_text(encoding="utf-8")
+
+
 def test_everything_can_be_written(said) -> None:
     assert said("a.csv slower.csv --output new --plot one.svg")[0] == 0
     names = {path.name for path in Path("new").iterdir()}
