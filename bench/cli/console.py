@@ -5,7 +5,7 @@ when a message comes in, never by a thread of its own, so that nothing runs besi
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -36,6 +36,7 @@ class Reporter:
             transient=True,
         )
         self._task = self._live.add_task("starting", total=None, rate="")
+        self._labels: dict[str, str] = {}
         if console.is_terminal:
             self._live.start()
 
@@ -54,9 +55,11 @@ class Reporter:
                 )
             case records.ModelDescribed():
                 self._phase(f"{message.model}: searching for the largest batch")
+            case messages.Planned(labels):
+                self._labels = labels
             case records.TrialStarted() | records.TrialRepeated():
-                self._phase(message.trial.id)
-        self._print(_lines(message))
+                self._phase(self._label(message.trial.id))
+        self._print(_lines(message, self._label))
 
     def finish(self, run: Run) -> None:
         """The comparison table, and where the files are."""
@@ -69,6 +72,10 @@ class Reporter:
         print_path(self.console, "tables", run.path / "models.csv")
         print_path(self.console, "plots ", run.path / "plots")
 
+    def _label(self, trial: str) -> str:
+        """What to call a trial: by what varies in the run, as soon as that is known."""
+        return self._labels.get(trial, trial)
+
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.console.print(line, highlight=False, soft_wrap=True)
@@ -79,8 +86,8 @@ class Reporter:
         self._live.reset(self._task, description=escape(description), total=None, rate="")
 
 
-def _lines(message: Any) -> Iterator[str]:
-    """What a message says, as markup."""
+def _lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
+    """What a message says, as markup; `label` is what to call a trial by its id."""
     match message:
         case records.DatasetFacts() as facts:
             kept = "kept on the device" if facts.resident else "streamed"
@@ -125,21 +132,21 @@ def _lines(message: Any) -> Iterator[str]:
         case messages.Warned(text):
             yield _loud(text)
         case records.TrialStarted(trial=trial, notes=notes):
-            yield from (_loud(f"{trial.id}: {note}") for note in notes)
+            yield from (_loud(f"{label(trial.id)}: {note}") for note in notes)
         case records.TrialNoted(trial=trial, note=note):
-            yield _loud(f"{trial}: {note}")
+            yield _loud(f"{label(trial)}: {note}")
         case records.TrialRepeated(trial=trial):
-            yield f"again, for it was noisy: {escape(trial.id)}"
+            yield f"repeating, timings were noisy: {escape(label(trial.id))}"
         case records.Epoch() as e:
             aux = "".join(f" {name} {loss:.3f}" for name, loss in e.aux_losses.items())
             yield (
-                f"{escape(e.trial)}  epoch {e.epoch}  train loss {e.train_loss:.3f}{aux}"
+                f"{escape(label(e.trial))}  epoch {e.epoch}  train loss {e.train_loss:.3f}{aux}"
                 f" accuracy {e.train_accuracy:.1%}  test accuracy [bold]{e.test_accuracy:.1%}[/]"
                 f"  epoch {e.train_seconds:.1f} s + evaluation {e.test_seconds:.1f} s"
                 f"  {e.images_per_second:,.0f} images/s"
             )
         case records.TrialEnded(trial=trial, status=status, reason=why) if status != "done":
-            yield f"[bold red]{status}[/] {escape(trial.id)}: {escape(why or '')}"
+            yield f"[bold red]{status}[/] {escape(label(trial.id))}: {escape(why or '')}"
 
 
 def _loud(text: str) -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.claims.reader import keep_claims, read_claims
+from bench.analysis.tables import RunTables, load_run
 from bench.config import Config, current_names
 from bench.errors import Refused
 from bench.options import flag_of, shown
 from bench.records.messages import Prepared
-from bench.records.run import Run, load_run
 from bench.records.run_folder import RunFolder
 from bench.runner.plan import make_plan
 from bench.runner.run import carry_out, prepare
@@ -22,7 +22,7 @@ HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy")
 
 def resume(
     path: Path, listener: Listener = lambda message: None, given: dict[str, Any] | None = None
-) -> Run:
+) -> RunTables:
     """Resume an interrupted run from where its log and its checkpoints end; options that are
     `given`, such as those of a command line, must not have changed.
 
@@ -73,7 +73,7 @@ def check_same_options(before: dict[str, Any], given: dict[str, Any]) -> None:
             )
 
 
-def check_same_place(before: Run, now: Prepared) -> None:
+def check_same_place(before: RunTables, now: Prepared) -> None:
     """Raises Refused if images or device are not what a run was started with."""
     if now.dataset.sha256 != before.dataset.sha256:
         raise Refused(

@@ -13,11 +13,11 @@ from itertools import product
 from pathlib import Path
 
 from bench.analysis.claims.reader import read_claims
+from bench.analysis.tables import RunTables
 from bench.config import Config
 from bench.errors import BenchError, Interrupted, Refused
 from bench.prediction.cards import find_card
 from bench.records.messages import Prepared, PrepareJob, Progress
-from bench.records.run import Run
 from bench.records.run_folder import RunFolder, check_output, new_folder
 from bench.runner.plan import Plan, check_image_sizes, check_trials, make_plan
 from bench.runner.session import CPU_LIMIT_HOLDS, Listener, Session
@@ -26,7 +26,7 @@ from models import REGISTRY
 from models.zoo import is_zoo
 
 
-def run(config: Config, listener: Listener = lambda message: None) -> Run:
+def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
     """Run a comparison and return its results, which are in its folder too.
 
     Raises:
@@ -39,11 +39,11 @@ def run(config: Config, listener: Listener = lambda message: None) -> Run:
         prepared = prepare(config, Path(scratch), listener)
         plan = make_plan(config, prepared.models, prepared.dataset)
         folder = RunFolder(_output(config))
-        session = Session(config, prepared, Path(scratch), listener, folder, Run(folder.path))
+        session = Session(config, prepared, Path(scratch), listener, folder, RunTables(folder.path))
         return carry_out(session, plan, session.start)
 
 
-def carry_out(session: Session, plan: Plan, start: Callable[[], None]) -> Run:
+def carry_out(session: Session, plan: Plan, start: Callable[[], None]) -> RunTables:
     """Do everything in a plan that is left to do; raises Refused if no trial could begin."""
     where = session.folder.path
     with session.interrupts.installed():

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.analysis.claims.reader import keep_claims
 from bench.analysis.noise import noise_of
-from bench.analysis.tables import write_tables
+from bench.analysis.tables import RunTables, write_tables
 from bench.analysis.trial_group import trial_labels
 from bench.batch_size.certificate import SMALLEST_BATCH
 from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config
@@ -77,7 +77,7 @@ class Session:
         scratch: Path,
         listener: Listener,
         folder: RunFolder,
-        run: Run,
+        run: RunTables,
     ) -> None:
         self.config = config
         self.prepared = prepared

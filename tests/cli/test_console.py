@@ -9,8 +9,8 @@ from rich.console import Console
 from bench.cli.console import Reporter, print_path, rich_table
 from bench.cli.main import guarded
 from bench.errors import BenchError, Diverged, OutOfMemoryKilled, Refused, TrialFailed, WorkerDied
-from bench.records.messages import Progress
-from bench.records.records import RunEnded, TrialEnded, TrialStarted
+from bench.records.messages import Planned, Progress
+from bench.records.records import RunEnded, TrialEnded, TrialNoted, TrialStarted
 from bench.records.run import collect
 from bench.report.tables import Cell, Table
 from tests.builders import (
@@ -210,3 +210,22 @@ def test_the_best_value_is_bold_on_a_terminal() -> None:
 def test_notes_are_shown_as_they_are_written(screen: Console) -> None:
     *_, line = show(screen, replace(a_dataset(), notes=("3 [unreadable] files",)))
     assert line == "! 3 [unreadable] files"
+
+
+def test_a_trial_is_called_by_what_varies_as_soon_as_that_is_known(screen: Console) -> None:
+    trial = a_trial()
+    noted = TrialNoted(trial.id, "put_ has no deterministic algorithm.")
+    before, started, epoch, note, failed = show(
+        screen,
+        an_epoch(trial),
+        Planned({trial.id: "resnet18 · seed 0"}),
+        TrialStarted(trial, "now", ("Batch 64 was chosen.",)),
+        an_epoch(trial),
+        noted,
+        TrialEnded(trial, "failed", "it broke.", 1.0),
+    )
+    assert before.startswith(trial.id)
+    assert started == "! resnet18 · seed 0: Batch 64 was chosen."
+    assert epoch.startswith("resnet18 · seed 0  epoch 1  train loss")
+    assert note.startswith("! resnet18 · seed 0: put_ has")
+    assert failed == "failed resnet18 · seed 0: it broke."
