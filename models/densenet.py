@@ -5,7 +5,8 @@ and a 2x2 pooling between blocks need images of at least 29 pixels per side.
 """
 
 from bench.records.records import ModelFacts
-from models.entry import Entry, register, torchvision_builder
+from models.entry import Entry, register
+from models.from_torchvision import torchvision_builder
 
 PAPER = "https://arxiv.org/abs/1608.06993"
 

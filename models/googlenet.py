@@ -7,7 +7,7 @@ and the GMACs.
 """
 
 from bench.records.records import ModelFacts
-from models.entry import register_with_aux
+from models.from_torchvision import register_with_aux
 
 PAPER = "https://arxiv.org/abs/1409.4842"
 AUX_WEIGHTS = {"aux_logits1": 0.3, "aux_logits2": 0.3}

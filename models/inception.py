@@ -7,7 +7,7 @@ parameters and GMACs are torchvision's.
 """
 
 from bench.records.records import ModelFacts
-from models.entry import register_with_aux
+from models.from_torchvision import register_with_aux
 
 PAPER = "https://arxiv.org/abs/1512.00567"
 AUX_WEIGHTS = {"aux_logits": 0.4}

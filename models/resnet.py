@@ -4,7 +4,8 @@ Parameter counts and GMACs are torchvision's, published with its ImageNet weight
 """
 
 from bench.records.records import ModelFacts
-from models.entry import Entry, register, torchvision_builder
+from models.entry import Entry, register
+from models.from_torchvision import torchvision_builder
 
 PAPER = "https://arxiv.org/abs/1512.03385"
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import Refused, TrialFailed
 from bench.records.records import ModelFacts
-from models.entry import REGISTRY, Entry, torchvision_builder
+from models.entry import REGISTRY, Entry
+from models.from_torchvision import torchvision_builder
 
 if TYPE_CHECKING:
     from torch import nn
