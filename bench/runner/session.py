@@ -20,31 +20,7 @@ from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config
 from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
-from bench.records.messages import (
-    Conditions,
-    Planned,
-    Prepared,
-    Progress,
-    Resumed,
-    SearchJob,
-    Simulated,
-    SimulateJob,
-    Stopped,
-    TrainJob,
-    Warned,
-)
-from bench.records.records import (
-    SCHEMA,
-    ModelDescribed,
-    Record,
-    RunEnded,
-    RunStarted,
-    Trial,
-    TrialEnded,
-    TrialRepeated,
-    TrialResumed,
-    TrialStarted,
-)
+from bench.records import messages, records
 from bench.records.run import Run
 from bench.records.run_folder import RunFolder
 from bench.runner.batch_search import Prober
@@ -73,7 +49,7 @@ class Session:
     def __init__(
         self,
         config: Config,
-        prepared: Prepared,
+        prepared: messages.Prepared,
         scratch: Path,
         listener: Listener,
         folder: RunFolder,
@@ -94,7 +70,7 @@ class Session:
         self.places = {folder.path.absolute(): "RUN", scratch: "SCRATCH"}
         on_cpu = prepared.device.kind == "cpu"
         budget = config.memory_budget_bytes
-        self.training = Conditions(
+        self.training = messages.Conditions(
             device=prepared.device.device,
             dataset=prepared.dataset,
             channels_last=config.channels_last,
@@ -116,7 +92,9 @@ class Session:
         if self.config.claims is not None:
             keep_claims(self.config.claims, self.folder.path)
         command = shown_command(sys.argv, self.places)
-        self.record(RunStarted(SCHEMA, _now(), command, config, self.prepared.environment))
+        self.record(
+            records.RunStarted(records.SCHEMA, _now(), command, config, self.prepared.environment)
+        )
         self.record(self.prepared.device)
         self.record(self.prepared.dataset)
         for facts in self.prepared.models:
@@ -151,7 +129,7 @@ class Session:
         """Train every trial that is not known to fail, one after another; of a resumed run, show
         the earlier epochs first."""
         self.labels = trial_labels(plan.trials)
-        self.listener(Planned(self.labels))
+        self.listener(messages.Planned(self.labels))
         for result in self.run.trials:
             for epoch in result.epochs:
                 self.listener(epoch)
@@ -166,7 +144,7 @@ class Session:
             if error := self.failed_shapes.get(shape):
                 self.record(self._failed(trial, error, 0.0))
             elif reason is not None:
-                self.record(TrialEnded(trial, "refused", reason, 0.0))
+                self.record(records.TrialEnded(trial, "refused", reason, 0.0))
             else:
                 self._train(trial)
             self._update_tables()
@@ -181,20 +159,20 @@ class Session:
                 reasons = noise_of(result)
                 may_repeat = len(result.repeated) < self.config.rerun_noisy
                 if result.status == "done" and reasons and may_repeat:
-                    self.record(TrialRepeated(result.trial, _now(), "; ".join(reasons)))
+                    self.record(records.TrialRepeated(result.trial, _now(), "; ".join(reasons)))
                     self._train(result.trial)
                     self._update_tables()
 
-    def _is_over(self, trial: Trial) -> bool:
+    def _is_over(self, trial: records.Trial) -> bool:
         result = self.run.trial(trial.id)
         return result is not None and result.ended is not None and not result.ended.retry
 
     def end(self) -> None:
         """Write the last record, and update the tables."""
-        self.record(RunEnded(exit_code(self.run), perf_counter() - self.began))
+        self.record(records.RunEnded(exit_code(self.run), perf_counter() - self.began))
         write_tables(self.run)
 
-    def record(self, record: Record) -> None:
+    def record(self, record: records.Record) -> None:
         """Write a record to the log, add it to the results, and show it."""
         self.folder.append(record)
         self.run.add(record)
@@ -207,7 +185,7 @@ class Session:
         cards = [find_card(name) for name in names]
         if not cards or self.run.breakdowns:
             return
-        job = SimulateJob(
+        job = messages.SimulateJob(
             models=tuple(facts.name for facts in self.prepared.models),
             image_sizes=self.config.image_size,
             optimizers=self.config.optimizer,
@@ -217,19 +195,19 @@ class Session:
             channels_last=self.config.channels_last,
             dataset=self.prepared.dataset,
         )
-        self.listener(Progress("predicting the largest batch on other cards", 0, 1))
+        self.listener(messages.Progress("predicting the largest batch on other cards", 0, 1))
         try:
             with Worker(job, self.log) as worker:
                 for message in worker.messages():
                     self._predict(message, cards)
         except (TrialFailed, Refused) as error:
-            self.listener(Warned(f"no prediction: {error}"))
+            self.listener(messages.Warned(f"no prediction: {error}"))
         self._update_tables()
 
-    def _predict(self, simulated: Simulated, cards: Sequence[Card]) -> None:
+    def _predict(self, simulated: messages.Simulated, cards: Sequence[Card]) -> None:
         model, setting, trace = simulated.model, simulated.setting, simulated.trace
         if trace is None:
-            self.listener(Warned(f"{model}: no prediction: {simulated.reason}"))
+            self.listener(messages.Warned(f"{model}: no prediction: {simulated.reason}"))
             return
         classes = len(self.prepared.dataset.classes)
         cap = max(SMALLEST_BATCH, self.prepared.dataset.train_images)
@@ -248,7 +226,7 @@ class Session:
         on_cpu, images = self.prepared.device.kind == "cpu", self.prepared.dataset.train_images
         largest = 0
         with Prober(
-            SearchJob(*shape, self.searching),
+            messages.SearchJob(*shape, self.searching),
             self.log,
             limited=on_cpu,
             timeout=self.config.trial_timeout,
@@ -263,23 +241,23 @@ class Session:
         if self.config.sweep_batch and largest:
             # Under the limit of training, if any: the search's own slows steps on the CPU.
             limited = on_cpu and self.training.budget_bytes is not None
-            sweep, timeout = SearchJob(*shape, self.training), self.config.trial_timeout
+            sweep, timeout = messages.SearchJob(*shape, self.training), self.config.trial_timeout
             with Prober(sweep, self.log, limited=limited, timeout=timeout) as prober:
                 for point in prober.sweep(largest):
                     self.record(point)
 
-    def _described(self, described: ModelDescribed) -> None:
+    def _described(self, described: records.ModelDescribed) -> None:
         if (described.model, described.image_size) not in self.run.described:
             self.record(described)
 
-    def _train(self, trial: Trial) -> None:
+    def _train(self, trial: records.Trial) -> None:
         start, earlier = perf_counter(), self.run.trial(trial.id)
         if earlier is None:
-            self.record(TrialStarted(trial, _now(), self._notes(trial)))
+            self.record(records.TrialStarted(trial, _now(), self._notes(trial)))
         logged = len(earlier.epochs) if earlier else 0
         inspected = not self.config.inspect or bool(earlier and earlier.inspected)
         checkpoint, start_weights, kernels = self._files(trial)
-        job = TrainJob(
+        job = messages.TrainJob(
             trial=trial,
             epochs=self.config.epochs,
             data_folder=str(self.scratch),
@@ -292,7 +270,7 @@ class Session:
         try:
             if logged < self.config.epochs or not inspected:
                 self._train_in_worker(job)
-            ended = TrialEnded(trial, "done", None, perf_counter() - start)
+            ended = records.TrialEnded(trial, "done", None, perf_counter() - start)
         except (TrialFailed, Refused) as error:
             ended = self._failed(trial, error, perf_counter() - start)
         self.record(ended)
@@ -303,16 +281,18 @@ class Session:
             checkpoint.unlink(missing_ok=True)
             start_weights.unlink(missing_ok=True)
 
-    def _failed(self, trial: Trial, error: BenchError, seconds: float) -> TrialEnded:
+    def _failed(
+        self, trial: records.Trial, error: BenchError, seconds: float
+    ) -> records.TrialEnded:
         """The record of a failed trial. A resumed run tries it again after a killed process or a
         full disk, which say nothing about the model."""
         reason, retry = redacted(str(error), self.places), isinstance(error, WorkerDied | Unsaved)
-        return TrialEnded(trial, "failed", reason, seconds, retry)
+        return records.TrialEnded(trial, "failed", reason, seconds, retry)
 
-    def _warn(self, trial: Trial, text: str) -> None:
-        self.listener(Warned(f"{self.labels[trial.id]}: {text}"))
+    def _warn(self, trial: records.Trial, text: str) -> None:
+        self.listener(messages.Warned(f"{self.labels[trial.id]}: {text}"))
 
-    def _train_in_worker(self, job: TrainJob) -> None:
+    def _train_in_worker(self, job: messages.TrainJob) -> None:
         limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout
         with (
             Worker(job, self.log, limited=limited, timeout=timeout) as worker,
@@ -320,15 +300,15 @@ class Session:
         ):
             for message in worker.messages():
                 match message:
-                    case Progress():
+                    case messages.Progress():
                         self.listener(message)
                         continue
-                    case Warned():
+                    case messages.Warned():
                         self._warn(job.trial, message.text)
-                    case Stopped():
+                    case messages.Stopped():
                         raise KeyboardInterrupt
-                    case Resumed():
-                        self.record(TrialResumed(job.trial, _now(), message.epochs))
+                    case messages.Resumed():
+                        self.record(records.TrialResumed(job.trial, _now(), message.epochs))
                     case _:
                         self.record(message)
                         self._update_tables()
@@ -343,7 +323,7 @@ class Session:
             end = perf_counter()
             self.tables_due = end + (end - start) / TABLES_SHARE
 
-    def _files(self, trial: Trial) -> tuple[Path, Path, Path]:
+    def _files(self, trial: records.Trial) -> tuple[Path, Path, Path]:
         """The paths of a trial's checkpoint, initial weights and kernels; hashed, because names
         from outside never become paths.
 
@@ -362,7 +342,7 @@ class Session:
             ) from error
         return checkpoints / f"{name}.pt", checkpoints / f"{name}.start.pt", kernels / f"{name}.npz"
 
-    def _notes(self, trial: Trial) -> tuple[str, ...]:
+    def _notes(self, trial: records.Trial) -> tuple[str, ...]:
         """Decisions made for the user."""
         notes = []
         if trial.batch_choice in ("auto", "own") and not self.searches:

@@ -14,18 +14,8 @@ import torch
 
 from bench.data.loader import Split, dropped_images, steps_per_epoch
 from bench.errors import BenchError, Diverged, first_line
+from bench.records import records
 from bench.records.messages import Resumed, Stopped, TrainJob, Warned
-from bench.records.records import (
-    Calibrated,
-    Epoch,
-    Inspected,
-    Surroundings,
-    Telemetry,
-    TimeBudget,
-    TrialNoted,
-    decode,
-    encode,
-)
 from bench.system.cpu_load import Watch
 from bench.system.devices import Device
 from bench.system.gpu_telemetry import Sampler
@@ -43,7 +33,15 @@ from bench.training.step_timer import StepTimer, Timed, timed
 KEPT_STEPS = 2000
 """At most this many step times of an epoch are kept; of a longer one, every n-th."""
 
-TrialMessage = Calibrated | Epoch | Inspected | Resumed | Stopped | TrialNoted | Warned
+TrialMessage = (
+    records.Calibrated
+    | records.Epoch
+    | records.Inspected
+    | Resumed
+    | Stopped
+    | records.TrialNoted
+    | Warned
+)
 """What a trial sends to its parent."""
 
 
@@ -83,7 +81,7 @@ class Trainer:
             yield Resumed(min(self.job.logged_epochs, at.epoch - 1))
             if self.job.logged_epochs < at.epoch - 1:
                 # It was saved before it was sent, and never reached the log.
-                yield cast(Epoch, decode(at.record))
+                yield cast(records.Epoch, records.decode(at.record))
         resumed = saved is not None
         while at.epoch <= self.job.epochs:
             order = self.training.order.get_state()
@@ -94,14 +92,14 @@ class Trainer:
                 yield Stopped()
                 return
             record = replace(record, resumed=resumed)
-            at, sums, resumed = Position(at.epoch + 1, record=encode(record)), Sums(), False
+            at, sums, resumed = Position(at.epoch + 1, record=records.encode(record)), Sums(), False
             if at.epoch <= self.job.epochs or self.job.kernels is not None:
                 self._save(at, self.training.order.get_state(), sums)
             yield record
         if self.job.kernels is not None:
             yield self._inspected(Path(self.job.kernels))
 
-    def epoch(self, at: Position, sums: Sums) -> Epoch:
+    def epoch(self, at: Position, sums: Sums) -> records.Epoch:
         """Train the rest of an epoch and evaluate it; raises _Stop once the parent asks to stop."""
         device, precision = self.device, self.training.precision
         batch_size = self.job.trial.batch_size or 0
@@ -137,15 +135,15 @@ class Trainer:
         train_time: Timed,
         test_time: Timed,
         timer: StepTimer,
-        telemetry: Telemetry | None,
-        surroundings: Surroundings,
-    ) -> Epoch:
+        telemetry: records.Telemetry | None,
+        surroundings: records.Surroundings,
+    ) -> records.Epoch:
         trial = self.job.trial
         seconds = timer.step_seconds() or [train_time.seconds]
         every = -(-len(seconds) // KEPT_STEPS)
         steady = (seconds[1:] or seconds) if epoch == 1 else seconds
         parts = timer.part_seconds(train_time.seconds)
-        return Epoch(
+        return records.Epoch(
             model=trial.model,
             seed=trial.seed,
             trial=trial.id,
@@ -166,7 +164,7 @@ class Trainer:
             first_step_seconds=seconds[0] if epoch == 1 else None,
             peak_memory_bytes=self.device.peak_memory(),
             reserved_memory_bytes=self.device.reserved_memory(),
-            time_budget=TimeBudget(
+            time_budget=records.TimeBudget(
                 **{f"{part}_seconds": value for part, value in parts.items()},
                 evaluation_seconds=test_time.seconds,
                 other_seconds=train_time.seconds - sum(parts.values()),
@@ -178,7 +176,7 @@ class Trainer:
             surroundings=surroundings,
         )
 
-    def _inspected(self, kernels: Path) -> Inspected | Warned:
+    def _inspected(self, kernels: Path) -> records.Inspected | Warned:
         """What training did to the network, which holds its initial weights afterwards. A failed
         inspection does not fail the trial."""
         trial, training = self.job.trial, self.training
@@ -194,7 +192,7 @@ class Trainer:
                 layers = tuple(changes(network, start, batch, precision))
         except (BenchError, RuntimeError, MemoryError) as error:
             return Warned(f"it was trained, but could not be inspected: {first_line(error)}")
-        return Inspected(trial.id, layers, modes, kernels.name)
+        return records.Inspected(trial.id, layers, modes, kernels.name)
 
     def _remaining_batches(self, at: Position, steps: int) -> Iterator[Batch]:
         """The epoch's batches after those done, with reports of progress."""

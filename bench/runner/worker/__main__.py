@@ -14,20 +14,7 @@ from time import perf_counter
 from typing import Any, BinaryIO
 
 from bench.errors import BenchError, Refused, Unsaved, first_line
-from bench.records.messages import (
-    STOP,
-    Failure,
-    Job,
-    Message,
-    PrepareJob,
-    Progress,
-    ResolveJob,
-    SearchJob,
-    SimulateJob,
-    TrainJob,
-    decode_message,
-    encode_message,
-)
+from bench.records import messages
 
 PROGRESS_SECONDS = 1.0
 
@@ -43,12 +30,12 @@ class Parent:
         self._last_progress = perf_counter()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def send(self, message: Message) -> None:
+    def send(self, message: messages.Message) -> None:
         """Send without waiting."""
-        self._replies.write(encode_message(message))
+        self._replies.write(messages.encode_message(message))
         self._replies.flush()
 
-    def report(self, message: Message) -> None:
+    def report(self, message: messages.Message) -> None:
         """Send, and wait until the parent has processed it."""
         self.send(message)
         self._inbox.get()
@@ -56,7 +43,7 @@ class Parent:
     def progress(self, phase: str, done: int, total: int, rate: float | None = None) -> None:
         """Send the progress of a phase, at most once a second."""
         if perf_counter() - self._last_progress >= PROGRESS_SECONDS or done == total:
-            self.send(Progress(phase, done, total, rate))
+            self.send(messages.Progress(phase, done, total, rate))
             self._last_progress = perf_counter()
 
     def stopping(self) -> bool:
@@ -65,12 +52,12 @@ class Parent:
 
     def receive(self) -> Any:
         """The next job or request."""
-        return decode_message(self._inbox.get())
+        return messages.decode_message(self._inbox.get())
 
     def _read(self) -> None:
         # Unbuffered: a thread blocked in a buffered read aborts the interpreter when it ends.
         for line in iter(self._requests.readline, b""):
-            if line == STOP:
+            if line == messages.STOP:
                 self._stop.set()
             else:
                 self._inbox.put(line)
@@ -90,32 +77,32 @@ def main() -> int:
         work(parent.receive(), parent)
     except BenchError as error:
         refused, unsaved = isinstance(error, Refused), isinstance(error, Unsaved)
-        parent.send(Failure(str(error), refused, unsaved))
+        parent.send(messages.Failure(str(error), refused, unsaved))
     except Exception as error:
         traceback.print_exc()
-        parent.send(Failure(f"{type(error).__name__}: {first_line(error)}"[:500]))
+        parent.send(messages.Failure(f"{type(error).__name__}: {first_line(error)}"[:500]))
     return 0
 
 
-def work(job: Job, parent: Parent) -> None:
+def work(job: messages.Job, parent: Parent) -> None:
     """Do one job of `bench.runner.worker.jobs`."""
     from bench.runner.worker import jobs
 
     match job:
-        case PrepareJob():
+        case messages.PrepareJob():
             parent.send(jobs.prepare(job))
-        case SearchJob():
+        case messages.SearchJob():
             parent.send(jobs.describe(job))
             ready, probe = jobs.open_search(job)
             parent.send(ready)
             while True:
                 parent.send(probe(parent.receive()))
-        case ResolveJob():
+        case messages.ResolveJob():
             parent.send(jobs.resolve_all(job))
-        case SimulateJob():
+        case messages.SimulateJob():
             for simulated in jobs.simulate_all(job):
                 parent.send(simulated)
-        case TrainJob():
+        case messages.TrainJob():
             for message in jobs.train(job, parent.progress, parent.stopping):
                 parent.report(message)
 

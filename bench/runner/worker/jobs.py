@@ -21,21 +21,8 @@ from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
 from bench.errors import TrialFailed, first_line
 from bench.prediction.simulate import building, simulate
+from bench.records import messages
 from bench.records.memory_trace import Trace
-from bench.records.messages import (
-    Conditions,
-    Prepared,
-    PrepareJob,
-    ProbeRequest,
-    Ready,
-    Resolved,
-    ResolveJob,
-    SearchJob,
-    Simulated,
-    SimulateJob,
-    Stopped,
-    TrainJob,
-)
 from bench.records.records import ModelDescribed, Probe, Setting, TrialNoted
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory, open_device
 from bench.system.environment import environment, versions
@@ -53,7 +40,7 @@ from models.entry import Entry
 from models.zoo import resolve
 
 
-def prepare(job: PrepareJob) -> Prepared:
+def prepare(job: messages.PrepareJob) -> messages.Prepared:
     """Check everything that a run needs before it starts: models, device, precisions, images.
 
     Raises:
@@ -74,17 +61,17 @@ def prepare(job: PrepareJob) -> Prepared:
         memory_bytes=device.available_memory() // 2,
     )
     dataset = prepare_data(request, Path(job.data_folder))
-    return Prepared(
+    return messages.Prepared(
         models, device.facts(), dataset, environment(device.facts(), device.pci_bus_id())
     )
 
 
-def resolve_all(job: ResolveJob) -> Resolved:
+def resolve_all(job: messages.ResolveJob) -> messages.Resolved:
     """The facts of models given by name or wildcard."""
-    return Resolved(tuple(entry.facts for entry in _entries(job.models)))
+    return messages.Resolved(tuple(entry.facts for entry in _entries(job.models)))
 
 
-def describe(job: SearchJob) -> ModelDescribed:
+def describe(job: messages.SearchJob) -> ModelDescribed:
     """Count a model's parameters and operations for the classes of the data set.
 
     Raises:
@@ -98,26 +85,30 @@ def describe(job: SearchJob) -> ModelDescribed:
         raise TrialFailed(reason) from error
 
 
-def open_search(job: SearchJob) -> tuple[Ready, Callable[[ProbeRequest], Probe]]:
+def open_search(
+    job: messages.SearchJob,
+) -> tuple[messages.Ready, Callable[[messages.ProbeRequest], Probe]]:
     """A function that makes the requested probes; on the CPU, each in a child of its own."""
     if job.conditions.device != "cpu" or not hasattr(os, "fork"):
         limit, probe = _open_setup(job)
-        return Ready(limit, versions()), probe
+        return messages.Ready(limit, versions()), probe
 
-    def isolated(request: ProbeRequest) -> Probe:
+    def isolated(request: messages.ProbeRequest) -> Probe:
         def attempt(limited: bool) -> Probe:
             return _probe_in_child(job, replace(request, limited=limited))
 
         return settled(attempt, limited=request.limited)
 
-    return Ready(job.conditions.budget_bytes, versions()), isolated
+    return messages.Ready(job.conditions.budget_bytes, versions()), isolated
 
 
-def _probe_in_child(job: SearchJob, request: ProbeRequest) -> Probe:
+def _probe_in_child(job: messages.SearchJob, request: messages.ProbeRequest) -> Probe:
     return probe_in_child(job, request.batch_size, lambda: _open_setup(job)[1](request))
 
 
-def _open_setup(job: SearchJob) -> tuple[int | None, Callable[[ProbeRequest], Probe]]:
+def _open_setup(
+    job: messages.SearchJob,
+) -> tuple[int | None, Callable[[messages.ProbeRequest], Probe]]:
     """Prepare to probe: warm up the device, take the data's memory, and then set the limit."""
     device = open_device(job.conditions.device)
     precision = open_precision(job.setting.precision, device.kind)
@@ -135,14 +126,14 @@ def _open_setup(job: SearchJob) -> tuple[int | None, Callable[[ProbeRequest], Pr
     )
     limit = device.limit_memory(job.conditions.budget_bytes)
 
-    def probe(request: ProbeRequest) -> Probe:
+    def probe(request: messages.ProbeRequest) -> Probe:
         with contextlib.nullcontext() if request.limited else device.unlimited():
             return setup.probe(request.batch_size, request.timed_steps)
 
     return limit, probe
 
 
-def simulate_all(job: SimulateJob) -> Iterator[Simulated]:
+def simulate_all(job: messages.SimulateJob) -> Iterator[messages.Simulated]:
     """Simulate every model in every setting on a CUDA card that need not be here. A model that
     cannot take an image size is simulated at its smallest.
 
@@ -157,10 +148,10 @@ def simulate_all(job: SimulateJob) -> Iterator[Simulated]:
             trace = _simulated(entry, setting, job)
         except TrialFailed as error:
             reason = str(error)
-        yield Simulated(entry.facts.name, setting, trace, perf_counter() - start, reason)
+        yield messages.Simulated(entry.facts.name, setting, trace, perf_counter() - start, reason)
 
 
-def _simulated(entry: Entry, setting: Setting, job: SimulateJob) -> Trace:
+def _simulated(entry: Entry, setting: Setting, job: messages.SimulateJob) -> Trace:
     with building():
         network = build_network(entry, job.num_classes)
     return simulate(
@@ -173,7 +164,7 @@ def _simulated(entry: Entry, setting: Setting, job: SimulateJob) -> Trace:
 
 
 def train(
-    job: TrainJob, progress: ProgressSink, stopping: Callable[[], bool] = lambda: False
+    job: messages.TrainJob, progress: ProgressSink, stopping: Callable[[], bool] = lambda: False
 ) -> Iterator[TrialMessage]:
     """Train one trial from the start or from its checkpoint; a record per epoch.
 
@@ -188,7 +179,10 @@ def train(
 
 
 def _train(
-    job: TrainJob, progress: ProgressSink, stopping: Callable[[], bool], nondeterministic: set[str]
+    job: messages.TrainJob,
+    progress: ProgressSink,
+    stopping: Callable[[], bool],
+    nondeterministic: set[str],
 ) -> Iterator[TrialMessage]:
     trial, conditions = job.trial, job.conditions
     assert trial.batch_size is not None
@@ -219,7 +213,7 @@ def _train(
         trainer = Trainer(job, train_split, test_split, device, training, progress, stopping)
         stopped = False
         for message in trainer.epochs():
-            stopped = isinstance(message, Stopped)
+            stopped = isinstance(message, messages.Stopped)
             yield message
         for operation in sorted(nondeterministic):
             note = f"{operation} has no deterministic algorithm: its results may vary."
@@ -247,7 +241,7 @@ def _with_slack(budget: int | None, device: Device) -> int | None:
     return budget + TRAINING_SLACK_BYTES if budget and device.kind == "cpu" else budget
 
 
-def _transform(image_size: int, conditions: Conditions, device: Device) -> Transform:
+def _transform(image_size: int, conditions: messages.Conditions, device: Device) -> Transform:
     facts = conditions.dataset
     return Transform(image_size, facts.mean, facts.std, device.torch, conditions.channels_last)
 
