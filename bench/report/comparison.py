@@ -1,8 +1,6 @@
 """What the verb `compare` says, of two runs or of the models of one: tables, plain values, an
 answer in sentences; and each format that it can be had in."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,11 +22,10 @@ from bench.analysis.formatting import (
     signed_percent,
 )
 from bench.analysis.intervals import estimate
-from bench.analysis.metrics import Metric
 from bench.analysis.trial_group import TRAITS
 from bench.report.rankings import ranking_clause, ranking_table
 from bench.report.render.markdown import escaped, markdown
-from bench.report.tables import Cell, Table
+from bench.report.tables import Cell, Table, table_of
 
 Record = dict[str, Any]
 
@@ -58,21 +55,16 @@ class ComparisonReport:
 
 def as_csv(report: ComparisonReport) -> str:
     """The records, a row each; unknown values are empty."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(report.records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(report.records)
-    return file.getvalue()
+    import pandas as pd
+
+    return pd.DataFrame(report.records, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def as_json(report: ComparisonReport, more: Record) -> str:
     """Everything, with `more` values of the command."""
-    values = report.sides | {
-        "answer": report.answer,
-        "notes": report.notes,
-        "lines": report.records,
-    }
-    return json.dumps(values | more, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    own: Record = {"answer": report.answer, "notes": report.notes, "lines": report.records}
+    values = report.sides | own | more
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_markdown(report: ComparisonReport) -> str:
@@ -132,13 +124,13 @@ def broken(comparison: Comparison, bounds: Sequence[Bound]) -> list[str]:
 def comparison_table(comparison: Comparison) -> Table:
     """A row per line; columns that say nothing in any line are left out."""
     lines = comparison.lines
-    columns = {
+    columns: dict[str, Sequence[Cell | str]] = {
         "Model": [line.label for line in lines],
         "Metric": [line.metric.name for line in lines],
-        "A": [shown(line.metric.name, line.effect.a) for line in lines],
-        "B": [shown(line.metric.name, line.effect.b) for line in lines],
+        "A": [Cell(shown(x.metric.name, x.effect.a), x.verdict.better is False) for x in lines],
+        "B": [Cell(shown(x.metric.name, x.effect.b), x.verdict.better is True) for x in lines],
         "B/A or B − A (95 %)": [change_text(line.effect) for line in lines],
-        "Seeds": [_both(line.effect.seeds_a, line.effect.seeds_b) for line in lines],
+        "Seeds": [_both(x.effect.seeds_a, x.effect.seeds_b, ", ") for x in lines],
         "p": [p_text(line.p) for line in lines],
         "Verdict on B": [line.verdict.text for line in lines],
     }
@@ -148,24 +140,17 @@ def comparison_table(comparison: Comparison) -> Table:
         "Noisy": [_noisy(line) for line in lines],
         "Across": [line.across for line in lines],
     }
-    columns |= {name: texts for name, texts in optional.items() if any(texts)}
-    rows = tuple(
-        tuple(
-            Cell(texts[i] or MISSING, (name, line.verdict.better) in (("A", False), ("B", True)))
-            for name, texts in columns.items()
-        )
-        for i, line in enumerate(lines)
+    return table_of(
+        columns | {name: [t or MISSING for t in ts] for name, ts in optional.items() if any(ts)}
     )
-    return Table(tuple(columns), rows)
 
 
 def answer(comparison: Comparison) -> list[str]:
     """Which to use, how sure that is, and what is missing."""
-    kinds = _by_kind(comparison.lines)
-    same, unsure = kinds.get("same", []), kinds.get("cannot tell", [])
+    same, unsure, different = _of_kinds(comparison.lines, "same", "cannot tell", "different")
     apart = [line for line in comparison.lines if line.verdict.apart]
     sentences = _advice(comparison)
-    if different := kinds.get("different"):
+    if different:
         sentences.append(f"Neither better nor worse, but different: {_claims(different)}.")
     if same and apart:
         sentences.append(f"The same: {_names(same)}.")
@@ -181,9 +166,9 @@ def answer(comparison: Comparison) -> list[str]:
 
 def _advice(comparison: Comparison) -> list[str]:
     """Which to use: one for all, or model by model where they do not agree."""
-    kinds = _by_kind(comparison.lines)
     labels = dict.fromkeys(line.label for line in comparison.lines)
-    if not ("better" in kinds and "worse" in kinds) or not 1 < len(labels) <= MOST_ADVISED:
+    agree = not all(_of_kinds(comparison.lines, "better", "worse"))
+    if agree or not 1 < len(labels) <= MOST_ADVISED:
         a, b = f"A ({comparison.a})", f"B ({comparison.b})"
         return [sentence(_advised(comparison.lines, a, b))]
     advice = []
@@ -195,9 +180,7 @@ def _advice(comparison: Comparison) -> list[str]:
 
 def _advised(lines: Sequence[Line], a: str, b: str) -> str:
     """What lines come to, as a clause; a and b are what to call the sides."""
-    kinds = _by_kind(lines)
-    better, worse = kinds.get("better"), kinds.get("worse")
-    same, unsure = kinds.get("same"), kinds.get("cannot tell")
+    better, worse, same, unsure = _of_kinds(lines, "better", "worse", "same", "cannot tell")
     hedge = ", as far as can be told" if unsure else ""
     if better and worse:
         return f"it depends{hedge}: for B, {_claims(better)}; against it, {_claims(worse)}"
@@ -212,23 +195,20 @@ def _advised(lines: Sequence[Line], a: str, b: str) -> str:
     return "use either: nothing is better or worse"
 
 
-def _by_kind(lines: Sequence[Line]) -> dict[str, list[Line]]:
-    kinds: dict[str, list[Line]] = {}
-    for line in lines:
-        kinds.setdefault(line.verdict.kind, []).append(line)
-    return kinds
+def _of_kinds(lines: Sequence[Line], *kinds: str) -> list[list[Line]]:
+    return [[line for line in lines if line.verdict.kind == kind] for kind in kinds]
 
 
 def _claims(lines: Sequence[Line]) -> str:
     """What lines say, each by itself, or a range where one metric has many."""
     clauses = []
-    for group in _by_metric(lines):
+    for name, group in _by_metric(lines):
         if len(group) <= MOST_NAMED:
             clauses += [f"{_subject(x)} is {against(x.effect, _of_a(x))}" for x in group]
         else:
             effects = sorted((line.effect for line in group), key=lambda e: e.shift)
             ends = " to ".join(change_text(e).partition(" (")[0] for e in (effects[0], effects[-1]))
-            clauses.append(f"{in_sentence(group[0].metric)} is {ends} in {len(group)} lines")
+            clauses.append(f"{name} is {ends} in {len(group)} lines")
     return listed(clauses)
 
 
@@ -244,21 +224,17 @@ def _of_a(line: Line) -> str:
 def _names(lines: Sequence[Line]) -> str:
     """The metrics of lines, and of which models where those are few."""
     names = []
-    for group in _by_metric(lines):
+    for name, group in _by_metric(lines):
         labels = [line.label for line in group if line.label]
-        name = in_sentence(group[0].metric)
-        if labels and len(labels) <= MOST_NAMED:
-            name += f" of {listed(labels)}"
-        elif labels:
-            name += f" in {len(labels)} lines"
-        names.append(name)
+        few = len(labels) <= MOST_NAMED
+        where = f" of {listed(labels)}" if few else f" in {len(labels)} lines"
+        names.append(f"{name}{where if labels else ''}")
     return listed(names)
 
 
 def _reasons(lines: Sequence[Line]) -> str:
     reasons = []
-    for group in _by_metric(lines):
-        name = in_sentence(group[0].metric)
+    for name, group in _by_metric(lines):
         if len(group) <= MOST_NAMED:
             reasons += [f"{name} of {line.label} ({line.verdict.reason})" for line in group]
         else:
@@ -266,20 +242,18 @@ def _reasons(lines: Sequence[Line]) -> str:
     return listed(reasons)
 
 
-def _by_metric(lines: Sequence[Line]) -> list[list[Line]]:
-    groups: dict[Metric, list[Line]] = {}
-    for line in lines:
-        groups.setdefault(line.metric, []).append(line)
-    return list(groups.values())
+def _by_metric(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    metrics = dict.fromkeys(line.metric for line in lines)
+    return [(in_sentence(m), [line for line in lines if line.metric == m]) for m in metrics]
 
 
-def _both(a: int, b: int) -> str:
-    return str(a) if a == b else f"{a}, {b}"
+def _both(a: object, b: object, between: str) -> str:
+    return str(a) if a == b else f"{a}{between}{b}"
 
 
 def _batches(line: Line) -> str:
     a, b = line.pair.a.batch_sizes, line.pair.b.batch_sizes
-    return "" if a == b else f"{a} → {b}"
+    return "" if a == b else _both(a, b, " → ")
 
 
 def _machine(line: Line) -> str:
@@ -290,14 +264,14 @@ def _machine(line: Line) -> str:
 
 
 def _noisy(line: Line) -> str:
-    counts = (line.pair.a.noisy, line.pair.b.noisy)
-    return _both(*counts) if any(counts) else ""
+    a, b = line.pair.a.noisy, line.pair.b.noisy
+    return _both(a, b, ", ") if a or b else ""
 
 
 def _line_record(line: Line) -> Record:
     """A line as plain values: raw units, fractions for accuracies, None for what is not known."""
     effect, a, b = line.effect, line.pair.a, line.pair.b
-    traits = {name: _changed(a.traits[name], b.traits[name]) for name in TRAITS}
+    traits = {name: _both(a.traits[name], b.traits[name], " → ") for name in TRAITS}
     return traits | {
         "metric": line.metric.name,
         "unit": line.metric.unit,
@@ -349,7 +323,3 @@ def _place_record(ranking: Ranking, place: Place) -> Record:
         "reason": verdict.reason if verdict else "",
         "machine_ratio": difference.machine if difference else None,
     }
-
-
-def _changed(a: str, b: str) -> str:
-    return a if a == b else f"{a} → {b}"

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.analysis.formatting import listed
 from bench.records.run import Run
 from bench.report.context import Context
 from bench.report.sections.base import Answer
 from bench.report.sections.timing_noise import noisy_trials
-from bench.report.tables import Table, headline, text_table
+from bench.report.tables import Table, headline, table_of
 
 
 @dataclass(frozen=True)
@@ -108,20 +107,20 @@ def _environment(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _failures(context: Context) -> Table:
-    rows = [
-        (context.labels[t.trial.id], t.status, (t.ended.reason if t.ended else None) or "–")
-        for t in context.run.trials
-        if t.status != "done"
-    ]
-    return text_table(("Trial", "Status", "Why"), rows, prose=True)
+    failed = [t for t in context.run.trials if t.status != "done"]
+    columns = {
+        "Trial": [context.labels[t.trial.id] for t in failed],
+        "Status": [t.status for t in failed],
+        "Why": [(t.ended.reason if t.ended else None) or "–" for t in failed],
+    }
+    return table_of(columns, prose=True)
 
 
 def reproduce(run: Run) -> str:
     """The options of the run as a Python call that repeats it anywhere."""
-    kept: dict[str, Any] = {
-        name: value
+    arguments = ", ".join(
+        f"{name}={value!r}"
         for name, value in run.started.config.items()
         if value is not None and name not in ("output", "data_dir", "claims")
-    }
-    arguments = ", ".join(f"{name}={value!r}" for name, value in kept.items())
+    )
     return f"run(Config({arguments}))"

@@ -6,11 +6,12 @@ Colour and shape of a point both say its verdict. An interval that leaves the pi
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from bench.analysis.compare.effects import Effect, Scale, scale_of
 from bench.analysis.compare.pairwise import Comparison
@@ -18,17 +19,17 @@ from bench.analysis.compare.ranking import Place, Ranking
 from bench.analysis.compare.verdicts import KINDS, Margins
 from bench.analysis.formatting import in_sentence, shortened
 from bench.records.run import Run
-from bench.report.style import canvas, captioned
+from bench.report.style import canvas, legend_beside
 
-LOOKS = {
-    "better": ("#009E73", "^", True),
-    "worse": ("#D55E00", "v", True),
-    "different": ("#0072B2", "D", True),
-    "same": ("#56B4E9", "s", True),
-    "cannot tell": ("#777777", "o", False),
-    "best": ("#000000", "*", True),
+LOOKS: dict[str, Any] = {
+    "better": {"color": "#009E73", "marker": "^"},
+    "worse": {"color": "#D55E00", "marker": "v"},
+    "different": {"color": "#0072B2", "marker": "D"},
+    "same": {"color": "#56B4E9", "marker": "s"},
+    "cannot tell": {"color": "#777777", "marker": "o", "markerfacecolor": "white"},
+    "best": {"color": "#000000", "marker": "*"},
 }
-"""Colour, shape, and whether it is filled, of each kind of verdict."""
+"""Colour and shape, and whether it is not filled, of each kind of verdict."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
     several = len({line.metric.name for line in comparison.lines}) > 1
     panels: dict[Scale, list[Row]] = {}
     for line in comparison.lines:
-        name = shortened(line.label, 28)
-        name = f"{name}\n{in_sentence(line.metric)}" if several else name
+        name = shortened(line.label, 28) + (f"\n{in_sentence(line.metric)}" if several else "")
         row = Row(name, line.effect, line.verdict.kind)
         panels.setdefault(line.effect.scale, []).append(row)
     caption = (
@@ -55,7 +55,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
         "the band is what counts as the same"
     )
     tallest = max(map(len, panels.values()))
-    with captioned(caption, "B against A", len(panels), tallest + 1) as (figure, axes):
+    with canvas(caption, "B against A", len(panels), tallest + 1) as (figure, axes):
         words = {"ratio": "B / A", "difference": "B − A (points)"}
         for ax, (scale, rows) in zip(axes, panels.items(), strict=True):
             _draw(ax, rows, scale, comparison.margins)
@@ -72,14 +72,12 @@ def ranking_figure(rankings: Sequence[Ranking], run: Run | None = None, name: st
         run: where they come from, for the line below the picture.
         name: what to call that where there is no run.
     """
-    bars, columns = max(len(r.places) for r in rankings) + 1, len(rankings)
+    bars = max(len(r.places) for r in rankings) + 1
     title = "Who wins, and who cannot be told apart"
-    opened = canvas(run, title, columns, bars) if run else captioned(name, title, columns, bars)
-    with opened as (figure, axes):
+    with canvas(run or name, title, len(rankings), bars) as (figure, axes):
         for ax, ranking in zip(axes, rankings, strict=True):
-            rows = [_row(place) for place in ranking.places]
-            scale = _scale(ranking)
-            _draw(ax, rows, scale, ranking.margins)
+            scale = scale_of(ranking.metric)
+            _draw(ax, [_row(place) for place in ranking.places], scale, ranking.margins)
             _draw_ties(ax, ranking.ties)
             against = "ratio to the best" if scale == "ratio" else "points from the best"
             ax.set(xlabel=f"{in_sentence(ranking.metric).capitalize()}: {against}")
@@ -94,36 +92,22 @@ def _row(place: Place) -> Row:
     return Row(label, difference.effect, difference.verdict.kind)
 
 
-def _scale(ranking: Ranking) -> Scale:
-    return scale_of(ranking.metric)
-
-
 def _draw(ax: Axes, rows: Sequence[Row], scale: Scale, margins: Margins) -> None:
     """Points with intervals on the scale that they are computed on, with the ticks of another."""
     margin = margins.width(scale)
     ax.axvspan(-margin, margin, color="#56B4E9", alpha=0.18, linewidth=0)
     ax.axvline(0.0, color="#555555", linewidth=1)
     for height, row in enumerate(rows):
-        colour, marker, filled = LOOKS[row.kind]
-        shift = row.effect.shift if row.effect else 0.0
-        ax.errorbar(
-            shift,
-            height,
-            xerr=row.effect.half_width if row.effect else None,
-            fmt=marker,
-            color=colour,
-            markerfacecolor=colour if filled else "white",
-            markersize=13 if row.kind == "best" else 9,
-            capsize=4,
-        )
+        shift, room = (row.effect.shift, row.effect.half_width) if row.effect else (0.0, None)
+        size, look = 13 if row.kind == "best" else 9, LOOKS[row.kind]
+        ax.errorbar(shift, height, xerr=room, ls="none", markersize=size, capsize=4, **look)
     low, high = _limits([row.effect for row in rows if row.effect is not None], margin)
     ax.set_xlim(low, high)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_yticks(range(len(rows)), [row.label for row in rows])
     ax.grid(visible=False, axis="y")
     ax.xaxis.set_major_locator(FixedLocator(_ticks(low, high, scale)))
-    formatter = _ratio if scale == "ratio" else _points
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: formatter(x)))
+    ax.xaxis.set_major_formatter(_ratio if scale == "ratio" else _points)
 
 
 def _ticks(low: float, high: float, scale: Scale) -> list[float]:
@@ -149,38 +133,24 @@ def _limits(effects: Sequence[Effect], margin: float) -> tuple[float, float]:
 
 def _draw_ties(ax: Axes, ties: Sequence[tuple[int, int]]) -> None:
     """A bar beside each range of rows that cannot be told apart (Demšar's critical differences)."""
+    look: Any = {"color": "#555555", "linewidth": 5, "solid_capstyle": "round", "label": "_tie"}
     for number, (first, last) in enumerate(ties):
-        x = 1.03 + 0.03 * (number % 3)
-        ax.plot(
-            [x, x],
-            [first - 0.25, last + 0.25],
-            transform=ax.get_yaxis_transform(),
-            color="#555555",
-            linewidth=5,
-            solid_capstyle="round",
-            clip_on=False,
-            label="_tie",
-        )
+        x, y = [1.03 + 0.03 * (number % 3)] * 2, [first - 0.25, last + 0.25]
+        ax.plot(x, y, transform=ax.get_yaxis_transform(), clip_on=False, **look)
 
 
 def _legend(figure: Figure, rows: Sequence[Row]) -> None:
     """What the shapes mean, of those that are there."""
     present = {row.kind for row in rows}
-    handles = []
-    for kind in ("best", *KINDS):
-        if kind in present:
-            colour, marker, filled = LOOKS[kind]
-            face = colour if filled else "white"
-            handles.append(
-                Line2D([], [], color=colour, marker=marker, mfc=face, ls="none", ms=9, label=kind)
-            )
-    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=10)
+    kinds = [kind for kind in ("best", *KINDS) if kind in present]
+    handles = [Line2D([], [], ls="none", markersize=9, label=k, **LOOKS[k]) for k in kinds]
+    legend_beside(figure, handles=handles)
 
 
-def _ratio(shift: float) -> str:
+def _ratio(shift: float, _: float) -> str:
     return f"{math.exp(shift):.3g}"
 
 
-def _points(shift: float) -> str:
+def _points(shift: float, _: float) -> str:
     points = round(shift * 100, 6)
     return f"{points:+.3g}" if points else "0"

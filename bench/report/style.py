@@ -18,30 +18,15 @@ from bench.analysis.trial_group import TrialGroup
 from bench.records.files import write_atomic
 from bench.records.run import Run
 
-PALETTE = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-    "#8C6D31",
-)
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 """Okabe and Ito's colours, which people with any colour vision tell apart (yellow, too pale for
 lines, replaced by brown)."""
 
 LineStyle = str | tuple[int, tuple[int, ...]]
 
 LINE_STYLES: tuple[LineStyle, ...] = (
-    "-",
-    "--",
-    ":",
-    "-.",
-    (0, (8, 2)),
-    (0, (1, 3)),
-    (0, (6, 2, 1, 2, 1, 2)),
-    (0, (3, 4)),
+    *("-", "--", ":", "-."),
+    *((0, (8, 2)), (0, (1, 3)), (0, (6, 2, 1, 2, 1, 2)), (0, (3, 4))),
 )
 """Matplotlib's: by name, or an offset and the lengths of dashes and gaps."""
 
@@ -116,18 +101,10 @@ def save_as(figure: Figure, path: Path) -> None:
 
 @contextmanager
 def canvas(
-    run: Run, title: str, columns: int = 1, bars: int | None = None
+    source: Run | str, title: str, columns: int = 1, bars: int | None = None
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure with its title and, below, what it was measured on; as high as its bars need."""
-    with captioned(measured_on(run), title, columns, bars) as made:
-        yield made
-
-
-@contextmanager
-def captioned(
-    caption: str, title: str, columns: int = 1, bars: int | None = None
-) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure in the report's style with its title, and its caption below."""
+    """A figure in the report's style with its title and, below, a caption or what it was measured
+    on; as high as its bars need."""
     height = 5.0 if bars is None else 1.8 + 0.7 * bars
     with mpl.rc_context(STYLE):
         size = (8 if columns == 1 else 5.5 * columns, height)
@@ -135,6 +112,7 @@ def captioned(
         axes = figure.subplots(1, columns, squeeze=False)[0]
         yield figure, list(axes)
         figure.suptitle(title, fontsize=14, fontweight="bold")
+        caption = source if isinstance(source, str) else measured_on(source)
         figure.supxlabel(caption, fontsize=8, color="#555555")
 
 
@@ -177,16 +155,15 @@ def draw_legend(axes: Axes) -> None:
     """The labels of the curves: in the axes, or beside them where there are many."""
     lines, labels = axes.get_legend_handles_labels()
     # Lines may differ in their dashes alone, which a short handle hides.
-    look: Any = {"frameon": False, "fontsize": 10, "handlelength": 5}
     if len(labels) <= MOST_INSIDE:
-        axes.legend(**look)
+        axes.legend(frameon=False, fontsize=10, handlelength=5)
     elif isinstance(axes.figure, Figure):
-        axes.figure.legend(lines, labels, loc="outside right center", **look)
+        legend_beside(axes.figure, handles=lines, labels=labels, handlelength=5)
 
 
-def legend_beside(figure: Figure) -> None:
+def legend_beside(figure: Figure, **options: Any) -> None:
     """The labels of a figure's parts, to its right."""
-    figure.legend(loc="outside right center", frameon=False, fontsize=10)
+    figure.legend(loc="outside right center", frameon=False, fontsize=10, **options)
 
 
 def percent_axis(axes: Axes, which: str = "y", decimals: int | None = 0) -> None:

@@ -36,26 +36,21 @@ Cells = Mapping[str, Sequence[Cell]]
 """Columns of cells by their header."""
 
 HEADLINE = (
-    "params",
-    "params_imagenet",
-    "gmacs",
-    "max_batch",
-    "batch_size",
-    "epoch_seconds",
-    "test_seconds",
-    "total_seconds",
-    "images_per_second",
-    "peak_memory_bytes",
-    "final_test_accuracy",
-    "best_test_accuracy",
+    *("params", "params_imagenet", "gmacs", "max_batch", "batch_size"),
+    *("epoch_seconds", "test_seconds", "total_seconds", "images_per_second"),
+    *("peak_memory_bytes", "final_test_accuracy", "best_test_accuracy"),
 )
 
 
-def text_table(
-    headers: Sequence[str], rows: Iterable[Sequence[str]], *, prose: bool = False
-) -> Table:
-    """A table of plain text."""
-    return Table(tuple(headers), tuple(tuple(map(Cell, row)) for row in rows), prose)
+def table_of(columns: Mapping[str, Sequence[Cell | str]], *, prose: bool = False) -> Table:
+    """Columns by their header, of equal length; plain text is a cell that is not the best."""
+    cells = [[Cell(c) if isinstance(c, str) else c for c in column] for column in columns.values()]
+    return Table(tuple(columns), tuple(zip(*cells, strict=True)), prose)
+
+
+def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table of rows of plain text."""
+    return Table(tuple(headers), tuple(tuple(map(Cell, row)) for row in rows))
 
 
 def headline(groups: Sequence[TrialGroup]) -> Table:
@@ -67,10 +62,9 @@ def metric_table(
     groups: Sequence[TrialGroup], names: Iterable[str], more: Cells | None = None
 ) -> Table:
     """A row per group, a column per metric, and `more` columns."""
-    columns = {header_of(name): _column(name, groups) for name in names} | dict(more or {})
-    labels = [Cell(group.label + _unfinished(group.trials)) for group in groups]
-    rows = tuple((label, *(c[i] for c in columns.values())) for i, label in enumerate(labels))
-    return Table(("Model", *columns), rows)
+    columns = {header_of(name): _column(name, groups) for name in names}
+    labels = [group.label + _unfinished(group.trials) for group in groups]
+    return table_of({"Model": labels, **columns, **(more or {})})
 
 
 def known(groups: Sequence[TrialGroup], names: Iterable[str]) -> list[str]:
@@ -121,7 +115,10 @@ def _column(name: str, groups: Sequence[TrialGroup]) -> list[Cell]:
     return [
         Cell(MISSING)
         if e is None
-        else Cell(quantity(e.mean, e.half_width, display, decimals), g.finished and e.mean == best)
+        else Cell(
+            quantity(e.mean, e.half_width, display, decimals),
+            g.finished and e.mean == best,
+        )
         for e, g in zip(estimates, groups, strict=True)
     ]
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from bench.analysis.claims.claim import Claim
 from bench.analysis.claims.reader import KEPT, lecture_claims, read_claims
 from bench.records.files import write_atomic
@@ -27,11 +25,7 @@ def write_report(run: Run) -> None:
         Refused: `claims.csv` was damaged.
     """
     context, plots = Context(run, claims_of(run.path)), run.path / "plots"
-
-    def keep(name: str, figure: Figure) -> None:
-        save(figure, plots / name)
-
-    made = list(answers(all_sections(), context, keep))
+    made = list(answers(all_sections(), context, lambda name, figure: save(figure, plots / name)))
     report = document(context, made)
     write_atomic(run.path / "report.md", render_markdown(report))
     files = [picture.file for answer in made for picture in answer.pictures]

@@ -11,9 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from bench.runner.worker.template import READY
@@ -38,7 +37,6 @@ class ForkedProcess:
     status: BinaryIO
     _watch: int | None = None
     _code: int | None = None
-    _waiting: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         # A descriptor of the process, unlike its number, never means another process.
@@ -53,14 +51,13 @@ class ForkedProcess:
 
     def wait(self) -> int:
         """Its exit code, or minus the signal that ended it."""
-        with self._waiting:
-            if self._code is None:
-                line = self.status.readline()
-                self._code = int(line) if line else -signal.SIGKILL
-                self.status.close()
-                if self._watch is not None:
-                    os.close(self._watch)
-                    self._watch = None
+        if self._code is None:
+            line = self.status.readline()
+            self._code = int(line) if line else -signal.SIGKILL
+            self.status.close()
+            if self._watch is not None:
+                os.close(self._watch)
+                self._watch = None
         return self._code
 
 

@@ -7,40 +7,32 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.report.document import Document
+from bench.report.render.markdown import TEMPLATES, template
 from bench.report.tables import Table
 
 PIXELS_PER_POINT = 1.25 * 96 / 72
 """A quarter above its size in print, for a projector."""
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _WITHIN_FIGURE = re.compile(r"(?<=\d) (?=[±%]|s\b|ms\b|MiB\b)|(?<=±) ")
 _NUMBER = re.compile(r"[\d.,±–()%\s+-]*")
 
 
 def render_html(document: Document, pictures: Mapping[str, str]) -> str:
     """The report as a page of HTML; `pictures` are SVG files by name, as matplotlib writes them."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
+    page = template(
+        "report.html.jinja", numeric=numeric_columns, predicted=predicted_columns, unbroken=unbroken
     )
-    environment.filters |= {"numeric": numeric_columns, "predicted": predicted_columns}
-    environment.filters["unbroken"] = unbroken
-    script = (_TEMPLATES / "report.js").read_text("utf-8")
-    return environment.get_template("report.html.jinja").render(
+    script = (TEMPLATES / "report.js").read_text("utf-8")
+    return page.render(
         document=document,
         run=document.run,
         pictures={name: inline_svg(svg, name.replace("/", "-")) for name, svg in pictures.items()},
         # The files beside the template are ours: what they hold is markup.
-        style=Markup((_TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704
+        style=Markup((TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704
         script=Markup(script),  # noqa: S704
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )

@@ -1,10 +1,10 @@
 """`report.md`, and Markdown's escapes: the only place that knows them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from bench.report.tables import Table
 
@@ -14,17 +14,24 @@ if TYPE_CHECKING:  # a comparison is written in Markdown without drawing anythin
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render_markdown(document: "Document") -> str:
-    """The report in Markdown."""
+def template(name: str, **filters: Callable[..., Any]) -> Template:
+    """One of the templates; HTML escapes what comes from outside by itself."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown; `escaped` below escapes what comes from outside
+        # Markdown has `escaped` below for what comes from outside.
+        autoescape=name.endswith(".html.jinja"),
     )
-    environment.filters |= {"escaped": escaped, "table": markdown}
-    return environment.get_template("report.md.jinja").render(document=document)
+    environment.filters |= filters
+    return environment.get_template(name)
+
+
+def render_markdown(document: "Document") -> str:
+    """The report in Markdown."""
+    page = template("report.md.jinja", escaped=escaped, table=markdown)
+    return page.render(document=document)
 
 
 def escaped(text: object) -> str:

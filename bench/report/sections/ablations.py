@@ -1,6 +1,7 @@
 """What a run varies besides the model: optimizer, batch size, depth, auxiliary heads."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,9 +20,6 @@ from bench.report.style import canvas, draw_legend, percent_axis
 from bench.report.tables import Cell, Table
 
 FINAL, EPOCH, STEP = "final_test_accuracy", "epoch_seconds", "step_milliseconds"
-
-More = Callable[[Sequence[TrialGroup]], dict[str, list[Cell]]]
-Finding = Callable[[Context, Ablation], str | None]
 
 
 def _optimizers(context: Context, ablation: Ablation) -> str | None:
@@ -47,7 +45,8 @@ def _batch_sizes(context: Context, ablation: Ablation) -> str | None:
     ends = _ends(ablation, EPOCH)
     if ends is None:
         return None
-    (small, slow), (large, fast) = ends
+    slow, fast = ends
+    small, *_, large = ablation.values
     first, last = ablation.groups[0], ablation.groups[-1]
     many, few = (group.metric("updates_per_epoch") for group in (first, last))
     updates = f", with {ratio(many.mean, few.mean)} the updates" if many and few else ""
@@ -63,24 +62,21 @@ def _depth(context: Context, ablation: Ablation) -> str | None:
     first, last = ablation.groups[0], ablation.groups[-1]
     parts = []
     for metric, name in (("max_batch", "largest batch"), (EPOCH, "epoch")):
-        ends = _ends(ablation, metric)
-        if ends:
-            (_, a), (_, b) = ends
+        if ends := _ends(ablation, metric):
+            a, b = ends
             verb = "grows" if b.mean > a.mean else "falls" if b.mean < a.mean else "stays"
             sure = ""
             if not BY_NAME[metric].exact:
                 sure = f" ({certainty(context.standings.between(metric, first, last))})"
             parts.append(f"the {name} {verb} from {value(metric, a)} to {value(metric, b)}{sure}")
-    if not parts:
-        return None
-    shallow, deep = ablation.values[0], ablation.values[-1]
-    return f"From {shallow} to {deep} layers of {ablation.name}, {' and '.join(parts)}."
+    shallow, *_, deep = ablation.values
+    layers = f"From {shallow} to {deep} layers of {ablation.name}"
+    return f"{layers}, {' and '.join(parts)}." if parts else None
 
 
 def _heads(context: Context, ablation: Ablation) -> str | None:
     """What training with auxiliary heads brings, and what it takes."""
-    by_value = dict(zip(ablation.values, ablation.groups, strict=True))
-    heads, bare = by_value["with"], by_value["without"]
+    heads, bare = (ablation.groups[ablation.values.index(v)] for v in ("with", "without"))
     accuracy, time = (context.standings.between(name, bare, heads) for name in (FINAL, EPOCH))
     if accuracy is None or time is None:
         return None
@@ -92,32 +88,26 @@ def _heads(context: Context, ablation: Ablation) -> str | None:
     )
 
 
-def _ends(
-    ablation: Ablation, metric: str
-) -> tuple[tuple[str | int, Estimate], tuple[str | int, Estimate]] | None:
+def _ends(ablation: Ablation, metric: str) -> tuple[Estimate, Estimate] | None:
     """The metric at the first and the last value, if both are known."""
     first, last = (ablation.groups[i].metric(metric) for i in (0, -1))
-    if first is None or last is None or not last.mean:
-        return None
-    return (ablation.values[0], first), (ablation.values[-1], last)
-
-
-def _until_common(groups: Sequence[TrialGroup]) -> dict[str, list[Cell]]:
-    return until(groups, common_accuracy(groups))
+    return (first, last) if first and last and last.mean else None
 
 
 def _section(
     order: int,
     name: str,
     trait: Trait,
-    finding: Finding,
+    finding: Callable[[Context, Ablation], str | None],
     panels: tuple[str, str],
     columns: tuple[str, ...],
-    more: More = lambda groups: {},
+    more: Callable[[Sequence[TrialGroup]], dict[str, list[Cell]]] = lambda groups: {},
     remarks: Callable[[Context], Iterable[str]] = lambda context: (),
 ) -> Section:
     """The section of a trait: the first ablation's finding, a table each, two metrics drawn."""
     title = name.replace("-", " ").capitalize()
+    metrics = " and ".join(BY_NAME[metric].label for metric in panels)
+    what = f"{metrics} against {trait.label.partition(' (')[0]}".capitalize()
 
     def find(context: Context) -> str | None:
         made = (finding(context, a) for a in ablations(context.finished, trait))
@@ -127,19 +117,11 @@ def _section(
         for ablation in ablations(context.groups, trait):
             yield known_table(ablation.groups, columns, more(ablation.groups))
 
-    def draw(context: Context) -> Figure | None:
-        return _figure(context, title, trait, panels)
-
-    what = f"{' and '.join(_plain(p) for p in panels)} against {trait.label.partition(' (')[0]}"
-    picture = Picture(name.replace("-", "_"), what.capitalize(), "", draw)
-    return Section(order, name, title, find, tables, (picture,), remarks)
+    drawn = Picture(name.replace("-", "_"), what, "", partial(_figure, title, trait, panels))
+    return Section(order, name, title, find, tables, (drawn,), remarks)
 
 
-def _plain(metric: str) -> str:
-    return BY_NAME[metric].label.lower()
-
-
-def _figure(context: Context, title: str, trait: Trait, panels: tuple[str, str]) -> Figure | None:
+def _figure(title: str, trait: Trait, panels: tuple[str, str], context: Context) -> Figure | None:
     """Two metrics against the values of a trait, a line per ablation; bars are 95 % intervals."""
     made = ablations(context.groups, trait)
     if not made:
@@ -149,10 +131,12 @@ def _figure(context: Context, title: str, trait: Trait, panels: tuple[str, str])
         values.sort()
     with canvas(context.run, title, columns=2) as (figure, axes):
         for ax, metric in zip(axes, panels, strict=True):
-            highest = max(
-                _draw(context, ax, ablation, values, metric, _beside(i, len(made)))
-                for i, ablation in enumerate(made)
-            )
+            highest = 0.0
+            for i, ablation in enumerate(made):
+                # To the side, so that the intervals of several are not drawn on each other.
+                shift = 0.08 * (i - (len(made) - 1) / 2) / max(1, len(made) / 6)
+                places = [values.index(value) + shift for value in ablation.values]
+                highest = max(highest, _draw(context, ax, ablation, places, metric))
             # Equal steps: batch sizes and depths are compared one with the next.
             ax.set_xticks(range(len(values)), [f"{value}" for value in values])
             ax.set_xlim(-0.5, len(values) - 0.5)
@@ -166,23 +150,12 @@ def _figure(context: Context, title: str, trait: Trait, panels: tuple[str, str])
     return figure
 
 
-def _beside(number: int, count: int) -> float:
-    """A shift to the side, so that the intervals of several are not drawn on each other."""
-    return 0.08 * (number - (count - 1) / 2) / max(1, count / 6)
-
-
 def _draw(
-    context: Context,
-    ax: Axes,
-    ablation: Ablation,
-    values: list[str | int],
-    metric: str,
-    shift: float,
+    context: Context, ax: Axes, ablation: Ablation, places: Sequence[float], metric: str
 ) -> float:
     """One ablation's points, joined where there is something between them; returns the highest."""
-    pairs = zip(ablation.values, ablation.groups, strict=True)
-    known = [(values.index(value) + shift, group.metric(metric)) for value, group in pairs]
-    drawn = [(x, e) for x, e in known if e is not None]
+    pairs = zip(places, ablation.groups, strict=True)
+    drawn = [(x, mean) for x, group in pairs if (mean := group.metric(metric))]
     look = context.looks[ablation.groups[0].label]
     ax.errorbar(
         [x for x, _ in drawn],
@@ -199,11 +172,9 @@ def _draw(
 
 def _heads_and_gradients(context: Context) -> list[str]:
     """What heads bring to the gradient, where networks were looked at."""
-    made = (
-        gradients_finding([g for g in a.groups if any(t.inspected for t in g.trained)])
-        for a in ablations(context.groups, HEADS)
-    )
-    return [sentence for sentence in made if sentence]
+    fields = [a.groups for a in ablations(context.groups, HEADS)]
+    seen = [[g for g in groups if any(t.inspected for t in g.trained)] for groups in fields]
+    return [sentence for groups in seen if (sentence := gradients_finding(groups))]
 
 
 SECTIONS = (
@@ -214,7 +185,7 @@ SECTIONS = (
         _optimizers,
         (FINAL, STEP),
         (STEP, EPOCH, "total_seconds", "final_train_loss", FINAL),
-        _until_common,
+        lambda groups: until(groups, common_accuracy(groups)),
     ),
     _section(
         110,

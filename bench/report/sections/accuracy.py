@@ -1,11 +1,10 @@
 """Accuracy and loss over epochs: the lecture's two pictures."""
 
-from collections.abc import Callable
+from operator import attrgetter
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.records.records import Epoch
 from bench.report.context import Context
 from bench.report.sections.base import Picture, Section, certainty, metrics_of_trained, value
 from bench.report.style import canvas, draw_legend, draw_line, percent_axis
@@ -40,15 +39,15 @@ def _alone(context: Context) -> str | None:
     return None
 
 
-def _curves(what: str, label: str) -> Callable[[Context], Figure]:
+def _curves(what: str, label: str, caption: str) -> Picture:
     """Train and test side by side, a curve per group."""
+    title = f"{label.partition(',')[0]} over epochs"
 
     def draw(context: Context) -> Figure:
-        title = f"{label.partition(',')[0]} over epochs"
         with canvas(context.run, title, columns=2) as (figure, axes):
             for ax, part in zip(axes, ("train", "test"), strict=True):
                 for group in context.trained:
-                    curve = group.curve(_of_epoch(f"{part}_{what}"))
+                    curve = group.curve(attrgetter(f"{part}_{what}"))
                     epochs = range(1, len(curve) + 1)
                     draw_line(ax, group, context.looks[group.label], epochs, curve)
                 ax.set(xlabel="Epoch", ylabel=label, title={"train": "Training"}.get(part, "Test"))
@@ -61,11 +60,7 @@ def _curves(what: str, label: str) -> Callable[[Context], Figure]:
             draw_legend(axes[0])
         return figure
 
-    return draw
-
-
-def _of_epoch(name: str) -> Callable[[Epoch], float]:
-    return lambda epoch: float(getattr(epoch, name))
+    return Picture(what, f"{title}, training and test, a curve per model", caption, draw)
 
 
 SECTIONS = (
@@ -76,24 +71,22 @@ SECTIONS = (
         _finding,
         metrics_of_trained(
             "first_test_accuracy",
-            "final_test_accuracy",
+            FINAL,
             "best_test_accuracy",
             "final_train_loss",
             "final_test_loss",
         ),
         (
-            Picture(
+            _curves(
                 "accuracy",
-                "Accuracy over epochs, training and test, a curve per model",
+                "Accuracy",
                 "Training accuracy is a running mean while the weights change; test accuracy is "
                 "measured after the epoch, with batch norm in inference mode.",
-                _curves("accuracy", "Accuracy"),
             ),
-            Picture(
+            _curves(
                 "loss",
-                "Loss over epochs, training and test, a curve per model",
+                "Loss, main head (nats)",
                 "Of the main head alone; auxiliary losses are in epochs.csv.",
-                _curves("loss", "Loss, main head (nats)"),
             ),
         ),
     ),

@@ -24,6 +24,13 @@ class Picture:
     draw: Callable[[Context], Figure | None]
 
 
+def picture(
+    file: str, title: str, caption: str
+) -> Callable[[Callable[[Context], Figure | None]], Picture]:
+    """A decorator: what a function draws, as a `Picture`."""
+    return lambda draw: Picture(file, title, caption, draw)
+
+
 def _nothing(context: Context) -> tuple[()]:
     return ()
 
@@ -65,15 +72,13 @@ def answers(
 ) -> Iterator[Answer]:
     """The sections that a run answers; `keep` is given every picture by its file name."""
     for section in sections:
-        finding = section.finding(context)
-        if finding is None:
+        if (finding := section.finding(context)) is None:
             continue
         drawn = []
-        for picture in (*section.pictures, *section.gallery(context)):
-            figure = picture.draw(context)
-            if figure is not None:
-                keep(picture.file, figure)
-                drawn.append(picture)
+        for candidate in (*section.pictures, *section.gallery(context)):
+            if (figure := candidate.draw(context)) is not None:
+                keep(candidate.file, figure)
+                drawn.append(candidate)
         tables = tuple(table for table in section.tables(context) if table.rows)
         remarks = tuple(section.remarks(context))
         yield Answer(section.name, section.title, finding, tuple(drawn), tables, remarks)

@@ -6,7 +6,7 @@ from bench.analysis.claims.claim import Claim
 from bench.analysis.formatting import MISSING, listed
 from bench.report.context import Context
 from bench.report.sections.base import Section
-from bench.report.tables import Table, text_table
+from bench.report.tables import Table, table_of
 
 VERBS = {
     "holds": ("holds", "hold"),
@@ -29,18 +29,16 @@ def _finding(context: Context) -> str | None:
 
 def _tables(context: Context) -> tuple[Table, ...]:
     """A row per claim: the verdict and why, the figure quoted, what was measured here."""
-    headers = ("Claim", "Verdict", "Why", "Quoted (published)", "Here (measured)")
-    rows = [
-        (
-            judged.claim.claim,
-            judged.verdict.answer,
-            judged.verdict.reason,
-            _quoted(judged.claim),
-            judged.verdict.measured or MISSING,
-        )
-        for judged in context.judged
-    ]
-    return (text_table(headers, rows, prose=True),)
+    claims = [judged.claim for judged in context.judged]
+    verdicts = [judged.verdict for judged in context.judged]
+    columns: dict[str, list[str]] = {
+        "Claim": [claim.claim for claim in claims],
+        "Verdict": [verdict.answer for verdict in verdicts],
+        "Why": [verdict.reason for verdict in verdicts],
+        "Quoted (published)": [_quoted(claim) for claim in claims],
+        "Here (measured)": [verdict.measured or MISSING for verdict in verdicts],
+    }
+    return (table_of(columns, prose=True),)
 
 
 def _quoted(claim: Claim) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from bench.analysis.formatting import MISSING, listed, percent, shortened
-from bench.analysis.intervals import estimate
+from bench.analysis.intervals import Estimate, estimate
 from bench.analysis.trial_group import TrialGroup
 from bench.records.records import EvaluationMode, LayerChange
 from bench.records.run import TrialResult
 from bench.report.context import Context
-from bench.report.sections.base import Picture, Section
-from bench.report.style import canvas, captioned, draw_legend, measured_on, name_rows, percent_axis
-from bench.report.tables import Table, text_table
+from bench.report.sections.base import Picture, Section, picture
+from bench.report.style import canvas, draw_legend, measured_on, name_rows, percent_axis
+from bench.report.tables import Table, table_of
 
 END = 0.1
 """The first and the last layers of a network are so large a share of them."""
@@ -32,6 +32,12 @@ MAX_KERNELS = 64
 INFERENCE = "inference mode"
 
 Grid = NDArray[np.float32]
+Panel = tuple[str, Callable[[LayerChange], float]]
+
+GRADIENT_NORMS: tuple[Panel, ...] = (
+    ("before training", lambda change: change.gradient_norm_first),
+    ("after training", lambda change: change.gradient_norm_last),
+)
 
 
 def inspected(context: Context) -> list[TrialGroup]:
@@ -50,13 +56,17 @@ def by_layer(group: TrialGroup, value: Callable[[LayerChange], float]) -> list[f
     return [estimate([value(change) for change in layer]).mean for layer in columns]
 
 
-def modes_of(group: TrialGroup) -> dict[str, list[float]]:
-    """Test accuracies by way to evaluate, one for each seed."""
+def modes_of(group: TrialGroup) -> dict[str, Estimate]:
+    """The mean test accuracy over the seeds by way to evaluate."""
     accuracies: dict[str, list[float]] = {}
     for trial in group.trained:
         for mode in trial.inspected.evaluation_modes if trial.inspected else ():
             accuracies.setdefault(_mode_name(mode), []).append(mode.test_accuracy)
-    return accuracies
+    return {name: estimate(values) for name, values in accuracies.items()}
+
+
+def _all_modes(context: Context) -> list[tuple[TrialGroup, str, Estimate]]:
+    return [(g, name, mean) for g in inspected(context) for name, mean in modes_of(g).items()]
 
 
 def _mode_name(mode: EvaluationMode) -> str:
@@ -74,36 +84,35 @@ def _first_two(group: TrialGroup) -> list[tuple[float, float]]:
 def _kernels_finding(context: Context) -> str | None:
     parts = []
     for group in inspected(context):
-        moved = [
-            f"{percent(r)} ({percent(s)} of its weights changed)" for r, s in _first_two(group)
-        ]
+        two = _first_two(group)
+        moved = [f"{percent(r)} ({percent(s)} of its weights changed)" for r, s in two]
         parts.append(f"{group.label}'s by {' and '.join(moved)}")
-    if not parts:
-        return None
-    return f"Training moved the weights of the first and second layer: {'; '.join(parts)}."
+    moves = f"Training moved the weights of the first and second layer: {'; '.join(parts)}."
+    return moves if parts else None
 
 
 def _kernels_tables(context: Context) -> tuple[Table, ...]:
-    headers = (
-        "Model",
-        "First layer: relative change",
-        "weights changed (%)",
-        "Second layer: relative change",
-        "weights changed (%) ",
-    )
-    rows = []
-    for group in inspected(context):
-        cells = [t for r, s in _first_two(group) for t in (f"{r:.3f}", f"{100 * s:.1f}")]
-        rows.append((group.label, *cells, *[MISSING] * (4 - len(cells))))
-    return (text_table(headers, rows),)
+    groups = inspected(context)
+    moved = [[(f"{r:.3f}", f"{100 * s:.1f}") for r, s in _first_two(g)] for g in groups]
+    first, second = ([two[i] if i < len(two) else (MISSING,) * 2 for two in moved] for i in (0, 1))
+    columns = {
+        "Model": [group.label for group in groups],
+        "First layer: relative change": [relative for relative, _ in first],
+        "weights changed (%)": [share for _, share in first],
+        "Second layer: relative change": [relative for relative, _ in second],
+        "weights changed (%) ": [share for _, share in second],
+    }
+    return (table_of(columns),)
 
 
 def gradients_finding(groups: Sequence[TrialGroup]) -> str | None:
     """How much stronger the gradient is in the first layers than in the last, before and after."""
     parts = []
     for group in groups:
-        (first, last), (first_after, last_after) = _gradient_ends(group)
-        before, after = _times(first, last), _times(first_after, last_after)
+        before, after = (
+            f"{first / last:.2g}" if last else "without bounds"
+            for first, last in _gradient_ends(group)
+        )
         parts.append(f"{before} before training and {after} after it in {group.label}")
     if not parts:
         return None
@@ -115,45 +124,30 @@ def gradients_finding(groups: Sequence[TrialGroup]) -> str | None:
 
 def _gradient_ends(group: TrialGroup) -> list[tuple[float, float]]:
     """Median gradient norms of the first and the last tenth of the layers, before and after."""
-    ends = []
-    for values in (
-        by_layer(group, lambda c: c.gradient_norm_first),
-        by_layer(group, lambda c: c.gradient_norm_last),
-    ):
-        count = max(1, int(len(values) * END))
-        ends.append((median(values[:count]), median(values[-count:])))
-    return ends
-
-
-def _times(first: float, last: float) -> str:
-    return f"{first / last:.2g}" if last else "without bounds"
+    panels = [by_layer(group, norm) for _, norm in GRADIENT_NORMS]
+    count = max(1, int(len(panels[0]) * END))
+    return [(median(norms[:count]), median(norms[-count:])) for norms in panels]
 
 
 def _gradient_tables(context: Context) -> tuple[Table, ...]:
-    headers = (
-        "Model",
-        "Layers",
-        "First tenth, before",
-        "Last tenth, before",
-        "First tenth, after",
-        "Last tenth, after",
-    )
-    rows = [
-        (
-            group.label,
-            str(len(layers_of(group)[0])),
-            *(f"{norm:.3g}" for ends in _gradient_ends(group) for norm in ends),
-        )
-        for group in inspected(context)
-    ]
-    return (text_table(headers, rows),)
+    groups = inspected(context)
+    ends = [_gradient_ends(group) for group in groups]
+    columns = {
+        "Model": [group.label for group in groups],
+        "Layers": [str(len(layers_of(group)[0])) for group in groups],
+        "First tenth, before": [f"{first:.3g}" for (first, _), _ in ends],
+        "Last tenth, before": [f"{last:.3g}" for (_, last), _ in ends],
+        "First tenth, after": [f"{first:.3g}" for _, (first, _) in ends],
+        "Last tenth, after": [f"{last:.3g}" for _, (_, last) in ends],
+    }
+    return (table_of(columns),)
 
 
 def _modes_finding(context: Context) -> str | None:
     """What evaluation in training mode would have given."""
     parts = []
     for group in inspected(context):
-        modes = {name: estimate(values).mean for name, values in modes_of(group).items()}
+        modes = {name: accuracy.mean for name, accuracy in modes_of(group).items()}
         inference = modes.pop(INFERENCE, None)
         if inference is None or not modes:
             continue
@@ -170,40 +164,51 @@ def _modes_finding(context: Context) -> str | None:
 
 
 def _mode_tables(context: Context) -> tuple[Table, ...]:
-    rows = []
-    for group in inspected(context):
-        for name, values in modes_of(group).items():
-            mean = estimate(values)
-            interval = "" if mean.half_width is None else f" ± {100 * mean.half_width:.1f}"
-            rows.append((group.label, name, f"{100 * mean.mean:.1f}{interval}"))
-    return (text_table(("Model", "Batch norm", "Test accuracy (%)"), rows),)
+    modes = _all_modes(context)
+    columns = {
+        "Model": [group.label for group, *_ in modes],
+        "Batch norm": [name for _, name, _ in modes],
+        "Test accuracy (%)": [
+            f"{100 * mean.mean:.1f}"
+            + ("" if mean.half_width is None else f" ± {100 * mean.half_width:.1f}")
+            for *_, mean in modes
+        ],
+    }
+    return (table_of(columns),)
 
 
+@picture(
+    "layer_changes",
+    "How far training moved each layer's weights, a line per model",
+    "Layers with weights, in the order of the model. A weight counts as changed if it moved by "
+    "more than 1 % of its layer's initial root mean square.",
+)
 def _layer_changes(context: Context) -> Figure | None:
-    with _by_depth(
-        context,
-        "How far training moved each layer's weights",
-        ("relative change ‖w - w₀‖ / ‖w₀‖", lambda c: c.relative_change),
-        ("share of weights changed", lambda c: c.changed_share),
-    ) as (figure, axes):
-        for ax in axes:
-            ax.set_ylim(0, None)
-        percent_axis(axes[1])
+    panels: tuple[Panel, ...] = (
+        ("relative change ‖w - w₀‖ / ‖w₀‖", lambda change: change.relative_change),
+        ("share of weights changed", lambda change: change.changed_share),
+    )
+    title = "How far training moved each layer's weights"
+    with canvas(context.run, title, columns=2) as (figure, axes):
+        _draw_by_depth(context, axes, panels)
+        axes[0].set_ylim(0, None)
         axes[1].set_ylim(0, 1.05)
+        percent_axis(axes[1])
     return figure
 
 
+@picture(
+    "gradient_flow",
+    "Gradient norm by depth before and after training, a line per model",
+    "Of the training loss on one batch, auxiliary heads included.",
+)
 def _gradient_flow(context: Context) -> Figure | None:
-    with _by_depth(
-        context,
-        "Gradient norm by depth",
-        ("before training", lambda c: c.gradient_norm_first),
-        ("after training", lambda c: c.gradient_norm_last),
-    ) as (figure, axes):
+    with canvas(context.run, "Gradient norm by depth", columns=2) as (figure, axes):
+        _draw_by_depth(context, axes, GRADIENT_NORMS)
         for ax in axes:
             ax.set_yscale("log")
             # Mathematical text is off, for labels come from outside.
-            ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            ax.yaxis.set_major_formatter("{x:g}")
             ax.yaxis.set_minor_formatter(NullFormatter())
         ends = [ax.get_ylim() for ax in axes]
         for ax in axes:
@@ -211,44 +216,33 @@ def _gradient_flow(context: Context) -> Figure | None:
     return figure
 
 
-@contextmanager
-def _by_depth(
-    context: Context, title: str, *panels: tuple[str, Callable[[LayerChange], float]]
-) -> Iterator[tuple[Figure, list[Axes]]]:
+def _draw_by_depth(context: Context, axes: Sequence[Axes], panels: Sequence[Panel]) -> None:
     """A line per group, the mean over its seeds, from the first layer to the last."""
-    with canvas(context.run, title, columns=2) as (figure, axes):
-        for ax, (label, value) in zip(axes, panels, strict=True):
-            for group in inspected(context):
-                y, look = by_layer(group, value), context.looks[group.label]
-                x = [number / max(1, len(y) - 1) for number in range(len(y))]
-                style: Any = {"linestyle": look.line_style, "linewidth": 1.5, "markersize": 3}
-                name = f"{shortened(group.label)} ({len(y)})"
-                ax.plot(x, y, marker="o", color=look.colour, label=name, **style)
-            ax.set(xlabel="Depth, from the first layer (0) to the last (1)", title=label)
-        yield figure, axes
-        draw_legend(axes[0])
+    for ax, (label, value) in zip(axes, panels, strict=True):
+        for group in inspected(context):
+            y, look = by_layer(group, value), context.looks[group.label]
+            x = [number / max(1, len(y) - 1) for number in range(len(y))]
+            style: Any = {"linestyle": look.line_style, "linewidth": 1.5, "markersize": 3}
+            name = f"{shortened(group.label)} ({len(y)})"
+            ax.plot(x, y, marker="o", color=look.colour, label=name, **style)
+        ax.set(xlabel="Depth, from the first layer (0) to the last (1)", title=label)
+    draw_legend(axes[0])
 
 
+@picture(
+    "evaluation_modes",
+    "Test accuracy by batch norm's mode, bars for each model",
+    "The same test images, at most 1,000. In training mode the answer for an image depends on the "
+    "other images of its batch.",
+)
 def _evaluation_modes(context: Context) -> Figure:
     """Bars of test accuracy, a block per group."""
-    bars = [
-        (group, name, estimate(values))
-        for group in inspected(context)
-        for name, values in modes_of(group).items()
-    ]
-    with canvas(context.run, "Batch norm's mode and test accuracy", bars=len(bars)) as (
-        figure,
-        (ax,),
-    ):
+    bars, title = _all_modes(context), "Batch norm's mode and test accuracy"
+    with canvas(context.run, title, bars=len(bars)) as (figure, (ax,)):
         for row, (group, name, mean) in enumerate(bars):
-            ax.barh(
-                row,
-                mean.mean,
-                color=context.looks[group.label].colour,
-                alpha=1.0 if name == INFERENCE else 0.45,
-                xerr=mean.half_width,
-                ecolor="#333333",
-            )
+            look: Any = {"color": context.looks[group.label].colour, "ecolor": "#333333"}
+            alpha = 1.0 if name == INFERENCE else 0.45
+            ax.barh(row, mean.mean, alpha=alpha, xerr=mean.half_width, **look)
         name_rows(ax, [f"{shortened(g.label)}: {name}" for g, name, _ in bars], fontsize=10)
         ax.set(xlabel="Test accuracy", xlim=(0, 1))
         percent_axis(ax, "x")
@@ -268,16 +262,14 @@ def _kernel_pictures(context: Context) -> Iterator[Picture]:
                     f"kernels/{number:02}-{which}",
                     f"{group.label}: the {which} convolution's kernels before and after training",
                     "And their change, all on one scale; of the first seed.",
-                    _kernel_drawing(group.label, which, kernels),
+                    partial(_kernel_drawing, group.label, which, kernels),
                 )
 
 
-def _kernel_drawing(
-    label: str, which: str, kernels: dict[str, Grid]
-) -> Callable[[Context], Figure]:
+def _kernel_drawing(label: str, which: str, kernels: dict[str, Grid], context: Context) -> Figure:
     title = f"{shortened(label)}: the {which} convolution's kernels"
     before, after = kernels[f"{which}_before"], kernels[f"{which}_after"]
-    return lambda context: kernel_figure(title, before, after, measured_on(context.run))
+    return kernel_figure(title, before, after, measured_on(context.run))
 
 
 def read_kernels(folder: Path, trial: TrialResult) -> dict[str, Grid]:
@@ -307,20 +299,16 @@ def kernel_figure(title: str, before: Grid, after: Grid, caption: str) -> Figure
         f"all three, ±{reach:.2g}. {caption}"
     )
     panels = (("before training", before), ("after training", after), ("change", after - before))
-    with captioned(below, title, columns=3) as (figure, axes):
+    with canvas(below, title, columns=3) as (figure, axes):
         figure.set_size_inches(11, 4.6)
-        image: Any = None
+        scale: Any = {} if colour else {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach}
         for ax, (name, weights) in zip(axes, panels, strict=True):
             sheet = tile(weights[:MAX_KERNELS] if colour else weights[:MAX_KERNELS, :1])
-            if colour:
-                ax.imshow(np.clip(sheet / (2 * reach) + 0.5, 0, 1), interpolation="nearest")
-            else:
-                image = ax.imshow(
-                    sheet[..., 0], cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest"
-                )
+            pixels = np.clip(sheet / (2 * reach) + 0.5, 0, 1) if colour else sheet[..., 0]
+            image = ax.imshow(pixels, interpolation="nearest", **scale)
             ax.set_title(name, fontsize=12)
             ax.set_axis_off()
-        if image is not None:
+        if not colour:
             figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
     return figure
 
@@ -331,12 +319,10 @@ def tile(kernels: Grid) -> Grid:
     count, channels, height, width = kernels.shape
     across = math.ceil(math.sqrt(count))
     down = math.ceil(count / across)
-    shape = (down * (height + 1) - 1, across * (width + 1) - 1, channels)
-    sheet = np.full(shape, np.nan, dtype=np.float32)
-    for number, kernel in enumerate(kernels):
-        top, left = (number // across) * (height + 1), (number % across) * (width + 1)
-        sheet[top : top + height, left : left + width] = kernel.transpose(1, 2, 0)
-    return sheet
+    padding = ((0, down * across - count), (0, 0), (0, 1), (0, 1))
+    padded = np.pad(kernels, padding, constant_values=np.nan)
+    grid = padded.reshape(down, across, channels, height + 1, width + 1).transpose(0, 3, 1, 4, 2)
+    return grid.reshape(down * (height + 1), across * (width + 1), channels)[:-1, :-1]
 
 
 SECTIONS = (
@@ -346,15 +332,7 @@ SECTIONS = (
         "What training changes: kernels and weights",
         _kernels_finding,
         _kernels_tables,
-        (
-            Picture(
-                "layer_changes",
-                "How far training moved each layer's weights, a line per model",
-                "Layers with weights, in the order of the model. A weight counts as changed if it "
-                "moved by more than 1 % of its layer's initial root mean square.",
-                _layer_changes,
-            ),
-        ),
+        (_layer_changes,),
         gallery=_kernel_pictures,
     ),
     Section(
@@ -363,14 +341,7 @@ SECTIONS = (
         "Gradient flow",
         lambda context: gradients_finding(inspected(context)),
         _gradient_tables,
-        (
-            Picture(
-                "gradient_flow",
-                "Gradient norm by depth before and after training, a line per model",
-                "Of the training loss on one batch, auxiliary heads included.",
-                _gradient_flow,
-            ),
-        ),
+        (_gradient_flow,),
     ),
     Section(
         90,
@@ -378,14 +349,6 @@ SECTIONS = (
         "Why evaluation switches batch norm to inference",
         _modes_finding,
         _mode_tables,
-        (
-            Picture(
-                "evaluation_modes",
-                "Test accuracy by batch norm's mode, bars for each model",
-                "The same test images, at most 1,000. In training mode the answer for an image "
-                "depends on the other images of its batch.",
-                _evaluation_modes,
-            ),
-        ),
+        (_evaluation_modes,),
     ),
 )

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.formatting import ratio, shortened
 from bench.report.context import Context
-from bench.report.sections.base import Picture, Section, certainty, known_table, mean_of, value
+from bench.report.sections.base import Section, certainty, known_table, mean_of, picture, value
 from bench.report.style import canvas, legend_beside, name_rows, percent_axis
 from bench.report.tables import Table
 
@@ -60,6 +60,11 @@ def _tables(context: Context) -> tuple[Table, ...]:
     return tuple(known_table(context.trained, names) for names in (SPEEDS, SHARES))
 
 
+@picture(
+    "epoch_time",
+    "Seconds of one epoch, training and evaluation, a bar per model",
+    "Median over the epochs after the first.",
+)
 def _epoch_time(context: Context) -> Figure:
     trained = context.trained
     with canvas(context.run, "Time of one epoch", bars=len(trained)) as (figure, (ax,)):
@@ -76,6 +81,11 @@ def _epoch_time(context: Context) -> Figure:
     return figure
 
 
+@picture(
+    "time_budget",
+    "Shares of an epoch's time, a stacked bar per model",
+    "Sampled on some steps, and scaled to the epoch's wall-clock time.",
+)
 def _time_budget(context: Context) -> Figure:
     trained = context.trained
     with canvas(context.run, "Where an epoch's time goes", bars=len(trained)) as (figure, (ax,)):
@@ -98,20 +108,7 @@ SECTIONS = (
         "Time of one epoch",
         _finding,
         _tables,
-        (
-            Picture(
-                "epoch_time",
-                "Seconds of one epoch, training and evaluation, a bar per model",
-                "Median over the epochs after the first.",
-                _epoch_time,
-            ),
-            Picture(
-                "time_budget",
-                "Shares of an epoch's time, a stacked bar per model",
-                "Sampled on some steps, and scaled to the epoch's wall-clock time.",
-                _time_budget,
-            ),
-        ),
+        (_epoch_time, _time_budget),
         lambda context: [MFU_REMARK] if any(t.calibrations for t in context.run.trials) else [],
     ),
 )

@@ -4,21 +4,14 @@ from collections.abc import Sequence
 from statistics import median
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.ticker import NullFormatter
 
 from bench.analysis.formatting import listed, ratio, shortened
 from bench.records.records import MemoryBreakdown, Setting
 from bench.report.context import Context
-from bench.report.sections.base import Picture, Section, sorted_by, value
-from bench.report.style import (
-    canvas,
-    captioned,
-    colours_of,
-    draw_legend,
-    legend_beside,
-    name_rows,
-)
-from bench.report.tables import Table, metric_table, predicted, prediction_text, text_table
+from bench.report.sections.base import Section, picture, sorted_by, value
+from bench.report.style import canvas, colours_of, draw_legend, legend_beside, name_rows
+from bench.report.tables import Table, metric_table, predicted, prediction_text, table_of
 
 PART_COLOURS = {
     "parameters": "#0072B2",
@@ -60,10 +53,9 @@ def _predicted(context: Context) -> str | None:
     if not predictions:
         return None
     card = predictions[0].card
-    ranked = sorted((p for p in predictions if p.card == card), key=lambda p: -p.max_batch)
-    (most, high), (least, low) = (
-        (labels[p.model, p.setting], p.max_batch) for p in (ranked[0], ranked[-1])
-    )
+    batches = [(labels[p.model, p.setting], p.max_batch) for p in predictions if p.card == card]
+    batches.sort(key=lambda batch: -batch[1])
+    (most, high), (least, low) = batches[0], batches[-1]
     tail = f", {least} {low:,}" if least is not most else ""
     return f"Predicted, not measured: on {card}, {most} fits {high:,} images at once{tail}."
 
@@ -77,36 +69,23 @@ def _tables(context: Context) -> tuple[Table, ...]:
 
 def _predictions(context: Context) -> Table:
     """A row per model, setting and card: the prediction and the line of memory behind it."""
-    headers = (
-        "Model",
-        "Card",
-        "Image size (px)",
-        "Largest batch (predicted)",
-        "Fixed (MiB, predicted)",
-        "An image (MiB, predicted)",
-    )
-    return text_table(
-        headers,
-        [
-            (
-                p.model,
-                p.card,
-                str(p.setting.image_size),
-                prediction_text(p),
-                f"{p.base_bytes / 2**20:,.0f}",
-                f"{p.bytes_per_image / 2**20:.2f}",
-            )
-            for p in context.run.all_predictions
-        ],
-    )
+    made = context.run.all_predictions
+    columns = {
+        "Model": [p.model for p in made],
+        "Card": [p.card for p in made],
+        "Image size (px)": [str(p.setting.image_size) for p in made],
+        "Largest batch (predicted)": [prediction_text(p) for p in made],
+        "Fixed (MiB, predicted)": [f"{p.base_bytes / 2**20:,.0f}" for p in made],
+        "An image (MiB, predicted)": [f"{p.bytes_per_image / 2**20:.2f}" for p in made],
+    }
+    return table_of(columns)
 
 
 def _searches(context: Context) -> list[str]:
     """What stands behind each largest batch."""
     sentences = []
     for search in context.run.largest_batches.values():
-        s, proof = search.setting, search.certificate
-        text = f"{search.model}, {s.image_size} px, {s.optimizer}, {s.precision}: "
+        proof, text = search.certificate, f"{search.model}, {_traits(search.setting)}: "
         text += f"{search.max_batch:,}, {search.source}, limited by {search.limited_by}"
         if search.budget_bytes:
             text += f" ({search.budget_bytes / 2**20:,.0f} MiB)"
@@ -118,6 +97,11 @@ def _searches(context: Context) -> list[str]:
     return sentences
 
 
+@picture(
+    "memory",
+    "Peak memory against batch size, a line per model",
+    "The probes of the search; crosses ran out of memory.",
+)
 def _probes(context: Context) -> Figure | None:
     """Peak memory of the probes against the batch size; crosses are sizes that failed."""
     run = context.run
@@ -146,6 +130,11 @@ def _probes(context: Context) -> Figure | None:
     return figure
 
 
+@picture(
+    "batch_sweep",
+    "Speed and memory against batch size, a line per model",
+    "The fastest batch is not always the largest.",
+)
 def _batch_sweep(context: Context) -> Figure | None:
     """Speed and peak memory against the batch size, side by side; a ring marks the fastest."""
     run = context.run
@@ -165,7 +154,7 @@ def _batch_sweep(context: Context) -> Figure | None:
             memory.plot([p.batch_size for p in known], peaks, "o-", color=colour)
         for ax in (speed, memory):
             ax.set_xscale("log", base=2)
-            ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            ax.xaxis.set_major_formatter("{x:,.0f}")
             ax.xaxis.set_minor_formatter(NullFormatter())
             ax.set_ylim(0, None)
             ax.set(xlabel="Batch size (images)")
@@ -184,6 +173,12 @@ def _label(context: Context, model: str, setting: Setting) -> str:
     return f"{shortened(model)}{how}{f', at most {search.max_batch}' if search else ''}"
 
 
+@picture(
+    "memory_breakdown",
+    "What fills the memory (predicted), a stacked bar per model",
+    "A training step on a CUDA card, simulated: nothing was measured. Only activations and data "
+    "grow with the batch and with the image: at 224 px they take most of it, at 32 px little.",
+)
 def _breakdown(context: Context) -> Figure | None:
     """The memory of every model in the first setting it was simulated in."""
     first: dict[str, MemoryBreakdown] = {}
@@ -201,7 +196,7 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
         f"peak{common}; simulated, nothing was measured"
     )
     names = [shortened(b.model) + ("" if common else f"\n{_traits(b.setting)}") for b in breakdowns]
-    with captioned(caption, "What fills the memory", bars=len(breakdowns)) as (figure, (ax,)):
+    with canvas(caption, "What fills the memory", bars=len(breakdowns)) as (figure, (ax,)):
         left = [0.0] * len(breakdowns)
         for part, colour in PART_COLOURS.items():
             sizes = [b.parts.get(part, 0) / 2**20 for b in breakdowns]
@@ -212,7 +207,7 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
         name_rows(ax, names)
         ax.margins(x=0.12)
         ax.set(xlabel="Memory (MiB), predicted")
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.xaxis.set_major_formatter("{x:,.0f}")
         legend_beside(figure)
     return figure
 
@@ -221,35 +216,7 @@ def _traits(setting: Setting) -> str:
     return f"{setting.image_size} px, {setting.optimizer}, {setting.precision}"
 
 
+_pictures = (_probes, _batch_sweep, _breakdown)
 SECTIONS = (
-    Section(
-        50,
-        "memory",
-        "Memory and batch size",
-        _finding,
-        _tables,
-        (
-            Picture(
-                "memory",
-                "Peak memory against batch size, a line per model",
-                "The probes of the search; crosses ran out of memory.",
-                _probes,
-            ),
-            Picture(
-                "batch_sweep",
-                "Speed and memory against batch size, a line per model",
-                "The fastest batch is not always the largest.",
-                _batch_sweep,
-            ),
-            Picture(
-                "memory_breakdown",
-                "What fills the memory (predicted), a stacked bar per model",
-                "A training step on a CUDA card, simulated: nothing was measured. Only activations "
-                "and data grow with the batch and with the image: at 224 px they take most of it, "
-                "at 32 px little.",
-                _breakdown,
-            ),
-        ),
-        _searches,
-    ),
+    Section(50, "memory", "Memory and batch size", _finding, _tables, _pictures, _searches),
 )

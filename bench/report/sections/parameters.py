@@ -5,15 +5,8 @@ from matplotlib.figure import Figure
 from bench.analysis.formatting import ratio, shortened
 from bench.analysis.intervals import Estimate
 from bench.report.context import Context
-from bench.report.sections.base import (
-    Picture,
-    Section,
-    certainty,
-    mean_of,
-    metrics_of_trained,
-    sorted_by,
-    value,
-)
+from bench.report.sections import base
+from bench.report.sections.base import certainty, mean_of, value
 from bench.report.style import canvas, percent_axis
 
 FINAL = "final_test_accuracy"
@@ -24,7 +17,7 @@ def _finding(context: Context) -> str | None:
     ranking = context.standings.ranking(FINAL)
     if ranking is None:
         return None
-    sizes = sorted_by([place.group for place in ranking.places], "params", highest=False)
+    sizes = base.sorted_by([place.group for place in ranking.places], "params", highest=False)
     if len(sizes) < 2:
         return None
     (small, count), best = sizes[0], ranking.places[0]
@@ -48,6 +41,11 @@ def _millions(count: Estimate) -> str:
     return f"{count.mean / 1e6:.2f} million"
 
 
+@base.picture(
+    "parameters_accuracy",
+    "Test accuracy of the last epoch against parameters and GMACs, a point per model",
+    "Parameters as trained, auxiliary heads included; GMACs of one inference, without them.",
+)
 def _figure(context: Context) -> Figure:
     """A labelled point per group; bars are 95 % intervals over seeds."""
     title = "Parameters and GMACs against accuracy"
@@ -57,13 +55,8 @@ def _figure(context: Context) -> Figure:
                 accuracy, x = (mean_of(group, name) for name in (FINAL, metric))
                 at, colour = (x.mean * scale, accuracy.mean), context.looks[group.label].colour
                 ax.errorbar(*at, accuracy.half_width, fmt="o", color=colour, ms=9, capsize=3)
-                ax.annotate(
-                    shortened(group.label),
-                    at,
-                    xytext=(8, 6),
-                    textcoords="offset points",
-                    color=colour,
-                )
+                name, beside = shortened(group.label), (8, 6)
+                ax.annotate(name, at, xytext=beside, textcoords="offset points", color=colour)
             ax.margins(x=0.3, y=0.25)
             percent_axis(ax, decimals=None)
         axes[0].set(xlabel="Parameters as trained, auxiliary heads included (10⁶)")
@@ -72,21 +65,7 @@ def _figure(context: Context) -> Figure:
     return figure
 
 
+_tables = base.metrics_of_trained("params", "params_aux", "params_imagenet", "gmacs", FINAL)
 SECTIONS = (
-    Section(
-        60,
-        "parameters",
-        "Parameters against accuracy",
-        _finding,
-        metrics_of_trained("params", "params_aux", "params_imagenet", "gmacs", FINAL),
-        (
-            Picture(
-                "parameters_accuracy",
-                "Test accuracy of the last epoch against parameters and GMACs, a point per model",
-                "Parameters as trained, auxiliary heads included; GMACs of one inference, without "
-                "them.",
-                _figure,
-            ),
-        ),
-    ),
+    base.Section(60, "parameters", "Parameters against accuracy", _finding, _tables, (_figure,)),
 )

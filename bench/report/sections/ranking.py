@@ -7,7 +7,7 @@ from bench.analysis.formatting import in_sentence, listed, sentence
 from bench.report.context import Context
 from bench.report.forest import ranking_figure
 from bench.report.rankings import ranking_clause, ranking_table
-from bench.report.sections.base import Picture, Section
+from bench.report.sections.base import Section, picture
 from bench.report.tables import Table
 
 RANKED = ("images_per_second", "final_test_accuracy")
@@ -35,6 +35,12 @@ def _tables(context: Context) -> tuple[Table, ...]:
     return tuple(ranking_table(ranking) for ranking in rankings(context))
 
 
+@picture(
+    "ranking",
+    "Each model against the best, in throughput and in test accuracy",
+    "With 95 % intervals, paired by seed; the band is what counts as the same. Models joined by a "
+    "bar on the right cannot be told apart, or are the same.",
+)
 def _figure(context: Context) -> Figure:
     return ranking_figure(rankings(context), context.run)
 
@@ -46,15 +52,7 @@ SECTIONS = (
         "Which model wins, and how sure is that?",
         _finding,
         _tables,
-        (
-            Picture(
-                "ranking",
-                "Each model against the best, in throughput and in test accuracy",
-                "With 95 % intervals, paired by seed; the band is what counts as the same. Models "
-                "joined by a bar on the right cannot be told apart, or are the same.",
-                _figure,
-            ),
-        ),
+        (_figure,),
         lambda context: (
             "A rank is a range where others cannot be told from it. Every model is compared with "
             "every other; p is corrected for all comparisons in a metric (Holm), intervals are "

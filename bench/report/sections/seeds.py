@@ -4,20 +4,20 @@ from matplotlib.figure import Figure
 
 from bench.analysis.formatting import MISSING, percent, shortened
 from bench.report.context import Context
-from bench.report.sections.base import Picture, Section, value
+from bench.report.sections.base import Section, picture, value
 from bench.report.style import canvas, percent_axis
-from bench.report.tables import Table, text_table
+from bench.report.tables import Table, table_of
 
 FINAL = "final_test_accuracy"
 
 
 def _finding(context: Context) -> str | None:
     """The widest spread of any group."""
-    finals = [
-        (group, [trial.epochs[-1].test_accuracy for trial in group.trained])
+    several = [
+        (group, values)
         for group in context.finished
+        if len(values := [trial.epochs[-1].test_accuracy for trial in group.trained]) > 1
     ]
-    several = [(group, values) for group, values in finals if len(values) > 1]
     if not several:
         return None
     widest, values = max(several, key=lambda pair: max(pair[1]) - min(pair[1]))
@@ -30,16 +30,21 @@ def _finding(context: Context) -> str | None:
 
 def _tables(context: Context) -> tuple[Table, ...]:
     numbers = sorted({t.trial.seed for group in context.groups for t in group.trained})
-    rows = []
-    for group in context.groups:
-        finals = {t.trial.seed: t.epochs[-1].test_accuracy for t in group.trained}
-        cells = [f"{finals[n] * 100:.1f}" if n in finals else MISSING for n in numbers]
-        rows.append((group.label, *cells, value(FINAL, group.metric(FINAL)) or MISSING))
-    return (
-        text_table(("Model", *(f"Seed {n} (%)" for n in numbers), "Mean ± 95 % interval"), rows),
-    )
+    finals = [
+        {t.trial.seed: f"{t.epochs[-1].test_accuracy * 100:.1f}" for t in group.trained}
+        for group in context.groups
+    ]
+    means = [value(FINAL, group.metric(FINAL)) or MISSING for group in context.groups]
+    columns = {f"Seed {n} (%)": [texts.get(n, MISSING) for texts in finals] for n in numbers}
+    names = {"Model": [group.label for group in context.groups]}
+    return (table_of(names | columns | {"Mean ± 95 % interval": means}),)
 
 
+@picture(
+    "seeds",
+    "Test accuracy of the last epoch, a dot per seed",
+    "One model is trained several times; nothing but the random numbers differs.",
+)
 def _figure(context: Context) -> Figure:
     """The last epoch's test accuracy of each seed, and below it the mean with its interval."""
     trained, title = context.trained, "Test accuracy of the last epoch, seed by seed"
@@ -60,20 +65,4 @@ def _figure(context: Context) -> Figure:
     return figure
 
 
-SECTIONS = (
-    Section(
-        140,
-        "seeds",
-        "Seeds",
-        _finding,
-        _tables,
-        (
-            Picture(
-                "seeds",
-                "Test accuracy of the last epoch, a dot per seed",
-                "One model is trained several times; nothing but the random numbers differs.",
-                _figure,
-            ),
-        ),
-    ),
-)
+SECTIONS = (Section(140, "seeds", "Seeds", _finding, _tables, (_figure,)),)

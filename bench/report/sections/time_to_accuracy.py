@@ -4,18 +4,17 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
 
 from bench.analysis.compare.arrival import arrivals, common_accuracy, seconds_to
-from bench.analysis.formatting import MISSING, percent, ratio, shown, supported
+from bench.analysis.formatting import MISSING, percent, ratio, supported
 from bench.analysis.intervals import Estimate, estimate
 from bench.analysis.time_to_accuracy import Reached, accuracy_after, clock, reached, targets_of
 from bench.analysis.trial_group import TrialGroup
 from bench.records.run import TrialResult
 from bench.report.context import Context
-from bench.report.sections.base import Picture, Section, certainty
+from bench.report.sections.base import Picture, Section, certainty, picture, value
 from bench.report.style import canvas, draw_legend, draw_line, percent_axis
-from bench.report.tables import Cell, Table, metric_table, text_table
+from bench.report.tables import Cell, Table, metric_table, table_of
 
 
 def _finding(context: Context) -> str | None:
@@ -25,26 +24,20 @@ def _finding(context: Context) -> str | None:
     ranking = arrivals(target, context.finished)
     if ranking is None:
         group = next(g for g in context.finished if g.trained)
-        return (
-            f"{group.label} reaches its best, {percent(target)}, after {_seconds(group, target)}."
-        )
+        after = value("total_seconds", _seconds(group, target))
+        return f"{group.label} reaches its best, {percent(target)}, after {after}."
     first, last = ranking.places[0].group, ranking.places[-1].group
-    a, b = (_mean_seconds(group, target) for group in (first, last))
+    a, b = (_seconds(group, target) for group in (first, last))
     return (
         f"{first.label} is first at {percent(target)}, the accuracy that every seed reaches, after "
-        f"{_seconds(first, target)} of training and evaluation; {last.label} is last, after "
-        f"{_seconds(last, target)}, {ratio(b.mean, a.mean)} as long: "
+        f"{value('total_seconds', a)} of training and evaluation; {last.label} is last, after "
+        f"{value('total_seconds', b)}, {ratio(b.mean, a.mean)} as long: "
         f"{certainty(ranking.places[-1].difference)}."
     )
 
 
-def _mean_seconds(group: TrialGroup, target: float) -> Estimate:
+def _seconds(group: TrialGroup, target: float) -> Estimate:
     return estimate(list(seconds_to(target, group).values()))
-
-
-def _seconds(group: TrialGroup, target: float) -> str:
-    mean = _mean_seconds(group, target)
-    return shown("total_seconds", mean.mean, mean.half_width)
 
 
 def _tables(context: Context) -> tuple[Table, ...]:
@@ -58,33 +51,24 @@ def _tables(context: Context) -> tuple[Table, ...]:
 def target_table(trained: Sequence[TrialGroup]) -> Table:
     """A row per group and target that any seed reached: when, since when for good, and how many of
     its seeds got there. Means are over those that did."""
-    rows = []
+    rows: list[tuple[str, float, list[Reached]]] = []
     for target in targets_of(trained[0].trained[0]) if trained else ():
-        by_label = {g.label: [reached(t.epochs, target) for t in g.trained] for g in trained}
-        if any(seed.first_epoch is not None for seeds in by_label.values() for seed in seeds):
-            rows += [(label, percent(target), *_when(seeds)) for label, seeds in by_label.items()]
-    headers = (
-        "Model",
-        "Target",
-        "First reached (epoch)",
-        "First reached (s)",
-        "by seeds",
-        "Held since (epoch)",
-        "Held since (s)",
-        "by seeds ",
-    )
-    return text_table(headers, rows)
-
-
-def _when(seeds: Sequence[Reached]) -> tuple[str, ...]:
-    return (
-        _mean([seed.first_epoch for seed in seeds], 1),
-        _mean([seed.first_seconds for seed in seeds], 0),
-        f"{sum(seed.first_epoch is not None for seed in seeds)} of {len(seeds)}",
-        _mean([seed.held_epoch for seed in seeds], 1),
-        _mean([seed.held_seconds for seed in seeds], 0),
-        f"{sum(seed.held_epoch is not None for seed in seeds)} of {len(seeds)}",
-    )
+        made = [(g.label, target, [reached(t.epochs, target) for t in g.trained]) for g in trained]
+        if any(seed.first_epoch is not None for *_, seeds in made for seed in seeds):
+            rows += made
+    first_epochs = [[seed.first_epoch for seed in seeds] for *_, seeds in rows]
+    held_epochs = [[seed.held_epoch for seed in seeds] for *_, seeds in rows]
+    columns = {
+        "Model": [label for label, *_ in rows],
+        "Target": [percent(target) for _, target, _ in rows],
+        "First reached (epoch)": [_mean(epochs, 1) for epochs in first_epochs],
+        "First reached (s)": [_mean([s.first_seconds for s in seeds], 0) for *_, seeds in rows],
+        "by seeds": [f"{_known(epochs)} of {len(epochs)}" for epochs in first_epochs],
+        "Held since (epoch)": [_mean(epochs, 1) for epochs in held_epochs],
+        "Held since (s)": [_mean([s.held_seconds for s in seeds], 0) for *_, seeds in rows],
+        "by seeds ": [f"{_known(epochs)} of {len(epochs)}" for epochs in held_epochs],
+    }
+    return table_of(columns)
 
 
 def until(groups: Sequence[TrialGroup], target: float | None) -> dict[str, list[Cell]]:
@@ -92,14 +76,9 @@ def until(groups: Sequence[TrialGroup], target: float | None) -> dict[str, list[
     if target is None:
         return {}
     arrived = [[reached(trial.epochs, target) for trial in group.trained] for group in groups]
-    return {
-        f"Until {percent(target)} (epochs)": [
-            Cell(_share([seed.first_epoch for seed in seeds], 1)) for seeds in arrived
-        ],
-        f"Until {percent(target)} (s)": [
-            Cell(_share([seed.first_seconds for seed in seeds], 0)) for seeds in arrived
-        ],
-    }
+    epochs = [Cell(_share([seed.first_epoch for seed in seeds], 1)) for seeds in arrived]
+    seconds = [Cell(_share([seed.first_seconds for seed in seeds], 0)) for seeds in arrived]
+    return {f"Until {percent(target)} (epochs)": epochs, f"Until {percent(target)} (s)": seconds}
 
 
 def after_equal_seconds(groups: Sequence[TrialGroup]) -> dict[str, list[Cell]]:
@@ -115,9 +94,13 @@ def after_equal_seconds(groups: Sequence[TrialGroup]) -> dict[str, list[Cell]]:
 
 def _share(seeds: Sequence[float | None], decimals: int) -> str:
     """Their mean; with how many of the seeds have one, if not all do."""
-    known = sum(seed is not None for seed in seeds)
+    known = _known(seeds)
     some = f" ({known} of {len(seeds)} seeds)" if 0 < known < len(seeds) else ""
     return _mean(seeds, decimals) + some
+
+
+def _known(seeds: Sequence[float | None]) -> int:
+    return sum(seed is not None for seed in seeds)
 
 
 def _mean(seeds: Sequence[float | None], decimals: int) -> str:
@@ -132,12 +115,13 @@ def _mean(seeds: Sequence[float | None], decimals: int) -> str:
 
 
 def _progress(
-    position: Callable[[TrialResult], list[float]], label: str
-) -> Callable[[Context], Figure]:
+    file: str, label: str, caption: str, position: Callable[[TrialResult], list[float]]
+) -> Picture:
     """Test accuracy over something that models spend at different rates."""
+    title = f"Test accuracy over {label.partition(' (')[0].lower()}"
 
+    @picture(file, f"{title}, a curve per model", caption)
     def draw(context: Context) -> Figure:
-        title = f"Test accuracy over {label.partition(' (')[0].lower()}"
         with canvas(context.run, title) as (figure, (ax,)):
             for group in context.trained:
                 curve = group.curve(lambda epoch: epoch.test_accuracy)
@@ -145,7 +129,7 @@ def _progress(
                 x = [sum(values) / len(values) for values in spent]
                 draw_line(ax, group, context.looks[group.label], x, curve)
             ax.set(xlabel=label, ylabel="Test accuracy", xlim=(0, None))
-            ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            ax.xaxis.set_major_formatter("{x:,.0f}")
             percent_axis(ax)
             draw_legend(ax)
         return figure
@@ -161,19 +145,17 @@ SECTIONS = (
         _finding,
         _tables,
         (
-            Picture(
+            _progress(
                 "accuracy_over_time",
-                "Test accuracy over wall-clock time, a curve per model",
+                "Wall-clock time (s)",
                 "Training and evaluation: which model gets there sooner on this machine.",
-                _progress(lambda trial: clock(trial.epochs), "Wall-clock time (s)"),
+                lambda trial: clock(trial.epochs),
             ),
-            Picture(
+            _progress(
                 "accuracy_over_updates",
-                "Test accuracy over updates, a curve per model",
+                "Updates",
                 "A larger batch means fewer updates an epoch.",
-                _progress(
-                    lambda trial: list(accumulate(float(e.steps) for e in trial.epochs)), "Updates"
-                ),
+                lambda trial: list(accumulate(float(e.steps) for e in trial.epochs)),
             ),
         ),
     ),

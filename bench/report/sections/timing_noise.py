@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from bench.analysis.formatting import percent, shortened
 from bench.analysis.noise import WARMUP_STEPS, noise_of
 from bench.records.run import Run, TrialResult
 from bench.report.context import Context
-from bench.report.sections.base import Picture, Section, known_table
+from bench.report.sections.base import Section, known_table, picture
 from bench.report.style import canvas, draw_legend
-from bench.report.tables import Table, text_table
+from bench.report.tables import Table, table_of
 
 COLUMNS = (
     *("step_milliseconds", "step_mean_milliseconds", "step_p95_milliseconds"),
@@ -41,11 +41,10 @@ class MachineSpeed:
 
 def machine_speed(trials: Sequence[TrialResult]) -> MachineSpeed | None:
     """How much the machine itself changed over trials of one precision; the widest, of several."""
-    by_precision: dict[str, list[float]] = {}
-    for trial in trials:
-        for c in trial.calibrations:
-            by_precision.setdefault(c.precision, []).append(c.gflops)
-    ranges = [MachineSpeed(min(speeds), max(speeds)) for speeds in by_precision.values()]
+    made = [calibration for trial in trials for calibration in trial.calibrations]
+    precisions = dict.fromkeys(calibration.precision for calibration in made)
+    by_precision = [[c.gflops for c in made if c.precision == p] for p in precisions]
+    ranges = [MachineSpeed(min(speeds), max(speeds)) for speeds in by_precision]
     return max(ranges, key=lambda speed: speed.change, default=None)
 
 
@@ -72,9 +71,10 @@ def _finding(context: Context) -> str | None:
 
 
 def _tables(context: Context) -> tuple[Table, ...]:
-    rows = [(context.labels[t.trial.id], "; ".join(why)) for t, why in noisy_trials(context.run)]
-    reasons = text_table(("Trial", "Why its times may mislead"), rows)
-    return known_table(context.trained, COLUMNS), reasons
+    noisy = noisy_trials(context.run)
+    names = [context.labels[trial.trial.id] for trial, _ in noisy]
+    reasons = {"Trial": names, "Why its times may mislead": ["; ".join(why) for _, why in noisy]}
+    return known_table(context.trained, COLUMNS), table_of(reasons)
 
 
 def _remarks(context: Context) -> list[str]:
@@ -89,6 +89,11 @@ def _remarks(context: Context) -> list[str]:
     return [rule, again] if repeated else [rule]
 
 
+@picture(
+    "steps",
+    "Time of every step in order, a line per model, and of the fixed matrix product",
+    "Steps of the first seed, raw; the matrix product of every trial, in order.",
+)
 def _figure(context: Context) -> Figure | None:
     """Raw step times in order, and the machine's own speed trial by trial."""
     groups = [g for g in context.trained if any(e.step_times for e in g.trained[0].epochs)]
@@ -96,14 +101,13 @@ def _figure(context: Context) -> Figure | None:
     with canvas(context.run, title, columns=2) as (figure, (steps, machine)):
         for group in groups:
             epochs, look = group.trained[0].epochs, context.looks[group.label]
-            times = [1e3 * s for e in epochs for s in e.step_times]
-            numbers = [
-                (e.epoch - 1) * e.steps + 1 + i * e.step_times_every
+            points = [
+                ((e.epoch - 1) * e.steps + 1 + i * e.step_times_every, 1e3 * seconds)
                 for e in epochs
-                for i in range(len(e.step_times))
+                for i, seconds in enumerate(e.step_times)
             ]
-            drawn = extremes(times)
-            x, y = [numbers[i] for i in drawn], [times[i] for i in drawn]
+            drawn = extremes([time for _, time in points])
+            x, y = [points[i][0] for i in drawn], [points[i][1] for i in drawn]
             style: Any = {"linewidth": 0.8, "linestyle": look.line_style}
             steps.plot(x, y, color=look.colour, label=shortened(group.label), **style)
         at, speeds = [], []
@@ -116,7 +120,7 @@ def _figure(context: Context) -> Figure | None:
         machine.xaxis.set_major_locator(MaxNLocator(integer=True))
         machine.set_ylim(0, 1.15 * max(speeds, default=1.0))
         steps.set(xlabel="Step, first seed", ylabel="Step time (ms)", yscale="log")
-        steps.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        steps.yaxis.set_major_formatter("{x:,.0f}")
         steps.yaxis.set_minor_formatter(NullFormatter())
         draw_legend(steps)
     return figure
@@ -129,27 +133,10 @@ def extremes(values: Sequence[float]) -> list[int]:
     size = -(-2 * len(values) // MOST_STEPS)
     kept: list[int] = []
     for start in range(0, len(values), size):
-        stretch = range(start, min(start + size, len(values)))
-        ends = {min(stretch, key=values.__getitem__), max(stretch, key=values.__getitem__)}
-        kept += sorted(ends)
+        stretch = range(len(values))[start : start + size]
+        kept += sorted({end(stretch, key=values.__getitem__) for end in (min, max)})
     return kept
 
 
-SECTIONS = (
-    Section(
-        150,
-        "trust",
-        "How far the times can be trusted",
-        _finding,
-        _tables,
-        (
-            Picture(
-                "steps",
-                "Time of every step in order, a line per model, and of the fixed matrix product",
-                "Steps of the first seed, raw; the matrix product of every trial, in order.",
-                _figure,
-            ),
-        ),
-        _remarks,
-    ),
-)
+_title = "How far the times can be trusted"
+SECTIONS = (Section(150, "trust", _title, _finding, _tables, (_figure,), _remarks),)
