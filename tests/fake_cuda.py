@@ -85,7 +85,7 @@ def works(model: str, size: int, fault: "Callable[[Parts], None]" = lambda parts
 def calibrates() -> None:
     """The fixed matrix product is made on the card."""
     with FakeTensorMode():
-        found = calibrate(FakeCuda(CUDA), "a trial", 0, "fp16")
+        found = calibrate(FakeCuda(CUDA), "a trial", 0, "fp16", torch.float16)
     assert found.seconds == (1.0,) * LEAST
 
 

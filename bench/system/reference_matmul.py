@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import torch
 
-from bench.choices import PRECISIONS
 from bench.records.records import Calibrated
 from bench.system.devices import Device
 
@@ -19,11 +18,13 @@ SECONDS = 0.3
 that lasts a twentieth of a second must not look like a slower machine."""
 
 
-def calibrate(device: Device, trial: str, epochs: int, precision: str) -> Calibrated:
-    """Time the product in a trial's precision, after `open_precision` has set the process to it."""
+def calibrate(
+    device: Device, trial: str, epochs: int, precision: str, dtype: torch.dtype | None = None
+) -> Calibrated:
+    """Time the product in a trial's precision, after `open_precision` has set the process to it;
+    `dtype` is what autocast computes in, None for float32."""
     size = device.matmul_size
-    dtype = getattr(torch, PRECISIONS[precision].autocast or "float32")
-    seconds = _seconds(device, size, dtype)
+    seconds = _seconds(device, size, dtype or torch.float32)
     device.release()
     return Calibrated(trial, epochs, precision, size, tuple(round(s, 7) for s in seconds))
 

@@ -1,4 +1,4 @@
-"""Optimizers by name; a new one is a row of `bench.choices.OPTIMIZERS`."""
+"""Optimizers by name; a new one is a row of `bench.config.OPTIMIZERS`."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,7 +6,7 @@ import torch
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from bench.choices import OPTIMIZERS
+from bench.config import OPTIMIZERS
 from bench.errors import Refused
 
 

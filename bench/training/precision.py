@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bench.choices import PRECISIONS
+from bench.config import PRECISIONS
 from bench.errors import Refused
 
 

@@ -34,7 +34,7 @@ def test_it_computes_in_the_precision_that_it_names(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(CpuDevice, "matmul_size", 8)
     monkeypatch.setattr(torch, "mm", mm)
-    calibrate(open_device("cpu"), "a trial", 0, "bf16")
+    calibrate(open_device("cpu"), "a trial", 0, "bf16", torch.bfloat16)
     assert set(seen) == {(torch.bfloat16, torch.bfloat16)}
 
 

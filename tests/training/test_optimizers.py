@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
-from bench.choices import OPTIMIZERS
+from bench.config import OPTIMIZERS
 from bench.errors import Refused
 from bench.training.optimizers import open_optimizer
 
