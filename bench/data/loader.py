@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
@@ -23,6 +23,9 @@ from bench.records.records import DatasetFacts
 
 MAX_SHIFT = 1 / 8
 """The largest shift of augmentation as a share of the side: 4 of CIFAR's 32 pixels, as usual."""
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+"""Images and their labels, on the device."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Transform:
         return torch.tensor(channels, device=self.device).mul_(255).view(1, 3, 1, 1)
 
 
-def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
+def augmented(images: Tensor, generator: Generator) -> Tensor:
     """Stored images (batch, side, side, 3), each flipped with probability one half and shifted by
     up to an eighth of its side; pixels outside the image repeat its edge."""
     count, side = images.shape[:2]
@@ -78,31 +81,28 @@ class Split(ABC):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, batch_size: int) -> Batches:
         """Every image once, in the data set's order; the last batch may be smaller."""
         yield from self.ordered(torch.arange(len(self)), batch_size)
 
-    def ordered(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images at `order` (int64, on the CPU); the last batch may be smaller."""
+    def ordered(self, order: Tensor, batch_size: int, augment: Generator | None = None) -> Batches:
+        """The images at `order` (int64, on the CPU), augmented with the generator if one is given;
+        the last batch may be smaller."""
         for images, labels in self._stored(order, batch_size):
-            yield self.transform(images), labels
+            yield self.transform(augmented(images, augment) if augment else images), labels
 
-    def shuffled(
-        self, batch_size: int, generator: torch.Generator, augment: bool
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def shuffled(self, batch_size: int, generator: Generator, augment: bool) -> Batches:
         """Every image once in random order, except for a last batch of one, which is dropped."""
         order = torch.randperm(len(self), generator=generator)
         kept = order[: len(self) - dropped_images(len(self), batch_size)]
-        for images, labels in self._stored(kept, batch_size):
-            yield self.transform(augmented(images, generator) if augment else images), labels
+        yield from self.ordered(kept, batch_size, generator if augment else None)
 
-    def first(self, count: int, augment: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def first(self, count: int, augment: Generator | None = None) -> tuple[Tensor, Tensor]:
         """A batch of the first `count` images, augmented with the generator if one is given."""
-        images, labels = next(self._stored(torch.arange(count), count))
-        return self.transform(augmented(images, augment) if augment else images), labels
+        return next(self.ordered(torch.arange(count), count, augment))
 
     @abstractmethod
-    def _stored(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _stored(self, order: Tensor, batch_size: int) -> Batches:
         """The stored images at `order`, a batch at a time, with their labels, on the device."""
 
 
@@ -123,7 +123,7 @@ class ResidentSplit(Split):
         super().__init__(labels.to(transform.device), transform)
         self.images = images.to(transform.device)
 
-    def _stored(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _stored(self, order: Tensor, batch_size: int) -> Batches:
         for indices in torch.split(order.to(self.images.device), batch_size):
             yield self.images[indices], self.labels[indices]
 
@@ -150,7 +150,7 @@ class StreamedSplit(Split):
         self._dataset = _FileImages(files, labels.tolist(), side)
         self._workers = workers
 
-    def _stored(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _stored(self, order: Tensor, batch_size: int) -> Batches:
         device = self.transform.device
         loader = DataLoader(
             self._dataset,

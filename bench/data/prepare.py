@@ -52,7 +52,8 @@ def prepare(request: DataRequest, into: Path) -> DatasetFacts:
     for part, split in (("train", train), ("test", test)):
         arrays = _decoded(split, stored) if resident else None
         if part == "train" and (mean is None or std is None):
-            mean, std = channel_statistics(arrays or _sample(split, stored))
+            sample = balanced_subset(split.labels, STATISTICS_IMAGES)
+            mean, std = channel_statistics(arrays or _decoded(split.take(sample), stored))
         _save(into, part, arrays or split, sha256)
     assert mean is not None
     assert std is not None
@@ -123,10 +124,6 @@ def _decoded(split: Split, stored: int) -> Arrays:
     for index, path in enumerate(split.paths):
         images[index] = decode(path, stored)
     return Arrays(images, split.labels)
-
-
-def _sample(split: Split, stored: int) -> Arrays:
-    return _decoded(split.take(balanced_subset(split.labels, STATISTICS_IMAGES)), stored)
 
 
 def channel_statistics(arrays: Arrays) -> tuple[Channels, Channels]:

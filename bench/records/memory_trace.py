@@ -48,9 +48,8 @@ class Trace:
 
     def live_bytes(self, batch_size: int, block_bytes: int = BLOCK_BYTES) -> Integers:
         """Bytes allocated after each event."""
-        sizes = self.sizes(batch_size, block_bytes)
-        signed: Integers = np.where(self._is_made, 1, -1) * sizes[self._index]
-        return np.cumsum(signed)
+        sizes, events = self.sizes(batch_size, block_bytes), self._events
+        return np.cumsum(np.where(events >= 0, sizes[events], -sizes[~events]))
 
     def peak_bytes(self, batch_size: int, block_bytes: int = BLOCK_BYTES) -> int:
         """Bytes allocated at most; what `torch.cuda.max_memory_allocated` reports."""
@@ -74,13 +73,8 @@ class Trace:
     def _alive_at_peak(self, batch_size: int) -> list[int]:
         if not self.events:
             return []
-        alive: set[int] = set()
-        for event in self.events[: int(self.live_bytes(batch_size).argmax()) + 1]:
-            if event >= 0:
-                alive.add(event)
-            else:
-                alive.remove(~event)
-        return sorted(alive)
+        events = self.events[: int(self.live_bytes(batch_size).argmax()) + 1]
+        return sorted({e for e in events if e >= 0} - {~e for e in events if e < 0})
 
     @cached_property
     def _fixed(self) -> Integers:
@@ -91,10 +85,5 @@ class Trace:
         return np.array([a.image_bytes for a in self.allocations], dtype=np.int64)
 
     @cached_property
-    def _is_made(self) -> npt.NDArray[np.bool_]:
-        return np.array(self.events, dtype=np.int64) >= 0
-
-    @cached_property
-    def _index(self) -> Integers:
-        events = np.array(self.events, dtype=np.int64)
-        return np.where(events >= 0, events, ~events)
+    def _events(self) -> Integers:
+        return np.array(self.events, dtype=np.int64)

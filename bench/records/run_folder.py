@@ -47,7 +47,7 @@ class RunFolder:
             self._lock = FileLock(path / LOCK, timeout=0)
             self._lock.acquire()
             if resume:
-                _cut_off_torn_line(path / LOG)
+                os.truncate(path / LOG, (path / LOG).read_bytes().rfind(b"\n") + 1)
                 remove_unfinished(path)
             # Unbuffered: a write that a full disk refused must not be retried later by chance.
             self._log = (path / LOG).open("ab" if resume else "xb", buffering=0)
@@ -87,20 +87,6 @@ class RunFolder:
         with contextlib.suppress(OSError):
             self._log.close()
         self._lock.release()
-
-
-def _cut_off_torn_line(path: Path) -> None:
-    with path.open("r+b") as log:
-        end = log.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - 65_536)
-            log.seek(start)
-            newline = log.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        log.truncate(end)
 
 
 def line_of(record: Record) -> bytes:
@@ -148,12 +134,7 @@ def new_folder(what: str) -> Path:
 
 def is_torn(path: Path) -> bool:
     """Whether a crash left the last line of a run folder's log incomplete."""
-    with (path / LOG).open("rb") as log:
-        size = log.seek(0, os.SEEK_END)
-        if size == 0:
-            return False
-        log.seek(size - 1)
-        return log.read(1) != b"\n"
+    return (path / LOG).read_bytes()[-1:] not in (b"", b"\n")
 
 
 def read_log(path: Path) -> Iterator[Record]:
@@ -171,21 +152,18 @@ def read_log(path: Path) -> Iterator[Record]:
             for number, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
                     return
-                record = _read_line(log, number, line[:-1], checked)
+                try:
+                    record = record_of(line[:-1], checked=checked)
+                except Refused as error:
+                    raise Refused(f"{log}, line {number}: {error}") from error
                 if isinstance(record, RunStarted):
-                    checked = record.schema >= 2
+                    checked = _known(record.schema, log) >= 2
                 yield record
     except OSError as error:
         raise Refused(f"{log} cannot be read: {error.strerror}.") from error
 
 
-def _read_line(log: Path, number: int, line: bytes, checked: bool) -> Record:
-    try:
-        record = record_of(line, checked=checked)
-    except Refused as error:
-        raise Refused(f"{log}, line {number}: {error}") from error
-    if isinstance(record, RunStarted) and not 1 <= record.schema <= SCHEMA:
-        raise Refused(
-            f"{log} has schema {record.schema}; this archbench reads schemas up to {SCHEMA}."
-        )
-    return record
+def _known(schema: int, log: Path) -> int:
+    if not 1 <= schema <= SCHEMA:
+        raise Refused(f"{log} has schema {schema}; this archbench reads schemas up to {SCHEMA}.")
+    return schema

@@ -3,8 +3,6 @@ real allocation failures."""
 
 import contextlib
 import ctypes
-import gc
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import torch
 
 from bench.errors import Refused
 from bench.records.records import DeviceFacts
-from bench.system.devices.base import DEVICES, Device, Mark
+from bench.system.devices.base import DEVICES, Device
 from bench.system.host import container_memory_bytes, cpu_name
 
 try:
@@ -43,14 +41,6 @@ class CpuDevice(Device):
 
     def synchronize(self) -> None:
         """Nothing to wait for."""
-
-    def mark(self) -> Mark:
-        """Seconds of the performance counter."""
-        return time.perf_counter()
-
-    def elapsed(self, start: Mark, end: Mark) -> float:
-        """Seconds between two readings of the counter."""
-        return float(end - start)
 
     def limit_memory(self, budget_bytes: int | None) -> int | None:
         """Sets RLIMIT_DATA; raises Refused for a budget where there is no Linux to enforce it."""
@@ -84,14 +74,13 @@ class CpuDevice(Device):
 
         Its size, not its resident memory: the limit counts size, compiled kernels included.
         """
-        try:
+        with contextlib.suppress(OSError):
             return max(0, _status_bytes("VmPeak") - self._base)
-        except OSError:
-            return None
+        return None
 
     def release(self) -> None:
         """Collects cycles and returns freed heap to the system."""
-        gc.collect()
+        super().release()
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 

@@ -1,13 +1,10 @@
 """Apple's GPU."""
 
-import gc
-import time
-
 import torch
 
 from bench.errors import Refused
 from bench.records.records import DeviceFacts
-from bench.system.devices.base import DEVICES, Device, Mark
+from bench.system.devices.base import DEVICES, Device
 from bench.system.host import cpu_name
 
 
@@ -33,15 +30,6 @@ class MpsDevice(Device):
         torch.mps.synchronize()
         self._peak = max(self._peak, int(torch.mps.current_allocated_memory()))
 
-    def mark(self) -> Mark:
-        """Seconds of the performance counter, after waiting for the GPU."""
-        self.synchronize()
-        return time.perf_counter()
-
-    def elapsed(self, start: Mark, end: Mark) -> float:
-        """Seconds between two readings."""
-        return float(end - start)
-
     def limit_memory(self, budget_bytes: int | None) -> int | None:
         """A budget is a fraction of the recommended maximum."""
         maximum = int(torch.mps.recommended_max_memory())
@@ -60,7 +48,7 @@ class MpsDevice(Device):
 
     def release(self) -> None:
         """Empties the cache."""
-        gc.collect()
+        super().release()
         torch.mps.empty_cache()
 
 
