@@ -100,15 +100,15 @@ def test_a_killed_worker_costs_its_trial_alone(images, tmp_path):
             for child in psutil.Process().children(recursive=True):
                 child.kill()
 
-    asked = config(images, tmp_path / "run", models=("resnet18", "googlenet"), epochs=5)
+    asked = config(images, tmp_path / "run", models=("resnet18", "googlenet"), epochs=3)
     result = run(asked, kill_the_first_worker)
     assert [t.status for t in result.trials] == ["failed", "done"]
     assert exit_code(result) == 1
     assert "killed" in result.trials[0].ended.reason
     # What the worker had sent before the signal came is kept as well.
     killed, other = (len(t.epochs) for t in result.trials)
-    assert 1 <= killed < 5
-    assert other == 5
+    assert 1 <= killed < 3
+    assert other == 3
     assert list(load_run(tmp_path / "run").models.status) == ["failed", "done"]
 
 
