@@ -23,8 +23,8 @@ AVAILABLE = sys.platform == "linux"
 START_SECONDS = 120
 """How long an import of torch may take; then workers start as fresh processes."""
 
-MOST_TEMPLATES = 2
-"""One for jobs under a memory limit, one for the others; each takes the memory of an import."""
+MOST_TEMPLATES = 1
+"""Workers have one environment as a rule, and a template takes the memory of an import."""
 
 
 @dataclass

@@ -25,8 +25,11 @@ _ROOT = Path(__file__).parents[2]
 
 
 class Worker:
-    """One job in a process of its own, forked from a warm template where that is safe; use as a
-    context manager.
+    """One job in a process of its own; use as a context manager.
+
+    It is forked from a warm template where that is safe, but not under a memory limit on the CPU:
+    there a forked worker was seen to crash, or to fail elsewhere than in an allocation, more often
+    than a fresh one.
 
     Args:
         job: what to do.
@@ -43,7 +46,8 @@ class Worker:
         self._timed_out = False
         environment = _environment(limited)
         with log.open("ab") as errors:
-            self._process = fork_worker(environment, errors) or subprocess.Popen(
+            forked = None if limited else fork_worker(environment, errors)
+            self._process = forked or subprocess.Popen(
                 [sys.executable, "-P", "-m", "bench.runner.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -60,13 +60,19 @@ def test_the_largest_batch_trains_a_whole_run(model: str, tmp_path: Path) -> Non
     trial = replace(found.trials[0].trial, batch_size=images)
     files = [str(tmp_path / name) for name in ("images", "checkpoint.pt", "start.pt")]
     job = TrainJob(trial, values["epochs"], files[0], conditions, files[1], files[2])
-    # Where a library does not check what malloc returned, the refusal arrives as a signal.
-    refused = f"out of memory at batch {images}|killed by SIGSEGV"
-    with (
-        Worker(job, tmp_path / "worker.log", limited=True) as worker,
-        pytest.raises(TrialFailed, match=refused),
-    ):
-        train(worker)
+    assert f"out of memory at batch {images}" in failure(job, tmp_path / "worker.log")
+
+
+def failure(job: TrainJob, log: Path) -> str:
+    """Why a limited worker failed. One that crashed is asked again, and only twice: torch's
+    convolutions do not always survive memory that is refused, and a crash says nothing about why.
+    """
+    for _ in range(3):
+        with Worker(job, log, limited=True) as worker, pytest.raises(TrialFailed) as failed:
+            train(worker)
+        if "SIGSEGV" not in str(failed.value):
+            break
+    return str(failed.value)
 
 
 def train(worker: Worker) -> None:
