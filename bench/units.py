@@ -1,5 +1,6 @@
-"""Sizes that people write, in bytes."""
+"""Sizes and numbers that people write."""
 
+import math
 import re
 
 from bench.errors import Refused
@@ -21,3 +22,12 @@ def parse_bytes(text: str, flag: str = "--memory-budget") -> int:
     if not 1 <= count < 2**63:
         raise Refused(f"{flag} {text[:40]!r} is not a size that memory can have.")
     return int(count)
+
+
+def finite_number(text: str) -> float | None:
+    """The number that a text is; None if it is none, or not finite."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

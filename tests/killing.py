@@ -37,14 +37,14 @@ class Outcome:
     wrong: str
 
 
-def make_images(folder: Path) -> Path:
-    """Two classes of noise around two greys, 24 training and 8 test images each."""
+def make_images(folder: Path, train: int = 24, test: int = 8, noise: float = 60) -> Path:
+    """Two classes of noise around two greys, so many training and test images of each."""
     rng = np.random.default_rng(0)
-    for part, count in (("train", 24), ("test", 8)):
+    for part, count in (("train", train), ("test", test)):
         for label, level in (("dark", 60), ("light", 190)):
             (folder / part / label).mkdir(parents=True)
             for number in range(count):
-                pixels = rng.normal(level, 60, (16, 16, 3)).clip(0, 255).astype(np.uint8)
+                pixels = rng.normal(level, noise, (16, 16, 3)).clip(0, 255).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / part / label / f"{number:03}.png")
     return folder
 

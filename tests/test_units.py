@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import Refused
-from bench.units import parse_bytes
+from bench.units import finite_number, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,13 @@ def test_a_size_beyond_all_numbers_is_refused() -> None:
 def test_the_flag_is_named() -> None:
     with pytest.raises(Refused, match="--card 'x' is not a size"):
         parse_bytes("x", "--card")
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.75", 0.75), (" 1e3 ", 1000.0), ("-2", -2.0)])
+def test_numbers(text: str, value: float) -> None:
+    assert finite_number(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "many", "nan", "inf", "-inf", "1,5"])
+def test_no_numbers(text: str) -> None:
+    assert finite_number(text) is None

@@ -4,7 +4,6 @@ A group is made of rows of `models.csv`, whether a run folder's log gives them o
 from elsewhere. Labels say only what varies within what is compared.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +13,7 @@ from bench.analysis.metrics import BY_NAME
 from bench.errors import Refused
 from bench.records.records import Epoch, Setting, Trial
 from bench.records.run import Run, TrialResult
+from bench.units import finite_number
 
 TRAITS = ("model", "image_size", "precision", "optimizer", "learning_rate", "batch_choice")
 """Columns that make two trials trials of the same thing, apart from the seed."""
@@ -51,11 +51,8 @@ class Row:
     def number(self, name: str) -> float | None:
         """A cell as a number, None if it is empty; Refused if it is no number."""
         cell = self._cell(name)
-        try:
-            value = float(cell) if cell else None
-        except ValueError:
-            value = math.nan
-        if value is not None and not math.isfinite(value):
+        value = finite_number(cell)
+        if cell and value is None:
             raise Refused(f"{self.where}: {name} {cell[:40]!r} is not a number.")
         return value
 

@@ -6,11 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from PIL import Image
 
 from bench import Config, load_run, run
 from bench.analysis.tables import write_tables
@@ -18,6 +16,7 @@ from bench.errors import Refused
 from bench.records.messages import Warned
 from bench.records.records import Epoch, Probe, TrialEnded, TrialRepeated, TrialStarted
 from bench.runner.session import exit_code, trial_labels
+from tests.killing import make_images
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -26,15 +25,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> Path:
     """Two classes, dark and light, of 33 training and 9 test images each."""
-    folder = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 33), ("test", 9)):
-        for label, level in (("dark", 60), ("light", 190)):
-            (folder / part / label).mkdir(parents=True)
-            for number in range(count):
-                pixels = rng.normal(level, 30, (16, 16, 3)).clip(0, 255).astype(np.uint8)
-                Image.fromarray(pixels).save(folder / part / label / f"{number:03}.png")
-    return folder
+    return make_images(tmp_path_factory.mktemp("images"), train=33, test=9, noise=30)
 
 
 def config(images: Path, output: Path, **changes) -> Config:

@@ -6,7 +6,6 @@ checked against its rules before anything is measured.
 
 import csv
 import io
-import math
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from bench.analysis.claims.judge import CONDITIONS
 from bench.analysis.claims.rules import RULES
 from bench.errors import Refused
 from bench.records.files import read_text, write_atomic
+from bench.units import finite_number
 
 LARGEST_FILE = 1_000_000
 """Bytes: a file of claims is written by hand."""
@@ -141,11 +141,8 @@ def _check(claim: Claim) -> None:
 
 def _number(row: dict[str, str], name: str) -> float | None:
     text = row.get(name, "")
-    try:
-        value = float(text) if text else None
-    except ValueError:
-        value = math.nan
-    if value is not None and not math.isfinite(value):
+    value = finite_number(text)
+    if text and value is None:
         raise Refused(f"{name} {text!r} is not a number; write it like 0.75 or 1118")
     return value
 
