@@ -8,6 +8,7 @@ import contextlib
 import copy
 import ctypes
 from collections.abc import Iterator
+from functools import partial
 from time import perf_counter
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from bench.batch_size.certificate import SMALLEST_BATCH, certified
 from bench.batch_size.forked import message_from_child, probe_in_child, settled
+from bench.batch_size.predicted import predicted_trace
 from bench.batch_size.probe import ProbeSetup
 from bench.batch_size.search import Attempt, largest_batch
 from bench.config import make_setting
@@ -78,6 +80,7 @@ def find_max_batch(
     conditions = Conditions(
         place.torch.type, _nothing_resident(num_classes), channels_last, False, False, budget, 0
     )
+    trace = predicted_trace(entry, setting, conditions)
     job, probes = SearchJob(entry.facts.name, setting, conditions), list[Probe]()
     with _unchanged(place):
         arithmetic = open_precision(precision, place.kind)
@@ -85,16 +88,24 @@ def find_max_batch(
         setup = ProbeSetup(entry, setting, conditions, images, images, place, arithmetic)
         limit = budget if place.kind == "cpu" else place.limit_memory(budget)
 
-        def attempt(batch_size: int) -> Attempt:
+        def attempt(batch_size: int, brief: bool) -> Attempt:
             def isolated(limited: bool) -> Probe:
                 limit = budget if limited else None
-                return probe_in_child(job, batch_size, lambda: _probe(setup, limit, batch_size))
+                probe = partial(_probe, setup, limit, batch_size, brief)
+                return probe_in_child(job, batch_size, probe)
 
-            probe = settled(isolated) if place.kind == "cpu" else setup.probe(batch_size)
+            on_cpu = place.kind == "cpu"
+            probe = settled(isolated) if on_cpu else setup.probe(batch_size, brief=brief)
             probes.append(probe)
             return Attempt(probe.fits, probe.peak_memory_bytes)
 
-        result = largest_batch(attempt, limit_bytes=limit, cap=cap, smallest=SMALLEST_BATCH)
+        result = largest_batch(
+            attempt,
+            limit_bytes=limit,
+            cap=cap,
+            smallest=SMALLEST_BATCH,
+            predicted=None if trace is None else trace.peak_bytes,
+        )
     return certified(result, probes, job, Ready(limit, {"torch": torch.__version__}))
 
 
@@ -175,13 +186,13 @@ def _nothing_resident(classes: int) -> DatasetFacts:
     return DatasetFacts("blank", "blank", names, 0, 0, 32, grey, grey, "", False)
 
 
-def _probe(setup: ProbeSetup, budget: int | None, batch_size: int) -> Probe:
+def _probe(setup: ProbeSetup, budget: int | None, batch_size: int, brief: bool) -> Probe:
     """A probe under a memory limit; call it in a child of this process."""
     # A fork has none of its parent's threads, and OpenMP would wait for them forever.
     torch.set_num_threads(1)
     _map_every_tensor()
     setup.device.limit_memory(budget)
-    return setup.probe(batch_size)
+    return setup.probe(batch_size, brief=brief)
 
 
 def _map_every_tensor() -> None:

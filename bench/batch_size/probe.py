@@ -48,8 +48,9 @@ class ProbeSetup:
     device: Device
     precision: Precision
 
-    def probe(self, batch_size: int, timed_steps: int = 0) -> Probe:
-        """Try one batch size. Out of memory is a result; any other error is raised.
+    def probe(self, batch_size: int, timed_steps: int = 0, brief: bool = False) -> Probe:
+        """Try one batch size. Out of memory is a result; any other error is raised. A brief probe
+        leaves out the steps that do not change the peak.
 
         An ambiguous error (`bench.system.devices.is_ambiguous`) is a result too, which the caller
         must settle. A driver that moves tensors to the host's memory has run out of its own.
@@ -62,7 +63,7 @@ class ProbeSetup:
         device.reset_peak()
         retries, start = device.allocation_retries(), perf_counter()
         steps = _Steps()
-        reason = self._attempt(batch_size, timed_steps, steps)
+        reason = self._attempt(batch_size, timed_steps, brief, steps)
         peak = device.peak_memory() if reason is None else None
         spilled = device.spilled_bytes() if reason is None else 0
         if spilled:
@@ -83,10 +84,12 @@ class ProbeSetup:
             tuple(steps.seconds),
         )
 
-    def _attempt(self, batch_size: int, timed_steps: int, steps: "_Steps") -> str | None:
+    def _attempt(
+        self, batch_size: int, timed_steps: int, brief: bool, steps: "_Steps"
+    ) -> str | None:
         """Why memory ran out, or None; as text, because a traceback would keep tensors alive."""
         try:
-            self._train_a_little(batch_size, timed_steps, steps)
+            self._train_a_little(batch_size, timed_steps, brief, steps)
         except Exception as error:
             message = first_line(error)
             if not is_out_of_memory(error) and not is_ambiguous(message):
@@ -94,7 +97,9 @@ class ProbeSetup:
             return f"{type(error).__name__}: {message}"[:300]
         return None
 
-    def _train_a_little(self, batch_size: int, timed_steps: int, steps: "_Steps") -> None:
+    def _train_a_little(
+        self, batch_size: int, timed_steps: int, brief: bool, steps: "_Steps"
+    ) -> None:
         network = make_network(self.entry, self.conditions, self.device)
         optimizer = open_optimizer(
             self.setting.optimizer, network.parameters(), self.setting.learning_rate
@@ -109,7 +114,10 @@ class ProbeSetup:
             steps.done += len(sizes)
             return timer.step_seconds()
 
-        train([batch_size, batch_size, *_last_batch(self.train, batch_size)])
+        # Even a brief probe meets every size and comes back to the first: kernels are compiled
+        # when they are first used, and what they take counts only after that.
+        repeated = [batch_size] * (1 if brief else 2)
+        train([*repeated, *_last_batch(self.train, batch_size)])
         sizes = [min(batch_size, len(self.test)), *_last_batch(self.test, batch_size)]
         evaluation = (self.test.first(size) for size in sizes)
         evaluation_pass(network, evaluation, self.precision)

@@ -1,19 +1,25 @@
 """The largest batch in a handful of probes: a pure search over "try n".
 
-Peak memory of a training step is very nearly affine in the batch size. Two small probes give a
-slope and an intercept; the size at which that line meets the limit is the answer or close to it,
-and the remaining probes close the bracket: the answer ran, and one more failed. On an affine curve
-with a known limit this takes at most five probes, whatever the answer.
+A prediction of a step's memory knows how it grows with the batch, but not what a library takes for
+itself. One small probe tells that difference, a second one just below the limit corrects the slope,
+and the remaining probes close the bracket: the answer ran, and one more failed. Without a
+prediction, peak memory is taken to be affine in the batch size, which it very nearly is; two small
+probes give slope and intercept. On an affine curve with a known limit either takes at most five
+probes, whatever the answer.
 
-Where the line misleads, it is followed only while that is affordable: as long as doubling from the
+Where that line misleads, it is followed only while that is affordable: as long as doubling from the
 largest size that ran, and bisecting, would still settle every possible answer in no more probes
 than doubling and bisecting from one takes. So no monotone curve needs more probes than that (or six
-if that is more: doubling finds an answer below four in two to four).
+if that is more: doubling finds an answer below four in two to four), and a prediction, however
+wrong, costs at most `MOST_WASTED` more.
 """
 
+import bisect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import combinations
+from statistics import median
 from typing import Literal
 
 LimitedBy = Literal["memory", "data set"]
@@ -21,8 +27,15 @@ LimitedBy = Literal["memory", "data set"]
 MOST_MISSES = 2
 """After this many failures of the line in a row, a size in the middle is tried instead."""
 
-CLEARLY_SMALLER = 0.85
-"""A slope is taken between a size and another of at most this share of it."""
+MOST_WASTED = 2
+"""Probes that a prediction may cost beyond those of a search without one."""
+
+AIM = 0.99
+"""The share of the limit at which a prediction is corrected: measured on the CPU, what its error
+differs by between a small batch and the largest is below one percent of the limit."""
+
+Predicted = Callable[[int], int]
+"""Peak bytes of a training step by batch size; never falls as the batch grows."""
 
 
 @dataclass(frozen=True)
@@ -49,36 +62,46 @@ class SearchResult:
 
 
 def largest_batch(
-    attempt: Callable[[int], Attempt],
+    attempt: Callable[[int, bool], Attempt],
     *,
     limit_bytes: int | None,
     cap: int,
     smallest: int = 1,
+    predicted: Predicted | None = None,
     first: tuple[int, int] = (11, 19),
 ) -> SearchResult:
-    """Find the largest n in [`smallest`, `cap`] for which `attempt(n)` fits.
+    """Find the largest n in [`smallest`, `cap`] for which `attempt(n, brief=False)` fits.
 
     Args:
-        attempt: tries a size; called at most once for each.
+        attempt: tries a size, briefly where only its peak is asked for; what fails briefly would
+            fail in full. Called at most once for each size and way.
         limit_bytes: the limit of the peak, if known; a hint that need not be exact.
         cap: the largest size that makes sense, such as the number of training images.
         smallest: the smallest size that makes sense.
-        first: the two sizes that give slope and intercept. Few data sets are multiples of them, so
-            their epochs end with a smaller batch, as those of most sizes do.
+        predicted: a prediction of the peak, which may be wrong.
+        first: the two sizes that give slope and intercept; with a prediction the second is enough.
+            Few data sets are multiples of them, so their epochs end with a smaller batch, as those
+            of most sizes do.
 
     Raises:
         ValueError: the bounds leave nothing to try.
     """
     if not 1 <= smallest <= cap:
         raise ValueError(f"nothing to try between {smallest} and {cap}")
-    bracket = _Bracket(lower=smallest - 1, upper=cap + 1, cap=cap)
-    for size in first:
+    if predicted is not None and predicted(smallest) == predicted(cap):
+        predicted = None  # it says nothing about the batch
+    bracket = _Bracket(smallest, cap, limit_bytes, predicted)
+    for size in first if predicted is None else [bracket.small(first[-1])]:
         if bracket.open and bracket.upper > cap:
-            bracket.probe(min(max(size, smallest), cap), attempt)
+            size = min(max(size, smallest), cap)
+            bracket.probe(size, attempt, brief=predicted is not None and size < cap)
     while bracket.open:
-        bracket.probe(bracket.next_size(limit_bytes), attempt)
+        size = bracket.next_size()
+        bracket.probe(size, attempt, brief=bracket.aiming and size < cap)
+        if not bracket.open and bracket.lower in bracket.brief:
+            bracket.certify(attempt)
     limited_by: LimitedBy = "memory" if bracket.bounded else "data set"
-    contradiction = _look_above(bracket, limit_bytes, attempt) if bracket.points else None
+    contradiction = _look_above(bracket, attempt) if bracket.points else None
     largest = bracket.lower if bracket.points else 0
     return SearchResult(largest, limited_by, tuple(bracket.probes), contradiction)
 
@@ -90,11 +113,11 @@ def doubling_probes(largest: int) -> int:
 
 
 def _look_above(
-    bracket: "_Bracket", limit_bytes: int | None, attempt: Callable[[int], Attempt]
+    bracket: "_Bracket", attempt: Callable[[int, bool], Attempt]
 ) -> tuple[int, int] | None:
     """If the first failure is far below the line's answer, try one size above it: an algorithm may
     take a workspace at some sizes that it does not take at larger ones."""
-    line = bracket.line_answer(limit_bytes)
+    line = bracket.line_answer()
     if line is None or not bracket.bounded or line < 2 * bracket.upper:
         return None
     # This probe is extra, so it must not cost more than the search promises.
@@ -103,7 +126,7 @@ def _look_above(
     size = min(line, 4 * bracket.upper)
     if size in dict(bracket.probes):
         return None
-    result = attempt(size)
+    result = attempt(size, False)
     bracket.probes.append((size, result))
     return (bracket.upper, size) if result.fits else None
 
@@ -111,16 +134,24 @@ def _look_above(
 @dataclass
 class _Bracket:
     """What is known: `lower` runs (or is one below the smallest), `upper` fails (or is one above
-    the cap)."""
+    the cap). Sizes in `brief` ran, but not in full."""
 
-    lower: int
-    upper: int
+    smallest: int
     cap: int
+    limit_bytes: int | None
+    predicted: Predicted | None = None
+    lower: int = field(init=False)
+    upper: int = field(init=False)
     points: list[tuple[int, int | None]] = field(default_factory=list)
     probes: list[tuple[int, Attempt]] = field(default_factory=list)
+    brief: set[int] = field(default_factory=set)
     stride: int = 1
     guessed: bool = False
+    aiming: bool = False
     misses: int = 0
+
+    def __post_init__(self) -> None:
+        self.lower, self.upper = self.smallest - 1, self.cap + 1
 
     @property
     def open(self) -> bool:
@@ -130,83 +161,103 @@ class _Bracket:
     def bounded(self) -> bool:
         return self.upper <= self.cap
 
-    def probe(self, size: int, attempt: Callable[[int], Attempt]) -> None:
+    def probe(self, size: int, attempt: Callable[[int, bool], Attempt], *, brief: bool) -> None:
         """Try a size inside the bracket and narrow it; a size outside it is known already."""
         if not self.lower < size < self.upper:
             return
-        result = attempt(size)
+        result = attempt(size, brief)
         self.probes.append((size, result))
         if result.fits:
             self.lower = size
             self.points.append((size, result.peak_memory_bytes))
+            self.brief |= {size} if brief else set()
         else:
             self.upper = size
         self.misses = self.misses + 1 if self.guessed and not result.fits else 0
 
-    def next_size(self, limit_bytes: int | None) -> int:
+    def small(self, size: int) -> int:
+        """At most `size`, and one that half of the limit is predicted to hold."""
+        if self.predicted is None or self.limit_bytes is None:
+            return size
+        half = bisect.bisect_right(range(size + 1), self.limit_bytes / 2, key=self.predicted) - 1
+        return max(half, self.smallest)
+
+    def certify(self, attempt: Callable[[int, bool], Attempt]) -> None:
+        """Try the largest size that ran in full, too; if it fails, the bracket is open again."""
+        size, _ = self.points.pop()
+        self.brief.remove(size)
+        self.lower = self.points[-1][0] if self.points else self.smallest - 1
+        self.probe(size, attempt, brief=False)
+
+    def next_size(self) -> int:
         """The line's answer, else the middle, else the next step of doubling and bisecting."""
-        guess = self._guess(limit_bytes) if self.misses < MOST_MISSES else None
+        self.aiming = False
+        guess = self._guess() if self.misses < MOST_MISSES else None
         self.guessed = guess is not None and self._affordable(guess)
         if guess is not None and self.guessed:
             return guess
+        self.aiming = False
         # A probe in the middle gives the line a point nearer to the answer, if it runs.
         middle = self._middle()
         return middle if middle is not None and self._affordable(middle) else self._doubled()
 
-    def line_answer(self, limit_bytes: int | None) -> int | None:
+    def line_answer(self) -> int | None:
         """Where the line through known peaks meets the limit, at most the cap."""
-        slope, peaks = self._slope(), self._peaks()
-        if limit_bytes is None or slope is None:
+        return None if self.limit_bytes is None else self._reaching(self.limit_bytes)
+
+    def _reaching(self, limit_bytes: float) -> int | None:
+        """The largest size up to the cap whose peak the line puts at or below a limit.
+
+        The line is Theil and Sen's, through medians, because single sizes take some memory more,
+        or less, than their neighbours.
+        """
+        peaks = self._peaks()
+        if len(peaks) < 2 and (not peaks or self.predicted is None):
             return None
-        size, peak = peaks[-1]
-        if slope == 0:
+        # A prediction is believed until two peaks tell how much more, or less, is needed.
+        pairs = combinations(peaks.items(), 2)
+        slope = median([(q - p) / (y - x) for (x, p), (y, q) in pairs] or [1.0])
+        if slope <= 0:
             return self.cap
-        return min(self.cap, size + int((limit_bytes - peak) / slope))
+        offset = median(peak - slope * place for place, peak in peaks.items())
+        target = (limit_bytes - offset) / slope
+        return bisect.bisect_right(range(self.cap + 1), target, key=self._place) - 1
 
-    def _peaks(self) -> list[tuple[int, int]]:
-        """Points whose peak is the highest so far: if a size took less than a smaller one, the next
-        larger may not be so lucky."""
-        peaks: list[tuple[int, int]] = []
-        for size, peak in self.points:
-            if peak is not None and (not peaks or peak >= peaks[-1][1]):
-                peaks.append((size, peak))
-        return peaks
+    def _place(self, size: int) -> int:
+        """What memory is affine in: its prediction, or else the batch size."""
+        return size if self.predicted is None else self.predicted(size)
 
-    def _slope(self, skip: int = 0) -> float | None:
-        """Bytes per image between the largest size (after leaving out `skip`) and the nearest one
-        that is clearly smaller: between neighbours, small jumps of memory would dominate."""
-        peaks = self._peaks()[: -skip or None]
-        if len(peaks) < 2:
-            return None
-        size, peak = peaks[-1]
-        smaller = [(s, p) for s, p in peaks[:-1] if s <= size * CLEARLY_SMALLER] or peaks[:1]
-        return (peak - smaller[-1][1]) / (size - smaller[-1][0])
+    def _peaks(self) -> dict[int, int]:
+        """Measured peaks by place on the line."""
+        return {self._place(size): peak for size, peak in self.points if peak is not None}
 
-    def _bend(self) -> float:
-        """The last relative change of the slope, from 0 (none, or unknown) to 1: how little the
-        line can be trusted."""
-        now, before = self._slope(), self._slope(skip=1)
-        if now is None or before is None:
-            return 0.0
-        steepest = max(now, before)
-        return abs(now - before) / steepest if steepest else 0.0
-
-    def _guess(self, limit_bytes: int | None) -> int | None:
+    def _guess(self) -> int | None:
         """The line's answer, or a step from it into the bracket; None after a step too far."""
-        line = self.line_answer(limit_bytes)
+        line = self.line_answer()
         if line is None:
             return None
-        if line >= self.upper:
-            # A straight curve is off by one at most; a bent one by a share of the bracket.
-            return self.upper - 1 - int(self._bend() * (self.upper - 1 - self.lower) / 2)
+        if self.predicted is not None and len(self._peaks()) == 1:
+            aim = self._aim() if line < self.cap and (self.misses or not self.bounded) else None
+            self.aiming = aim is not None
+            if aim is not None or self.bounded:
+                return aim
         if line > self.lower:
-            return line
+            return min(line, self.upper - 1)
         if self.misses:
             return None
         # The line's answer has run already, so the limit is a hint that is too low: step up from
         # it, doubling the stride every time.
         self.stride, stride = self.stride * 2, self.stride
         return min(self.lower + stride, self.upper - 1)
+
+    def _aim(self) -> int | None:
+        """A size a little below the line's answer, and further below after a miss, for a second
+        peak; one that leaves a smaller last batch, as most sizes do, because that costs memory."""
+        assert self.limit_bytes is not None
+        aim = self._reaching((1 - (1 - AIM) * 10**self.misses) * self.limit_bytes)
+        while aim is not None and aim > 2 and self.cap % aim < 2:
+            aim -= 1
+        return aim if aim is not None and self.lower < aim < self.upper else None
 
     def _middle(self) -> int | None:
         """Halfway; on a logarithmic scale while the ends are orders of magnitude apart."""
@@ -225,7 +276,7 @@ class _Bracket:
 
     def _affordable(self, size: int) -> bool:
         """Whether doubling after this probe keeps to `doubling_probes`, whatever its outcome."""
-        used = len(self.probes) + 1
+        used = len(self.probes) + 1 - (0 if self.predicted is None else MOST_WASTED)
         return _doubling_suffices(self.lower, size, used) and _doubling_suffices(
             size, self.upper if self.bounded else None, used
         )

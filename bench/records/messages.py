@@ -80,20 +80,23 @@ class SearchJob:
 @dataclass(frozen=True)
 class ProbeRequest:
     """Try a batch size, without the memory budget if `limited` is False, and time its last
-    `timed_steps` steps."""
+    `timed_steps` steps. A brief one takes only the steps that tell the peak."""
 
     batch_size: int
     limited: bool = True
     timed_steps: int = 0
+    brief: bool = False
 
 
 @dataclass(frozen=True)
 class Ready:
     """A search worker accepts requests. A model may take `limit_bytes`, None if that is unknown;
-    `versions` are of the packages that a probe's memory depends on."""
+    `versions` are of the packages that a probe's memory depends on. `trace` predicts a step's
+    memory, where that can be simulated."""
 
     limit_bytes: int | None
     versions: dict[str, str]
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True)

@@ -83,17 +83,19 @@ class Prober:
         self.open()
         probes: list[Probe] = []
 
-        def attempt(batch_size: int) -> Attempt:
-            probe = self._probe(ProbeRequest(batch_size))
+        def attempt(batch_size: int, brief: bool) -> Attempt:
+            probe = self._probe(ProbeRequest(batch_size, brief=brief))
             probes.append(probe)
             self._on_probe(probe)
             return Attempt(probe.fits, probe.peak_memory_bytes)
 
+        trace = self._ready.trace
         result = largest_batch(
             attempt,
             limit_bytes=self._ready.limit_bytes,
             cap=max(train_images, SMALLEST_BATCH),
             smallest=SMALLEST_BATCH,
+            predicted=None if trace is None else trace.peak_bytes,
         )
         largest = certified(result, probes, self._job, self._ready)
         if result.largest:

@@ -14,7 +14,7 @@ Curve = Callable[[int], int]
 def search(curve: Curve, limit: int, cap: int, hint: int | None, smallest: int = 1) -> SearchResult:
     """Search a curve of peak memory under a true limit, with a hint that may be off."""
 
-    def attempt(size: int) -> Attempt:
+    def attempt(size: int, brief: bool) -> Attempt:
         fits = curve(size) <= limit
         return Attempt(fits, curve(size) if fits else None)
 
@@ -26,12 +26,13 @@ def scan(curve: Curve, limit: int, cap: int) -> int:
     return max((n for n in range(1, cap + 1) if curve(n) <= limit), default=0)
 
 
-def proves(answer: SearchResult, cap: int) -> bool:
-    """Whether the probes show the answer: it fitted, and one more failed or is above the cap."""
+def proves(answer: SearchResult, cap: int, *, repeats: bool = False) -> bool:
+    """Whether the probes show the answer: it fitted, and one more failed or is above the cap. No
+    size is tried twice, unless briefly and in full."""
     seen = {size: attempt.fits for size, attempt in answer.probes}
     below = answer.largest == 0 or seen[answer.largest]
     above = answer.largest == cap or seen[answer.largest + 1] is False
-    return below and above and len(seen) == len(answer.probes)
+    return below and above and (repeats or len(seen) == len(answer.probes))
 
 
 @pytest.mark.parametrize("largest", [*range(41), 63, 64, 65, 127, 199, 200])
@@ -140,7 +141,7 @@ def test_doubling_probes_counts_what_doubling_and_bisecting_take(largest):
 def with_hole(hole: range, largest: int) -> SearchResult:
     """Search an affine curve with sizes that fail for a reason of their own."""
 
-    def attempt(size: int) -> Attempt:
+    def attempt(size: int, brief: bool) -> Attempt:
         fits = size <= largest and size not in hole
         return Attempt(fits, size * 10 if fits else None)
 
@@ -196,3 +197,100 @@ def test_a_cap_of_one_is_one_probe():
 def test_bounds_that_leave_nothing_to_try_are_an_error(smallest, cap):
     with pytest.raises(ValueError, match="nothing to try"):
         search(lambda n: n, limit=1, cap=cap, hint=1, smallest=smallest)
+
+
+class TestFromAPrediction:
+    """A prediction saves probes where it is right, and costs at most two where it is wrong."""
+
+    def search(
+        self, curve: Curve, limit: int, cap: int, predicted: Curve, brief: Curve | None = None
+    ) -> tuple[SearchResult, list[tuple[int, bool]]]:
+        tried: list[tuple[int, bool]] = []
+
+        def attempt(size: int, is_brief: bool) -> Attempt:
+            tried.append((size, is_brief))
+            memory = (brief or curve)(size) if is_brief else curve(size)
+            return Attempt(memory <= limit, memory if memory <= limit else None)
+
+        return largest_batch(attempt, limit_bytes=limit, cap=cap, predicted=predicted), tried
+
+    def answers(
+        self, largest: int, slope: int, fixed: int, room: int, share: float
+    ) -> tuple[SearchResult, SearchResult]:
+        """Without a prediction, and with one that says `share` of the true memory per image."""
+        limit, cap = fixed + slope * largest + slope - 1, largest + room
+
+        def curve(n: int) -> int:
+            return fixed + slope * n
+
+        predicted, _ = self.search(curve, limit, cap, lambda n: int(share * slope * n))
+        return search(curve, limit, cap, hint=limit), predicted
+
+    @given(
+        largest=st.integers(20, 10**6),
+        slope=st.integers(10**4, 10**8),
+        own=st.integers(0, 10**9),
+        room=st.integers(1, 10**6),
+    )
+    def test_a_right_one_that_leaves_out_what_libraries_take_needs_four(
+        self, largest, slope, own, room
+    ):
+        _, answer = self.answers(largest, slope, own, room, 1.0)
+        assert answer.largest == largest
+        assert len(answer.probes) <= 4
+
+    @given(
+        largest=st.integers(1, 10**6),
+        slope=st.integers(10**4, 10**8),
+        fixed=st.integers(0, 10**9),
+        room=st.integers(0, 10**6),
+        share=st.sampled_from([0.0, 0.5, 0.9, 1.1, 2.0]),
+    )
+    @settings(max_examples=500)
+    def test_a_wrong_one_costs_at_most_two_probes_more(self, largest, slope, fixed, room, share):
+        without, answer = self.answers(largest, slope, fixed, room, share)
+        assert answer.largest == without.largest == largest
+        assert proves(answer, largest + room, repeats=True)
+        assert len(answer.probes) <= max(6, len(without.probes)) + 2
+
+    @given(
+        increments=st.lists(st.integers(0, 30), min_size=1, max_size=300),
+        forecast=st.lists(st.integers(0, 30), min_size=300, max_size=300),
+        saved=st.lists(st.integers(0, 20), min_size=300, max_size=300),
+        limit=st.integers(0, 4000),
+    )
+    def test_exact_on_any_monotone_curve_with_any_prediction(
+        self, increments, forecast, saved, limit
+    ):
+        sizes = [sum(increments[: n + 1]) for n in range(len(increments))]
+        foreseen = [sum(forecast[:n]) for n in range(301)]
+        cap = len(sizes)
+        answer, tried = self.search(
+            lambda n: sizes[n - 1],
+            limit,
+            cap,
+            lambda n: foreseen[n],
+            lambda n: sizes[n - 1] - saved[n - 1],
+        )
+        largest = scan(lambda n: sizes[n - 1], limit, cap)
+        assert answer.largest == largest
+        assert largest == 0 or (largest, False) in tried
+        assert largest == cap or {(largest + 1, False), (largest + 1, True)} & set(tried)
+        assert len(tried) == len(set(tried)) == len(answer.probes)
+        # A brief probe that misled is made again in full.
+        assert len(tried) <= max(6, doubling_probes(largest)) + 2 + sum(b for _, b in tried)
+
+    def test_only_what_is_not_the_answer_is_tried_briefly(self):
+        answer, tried = self.search(lambda n: 500 + n, 1500, 5000, lambda n: n)
+        assert answer.largest == 1000
+        assert tried == [(19, True), (985, True), (1000, False), (1001, False)]
+
+    def test_a_brief_answer_is_certified_in_full(self):
+        answer, tried = self.search(lambda n: n, 19, 5000, lambda n: n // 20)
+        assert answer.largest == 19
+        assert tried[0] == (19, True)
+        assert tried[-1] == (19, False)
+
+    def test_the_first_size_is_one_that_is_predicted_to_fit_well(self):
+        _, tried = self.search(lambda n: 100 * n, 500, 5000, lambda n: 100 * n)
+        assert tried[0] == (2, True)

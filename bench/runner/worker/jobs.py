@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from bench.batch_size.forked import probe_in_child, settled
+from bench.batch_size.predicted import predicted_trace
 from bench.batch_size.probe import ProbeSetup, make_network
 from bench.config import settings_of
 from bench.data.loader import Transform, blank_split, open_split
@@ -89,9 +90,10 @@ def open_search(
     job: messages.SearchJob,
 ) -> tuple[messages.Ready, Callable[[messages.ProbeRequest], Probe]]:
     """A function that makes the requested probes; on the CPU, each in a child of its own."""
+    trace = predicted_trace(_entry(job.model), job.setting, job.conditions)
     if job.conditions.device != "cpu" or not hasattr(os, "fork"):
         limit, probe = _open_setup(job)
-        return messages.Ready(limit, versions()), probe
+        return messages.Ready(limit, versions(), trace), probe
 
     def isolated(request: messages.ProbeRequest) -> Probe:
         def attempt(limited: bool) -> Probe:
@@ -99,7 +101,7 @@ def open_search(
 
         return settled(attempt, limited=request.limited)
 
-    return messages.Ready(job.conditions.budget_bytes, versions()), isolated
+    return messages.Ready(job.conditions.budget_bytes, versions(), trace), isolated
 
 
 def _probe_in_child(job: messages.SearchJob, request: messages.ProbeRequest) -> Probe:
@@ -128,7 +130,7 @@ def _open_setup(
 
     def probe(request: messages.ProbeRequest) -> Probe:
         with contextlib.nullcontext() if request.limited else device.unlimited():
-            return setup.probe(request.batch_size, request.timed_steps)
+            return setup.probe(request.batch_size, request.timed_steps, request.brief)
 
     return limit, probe
 

@@ -1,0 +1,46 @@
+"""What a step's memory is predicted to be on the device of a search: where the search begins."""
+
+import os
+from time import perf_counter
+
+import torch
+
+from bench.batch_size.forked import message_from_child
+from bench.errors import TrialFailed, WorkerDied
+from bench.prediction.simulate import building, simulate
+from bench.records.memory_trace import Trace
+from bench.records.messages import Conditions, Simulated
+from bench.records.records import Setting
+from models.building.network import build_network
+from models.entry import Entry
+
+
+def predicted_trace(entry: Entry, setting: Setting, conditions: Conditions) -> Trace | None:
+    """The memory of a simulated step, or None where it cannot be had: then a search takes some
+    probes more. In a child, because a simulation changes torch for its whole process."""
+    kind, dataset = conditions.device.partition(":")[0], conditions.dataset
+    if kind not in ("cpu", "cuda") or not hasattr(os, "fork"):
+        return None
+    # Images on the CPU are there before its limit is set, and do not count against it.
+    resident = dataset if kind == "cuda" and dataset.resident else None
+
+    def simulation() -> Simulated:
+        torch.set_num_threads(1)  # a fork has none of its parent's threads
+        start, classes = perf_counter(), len(dataset.classes)
+        with building():
+            network = build_network(entry, classes)
+        trace = simulate(
+            network,
+            setting,
+            channels_last=conditions.channels_last,
+            classes=classes,
+            dataset=resident,
+            device=kind,
+        )
+        return Simulated(entry.facts.name, setting, trace, perf_counter() - start)
+
+    try:
+        trace: Trace = message_from_child(simulation).trace
+    except (TrialFailed, WorkerDied):
+        return None
+    return trace
