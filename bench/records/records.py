@@ -480,6 +480,14 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
+class RunTimed:
+    """Where the wall-clock seconds of a run went, by phase, between its start, or a resumption,
+    and its end; making the report is not among them."""
+
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
 class RunEnded:
     """The last line of a complete log."""
 
@@ -506,6 +514,7 @@ Record = (
     | Epoch
     | Inspected
     | TrialEnded
+    | RunTimed
     | RunEnded
 )
 

@@ -80,6 +80,7 @@ class Run:
         self.sweep_points: list[records.SweepPoint] = []
         self.all_predictions: list[records.Predicted] = []
         self.breakdowns: list[records.MemoryBreakdown] = []
+        self.phase_seconds: dict[str, float] = {}
         self._trials: dict[str, TrialResult] = {}
 
     def add(self, record: records.Record) -> None:
@@ -132,6 +133,9 @@ class Run:
             case records.TrialEnded():
                 result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
                 result.ended = record
+            case records.RunTimed():
+                for phase, seconds in record.seconds.items():
+                    self.phase_seconds[phase] = self.phase_seconds.get(phase, 0.0) + seconds
             case records.RunEnded():
                 self.ended = record
 

@@ -12,7 +12,7 @@ from bench.report.render.html import render_html
 from bench.report.render.markdown import render_markdown
 from bench.report.sections import all_sections
 from bench.report.sections.base import answers
-from bench.report.style import save
+from bench.report.style import saved_in_parallel
 
 
 def write_report(run: Run) -> None:
@@ -25,7 +25,9 @@ def write_report(run: Run) -> None:
         Refused: `claims.csv` was damaged.
     """
     context, plots = Context(run, claims_of(run.path)), run.path / "plots"
-    made = list(answers(all_sections(), context, lambda name, figure: save(figure, plots / name)))
+    with saved_in_parallel() as save:
+        sections = answers(all_sections(), context, lambda name, figure: save(figure, plots / name))
+        made = list(sections)
     report = document(context, made)
     write_atomic(run.path / "report.md", render_markdown(report))
     files = [picture.file for answer in made for picture in answer.pictures]

@@ -15,6 +15,7 @@ from bench.records.run_folder import RunFolder
 from bench.runner.plan import make_plan
 from bench.runner.run import carry_out, prepare
 from bench.runner.session import Listener, Session
+from bench.runner.stopwatch import Stopwatch
 
 HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy")
 """Options that may change when a run is resumed: they affect no result except noise."""
@@ -48,13 +49,15 @@ def resume(
             ) from error
         for record in (before.dataset, before.device):
             listener(record)
+        stopwatch = Stopwatch()
         with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
             prepared = prepare(config, Path(scratch), listener)
             check_same_place(before, prepared)
             if claims is not None:
                 keep_claims(Path(claims), path)
             plan = make_plan(config, prepared.models, prepared.dataset)
-            session = Session(config, prepared, Path(scratch), listener, folder, before)
+            stopwatch.lap("data")
+            session = Session(config, prepared, Path(scratch), listener, folder, before, stopwatch)
             return carry_out(session, plan, session.catch_up)
     finally:
         folder.close()

@@ -21,6 +21,7 @@ from bench.records.messages import Prepared, PrepareJob, Progress
 from bench.records.run_folder import RunFolder, check_output, new_folder
 from bench.runner.plan import Plan, check_image_sizes, check_trials, make_plan
 from bench.runner.session import CPU_LIMIT_HOLDS, Listener, Session
+from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_process import Worker
 from models import REGISTRY
 from models.zoo import is_zoo
@@ -35,11 +36,14 @@ def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
         BenchError: the run folder can no longer be written to.
     """
     refuse_early(config)
+    stopwatch = Stopwatch()
     with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
         prepared = prepare(config, Path(scratch), listener)
         plan = make_plan(config, prepared.models, prepared.dataset)
+        stopwatch.lap("data")
         folder = RunFolder(_output(config))
-        session = Session(config, prepared, Path(scratch), listener, folder, RunTables(folder.path))
+        run = RunTables(folder.path)
+        session = Session(config, prepared, Path(scratch), listener, folder, run, stopwatch)
         return carry_out(session, plan, session.start)
 
 

@@ -27,6 +27,7 @@ from bench.runner.batch_search import Prober
 from bench.runner.interrupts import Interrupts
 from bench.runner.plan import Plan, Shape, choose_batches, refusal
 from bench.runner.provenance import redacted, shown_command
+from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
 
@@ -54,6 +55,7 @@ class Session:
         listener: Listener,
         folder: RunFolder,
         run: RunTables,
+        stopwatch: Stopwatch,
     ) -> None:
         self.config = config
         self.prepared = prepared
@@ -61,6 +63,7 @@ class Session:
         self.listener = listener
         self.folder = folder
         self.run = run
+        self.stopwatch = stopwatch
         self.interrupts = Interrupts()
         self.log = self.folder.path / "workers.log"
         self.began = perf_counter()
@@ -169,6 +172,8 @@ class Session:
 
     def end(self) -> None:
         """Write the last record, and update the tables."""
+        self.stopwatch.lap("other")
+        self.record(records.RunTimed(self.stopwatch.seconds))
         self.record(records.RunEnded(exit_code(self.run), perf_counter() - self.began))
         write_tables(self.run)
 
@@ -202,6 +207,7 @@ class Session:
                     self._predict(message, cards)
         except (TrialFailed, Refused) as error:
             self.listener(messages.Warned(f"no prediction: {error}"))
+        self.stopwatch.lap("predict")
         self._update_tables()
 
     def _predict(self, simulated: messages.Simulated, cards: Sequence[Card]) -> None:
@@ -234,10 +240,12 @@ class Session:
             on_probe=self.record,
         ) as prober:
             prober.open()
+            self.stopwatch.lap("describe")
             if self.searches:
                 largest_batch = prober.search(images)
                 self.record(largest_batch)
                 largest = largest_batch.max_batch
+                self.stopwatch.lap("search")
         if self.config.sweep_batch and largest:
             # Under the limit of training, if any: the search's own slows steps on the CPU.
             limited = on_cpu and self.training.budget_bytes is not None
@@ -245,6 +253,7 @@ class Session:
             with Prober(sweep, self.log, limited=limited, timeout=timeout) as prober:
                 for point in prober.sweep(largest):
                     self.record(point)
+            self.stopwatch.lap("sweep")
 
     def _described(self, described: records.ModelDescribed) -> None:
         if (described.model, described.image_size) not in self.run.described:
@@ -303,6 +312,14 @@ class Session:
                     case messages.Progress():
                         self.listener(message)
                         continue
+                    case records.Calibrated():
+                        self.stopwatch.lap("start workers", calibrate=sum(message.seconds))
+                    case records.Epoch():
+                        train, test = message.train_seconds, message.test_seconds
+                        self.stopwatch.lap("checkpoints", train=train, evaluate=test)
+                    case records.Inspected():
+                        self.stopwatch.lap("inspect")
+                match message:
                     case messages.Warned():
                         self._warn(job.trial, message.text)
                     case messages.Stopped():
@@ -319,7 +336,9 @@ class Session:
         would take ever longer."""
         start = perf_counter()
         if start >= self.tables_due:
+            self.stopwatch.lap("other")
             write_tables(self.run)
+            self.stopwatch.lap("tables")
             end = perf_counter()
             self.tables_due = end + (end - start) / TABLES_SHARE
 

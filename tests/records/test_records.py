@@ -20,6 +20,7 @@ from bench.records.records import (
     Probe,
     Record,
     RunEnded,
+    RunTimed,
     RunStarted,
     SweepPoint,
     TimeBudget,
@@ -59,6 +60,7 @@ KINDS = (
     TrialNoted,
     Calibrated,
     TrialEnded,
+    RunTimed,
     RunEnded,
 )
 

@@ -1,13 +1,17 @@
 """Looks: one colour per model everywhere, and no two groups alike."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+from matplotlib.figure import Figure
+
 from bench.analysis.trial_group import TrialGroup, trial_groups
 from bench.records.records import Record
 from bench.records.run import collect
-from bench.report.style import PALETTE, looks_of
+from bench.report.style import PALETTE, canvas, looks_of, save, saved_in_parallel
 from tests.builders import a_done_trial, a_setting, a_trial, run_start
 
 
@@ -60,3 +64,39 @@ def test_more_models_than_colours_start_again() -> None:
     looks = list(looks_of(found).values())
     assert looks[8].colour == looks[0].colour
     assert looks[8].colour != looks[7].colour
+
+
+def a_figure() -> Figure:
+    with canvas("made up", "A line") as (figure, (axes,)):
+        axes.plot([1, 2], [3, 4])
+    return figure
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_pictures_are_the_same_however_many_processes_draw(
+    cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(a_figure(), tmp_path / "alone")
+    monkeypatch.setattr("bench.report.style.CORES", cores if sys.platform == "linux" else 1)
+    with saved_in_parallel() as later:
+        for name in "abc":
+            later(a_figure(), tmp_path / name)
+    for suffix in ("png", "svg"):
+        pictures = {(tmp_path / f"{name}.{suffix}").read_bytes() for name in ("alone", *"abc")}
+        assert len(pictures) == 1
+
+
+def write_two(first: Path, second: Path) -> None:
+    with saved_in_parallel() as later:
+        later(a_figure(), first)
+        later(a_figure(), second)
+
+
+def test_what_fails_in_another_process_is_raised_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.report.style.CORES", 2 if sys.platform == "linux" else 1)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        write_two(tmp_path / "good", tmp_path / "file" / "bad")
+    assert "Traceback" not in capfd.readouterr().err

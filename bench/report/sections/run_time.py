@@ -1,0 +1,74 @@
+"""Where the time of the run itself went: what was measured, and what measuring it cost."""
+
+from matplotlib.figure import Figure
+
+from bench.analysis.formatting import percent
+from bench.report.context import Context
+from bench.report.sections.base import Section, picture
+from bench.report.style import canvas, name_rows
+from bench.report.tables import Table, text_table
+
+PHASES = {
+    "train": "training",
+    "evaluate": "evaluation",
+    "search": "search for the largest batch",
+    "sweep": "sweep of batch sizes",
+    "predict": "prediction for other cards",
+    "data": "preparing the data",
+    "describe": "describing the models",
+    "start workers": "starting workers and warming up",
+    "calibrate": "calibration",
+    "inspect": "inspection of the trained networks",
+    "checkpoints": "checkpoints",
+    "tables": "tables",
+    "other": "everything else",
+}
+"""What the phases of a run are called."""
+
+MEASUREMENT = ("train", "evaluate")
+
+
+def _seconds(context: Context) -> dict[str, float]:
+    """Seconds by phase, the longest first."""
+    recorded = context.run.phase_seconds
+    return dict(sorted(recorded.items(), key=lambda item: -item[1]))
+
+
+def _finding(context: Context) -> str | None:
+    seconds = _seconds(context)
+    total, trained = sum(seconds.values()), sum(seconds.get(name, 0.0) for name in MEASUREMENT)
+    if not trained:
+        return None
+    rest = next((name for name in seconds if name not in MEASUREMENT), None)
+    largest = f", most of it for the {PHASES.get(rest, rest)}" if rest else ""
+    return (
+        f"Of {total:,.1f} s before the report, training and evaluation took {trained:,.1f} s; the "
+        f"rest adds {percent((total - trained) / trained)} to them{largest}."
+    )
+
+
+def _tables(context: Context) -> tuple[Table, ...]:
+    seconds = _seconds(context)
+    total = sum(seconds.values()) or 1.0
+    rows = [(PHASES.get(k, k), f"{s:,.1f}", f"{100 * s / total:.1f}") for k, s in seconds.items()]
+    return (text_table(("Phase", "Seconds", "Share (%)"), rows),)
+
+
+@picture(
+    "run_time",
+    "Seconds of the run by phase, a bar per phase",
+    "Wall-clock time of the whole command until the report was begun.",
+)
+def _run_time(context: Context) -> Figure:
+    seconds = _seconds(context)
+    with canvas(context.run, "Where the time went", bars=len(seconds)) as (figure, (ax,)):
+        for row, (phase, duration) in enumerate(seconds.items()):
+            ax.barh(row, duration, color="#0072B2" if phase in MEASUREMENT else "#999999")
+            ax.annotate(f" {duration:,.1f} s", (duration, row), va="center", fontsize=10)
+        name_rows(ax, [PHASES.get(phase, phase) for phase in seconds])
+        ax.margins(x=0.15)
+        ax.set(xlabel="Seconds: what was measured (blue), what measuring it took (grey)")
+    return figure
+
+
+SECTIONS = (Section(170, "run-time", "Where the run's time went", _finding, _tables, (_run_time,)),)
