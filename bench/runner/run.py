@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.analysis.claims.reader import read_claims
 from bench.analysis.tables import RunTables
-from bench.config import Config
+from bench.config import Config, has_cuda_card
 from bench.errors import BenchError, Interrupted, Refused
 from bench.prediction.cards import find_card
 from bench.records.messages import Prepared, PrepareJob, Progress
@@ -22,7 +22,7 @@ from bench.records.run_folder import RunFolder, check_output, new_folder
 from bench.runner.plan import Plan, check_image_sizes, check_trials, make_plan
 from bench.runner.session import CPU_LIMIT_HOLDS, Listener, Session
 from bench.runner.stopwatch import Stopwatch
-from bench.runner.worker_process import Worker
+from bench.runner.worker_process import Worker, expect_workers
 from models import REGISTRY
 from models.zoo import is_zoo
 
@@ -37,6 +37,9 @@ def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
     """
     refuse_early(config)
     stopwatch = Stopwatch()
+    on_cpu = config.device == "cpu" or (config.device == "auto" and not has_cuda_card())
+    if on_cpu and config.max_batch and CPU_LIMIT_HOLDS:
+        expect_workers(limited=True)
     with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
         prepared = prepare(config, Path(scratch), listener)
         plan = make_plan(config, prepared.models, prepared.dataset)

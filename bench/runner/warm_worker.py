@@ -23,8 +23,9 @@ AVAILABLE = sys.platform == "linux"
 START_SECONDS = 120
 """How long an import of torch may take; then workers start as fresh processes."""
 
-MOST_TEMPLATES = 1
-"""Workers have one environment as a rule, and a template takes the memory of an import."""
+MOST_TEMPLATES = 2
+"""A run has workers of two environments at most, under a memory limit on the CPU or not, and a
+template takes the memory of an import."""
 
 
 @dataclass
@@ -62,7 +63,8 @@ class ForkedProcess:
 
 
 class Template:
-    """A template process; raises OSError if it cannot be started."""
+    """A template process, which imports while its parent goes on; raises OSError if it cannot be
+    started."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -75,18 +77,23 @@ class Template:
                 pass_fds=[theirs.fileno()],
                 env=dict(environment),
             )
+        self._ready = False
+
+    def _wait(self) -> None:
+        """Wait until it has imported; raises OSError if it does not in time."""
         self._control.settimeout(START_SECONDS)
         try:
-            ready = self._control.recv(len(READY)) == READY
+            self._ready = self._control.recv(len(READY)) == READY
         except TimeoutError:
-            ready = False
-        if not ready:
             self._process.kill()
-            self.close()
+        if not self._ready:
             raise OSError("the template was not ready in time")
 
     def fork(self, errors: BinaryIO) -> ForkedProcess:
-        """A child that does a worker's job, with `errors` as its standard error."""
+        """A child that does a worker's job, with `errors` as its standard error; raises OSError if
+        there can be none."""
+        if not self._ready:
+            self._wait()
         (job, to_job), (from_job, answers), (status, told) = (os.pipe() for _ in range(3))
         try:
             descriptors = [job, answers, errors.fileno(), told]
@@ -116,19 +123,26 @@ class Template:
 _templates: dict[frozenset[tuple[str, str]], Template] = {}
 
 
-def fork_worker(environment: Mapping[str, str], errors: BinaryIO) -> ForkedProcess | None:
-    """A worker forked from a template of that environment; None where that cannot be done."""
-    if not AVAILABLE:
-        return None
+def warm_up(environment: Mapping[str, str]) -> None:
+    """Start a template of that environment, if there is none, without waiting for it."""
     key = frozenset(environment.items())
-    if key in _templates:
-        try:
-            return _templates[key].fork(errors)
-        except OSError:  # it has died since
-            _templates.pop(key).close()
+    if not AVAILABLE or key in _templates:
+        return
     while len(_templates) >= MOST_TEMPLATES:
         _templates.pop(next(iter(_templates))).close()
     with contextlib.suppress(OSError):
         _templates[key] = Template(environment)
-        return _templates[key].fork(errors)
+
+
+def fork_worker(environment: Mapping[str, str], errors: BinaryIO) -> ForkedProcess | None:
+    """A worker forked from a template of that environment; None where that cannot be done."""
+    key = frozenset(environment.items())
+    for _ in range(2):  # a template may have died since it was started
+        warm_up(environment)
+        if key not in _templates:
+            return None
+        try:
+            return _templates[key].fork(errors)
+        except OSError:
+            _templates.pop(key).close()
     return None

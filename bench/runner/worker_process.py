@@ -17,8 +17,16 @@ from typing import Any
 import msgspec
 
 from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, Unsaved, WorkerDied
-from bench.records.messages import STOP, Failure, Job, ProbeRequest, decode_message, encode_message
-from bench.runner.warm_worker import fork_worker
+from bench.records.messages import (
+    STOP,
+    Failure,
+    Job,
+    ProbeRequest,
+    TrainJob,
+    decode_message,
+    encode_message,
+)
+from bench.runner.warm_worker import fork_worker, warm_up
 from bench.system.malloc import allocator_environment
 
 _ROOT = Path(__file__).parents[2]
@@ -27,9 +35,9 @@ _ROOT = Path(__file__).parents[2]
 class Worker:
     """One job in a process of its own; use as a context manager.
 
-    It is forked from a warm template where that is safe, but not under a memory limit on the CPU:
-    there a forked worker was seen to crash, or to fail elsewhere than in an allocation, more often
-    than a fresh one.
+    It is forked from a warm template where that is safe. Training under a memory limit on the CPU
+    has a fresh process: there a forked one was seen to crash, or to fail elsewhere than in an
+    allocation, more often.
 
     Args:
         job: what to do.
@@ -46,7 +54,8 @@ class Worker:
         self._timed_out = False
         environment = _environment(limited)
         with log.open("ab") as errors:
-            forked = None if limited else fork_worker(environment, errors)
+            fresh = limited and isinstance(job, TrainJob)
+            forked = None if fresh else fork_worker(environment, errors)
             self._process = forked or subprocess.Popen(
                 [sys.executable, "-P", "-m", "bench.runner.worker"],
                 stdin=subprocess.PIPE,
@@ -144,6 +153,11 @@ class Worker:
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else "it gave no reason."
+
+
+def expect_workers(*, limited: bool) -> None:
+    """Have such workers start faster: what they need is imported meanwhile."""
+    warm_up(_environment(limited))
 
 
 def signal_name(number: int) -> str:

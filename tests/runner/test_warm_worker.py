@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.runner import warm_worker
-from bench.runner.warm_worker import ForkedProcess, Template, fork_worker
+from bench.runner.warm_worker import ForkedProcess, Template, fork_worker, warm_up
 
 pytestmark = pytest.mark.skipif(not warm_worker.AVAILABLE, reason="only Linux forks workers")
 
@@ -116,7 +116,7 @@ def test_a_template_that_dies_is_replaced(errors, monkeypatch: pytest.MonkeyPatc
     replaced.close()
 
 
-def test_no_more_than_one_template_is_kept(errors, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_two_templates_are_kept(errors, monkeypatch: pytest.MonkeyPatch) -> None:
     class Fake:
         def __init__(self, environment) -> None:
             self.closed = False
@@ -131,11 +131,25 @@ def test_no_more_than_one_template_is_kept(errors, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(warm_worker, "_templates", kept)
     monkeypatch.setattr(warm_worker, "Template", Fake)
     made = []
-    for number in range(3):
+    for number in range(4):
         fork_worker({"NUMBER": str(number)}, errors)
         made.append(list(kept.values())[-1])
-    assert len(kept) == warm_worker.MOST_TEMPLATES == 1
-    assert [fake.closed for fake in made] == [True, True, False]
+    assert len(kept) == warm_worker.MOST_TEMPLATES == 2
+    assert [fake.closed for fake in made] == [True, True, False, False]
+
+
+def test_a_template_that_was_expected_is_the_one_that_forks(
+    errors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm_worker, "_templates", {})
+    environment = ENVIRONMENT | {"ARCHBENCH_TEST": "2"}
+    warm_up(environment)
+    (expected,) = warm_worker._templates.values()
+    child = fork_worker(environment, errors)
+    assert child is not None
+    assert _ended(child) == 0
+    assert list(warm_worker._templates.values()) == [expected]
+    expected.close()
 
 
 @pytest.mark.parametrize("how", ["unavailable", "broken"])
