@@ -3,6 +3,7 @@
 A worker of its own for each: whatever its code does, it does to no other network.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,19 @@ def examine_models(
         _examined(ExamineJob(n, (p.where, p.name), image_sizes, channels_last), log, seconds)
         for n, p in places.items()
     )
+
+
+def examine_each(places: Mapping[str, Place]) -> tuple[list[OwnModel], list[str]]:
+    """The networks at these places that can be trained, and a sentence for each that cannot."""
+    models: list[OwnModel] = []
+    problems: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
+        for name, place in places.items():
+            try:
+                models += examine_models({name: place}, Path(scratch) / "worker.log")
+            except Refused as error:
+                problems.append(f"{name}: {error}")
+    return models, problems
 
 
 def _examined(job: ExamineJob, log: Path, seconds: float) -> OwnModel:
