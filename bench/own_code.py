@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import entry_points
@@ -121,6 +121,18 @@ def plugin(group: str, name: str) -> Place | None:
     return next(iter(places.values()), None)
 
 
+def clashes(group: str, taken: Container[str]) -> list[str]:
+    """A sentence for each name that several packages offer, or that is `taken` by ours."""
+    said = []
+    for name, places in plugins(group).items():
+        packages, place = " and ".join(sorted(places)), next(iter(places.values()))
+        if name in taken:
+            said.append(f"{name!r} is a name of archbench's own: name that of {packages} {place}.")
+        elif len(places) > 1:
+            said.append(f"{packages} both offer {name!r}: name the one you mean, such as {place}.")
+    return said
+
+
 def load(place: Place) -> Loaded:
     """Import what a place names, in a worker.
 
@@ -169,14 +181,14 @@ def _module(place: Place) -> ModuleType:
     if place.file is not None:
         return _file_module(place.file)
     top = place.where.partition(".")[0]
-    elsewhere = f"no module {place.where!r} here: it is looked for in {Path.cwd()} and installed."
+    nowhere = f"there is no module {place.where!r}, neither in {Path.cwd()} nor installed."
     if top in OURS and not _is_theirs(top, _roots(place)):
-        raise Refused(elsewhere)
+        raise Refused(nowhere)
     try:
         return importlib.import_module(place.where)
     except ModuleNotFoundError as error:
         if f"{place.where}.".startswith(f"{error.name}.") and not line_of(error):
-            raise Refused(elsewhere) from error
+            raise Refused(nowhere) from error
         raise
 
 
@@ -199,8 +211,9 @@ def _file_module(path: Path) -> ModuleType:
 _folders: dict[Path, None] = {}
 """Where code of the user's own is, in the order in which it was loaded."""
 
-_theirs: dict[str, ModuleType] = {}
-"""Modules of the user's own under our names; in `sys.modules` only while their code imports."""
+_theirs: dict[tuple[str, ...], dict[str, ModuleType]] = {}
+"""Modules of the user's own under our names, by the folders that they were looked for in; they are
+in `sys.modules` only while their code imports."""
 
 
 def _roots(place: Place) -> list[Path]:
@@ -238,9 +251,9 @@ def importing(place: Place) -> Iterator[None]:
     roots = _roots(place)
     _folders.update(dict.fromkeys(roots))
     shared = [name for name in OURS if _is_theirs(name, roots)]
-    finder, paths, words = _Finder(roots), [str(root) for root in roots], sys.argv
+    finder, paths, words = _Finder(roots), tuple(map(str, roots)), sys.argv
     ours = _taken(shared)
-    sys.modules.update(_theirs)
+    sys.modules.update(_theirs.get(paths, {}))
     sys.meta_path.insert(0, finder)
     sys.path[:0], sys.argv = paths, [place.where]
     try:
@@ -252,7 +265,7 @@ def importing(place: Place) -> Iterator[None]:
         for path in paths:
             sys.path.remove(path)
         sys.path += [path for path in paths if path not in sys.path]
-        _theirs.update(_taken(shared))
+        _theirs[paths] = _taken(shared)
         sys.modules.update(ours)
 
 

@@ -46,10 +46,13 @@ def _offered(name: str) -> Place | None:
 
 
 def _matching(pattern: str) -> list[str]:
-    """Names of the registry and of plug-ins; a zoo's pattern is left as it is."""
+    """Names of the registry, and of plug-ins that have them alone; a zoo's pattern as it is."""
     if pattern in REGISTRY or pattern.partition(":")[0] in ZOOS:
         return [pattern]
-    offered = [n for n in fnmatch.filter(plugins(MODELS), pattern) if n not in REGISTRY]
+    if pattern in plugins(MODELS):
+        return [pattern]
+    clear = [n for n, places in plugins(MODELS).items() if len(places) == 1 and n not in REGISTRY]
+    offered = fnmatch.filter(clear, pattern)
     alone = offered and not any(fnmatch.fnmatchcase(name, pattern) for name in REGISTRY)
     return offered if alone else REGISTRY.match(pattern) + offered
 

@@ -28,7 +28,8 @@ def main(arguments: Sequence[str], prog: str) -> int:
     """Print the models whose names match, and what installed packages offer."""
     pattern = parse(ListOptions, arguments, prog).pattern
     from bench.cli.console import open_console, rich_table
-    from bench.own_code import DATASETS, plugins
+    from bench.data.catalogue import SOURCES
+    from bench.own_code import DATASETS, MODELS, clashes, plugins
     from bench.report.tables import text_table
     from models import REGISTRY
     from models.own import named
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
     print("Also torchvision:NAME, timm:NAME where timm is installed, and FILE.py:NAME of your own.")
     for name, packages in plugins(DATASETS).items():
         print(f"Data set {name}, of {' and '.join(packages)}.")
-    for problem in problems:
+    for problem in (*problems, *clashes(MODELS, REGISTRY), *clashes(DATASETS, SOURCES)):
         print(f"archbench: {problem}", file=sys.stderr)
     return 0
 

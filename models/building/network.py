@@ -53,8 +53,9 @@ class Network(nn.Module):
         """Losses of a batch with int64 labels (batch,), including auxiliary heads."""
         outputs = outputs_by_name(self.module(images))
         main = functional.cross_entropy(outputs["logits"], labels)
-        aux = {head: functional.cross_entropy(outputs[head], labels) for head in self.aux_weights}
-        weighted = [weight * aux[head] for head, weight in self.aux_weights.items()]
+        heads = [head for head in self.aux_weights if head in outputs]  # none in inference
+        aux = {head: functional.cross_entropy(outputs[head], labels) for head in heads}
+        weighted = [self.aux_weights[head] * aux[head] for head in heads]
         total = main + torch.stack(weighted).sum() if weighted else main
         return Losses(total, main, aux, outputs["logits"])
 
