@@ -1,10 +1,15 @@
 """Networks of the user's own in real workers, which they may not bring out of step."""
 
+import hashlib
 import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.cli import list as list_verb
@@ -15,6 +20,9 @@ from bench.runner import own_models
 from bench.runner.own_models import examine_models, one_at_a_time
 from tests.builders import some_facts
 from tests.own_code import GOOD, install, working_in, write
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "own-network.md"
 
 
 @pytest.fixture
@@ -109,3 +117,40 @@ def test_list_shows_what_plugins_bring_and_says_what_is_wrong_with_others(
     bad, twice = shown.err.splitlines()
     assert bad == "archbench: plugbad: broken.py, line 2: ValueError: not today"
     assert "both offer 'plugtwo': name the one you mean, such as good:Net." in twice
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a fresh interpreter in the current folder."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_page_are_trained_among_decoys(folder: Path) -> None:
+    network, _, data = re.findall(r"```python\n(.+?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    write(folder, mynet=f"from models.blocks import mine\n{network}", mydata=data)
+    write(folder, models__in____init__="", models__in__blocks="mine = True")
+    decoy = "raise ImportError('a decoy was imported')"
+    write(folder, torch=decoy, numpy=decoy, pandas=decoy)
+    limits = "--train-limit 16 --test-limit 16 --batch-size 8 --image-size 32 --epochs 1"
+    rest = "--dataset mydata.py:load --device cpu --no-max-batch --card --output run"
+    command = f"-m bench run --models mynet.py:Net {limits} {rest}"
+    ended = python(*command.split())
+    assert ended.returncode == 0, ended.stderr
+    models = pd.read_csv(folder / "run" / "models.csv")
+    assert list(models.model) == ["mynet.py:Net"]
+    assert list(models.status) == ["done"]
+    source = hashlib.sha256((folder / "mynet.py").read_bytes()).hexdigest()
+    assert list(models.source_sha256) == [source]
+    assert "| mynet.py:Net |" in (folder / "run" / "report.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_a_script_that_has_imported_models_of_its_own_is_told_what_to_do(folder: Path) -> None:
+    write(folder, models__in____init__="mine = True")
+    after = python("-c", "import bench; bench.Config; import models; print(models.REGISTRY)")
+    assert after.returncode == 0, after.stderr
+    before = python("-c", "import models; import bench; bench.run")
+    assert f"ImportError: {folder / 'models' / '__init__.py'} was imported as" in before.stderr
+    assert "run the command archbench, with --models FILE.py:NAME" in before.stderr
