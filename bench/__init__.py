@@ -57,10 +57,10 @@ def __getattr__(name: str) -> Any:
     """
     if name not in _HOMES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    other = getattr(sys.modules.get("models"), "__file__", None)
-    if other is not None and Path(other).parent != _ROOT / "models":
+    other = getattr(sys.modules.get("models"), "__spec__", None)
+    if other is not None and other.origin != str(_ROOT / "models" / "__init__.py"):
         raise ImportError(
-            f"{other} was imported as `models` before archbench could import its own: run the "
-            "command archbench, with --models FILE.py:NAME for a network of yours."
+            f"another `models` ({other.origin or 'a folder'}) was imported before archbench could "
+            "import its own: run the command archbench, with --models FILE.py:NAME for your own."
         )
     return getattr(importlib.import_module(_HOMES[name]), name)

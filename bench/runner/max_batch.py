@@ -41,7 +41,8 @@ class MaxBatchOptions:
     """
 
     models: config.ModelNames = ("resnet18", "googlenet")
-    """Models by name or wildcard; `python -m bench list` shows them."""
+    """Models by name or wildcard; `python -m bench list` shows them. mynet.py:Net is a network of
+    your own."""
 
     image_size: Annotated[tuple[config.ImageSize, ...], Help(Group.COMPARED)] = ("native",)
     """Side in pixels; native is each model's own."""
