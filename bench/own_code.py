@@ -182,7 +182,7 @@ def _module(place: Place) -> ModuleType:
         return _file_module(place.file)
     top = place.where.partition(".")[0]
     nowhere = f"there is no module {place.where!r}, neither in {Path.cwd()} nor installed."
-    if top in OURS and not _is_theirs(top, _roots(place)):
+    if top in OURS and not _find(top, _roots(place)):
         raise Refused(nowhere)
     try:
         return importlib.import_module(place.where)
@@ -224,11 +224,8 @@ def _roots(place: Place) -> list[Path]:
 
 
 def _find(name: str, roots: Iterable[Path]) -> ModuleSpec | None:
+    """A module or package of the user's own by that name; None if there is none."""
     return PathFinder.find_spec(name, [str(r) for r in roots if r.resolve() != ROOT])
-
-
-def _is_theirs(name: str, roots: Iterable[Path]) -> bool:
-    return _find(name, roots) is not None
 
 
 class _Finder:
@@ -250,7 +247,7 @@ def importing(place: Place) -> Iterator[None]:
     """
     roots = _roots(place)
     _folders.update(dict.fromkeys(roots))
-    shared = [name for name in OURS if _is_theirs(name, roots)]
+    shared = [name for name in OURS if _find(name, roots)]
     finder, paths, words = _Finder(roots), tuple(map(str, roots)), sys.argv
     ours = _taken(shared)
     sys.modules.update(_theirs.get(paths, {}))
@@ -262,7 +259,7 @@ def importing(place: Place) -> Iterator[None]:
     finally:
         sys.argv = words
         sys.meta_path.remove(finder)
-        for path in paths:
+        for path in filter(sys.path.__contains__, paths):
             sys.path.remove(path)
         sys.path += [path for path in paths if path not in sys.path]
         _theirs[paths] = _taken(shared)
