@@ -11,6 +11,9 @@ The largest batch alone, for your own training script:
 """
 
 import importlib
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,8 +35,32 @@ _HOMES = {
 }
 
 
+_ROOT = Path(__file__).parents[1]
+
+
+class _Models:
+    """Finds the package `models` beside this one, whatever comes first on the path: where people
+    train networks, there often is one of theirs."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, [str(_ROOT)]) if name == "models" else None
+
+
+sys.meta_path.insert(0, _Models())
+
+
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: `--help` needs none of what they need."""
+    """Import a public name when it is first used: `--help` needs none of what they need.
+
+    Raises:
+        ImportError: this process has imported another package called `models`.
+    """
     if name not in _HOMES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    other = getattr(sys.modules.get("models"), "__spec__", None)
+    if other is not None and other.origin != str(_ROOT / "models" / "__init__.py"):
+        raise ImportError(
+            f"another `models` ({other.origin or 'a folder'}) was imported before archbench could "
+            "import its own: run the command archbench, with --models FILE.py:NAME for your own."
+        )
     return getattr(importlib.import_module(_HOMES[name]), name)

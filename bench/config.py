@@ -16,6 +16,7 @@ from msgspec import Meta
 from bench.data.catalogue import SOURCES
 from bench.errors import Refused
 from bench.options import Count, File, Folder, Group, Help, Size, one_of, options_of, shown
+from bench.own_code import DATASETS, parse_place, plugins
 from bench.records.records import ModelFacts, Setting
 from bench.units import parse_bytes
 
@@ -75,6 +76,13 @@ RENAMED = {"fit": "max_batch"}
 """Options by the names that older logs and scripts have for them."""
 
 Name = Annotated[str, Meta(title="NAME", description="a name")]
+DatasetName = Annotated[
+    str,
+    Meta(
+        title=f"{'|'.join(SOURCES)}|FILE.py:NAME",
+        description=f"one of {', '.join(SOURCES)}, or FILE.py:NAME",
+    ),
+]
 Card = Annotated[str, Meta(title="CARD|SIZE", description="a card or a size")]
 Device = Annotated[
     str,
@@ -105,6 +113,10 @@ ModelNames = Annotated[tuple[Name, ...], Help(Group.COMPARED)]
 Optimizers = Annotated[tuple[Annotated[str, one_of(OPTIMIZERS)], ...], Help(Group.TRAINING)]
 Precisions = Annotated[tuple[Annotated[str, one_of(PRECISIONS)], ...], Help(Group.TRAINING)]
 ChannelsLast = Annotated[bool, Help(Group.TRAINING)]
+
+
+def _is_dataset(name: str) -> bool:
+    return name in SOURCES or parse_place(name) is not None or name in plugins(DATASETS)
 
 
 def _by_preset(name: str) -> str:
@@ -140,14 +152,16 @@ class Options:
 
     models: ModelNames = ("resnet18", "googlenet")
     """Models by name or wildcard ('resnet*'); `python -m bench list` shows them. googlenet:noaux
-    trains without auxiliary heads; torchvision:NAME and timm:NAME reach all the others."""
+    trains without auxiliary heads; torchvision:NAME and timm:NAME reach all the others, and
+    mynet.py:Net is a network of your own."""
 
     preset: Annotated[str, one_of(("auto", *PRESETS)), Help(Group.COMPARED)] = "auto"
     """smoke: seconds, for CI. quick: minutes on a CPU. lecture: native size, all images, 10 epochs.
     auto: lecture where there is a CUDA card, else quick. Any other option overrides it."""
 
-    dataset: Annotated[str, one_of(SOURCES), Help(Group.COMPARED)] = "auto"
-    """auto: CIFAR-10 if it is on disk or can be downloaded, else the generated shapes10."""
+    dataset: Annotated[DatasetName, Help(Group.COMPARED)] = "auto"
+    """auto: CIFAR-10 if it is on disk or can be downloaded, else the generated shapes10.
+    mydata.py:load is a function of your own."""
 
     data_dir: Annotated[Folder | None, Help(Group.COMPARED)] = None
     """The folder with train/CLASS/* and test/CLASS/* (--dataset folder), or where CIFAR is kept."""
@@ -275,6 +289,8 @@ class Config(Options):
         known, values = options_of(Config), dict(vars(Options(**current_names(options))))
         for name in ("preset", "device"):
             known[name].checked(values[name])
+        if not _is_dataset(known["dataset"].checked(values["dataset"])):
+            raise Refused(known["dataset"].must_be(values["dataset"]))
         if values["preset"] == "auto":
             values["preset"] = default_preset(values["device"])
         whole = values["preset"] == "quick" and values["dataset"] != "auto"

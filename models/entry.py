@@ -30,6 +30,9 @@ class Entry:
 
 REGISTRY: Registry[Entry] = Registry("model")
 
+ZOOS = ("torchvision", "timm")
+"""Other collections, by the prefix of their names (`models.zoo`)."""
+
 
 def register(entry: Entry) -> Entry:
     """Add an entry to the registry under its name."""

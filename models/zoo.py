@@ -1,22 +1,25 @@
-"""Other collections of classifiers: `torchvision:NAME`, and `timm:NAME` if timm is installed.
+"""Every network that a name can mean: of the registry, `torchvision:NAME`, `timm:NAME` if timm is
+installed, and those of the user's own (`models.own`).
 
-Their names depend on the installed version, so a pattern is looked up when a run is prepared, in a
-process that may import torch.
+A zoo's names depend on the installed version, so a pattern is looked up when a run is prepared, in
+a process that may import torch.
 """
 
 import difflib
 import fnmatch
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import Refused, TrialFailed
+from bench.own_code import Place
+from bench.records.messages import OwnModel
 from bench.records.records import ModelFacts
-from models.entry import REGISTRY, Entry
+from models.entry import REGISTRY, ZOOS, Entry
 from models.from_torchvision import torchvision_builder
+from models.own import named, own_entry
 
 if TYPE_CHECKING:
     from torch import nn
-
-ZOOS = ("torchvision", "timm")
 
 
 def is_zoo(pattern: str) -> bool:
@@ -24,14 +27,22 @@ def is_zoo(pattern: str) -> bool:
     return pattern.partition(":")[0] in ZOOS
 
 
-def resolve(pattern: str) -> list[Entry]:
+def resolve(pattern: str, own: Sequence[OwnModel] = ()) -> list[Entry]:
     """The entries that a name or wildcard matches, in the registry or a zoo, which is imported.
 
+    Networks of the user's own that were examined (`own`) are known by the name in their facts; any
+    other is imported and examined now.
+
     Raises:
-        Refused: nothing has that name (the message suggests others), or timm is not installed.
+        Refused: nothing has that name (the message suggests others), timm is not installed, or a
+            network of the user's own cannot be trained.
     """
+    if known := [own_entry(model) for model in own if model.facts.name == pattern]:
+        return known
     if not is_zoo(pattern):
-        return [REGISTRY.get(name) for name in REGISTRY.match(pattern)]
+        meant, places = named([pattern])
+        found = [_examined(name, place) for name, place in places.items()]
+        return [e for n in meant for e in (resolve(n, found) if found else [REGISTRY.get(n)])]
     zoo, _, name = pattern.partition(":")
     names = _torchvision_names() if zoo == "torchvision" else _timm_names()
     matches = fnmatch.filter(names, name)
@@ -41,6 +52,12 @@ def resolve(pattern: str) -> list[Entry]:
         raise Refused(f"{zoo} has no classifier {name!r}: {hint}")
     make = _torchvision_entry if zoo == "torchvision" else _timm_entry
     return [make(match) for match in matches]
+
+
+def _examined(name: str, place: Place) -> OwnModel:
+    from models.building.own_network import examine
+
+    return OwnModel(examine(name, place), (place.where, place.name))
 
 
 def _torchvision_names() -> list[str]:

@@ -287,7 +287,7 @@ def test_names_to_choose_from_are_those_of_the_rows() -> None:
     metavars = {name: option.metavar for name, option in options_of(Options).items()}
     assert metavars["optimizer"] == "|".join(OPTIMIZERS)
     assert metavars["precision"] == "|".join(PRECISIONS)
-    assert metavars["dataset"] == "|".join(SOURCES)
+    assert metavars["dataset"] == "|".join([*SOURCES, "FILE.py:NAME"])
 
 
 def test_every_option_has_a_group_and_groups_stand_together() -> None:

@@ -25,6 +25,7 @@ class Metric:
     `value` of a trial is None where the figure is not known. `unit` is empty for text and plain
     numbers; `better` is None where neither way is. `exact` if chance has no part in it: a count
     that is the same for every seed. `aliases` are other names that people may use for it.
+    `optional` if the table has the column only where some model has it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Metric:
     better: Literal["higher", "lower"] | None = None
     exact: bool = False
     aliases: tuple[str, ...] = ()
+    optional: bool = False
 
 
 def _asked(option: str) -> Callable[[TrialResult], Value]:
@@ -139,7 +141,7 @@ def _share(part: str) -> Callable[[TrialResult], float | None]:
 # fmt: off
 METRICS: tuple[Metric, ...] = (
     Metric("model", "Model", "", lambda r: r.trial.model,
-           "The network, by its name in the registry."),
+           "The network, by its name in the registry, or `FILE.py:NAME`."),
     Metric("seed", "Seed", "", lambda r: r.trial.seed,
            "Random seed of the initial weights, the order of images and the augmentation."),
     Metric("status", "Status", "", lambda r: r.status,
@@ -350,6 +352,10 @@ METRICS: tuple[Metric, ...] = (
            "How often the trial was trained again because its times were noisy."),
     Metric("noise", "Why its times may mislead", "", lambda r: "; ".join(noise.noise_of(r)) or None,
            "Reasons to distrust the trial's times; empty where they are quiet."),
+    Metric("source_sha256", "Hash of the network's file", "",
+           lambda r: r.facts.source_sha256 if r.facts else None,
+           "SHA-256 of the file that a network of your own is from; the column is there, in every "
+           "table with a column `model`, only if the run has such a network.", optional=True),
 )
 # fmt: on
 

@@ -29,14 +29,15 @@ PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
 
 def models_frame(run: Run) -> pd.DataFrame:
     """A row per trial."""
-    rows = [{metric.name: metric.value(result) for metric in METRICS} for result in run.trials]
-    return _frame(rows, [metric.name for metric in METRICS])
+    columns = [metric for metric in METRICS if not metric.optional]
+    rows = [{metric.name: metric.value(result) for metric in columns} for result in run.trials]
+    return _frame(run, rows, [metric.name for metric in columns])
 
 
 def epochs_frame(run: Run) -> pd.DataFrame:
     """A row per epoch of every trial."""
     rows = [_epoch_row(result, epoch) for result in run.trials for epoch in result.epochs]
-    return _frame(rows, EPOCH_COLUMNS)
+    return _frame(run, rows, EPOCH_COLUMNS)
 
 
 def probes_frame(run: Run) -> pd.DataFrame:
@@ -46,7 +47,7 @@ def probes_frame(run: Run) -> pd.DataFrame:
         row = asdict(replace(probe, step_seconds=()))
         setting, steps, _ = (row.pop(name) for name in ("setting", "steps", "step_seconds"))
         rows.append(row | setting | {"steps": steps})
-    return _frame(rows, PROBE_COLUMNS)
+    return _frame(run, rows, PROBE_COLUMNS)
 
 
 def sweep_frame(run: Run) -> pd.DataFrame:
@@ -63,7 +64,7 @@ def sweep_frame(run: Run) -> pd.DataFrame:
         | asdict(point.setting)
         for point in run.sweep_points
     ]
-    return _frame(rows, SWEEP_COLUMNS)
+    return _frame(run, rows, SWEEP_COLUMNS)
 
 
 def predictions_frame(run: Run) -> pd.DataFrame:
@@ -73,7 +74,7 @@ def predictions_frame(run: Run) -> pd.DataFrame:
         row = asdict(prediction)
         setting = row.pop("setting")
         rows.append({name: row.pop(name) for name in ("model", "card")} | setting | row)
-    return _frame(rows, PREDICTION_COLUMNS)
+    return _frame(run, rows, PREDICTION_COLUMNS)
 
 
 def layers_frame(run: Run) -> pd.DataFrame:
@@ -91,7 +92,7 @@ def layers_frame(run: Run) -> pd.DataFrame:
                 row = {"model": described.model, "image_size": described.image_size}
                 row |= asdict(layer) | {"output_shape": "x".join(map(str, layer.output_shape))}
                 rows.append(row | trial | changes.get(layer.layer, {}))
-    return _frame(rows, ("model", "image_size", "layer", "type", "params", "gmacs"))
+    return _frame(run, rows, ("model", "image_size", "layer", "type", "params", "gmacs"))
 
 
 def evaluation_modes_frame(run: Run) -> pd.DataFrame:
@@ -102,7 +103,9 @@ def evaluation_modes_frame(run: Run) -> pd.DataFrame:
         if result.inspected
         for mode in result.inspected.evaluation_modes
     ]
-    return _frame(rows, ("model", "image_size", "seed", "mode", "composition", "test_accuracy"))
+    return _frame(
+        run, rows, ("model", "image_size", "seed", "mode", "composition", "test_accuracy")
+    )
 
 
 def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
@@ -114,7 +117,7 @@ def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
         if result.epochs
         for target in targets_of(result)
     ]
-    return _frame(rows, ("model", "seed", "target", "first_epoch", "first_seconds"))
+    return _frame(run, rows, ("model", "seed", "target", "first_epoch", "first_seconds"))
 
 
 def steps_frame(run: Run) -> pd.DataFrame:
@@ -126,7 +129,7 @@ def steps_frame(run: Run) -> pd.DataFrame:
         for epoch in result.epochs
         for i, seconds in enumerate(epoch.step_times)
     ]
-    return _frame(rows, ("model", "trial", "seed", "epoch", "step", "seconds"))
+    return _frame(run, rows, ("model", "trial", "seed", "epoch", "step", "seconds"))
 
 
 def _trial_columns(result: TrialResult) -> dict[str, Any]:
@@ -206,12 +209,14 @@ def _epoch_row(result: TrialResult, epoch: Epoch) -> dict[str, Any]:
     return first | setting | more | aux | plain | budget | telemetry | around
 
 
-def _frame(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
-    """A frame that has its columns even without rows, and counts as whole numbers despite gaps."""
+def _frame(run: Run, rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
+    """A frame that has its columns even without rows, and counts as whole numbers despite gaps;
+    with the hash of each model's file, if any is of the user's own."""
     rows = list(rows)
     frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(columns))
     for name in frame.columns:
         known = [row[name] for row in rows if row.get(name) is not None]
         if known and all(type(value) is int for value in known):
             frame[name] = frame[name].astype("Int64")
-    return frame
+    hashes = {f.name: f.source_sha256 for f in run.facts.values() if f.source_sha256}
+    return frame.assign(source_sha256=frame["model"].map(hashes)) if hashes else frame

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.catalogue import SOURCES
 from bench.data.dataset import Arrays, Channels, Files, Split, balanced_subset
 from bench.data.image_folder import decode
+from bench.data.own import loader_of
 from bench.errors import Refused
+from bench.own_code import shown_place
 from bench.records.records import DatasetFacts
 
 STATISTICS_IMAGES = 10_000
@@ -43,7 +44,7 @@ def prepare(request: DataRequest, into: Path) -> DatasetFacts:
     Raises:
         Refused: there is no such data set, an image cannot be read, or there are too few classes.
     """
-    source = SOURCES.get(request.dataset)(Path(request.data_dir) if request.data_dir else None)
+    source = loader_of(request.dataset)(Path(request.data_dir) if request.data_dir else None)
     train, train_notes = _limited(source.train, request.train_limit, "train")
     test, test_notes = _limited(source.test, request.test_limit, "test")
     stored, resident = _layout(train, test, request)
@@ -62,7 +63,7 @@ def prepare(request: DataRequest, into: Path) -> DatasetFacts:
         notes += ("The images do not fit in memory and are streamed from disk.",)
     return DatasetFacts(
         source.name,
-        request.dataset,
+        shown_place(request.dataset),
         source.classes,
         len(train.labels),
         len(test.labels),

@@ -26,6 +26,26 @@ STOP = b"stop\n"
 
 
 @dataclass(frozen=True)
+class OwnModel:
+    """A network of the user's own that was examined: its facts, and the file or module that it is
+    in with its name there."""
+
+    facts: ModelFacts
+    place: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ExamineJob:
+    """Examine a network of the user's own, called `name` in results, before anything is trained;
+    the answer is an `OwnModel`. `image_sizes`, in pixels or `native`, are those it must take."""
+
+    name: str
+    place: tuple[str, str]
+    image_sizes: tuple[int | str, ...] = ()
+    channels_last: bool = True
+
+
+@dataclass(frozen=True)
 class PrepareJob:
     """Check everything that a run needs before it starts, and write its images to `data_folder`.
 
@@ -41,6 +61,7 @@ class PrepareJob:
     test_limit: int | None
     image_sizes: tuple[int | str, ...]
     data_folder: str
+    own: tuple[OwnModel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +72,7 @@ class Prepared:
     device: DeviceFacts
     dataset: DatasetFacts
     environment: dict[str, Any]
+    own: tuple[OwnModel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +88,7 @@ class Conditions:
     budget_bytes: int | None
     workers: int
     deterministic: bool = False
+    own: tuple[OwnModel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +127,7 @@ class ResolveJob:
     """Look up models by name or wildcard, including those of other collections."""
 
     models: tuple[str, ...]
+    own: tuple[OwnModel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +152,7 @@ class SimulateJob:
     num_classes: int
     channels_last: bool
     dataset: DatasetFacts | None
+    own: tuple[OwnModel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,8 +228,19 @@ class Failure:
     unsaved: bool = False
 
 
-Job = PrepareJob | SearchJob | TrainJob | ResolveJob | SimulateJob
-Reply = Prepared | Ready | Resolved | Resumed | Simulated | Stopped | Progress | Warned | Failure
+Job = ExamineJob | PrepareJob | SearchJob | TrainJob | ResolveJob | SimulateJob
+Reply = (
+    OwnModel
+    | Prepared
+    | Ready
+    | Resolved
+    | Resumed
+    | Simulated
+    | Stopped
+    | Progress
+    | Warned
+    | Failure
+)
 Message = Record | Job | ProbeRequest | Reply
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__}

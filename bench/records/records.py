@@ -61,7 +61,8 @@ class ModelFacts:
     """What is published about a model. Sizes are pixels per side.
 
     `params_imagenet` includes auxiliary heads; `gmacs` are billions of multiply-adds of one
-    inference at the native size, without them. None where nothing was published.
+    inference at the native size, without them. None where nothing was published. `source_sha256` is
+    the hash of the file that a network of the user's own is from.
     """
 
     name: str
@@ -72,6 +73,7 @@ class ModelFacts:
     paper: str
     params_imagenet: int | None
     gmacs: float | None
+    source_sha256: str | None = None
 
     def pixels(self, image_size: int | str) -> int:
         """Pixels per side for an image size that may be `native`.

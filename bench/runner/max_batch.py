@@ -5,9 +5,8 @@ Nothing is trained. A prediction needs no GPU; a measurement is the search of a 
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +19,12 @@ from bench.prediction.cards import DEFAULT_RESERVE_BYTES, find_card
 from bench.prediction.memory import breakdown, predict
 from bench.records import messages, records
 from bench.runner.batch_search import Prober
+from bench.runner.own_models import examine_models, one_at_a_time
 from bench.runner.plan import check_image_sizes
 from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
 from models import REGISTRY
-from models.zoo import is_zoo
+from models.own import named
 
 IMAGES = 50_000
 """What a measured batch is capped at: CIFAR-10's training images."""
@@ -41,7 +41,8 @@ class MaxBatchOptions:
     """
 
     models: config.ModelNames = ("resnet18", "googlenet")
-    """Models by name or wildcard; `python -m bench list` shows them."""
+    """Models by name or wildcard; `python -m bench list` shows them. mynet.py:Net is a network of
+    your own."""
 
     image_size: Annotated[tuple[config.ImageSize, ...], Help(Group.COMPARED)] = ("native",)
     """Side in pixels; native is each model's own."""
@@ -187,7 +188,9 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
     problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
         log = Path(scratch) / "worker.log"
-        for name, setting in _shapes(options, log):
+        own = _own(options, log)
+        conditions = replace(conditions, own=own)
+        for name, setting in _shapes(options, own, log):
             probes: list[records.Probe] = []
             job = messages.SearchJob(name, setting, conditions)
             try:
@@ -206,7 +209,7 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
 
 def _simulate(options: MaxBatchOptions) -> Iterator[messages.Simulated]:
     job = messages.SimulateJob(
-        models=options.models,
+        models=named(options.models)[0],
         image_sizes=options.image_size,
         optimizers=options.optimizer,
         precisions=options.precision,
@@ -215,18 +218,26 @@ def _simulate(options: MaxBatchOptions) -> Iterator[messages.Simulated]:
         channels_last=options.channels_last,
         dataset=None,
     )
-    with (
-        tempfile.TemporaryDirectory(prefix="archbench-") as scratch,
-        Worker(job, Path(scratch) / "worker.log") as worker,
-    ):
-        yield from worker.messages()
+    with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
+        log = Path(scratch) / "worker.log"
+        for part in one_at_a_time(replace(job, own=_own(options, log))):
+            with Worker(part, log) as worker:
+                yield from worker.messages()
 
 
-def _shapes(options: MaxBatchOptions, log: Path) -> list[tuple[str, records.Setting]]:
-    """Models, those of other collections looked up by a worker, with their settings."""
+def _own(options: MaxBatchOptions, log: Path) -> tuple[messages.OwnModel, ...]:
+    """The networks of the user's own, examined."""
+    places = named(options.models)[1]
+    return examine_models(places, log, channels_last=options.channels_last)
+
+
+def _shapes(
+    options: MaxBatchOptions, own: tuple[messages.OwnModel, ...], log: Path
+) -> list[tuple[str, records.Setting]]:
+    """Models, those that are not of the registry looked up by a worker, with their settings."""
     models: Sequence[records.ModelFacts] | None = _known(options.models)
     if models is None:
-        with Worker(messages.ResolveJob(options.models), log) as worker:
+        with Worker(messages.ResolveJob(named(options.models)[0], own), log) as worker:
             answers = [m for m in worker.messages() if isinstance(m, messages.Resolved)]
         if not answers:
             raise BenchError("the models could not be looked up.")
@@ -237,7 +248,6 @@ def _shapes(options: MaxBatchOptions, log: Path) -> list[tuple[str, records.Sett
 
 def _known(patterns: Sequence[str]) -> list[records.ModelFacts] | None:
     """The models that patterns mean, each once; None if some are not of the registry."""
-    if any(map(is_zoo, patterns)):
-        return None
-    names = dict.fromkeys(chain.from_iterable(map(REGISTRY.match, patterns)))
-    return [REGISTRY.get(name).facts for name in names]
+    names = named(patterns)[0]
+    known = [REGISTRY.get(name).facts for name in names if name in REGISTRY]
+    return known if len(known) == len(names) else None

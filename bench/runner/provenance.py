@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from bench.own_code import shown_place
+
 PRIVATE_FLAGS = {"--data-dir": "DIR", "--output": "DIR", "--claims": "FILE"}
 """Options whose values are local paths, and the placeholders for them."""
 
@@ -20,11 +22,11 @@ def shown_command(arguments: Sequence[str], places: Mapping[Path, str] | None = 
     """A command line with local paths redacted."""
     words = [Path(arguments[0]).name]
     for before, word in pairwise(arguments):
-        flag, equals, _ = word.partition("=")
+        flag, equals, value = word.partition("=")
         if before in PRIVATE_FLAGS:
             words.append(PRIVATE_FLAGS[before])
         elif equals and flag in PRIVATE_FLAGS:
             words.append(f"{flag}={PRIVATE_FLAGS[flag]}")
         else:
-            words.append(word)
+            words.append(flag + equals + shown_place(value) if equals else shown_place(word))
     return redacted(shlex.join(words), places or {})

@@ -77,7 +77,15 @@ def check_same_options(before: dict[str, Any], given: dict[str, Any]) -> None:
 
 
 def check_same_place(before: RunTables, now: Prepared) -> None:
-    """Raises Refused if images or device are not what a run was started with."""
+    """Raises Refused if images, device or the files of networks are not what a run was started
+    with."""
+    for model in now.models:
+        facts = before.facts.get(model.name)
+        if facts is not None and facts.source_sha256 != model.source_sha256:
+            raise Refused(
+                f"--resume {before.path}: the file of {model.name} is not the one that the run was "
+                "started with; restore it, or start a new run."
+            )
     if now.dataset.sha256 != before.dataset.sha256:
         raise Refused(
             f"--resume {before.path}: the images of {before.dataset.name} are not those that the "

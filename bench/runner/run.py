@@ -19,12 +19,13 @@ from bench.errors import BenchError, Interrupted, Refused
 from bench.prediction.cards import find_card
 from bench.records.messages import Prepared, PrepareJob, Progress
 from bench.records.run_folder import RunFolder, check_output, new_folder
+from bench.runner.own_models import examine_models
 from bench.runner.plan import Plan, check_image_sizes, check_trials, make_plan
 from bench.runner.session import CPU_LIMIT_HOLDS, Listener, Session
 from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_process import Worker, expect_workers
 from models import REGISTRY
-from models.zoo import is_zoo
+from models.own import named
 
 
 def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
@@ -91,8 +92,11 @@ def refuse_early(config: Config) -> None:
     for card in config.card or ():
         find_card(card)
     check_image_sizes(config.image_size, config.memory_budget_bytes)
-    known = {name for p in config.models if not is_zoo(p) for name in REGISTRY.match(p)}
-    check_trials(config, max(1, len(known)))
+    names, own = named(config.models)
+    if own and config.pretrained:
+        raise Refused(f"{next(iter(own))} has no published weights: leave out --pretrained.")
+    check_trials(config, len(names))
+    known = [name for name in names if name in REGISTRY]
     for name, size in product(known, config.image_size):
         REGISTRY.get(name).facts.pixels(size)
 
@@ -103,8 +107,18 @@ def _output(config: Config) -> Path:
 
 def prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
     """Have a worker look up models and device, and write the images into the scratch folder."""
+    names, places = named(config.models)
+    if places:
+        listener(Progress(f"examining {', '.join(places)}", 0, 1))
+    own = examine_models(
+        places,
+        scratch / "worker.log",
+        image_sizes=config.image_size,
+        channels_last=config.channels_last,
+        timeout=config.trial_timeout,
+    )
     job = PrepareJob(
-        models=config.models,
+        models=names,
         device=config.device,
         precisions=config.precision,
         dataset=config.dataset,
@@ -113,6 +127,7 @@ def prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
         test_limit=None if config.test_limit == "all" else config.test_limit,
         image_sizes=config.image_size,
         data_folder=str(scratch),
+        own=own,
     )
     listener(Progress("preparing data", 0, 1))
     with Worker(job, scratch / "worker.log") as worker:

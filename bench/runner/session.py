@@ -25,6 +25,7 @@ from bench.records.run import Run
 from bench.records.run_folder import RunFolder
 from bench.runner.batch_search import Prober
 from bench.runner.interrupts import Interrupts
+from bench.runner.own_models import one_at_a_time
 from bench.runner.plan import Plan, Shape, choose_batches, refusal
 from bench.runner.provenance import redacted, shown_command
 from bench.runner.stopwatch import Stopwatch
@@ -82,6 +83,7 @@ class Session:
             budget_bytes=budget,
             workers=config.workers,
             deterministic=config.deterministic,
+            own=prepared.own,
         )
         default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
         self.searching = replace(self.training, budget_bytes=budget or default)
@@ -199,14 +201,16 @@ class Session:
             num_classes=len(self.prepared.dataset.classes),
             channels_last=self.config.channels_last,
             dataset=self.prepared.dataset,
+            own=self.prepared.own,
         )
         self.listener(messages.Progress("predicting the largest batch on other cards", 0, 1))
-        try:
-            with Worker(job, self.log) as worker:
-                for message in worker.messages():
-                    self._predict(message, cards)
-        except (TrialFailed, Refused) as error:
-            self.listener(messages.Warned(f"no prediction: {error}"))
+        for part in one_at_a_time(job):
+            try:
+                with Worker(part, self.log) as worker:
+                    for message in worker.messages():
+                        self._predict(message, cards)
+            except (TrialFailed, Refused) as error:
+                self.listener(messages.Warned(f"no prediction: {error}"))
         self.stopwatch.lap("predict")
         self._update_tables()
 

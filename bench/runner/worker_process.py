@@ -113,6 +113,10 @@ class Worker:
         """Let a worker continue that waits after a record."""
         self._send(b"\n")
 
+    def end(self) -> None:
+        """End it now, although it may have more to say."""
+        self._process.kill()
+
     def stop(self) -> None:
         """Ask a training worker to finish its step, save a checkpoint, and end.
 

@@ -7,27 +7,29 @@ from torch import nn
 IMAGENET_CLASSES = 1000
 
 
-def replace_heads(module: nn.Module, classes: int) -> nn.Module:
+def replace_heads(module: nn.Module, classes: int, outputs: int = IMAGENET_CLASSES) -> nn.Module:
     """Replace every layer with 1,000 outputs by one with `classes`, also in auxiliary heads.
 
     The new layer has torch's default random weights, as in the lecture, where ResNet-18's 512->1000
     layer became 512->10. Returns `module`, changed in place, or unchanged for 1,000 classes.
+    `outputs` is their number in a network that was not made for ImageNet.
 
     Raises:
-        ValueError: no layer has 1,000 outputs.
+        ValueError: no layer has so many outputs.
     """
-    if classes == IMAGENET_CLASSES:
+    if classes == outputs:
         return module
-    heads = [name for name, layer in module.named_modules() if _outputs(layer) == IMAGENET_CLASSES]
+    heads = [name for name, layer in module.named_modules() if outputs_of(layer) == outputs]
     if not heads:
-        raise ValueError("no layer with 1,000 outputs to replace")
+        raise ValueError(f"no layer with {outputs:,} outputs to replace")
     for name in heads:
         parent, _, child = name.rpartition(".")
         setattr(module.get_submodule(parent), child, _resized(module.get_submodule(name), classes))
     return module
 
 
-def _outputs(layer: nn.Module) -> int | None:
+def outputs_of(layer: nn.Module) -> int | None:
+    """Outputs of a linear layer or channels of a convolution; None for any other layer."""
     if isinstance(layer, nn.Linear):
         return layer.out_features
     return layer.out_channels if isinstance(layer, nn.Conv2d) else None

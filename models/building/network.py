@@ -1,6 +1,8 @@
 """A model as the training loop sees it: logits and losses, never tuples."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,18 @@ class Losses:
     logits: Tensor
 
 
+def outputs_by_name(output: Any) -> Mapping[str, Tensor]:
+    """What a module returned, by name: `logits`, and a tensor per auxiliary head if it was a dict
+    or a named tuple; raises TypeError if it was neither of these nor a tensor."""
+    if isinstance(output, Tensor):
+        return {"logits": output}
+    if hasattr(output, "_asdict"):
+        output = output._asdict()
+    if not isinstance(output, Mapping) or "logits" not in output:
+        raise TypeError(f"a {type(output).__name__} without logits")
+    return output
+
+
 class Network(nn.Module):
     """A classifier with cross-entropy losses; those of auxiliary heads are weighted in the sum."""
 
@@ -33,24 +47,17 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (batch, classes) of float images (batch, 3, height, width)."""
-        output = self.module(images)
-        logits: Tensor = output if isinstance(output, Tensor) else output.logits
-        return logits
+        return outputs_by_name(self.module(images))["logits"]
 
     def losses(self, images: Tensor, labels: Tensor) -> Losses:
         """Losses of a batch with int64 labels (batch,), including auxiliary heads."""
-        output = self.module(images)
-        if isinstance(output, Tensor):
-            main = functional.cross_entropy(output, labels)
-            return Losses(main, main, {}, output)
-        main = functional.cross_entropy(output.logits, labels)
-        aux = {
-            head: functional.cross_entropy(getattr(output, head), labels)
-            for head in self.aux_weights
-        }
-        weighted = [weight * aux[head] for head, weight in self.aux_weights.items()]
+        outputs = outputs_by_name(self.module(images))
+        main = functional.cross_entropy(outputs["logits"], labels)
+        heads = [head for head in self.aux_weights if head in outputs]  # none in inference
+        aux = {head: functional.cross_entropy(outputs[head], labels) for head in heads}
+        weighted = [self.aux_weights[head] * aux[head] for head in heads]
         total = main + torch.stack(weighted).sum() if weighted else main
-        return Losses(total, main, aux, output.logits)
+        return Losses(total, main, aux, outputs["logits"])
 
 
 def build_network(entry: Entry, classes: int, *, pretrained: bool = False) -> Network:

@@ -19,6 +19,8 @@ from tests.builders import (
     a_trial,
     an_epoch,
     run_start,
+    some_facts,
+    some_records,
     tables_of,
 )
 
@@ -216,6 +218,16 @@ def test_tables_replace_older_ones(tmp_path: Path) -> None:
         "layers.csv",
         "time_to_accuracy.csv",
     }
+
+
+def test_the_hash_of_an_own_network_is_in_every_row_that_names_it(tmp_path: Path) -> None:
+    known = some_records(("resnet18", "mynet.py:Net"))
+    plain = run_of(tmp_path, *known)
+    own = run_of(tmp_path, *known, some_facts("mynet.py:Net", source_sha256="ab" * 32))
+    for name in ("models", "epochs", "probes", "layers", "time_to_accuracy"):
+        assert "source_sha256" not in rows(plain, name)[0]
+        hashes = {(row["model"], row["source_sha256"]) for row in rows(own, name)}
+        assert hashes == {("resnet18", ""), ("mynet.py:Net", "ab" * 32)}
 
 
 def test_notes_of_a_trial_reach_its_row_and_no_other(tmp_path: Path) -> None:

@@ -3,11 +3,19 @@
 import pytest
 
 from bench.records.records import Certificate
+from bench.records.run import collect
 from bench.report.document import reproduce
 from bench.report.render.markdown import escaped, markdown
 from bench.report.tables import Cell, Table
 from bench.report.write import write_report
-from tests.builders import a_breakdown, a_largest_batch, a_prediction, a_run, a_sweep_point
+from tests.builders import (
+    a_breakdown,
+    a_largest_batch,
+    a_prediction,
+    a_run,
+    a_sweep_point,
+    run_start,
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +109,13 @@ def test_the_call_that_makes_it_again_names_no_folder_of_this_machine(report):
     assert call.startswith("run(Config(")
     assert "output" not in call
     assert "data_dir" not in call
+
+
+def test_the_call_that_makes_it_again_names_own_code_without_its_folder(tmp_path):
+    models, data = ("resnet18", "/home/me/mynet.py:Net"), "/home/me/mydata.py:load"
+    run = collect(tmp_path, run_start(models=models, dataset=data))
+    assert "models=['resnet18', 'mynet.py:Net']" in reproduce(run)
+    assert "dataset='mydata.py:load'" in reproduce(run)
 
 
 def test_predictions_certificates_and_contradictions_are_told(tmp_path):

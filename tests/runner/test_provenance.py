@@ -11,6 +11,11 @@ def test_a_kept_command_names_no_folder() -> None:
     assert shown_command(["x.py", "--claims", "/home/me/c.csv"]) == "x.py --claims FILE"
 
 
+def test_a_kept_command_names_own_code_without_its_folder() -> None:
+    words = ["x.py", "--models", "/home/me/mynet.py:Net", "--dataset=/home/me/mydata.py:load"]
+    assert shown_command(words) == "x.py --models mynet.py:Net --dataset=mydata.py:load"
+
+
 def test_a_kept_command_names_no_known_place() -> None:
     assert shown_command(["x.py", "--models", "/home/me/run/a"], PLACES) == "x.py --models RUN/a"
 

@@ -11,10 +11,11 @@ import pytest
 
 from bench import load_run, resume
 from bench.errors import Refused
+from bench.records.messages import Prepared
 from bench.records.records import TrialResumed
 from bench.records.run_folder import LOG, RunFolder, is_torn, read_log
-from bench.runner.resume import check_same_options
-from tests.builders import a_run
+from bench.runner.resume import check_same_options, check_same_place
+from tests.builders import a_dataset, a_device, a_run, some_facts
 from tests.killing import (
     EPOCHS,
     command,
@@ -180,3 +181,13 @@ def test_claims_are_checked_before_a_run_goes_on(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="--claims"):
         resume(run.path, given={"claims": str(claims)})
     assert not (run.path / "claims.csv").exists()
+
+
+def test_a_network_whose_file_was_edited_is_not_trained_further(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    own = some_facts("mynet.py:Net", source_sha256="ab" * 32)
+    run.add(own)
+    check_same_place(run, Prepared((own,), a_device(), a_dataset(), {}))
+    edited = some_facts("mynet.py:Net", source_sha256="cd" * 32)
+    with pytest.raises(Refused, match=r"the file of mynet\.py:Net is not the one that the run was"):
+        check_same_place(run, Prepared((edited,), a_device(), a_dataset(), {}))

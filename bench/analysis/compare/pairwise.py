@@ -147,6 +147,9 @@ def _notes(a: Side, b: Side, matched: Matched, missing: Sequence[Metric]) -> lis
                 f"{pair.a.model} was trained with batch {pair.a.batch_sizes} in {a.name} and "
                 f"{pair.b.batch_sizes} in {b.name}, which changes speed, memory and accuracy."
             )
+        sources = [group.texts("source_sha256") for group in (pair.a, pair.b)]
+        if pair.a.model == pair.b.model and all(map(any, sources)) and sources[0] != sources[1]:
+            notes.append(f"{pair.a.model} is from another file, or another state of it, in each.")
     if missing:
         notes.append(f"Not known of both: {', '.join(metric.name for metric in missing)}.")
     return notes

@@ -1,6 +1,7 @@
 """A worker process: reads one job, does it, and sends the results.
 
-Its real standard output is the pipe to the parent; what libraries print goes to standard error.
+Its real standard input and output are the pipes to the parent. What code prints goes to standard
+error, it can read nothing, and a child that it forks has no pipe to the parent.
 """
 
 import os
@@ -14,6 +15,7 @@ from time import perf_counter
 from typing import Any, BinaryIO
 
 from bench.errors import BenchError, Refused, Unsaved, first_line
+from bench.own_code import line_of
 from bench.records import messages
 
 PROGRESS_SECONDS = 1.0
@@ -70,9 +72,12 @@ def main() -> int:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    replies = os.fdopen(os.dup(1), "wb")
+    requests, replies, nothing = os.dup(0), os.dup(1), os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
     os.dup2(2, 1)
-    parent = Parent(open(0, "rb", buffering=0, closefd=False), replies)  # noqa: SIM115
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: os.dup2(nothing, replies, inheritable=False))
+    parent = Parent(open(requests, "rb", buffering=0), os.fdopen(replies, "wb"))  # noqa: SIM115
     try:
         work(parent.receive(), parent)
     except BenchError as error:
@@ -80,7 +85,9 @@ def main() -> int:
         parent.send(messages.Failure(str(error), refused, unsaved))
     except Exception as error:
         traceback.print_exc()
-        parent.send(messages.Failure(f"{type(error).__name__}: {first_line(error)}"[:500]))
+        line = line_of(error)
+        where = f"{line}: " if line else ""
+        parent.send(messages.Failure(f"{where}{type(error).__name__}: {first_line(error)}"[:500]))
     return 0
 
 
@@ -89,6 +96,8 @@ def work(job: messages.Job, parent: Parent) -> None:
     from bench.runner.worker import jobs
 
     match job:
+        case messages.ExamineJob():
+            parent.send(jobs.examine_own(job))
         case messages.PrepareJob():
             parent.send(jobs.prepare(job))
         case messages.SearchJob():

@@ -21,6 +21,7 @@ from bench.data.loader import Transform, blank_split, open_split
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
 from bench.errors import TrialFailed, first_line
+from bench.own_code import Place
 from bench.prediction.simulate import building, simulate
 from bench.records import messages
 from bench.records.memory_trace import Trace
@@ -37,8 +38,16 @@ from bench.training.step_timer import StepTimer
 from bench.training.trainer import ProgressSink, Trainer, TrialMessage
 from models.building import summary
 from models.building.network import Network, build_network
+from models.building.own_network import examine
 from models.entry import Entry
 from models.zoo import resolve
+
+
+def examine_own(job: messages.ExamineJob) -> messages.OwnModel:
+    """Examine a network of the user's own; raises Refused if it cannot be trained."""
+    sizes, layout = job.image_sizes, job.channels_last
+    facts = examine(job.name, Place(*job.place), sizes, channels_last=layout)
+    return messages.OwnModel(facts, job.place)
 
 
 def prepare(job: messages.PrepareJob) -> messages.Prepared:
@@ -47,7 +56,7 @@ def prepare(job: messages.PrepareJob) -> messages.Prepared:
     Raises:
         Refused: something is missing or cannot work.
     """
-    entries = _entries(job.models)
+    entries = _entries(job.models, job.own)
     device = open_device(job.device)
     for precision in job.precisions:
         check_precision(precision, device.kind)
@@ -62,14 +71,13 @@ def prepare(job: messages.PrepareJob) -> messages.Prepared:
         memory_bytes=device.available_memory() // 2,
     )
     dataset = prepare_data(request, Path(job.data_folder))
-    return messages.Prepared(
-        models, device.facts(), dataset, environment(device.facts(), device.pci_bus_id())
-    )
+    surroundings = environment(device.facts(), device.pci_bus_id())
+    return messages.Prepared(models, device.facts(), dataset, surroundings, job.own)
 
 
 def resolve_all(job: messages.ResolveJob) -> messages.Resolved:
     """The facts of models given by name or wildcard."""
-    return messages.Resolved(tuple(entry.facts for entry in _entries(job.models)))
+    return messages.Resolved(tuple(entry.facts for entry in _entries(job.models, job.own)))
 
 
 def describe(job: messages.SearchJob) -> ModelDescribed:
@@ -80,7 +88,8 @@ def describe(job: messages.SearchJob) -> ModelDescribed:
     """
     size = job.setting.image_size
     try:
-        return summary.describe(_entry(job.model), len(job.conditions.dataset.classes), size)
+        classes = len(job.conditions.dataset.classes)
+        return summary.describe(_entry(job.model, job.conditions), classes, size)
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = f"{job.model} cannot take {size} px images: {first_line(error)}"
         raise TrialFailed(reason) from error
@@ -90,7 +99,7 @@ def open_search(
     job: messages.SearchJob,
 ) -> tuple[messages.Ready, Callable[[messages.ProbeRequest], Probe]]:
     """A function that makes the requested probes; on the CPU, each in a child of its own."""
-    trace = predicted_trace(_entry(job.model), job.setting, job.conditions)
+    trace = predicted_trace(_entry(job.model, job.conditions), job.setting, job.conditions)
     if job.conditions.device != "cpu" or not hasattr(os, "fork"):
         limit, probe = _open_setup(job)
         return messages.Ready(limit, versions(), trace), probe
@@ -114,11 +123,12 @@ def _open_setup(
     """Prepare to probe: warm up the device, take the data's memory, and then set the limit."""
     device = open_device(job.conditions.device)
     precision = open_precision(job.setting.precision, device.kind)
-    _warm_up(_entry(job.model), device, job.setting)
+    entry = _entry(job.model, job.conditions)
+    _warm_up(entry, device, job.setting)
     facts = job.conditions.dataset
     transform = _transform(job.setting.image_size, job.conditions, device)
     setup = ProbeSetup(
-        _entry(job.model),
+        entry,
         job.setting,
         job.conditions,
         blank_split(facts.train_images, facts, transform),
@@ -143,7 +153,7 @@ def simulate_all(job: messages.SimulateJob) -> Iterator[messages.Simulated]:
         Refused: a model is unknown.
     """
     varied = (job.image_sizes, job.optimizers, job.precisions, job.learning_rate)
-    shapes = [(e, s) for e in _entries(job.models) for s in settings_of(e.facts, *varied)]
+    shapes = [(e, s) for e in _entries(job.models, job.own) for s in settings_of(e.facts, *varied)]
     for entry, setting in shapes:
         start, trace, reason = perf_counter(), None, None
         try:
@@ -190,7 +200,8 @@ def _train(
     assert trial.batch_size is not None
     device = open_device(conditions.device)
     precision = open_precision(trial.setting.precision, device.kind, conditions.deterministic)
-    _warm_up(_entry(trial.model), device, trial.setting)
+    entry = _entry(trial.model, conditions)
+    _warm_up(entry, device, trial.setting)
     torch.manual_seed(trial.seed)
     train_split, test_split = (
         open_split(
@@ -207,7 +218,7 @@ def _train(
     yield calibrate(device, trial.id, job.logged_epochs, name, precision.autocast_dtype)
     device.limit_memory(_with_slack(conditions.budget_bytes, device))
     try:
-        network = make_network(_entry(trial.model), conditions, device)
+        network = make_network(entry, conditions, device)
         setting = trial.setting
         optimizer = open_optimizer(setting.optimizer, network.parameters(), setting.learning_rate)
         order = torch.Generator().manual_seed(trial.seed)
@@ -264,11 +275,11 @@ def _warm_up(entry: Entry, device: Device, setting: Setting) -> None:
     device.synchronize()
 
 
-def _entries(patterns: tuple[str, ...]) -> list[Entry]:
+def _entries(patterns: tuple[str, ...], own: tuple[messages.OwnModel, ...] = ()) -> list[Entry]:
     """The models that names and wildcards match, each once."""
-    entries = {entry.facts.name: entry for p in patterns for entry in resolve(p)}
+    entries = {entry.facts.name: entry for p in patterns for entry in resolve(p, own)}
     return list(entries.values())
 
 
-def _entry(name: str) -> Entry:
-    return resolve(name)[0]
+def _entry(name: str, conditions: messages.Conditions) -> Entry:
+    return resolve(name, conditions.own)[0]

@@ -111,6 +111,15 @@ def test_notes_say_what_was_left_out_and_what_is_in_doubt(compared) -> None:
     assert "batch 128 in" in notes
 
 
+def test_two_states_of_one_network_are_compared_and_told(compared) -> None:
+    first, edited = ({"source_sha256": letter * 64} for letter in "ab")
+    assert compared(rates([1], **first), rates([2], **first)).notes == ()
+    assert compared(rates([1], **first), rates([2])).notes == ()
+    assert compared(rates([1], **first), rates([2], **edited)).notes == (
+        "resnet18 is from another file, or another state of it, in each.",
+    )
+
+
 def test_nothing_to_say_is_not_said(compared) -> None:
     assert compared(rates([1, 2, 3]), rates([1, 2, 3])).notes == ()
 

@@ -1,0 +1,117 @@
+"""Data sets of the user's own: `mydata.py:load`, `package.module:load`, or a plug-in's.
+
+A callable without arguments, or with one for `--data-dir`, that returns a dict or a named tuple:
+
+    train_images, test_images   uint8 (count, side, side, 3), or (count, side, side) if grey
+    train_labels, test_labels   whole numbers (count,), from 0
+    classes                     a name for each label
+
+Only workers call it.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.catalogue import SOURCES, Loader
+from bench.data.dataset import Arrays, Source
+from bench.errors import Refused
+from bench.own_code import DATASETS, Place, explained, importing, load, parse_place, plugin
+
+KEYS = ("train_images", "train_labels", "test_images", "test_labels", "classes")
+
+
+def loader_of(name: str) -> Loader:
+    """What loads the data set that `--dataset` names; Refused if nothing has that name."""
+    place = None if name in SOURCES else parse_place(name) or plugin(DATASETS, name)
+    return SOURCES.get(name) if place is None else partial(load_own, place)
+
+
+def load_own(place: Place, data_dir: Path | None) -> Source:
+    """Call what the user wrote, and check what it returns.
+
+    Raises:
+        Refused: it fails (the message says in which line), or returns what is no data set.
+    """
+    target = load(place).target
+    with explained(place), importing(place):
+        returned = target(*_arguments(place, target, data_dir))
+    values = returned._asdict() if hasattr(returned, "_asdict") else returned
+    if not isinstance(values, Mapping):
+        kind = type(returned).__name__
+        raise Refused(
+            f"{place.label} returns {kind}, not a dict or named tuple with {_keys(KEYS)}."
+        )
+    if missing := [key for key in KEYS if key not in values]:
+        raise Refused(f"{place.label} returns no {_keys(missing)}.")
+    classes = tuple(map(str, values["classes"]))
+    if len(classes) < 2:
+        raise Refused(f"{place.label}: classes has {len(classes)} name; two are the least.")
+    train, test = (_arrays(place.label, values, part, len(classes)) for part in ("train", "test"))
+    sides = [part.images.shape[1] for part in (train, test)]
+    if sides[0] != sides[1]:
+        raise Refused(f"{place.label}: images of {sides[0]} px to train and {sides[1]} to test on.")
+    return Source(place.label, classes, train, test)
+
+
+def _arguments(place: Place, target: Callable[..., Any], data_dir: Path | None) -> list[Any]:
+    parameters = inspect.signature(target).parameters.values()
+    required = [p.name for p in parameters if p.default is p.empty and p.kind < p.VAR_POSITIONAL]
+    if len(required) > 1:
+        raise Refused(f"{place.label} needs {_keys(required)}: it gets --data-dir, or nothing.")
+    if required and data_dir is None:
+        raise Refused(f"{place.label} needs {required[0]}: give --data-dir.")
+    takes = required or any(p.name == "data_dir" for p in parameters)
+    return [data_dir] if takes else []
+
+
+def _arrays(label: str, values: Mapping[str, Any], part: str, classes: int) -> Arrays:
+    images, labels = (np.asarray(values[f"{part}_{what}"]) for what in ("images", "labels"))
+    return Arrays(
+        _images(f"{label}: {part}_images", images),
+        _labels(f"{label}: {part}_labels", labels, len(images), classes),
+    )
+
+
+def _images(what: str, images: NDArray[Any]) -> NDArray[np.uint8]:
+    if images.dtype != np.uint8:
+        raise Refused(f"{what} are {images.dtype}, not uint8: pixels are 0 to 255.")
+    if images.ndim == 3 or images.shape[3:] == (1,):
+        images = np.repeat(images.reshape(*images.shape[:3], 1), 3, axis=3)
+    if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
+        raise Refused(
+            f"{what} have shape {images.shape}, not (count, side, side, 3): {_hint(images)}"
+        )
+    if len(images) < 1 or images.shape[1] < 1:
+        raise Refused(f"{what} has no images.")
+    return np.ascontiguousarray(images)
+
+
+def _hint(images: NDArray[Any]) -> str:
+    if images.ndim == 4 and images.shape[1] == 3:
+        return "channels come last, images.transpose(0, 2, 3, 1)."
+    return "crop or resize them to squares of one size."
+
+
+def _labels(what: str, labels: NDArray[Any], count: int, classes: int) -> NDArray[np.int64]:
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        raise Refused(
+            f"{what} are {labels.dtype} of shape {labels.shape}: they must be a whole number for "
+            f"each of the {count} images."
+        )
+    low, high = labels.min(), labels.max()
+    if low < 0 or high >= classes:
+        raise Refused(
+            f"{what} go from {low} to {high}: with {classes} classes they must be 0 to "
+            f"{classes - 1}."
+        )
+    return labels.astype(np.int64)
+
+
+def _keys(names: Sequence[str]) -> str:
+    return ", ".join(names)
