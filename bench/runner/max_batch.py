@@ -3,7 +3,6 @@
 Nothing is trained. A prediction needs no GPU; a measurement is the search of a run, by itself.
 """
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from bench.prediction.memory import breakdown, predict
 from bench.records import messages, records
 from bench.runner.batch_search import Prober
 from bench.runner.plan import check_image_sizes
+from bench.runner.scratch import scratch_folder
 from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
 from models import REGISTRY
@@ -185,8 +185,8 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
     )
     measured: list[Measured] = []
     problems: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
-        log = Path(scratch) / "worker.log"
+    with scratch_folder() as scratch:
+        log = scratch / "worker.log"
         for name, setting in _shapes(options, log):
             probes: list[records.Probe] = []
             job = messages.SearchJob(name, setting, conditions)
@@ -216,8 +216,8 @@ def _simulate(options: MaxBatchOptions) -> Iterator[messages.Simulated]:
         dataset=None,
     )
     with (
-        tempfile.TemporaryDirectory(prefix="archbench-") as scratch,
-        Worker(job, Path(scratch) / "worker.log") as worker,
+        scratch_folder() as scratch,
+        Worker(job, scratch / "worker.log") as worker,
     ):
         yield from worker.messages()
 

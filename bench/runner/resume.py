@@ -1,7 +1,6 @@
 """Resuming a run that was interrupted."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from bench.records.messages import Prepared
 from bench.records.run_folder import RunFolder
 from bench.runner.plan import make_plan
 from bench.runner.run import carry_out, prepare
+from bench.runner.scratch import scratch_folder
 from bench.runner.session import Listener, Session
 
 HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy")
@@ -48,13 +48,13 @@ def resume(
             ) from error
         for record in (before.dataset, before.device):
             listener(record)
-        with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
-            prepared = prepare(config, Path(scratch), listener)
+        with scratch_folder() as scratch:
+            prepared = prepare(config, scratch, listener)
             check_same_place(before, prepared)
             if claims is not None:
                 keep_claims(Path(claims), path)
             plan = make_plan(config, prepared.models, prepared.dataset)
-            session = Session(config, prepared, Path(scratch), listener, folder, before)
+            session = Session(config, prepared, scratch, listener, folder, before)
             return carry_out(session, plan, session.catch_up)
     finally:
         folder.close()

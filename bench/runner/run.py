@@ -6,7 +6,6 @@ failed trial does not stop the others.
 """
 
 import signal
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import product
@@ -20,6 +19,7 @@ from bench.prediction.cards import find_card
 from bench.records.messages import Prepared, PrepareJob, Progress
 from bench.records.run_folder import RunFolder, check_output, new_folder
 from bench.runner.plan import Plan, check_image_sizes, check_trials, make_plan
+from bench.runner.scratch import scratch_folder
 from bench.runner.session import CPU_LIMIT_HOLDS, Listener, Session
 from bench.runner.worker_process import Worker
 from models import REGISTRY
@@ -35,11 +35,11 @@ def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
         BenchError: the run folder can no longer be written to.
     """
     refuse_early(config)
-    with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
-        prepared = prepare(config, Path(scratch), listener)
+    with scratch_folder() as scratch:
+        prepared = prepare(config, scratch, listener)
         plan = make_plan(config, prepared.models, prepared.dataset)
         folder = RunFolder(_output(config))
-        session = Session(config, prepared, Path(scratch), listener, folder, RunTables(folder.path))
+        session = Session(config, prepared, scratch, listener, folder, RunTables(folder.path))
         return carry_out(session, plan, session.start)
 
 

@@ -90,7 +90,7 @@ def work(job: messages.Job, parent: Parent) -> None:
 
     match job:
         case messages.PrepareJob():
-            parent.send(jobs.prepare(job))
+            parent.send(jobs.prepare(job, parent.send))
         case messages.SearchJob():
             parent.send(jobs.describe(job))
             ready, probe = jobs.open_search(job)

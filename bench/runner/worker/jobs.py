@@ -16,6 +16,7 @@ from torch import nn
 from bench.batch_size.forked import probe_in_child, settled
 from bench.batch_size.probe import ProbeSetup, make_network
 from bench.config import settings_of
+from bench.data.download import Tell
 from bench.data.loader import Transform, blank_split, open_split
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
@@ -40,8 +41,9 @@ from models.entry import Entry
 from models.zoo import resolve
 
 
-def prepare(job: messages.PrepareJob) -> messages.Prepared:
-    """Check everything that a run needs before it starts: models, device, precisions, images.
+def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> messages.Prepared:
+    """Check everything that a run needs before it starts: models, device, precisions, images; show
+    the progress of a download.
 
     Raises:
         Refused: something is missing or cannot work.
@@ -60,7 +62,7 @@ def prepare(job: messages.PrepareJob) -> messages.Prepared:
         largest_size=max(sizes),
         memory_bytes=device.available_memory() // 2,
     )
-    dataset = prepare_data(request, Path(job.data_folder))
+    dataset = prepare_data(request, Path(job.data_folder), tell)
     return messages.Prepared(
         models, device.facts(), dataset, environment(device.facts(), device.pci_bus_id())
     )
