@@ -12,6 +12,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,8 @@ def unpacked(pickle: bytes, labels: Sequence[str]) -> Records:
             # The array's state has its order before its bytes.
             by_column = opcode.name == "NEWTRUE"
     count = len(columns[labels[-1]])
+    if not count:
+        raise ValueError("no labels")
     planes = np.frombuffer(pixels.encode("latin-1"), np.uint8)
     planes = planes.reshape((count, PIXEL_BYTES), order="F" if by_column else "C")
     return np.column_stack([np.asarray(columns[name], np.uint8) for name in labels] + [planes])
@@ -192,11 +195,13 @@ def _parquet(published: Published, files: tuple[Path, ...]) -> dict[str, Records
             paths = [path for path in files if path.name.startswith(part)]
             rows = (row for path in paths for row in _rows(parquet.ParquetFile(path), published))
             for batch in batches:
-                content = b"".join(row for row, _ in zip(rows, range(batch.images), strict=False))
+                content = b"".join(islice(rows, batch.images))
                 name = by_hash.get(hashlib.sha256(content).hexdigest())
                 if name is None:
                     raise _other(published, files[0].parent)
                 found[name] = _as_records(content, published)
+            if next(rows, None) is not None:
+                raise _other(published, files[0].parent)
     except (ArrowException, KeyError, TypeError, ValueError) as error:
         raise Refused(f"{files[0]} cannot be read ({error}); replace it.") from error
     if len(found) < len(by_hash):

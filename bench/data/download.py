@@ -86,7 +86,7 @@ class _Slow(Exception):
 
 
 def fetch(
-    file: RemoteFile, folder: Path, tell: Tell, *, patient: bool, limits: Limits = LIMITS
+    file: RemoteFile, folder: Path, tell: Tell, *, patient: bool, limits: Limits | None = None
 ) -> Path:
     """Have the file in a folder, downloaded if it is not there, and return its path.
 
@@ -103,7 +103,7 @@ def fetch(
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(target, tell, patient):
             if not (target.is_file() and sha256_of(target) == file.sha256):
-                _fetch(file, target, tell, patient, limits)
+                _fetch(file, target, tell, patient, limits or LIMITS)
     except OSError as error:
         raise Refused(f"{target} cannot be written: {error.strerror or error}.") from error
     return target
@@ -153,7 +153,7 @@ def _fetch(file: RemoteFile, target: Path, tell: Tell, patient: bool, limits: Li
         tell(Warned(f"{file.name} from {_host(url)} will take {slow.pop(url)}."))
         if received(url, None):
             return
-    raise Unavailable(f"{file.name} could not be downloaded: {'; '.join(reasons.values())}.")
+    raise Unavailable(f"{file.name} could not be downloaded ({', '.join(reasons.values())}).")
 
 
 class _Download:
@@ -215,7 +215,7 @@ class _Download:
                     if done > self.file.size:
                         raise _Unusable("sent more bytes than were published")
                 self._judge(meter, done)
-                if meter.now - shown >= 0.5:
+                if meter.now - shown >= min(0.5, self.limits.measure):
                     shown = meter.now
                     self._show(done, meter.rate)
         if done < self.file.size:
