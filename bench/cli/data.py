@@ -15,7 +15,7 @@ from bench.options import Folder, one_of, options_of
 class DataOptions:
     """Fetch a data set ahead of time; without one, show where data are looked for and what is kept.
 
-    Data are looked for in --data-dir, in the folder that ARCHBENCH_DATA names, such as a
+    Data are looked for in the folder that the environment variable ARCHBENCH_DATA names, such as a
     classroom's, and in the user's own, where downloads go.
     """
 

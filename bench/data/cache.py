@@ -117,14 +117,11 @@ class Cache:
     def recall(self, kind: str, files: Sequence[Path], compute: Callable[[], T]) -> T:
         """What was computed from the content of files, as JSON can hold it; computed again once any
         of them has another size or time of change."""
-        name = hashlib.sha256(f"{kind}\n".encode())
-        newest = 0
-        for path in files:
-            stat = path.stat()
-            newest = max(newest, stat.st_mtime_ns)
-            facts = (path.absolute(), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-            name.update(f"{facts}\n".encode())
-        note = self.folder / "seen" / f"{name.hexdigest()}.json"
+        try:
+            name, newest = _fingerprint(kind, files)
+        except OSError:  # whoever reads them has the better message
+            return compute()
+        note = self.folder / "seen" / f"{name}.json"
         with contextlib.suppress(OSError, ValueError):
             return msgspec.json.decode(_unchecked(note.read_bytes()))  # type: ignore[no-any-return]
         value = compute()
@@ -160,6 +157,17 @@ class Cache:
                 break
             excess -= _size(entry)
             _remove(entry)
+
+
+def _fingerprint(kind: str, files: Sequence[Path]) -> tuple[str, int]:
+    """What changes when a file changes, and when the last of them did (in nanoseconds)."""
+    fingerprint, newest = hashlib.sha256(kind.encode()), 0
+    for path in files:
+        stat = path.stat()
+        newest = max(newest, stat.st_mtime_ns)
+        facts = (str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        fingerprint.update(repr(facts).encode())
+    return fingerprint.hexdigest(), newest
 
 
 def _read_facts(entry: Path) -> DatasetFacts:
