@@ -49,7 +49,7 @@ def resume(
         for record in (before.dataset, before.device):
             listener(record)
         with scratch_folder() as scratch:
-            prepared = prepare(config, scratch, listener)
+            prepared = prepare(with_same_data(config, before), scratch, listener)
             check_same_place(before, prepared)
             if claims is not None:
                 keep_claims(Path(claims), path)
@@ -58,6 +58,13 @@ def resume(
             return carry_out(session, plan, session.catch_up)
     finally:
         folder.close()
+
+
+def with_same_data(config: Config, before: RunTables) -> Config:
+    """The options with the data set that `auto` chose then: CIFAR-10 may have arrived since."""
+    facts = before.dataset
+    chosen = facts.name if facts.asked == "auto" and facts.name != "folder" else config.dataset
+    return Config(**config.to_dict() | {"dataset": chosen})
 
 
 def check_same_options(before: dict[str, Any], given: dict[str, Any]) -> None:

@@ -40,8 +40,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """CIFAR-10 is small, nobody has it, and the user's folder is empty."""
     monkeypatch.setenv("ARCHBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(PUBLISHED, "cifar10", small_cifar10())
-    limits = Limits(measure=0.2, wait=0.5, silence=0.3)
-    monkeypatch.setattr(download, "LIMITS", limits)
+    monkeypatch.setattr(download, "LIMITS", Limits(measure=5, wait=60, silence=5))
     return tmp_path / "cache" / "data"
 
 
@@ -182,6 +181,7 @@ class TestAuto:
 
     def test_too_slow(self, monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
         answers(monkeypatch, server, trickles(PYTHON_ARCHIVE, 20))
+        monkeypatch.setattr(download, "LIMITS", Limits(measure=0.2, wait=0.5))
         note, generated = load(name="auto").notes
         assert note.startswith("cifar-10-python.tar.gz would take ")
         assert note.endswith(

@@ -4,16 +4,17 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from bench import load_run, resume
+from bench import Config, load_run, resume
 from bench.errors import Refused
 from bench.records.records import TrialResumed
 from bench.records.run_folder import LOG, RunFolder, is_torn, read_log
-from bench.runner.resume import check_same_options
+from bench.runner.resume import check_same_options, with_same_data
 from tests.builders import a_run
 from tests.killing import (
     EPOCHS,
@@ -180,3 +181,24 @@ def test_claims_are_checked_before_a_run_goes_on(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="--claims"):
         resume(run.path, given={"claims": str(claims)})
     assert not (run.path / "claims.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "dataset"),
+    [
+        ("shapes10", "auto", "shapes10"),
+        ("cifar10", "auto", "cifar10"),
+        ("folder", "auto", "auto"),
+        ("folder", "cifar10", "auto"),
+    ],
+)
+def test_auto_stays_with_the_data_set_that_it_chose(
+    name: str, asked: str, dataset: str, tmp_path: Path
+) -> None:
+    """CIFAR-10 may have arrived since."""
+    run = a_run(tmp_path)
+    run.add(replace(run.dataset, name=name, asked=asked))
+    config = Config(dataset="auto", preset="smoke")
+    same = with_same_data(config, run)
+    assert same.dataset == dataset
+    assert same.to_dict() == config.to_dict() | {"dataset": dataset}
