@@ -160,11 +160,12 @@ class Options:
     auto: lecture where there is a CUDA card, else quick. Any other option overrides it."""
 
     dataset: Annotated[DatasetName, Help(Group.COMPARED)] = "auto"
-    """auto: CIFAR-10 if it is on disk or can be downloaded, else the generated shapes10.
+    """auto: CIFAR-10 if it is on disk or soon downloaded, else the generated shapes10.
     mydata.py:load is a function of your own."""
 
     data_dir: Annotated[Folder | None, Help(Group.COMPARED)] = None
-    """The folder with train/CLASS/* and test/CLASS/* (--dataset folder), or where CIFAR is kept."""
+    """The folder with train/CLASS/* and test/CLASS/* (--dataset folder), or with CIFAR in any form;
+    it is also looked for where ARCHBENCH_DATA says, and in the user's cache folder."""
 
     train_limit: Annotated[Limit | None, Help(Group.COMPARED, _by_preset("train_limit"))] = None
     """Train on a class-balanced, seeded subset of N images. The quick preset limits only the data

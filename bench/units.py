@@ -31,3 +31,28 @@ def finite_number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def size_text(count: float) -> str:
+    """Bytes as downloads show them.
+
+    >>> size_text(73_400)
+    '73 kB'
+    """
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.{0 if count >= 10 * scale else 1}f} {unit}"
+    return f"{count:.0f} B"
+
+
+def duration_text(seconds: float) -> str:
+    """A time as people say it, to the minute from two minutes on.
+
+    >>> duration_text(2_335)
+    '39 minutes'
+    """
+    if seconds < 120:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 7200:
+        return f"{round(seconds / 60)} minutes"
+    return f"{round(seconds / 3600):,} hours"

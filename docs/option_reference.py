@@ -40,6 +40,11 @@ def compare_options() -> str:
     )
 
 
+def data_options() -> str:
+    """The options of the verb `data`."""
+    return option_sections(_dataclass_in("bench.cli.data"), "data")
+
+
 def _dataclass_in(*modules: str) -> type[Any]:
     """The dataclass `…Options` that one of the modules defines; LookupError if none does."""
     for module in map(importlib.import_module, filter(find_spec, modules)):

@@ -1,4 +1,5 @@
-"""What all tests share: hypothesis without deadlines, for machines are noisy; and one thread each.
+"""What all tests share: hypothesis without deadlines, for machines are noisy; one thread each; a
+cache of their own.
 
 Tests run in two processes at once. Torch's threads spin while they wait for each other, so that two
 processes with two threads each would take many times as long as with one.
@@ -8,7 +9,20 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("quiet", deadline=None)
 settings.load_profile("quiet")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither read nor write what this user keeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARCHBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("ARCHBENCH_DATA", raising=False)
+        patch.delenv("ARCHBENCH_CACHE_SIZE", raising=False)
+        yield

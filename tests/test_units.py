@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import Refused
-from bench.units import finite_number, parse_bytes
+from bench.units import duration_text, finite_number, parse_bytes, size_text
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,19 @@ def test_numbers(text: str, value: float) -> None:
 @pytest.mark.parametrize("text", ["", "many", "nan", "inf", "-inf", "1,5"])
 def test_no_numbers(text: str) -> None:
     assert finite_number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (73_400, "73 kB"), (170_498_071, "170 MB")],
+)
+def test_sizes_of_downloads(count: float, text: str) -> None:
+    assert size_text(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "1 s"), (119, "119 s"), (130, "2 minutes"), (2_335, "39 minutes"), (10_000, "3 hours")],
+)
+def test_times_that_people_wait(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

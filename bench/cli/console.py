@@ -1,16 +1,18 @@
 """The terminal: one live line per phase, a line for what is finished, a table at the end.
 
-Where the output is not a terminal there is no live line, only plain ones. The screen is drawn only
+Where the output is not a terminal there is no live line, only plain ones; a download, which may
+take long, then has one now and again. The screen is drawn only
 when a message comes in, never by a thread of its own, so that nothing runs beside what is measured.
 """
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
 from bench.analysis.intervals import median
@@ -18,6 +20,10 @@ from bench.analysis.trial_group import trial_groups
 from bench.records import messages, records
 from bench.records.run import Run
 from bench.report.tables import Table, headline, transposed
+from bench.units import duration_text, size_text
+
+PLAIN_SECONDS = 30.0
+"""Without a terminal, a download shows how far it is no more often."""
 
 
 class Reporter:
@@ -28,15 +34,16 @@ class Reporter:
         self._live = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[done]}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=console,
             auto_refresh=False,
             transient=True,
         )
-        self._task = self._live.add_task("starting", total=None, rate="")
+        self._task = self._live.add_task("starting", total=None, done="", rate="")
         self._labels: dict[str, str] = {}
+        self._plain_due = 0.0
         if console.is_terminal:
             self._live.start()
 
@@ -48,11 +55,8 @@ class Reporter:
     def show(self, message: Any) -> None:
         """Show one record or progress message."""
         match message:
-            case messages.Progress(phase, done, total, rate):
-                shown = f"{rate:,.0f} images/s" if rate else ""
-                self._live.update(
-                    self._task, description=escape(phase), completed=done, total=total, rate=shown
-                )
+            case messages.Progress():
+                self._progress(message)
             case records.ModelDescribed():
                 self._phase(f"{message.model}: searching for the largest batch")
             case messages.Planned(labels):
@@ -72,6 +76,26 @@ class Reporter:
         print_path(self.console, "tables", run.path / "models.csv")
         print_path(self.console, "plots ", run.path / "plots")
 
+    def _progress(self, progress: messages.Progress) -> None:
+        phase, done, total = progress.phase, progress.done, progress.total
+        of = f"{done:,}/{total:,}"
+        rate = f"{progress.rate:,.0f} images/s" if progress.rate else ""
+        if progress.unit == "bytes":
+            of = f"{size_text(done)} of {size_text(total)}"
+            rate = f"{size_text(progress.rate)}/s" if progress.rate else ""
+            self._plainly(progress, f"{phase}: {of}")
+        self._live.update(
+            self._task, description=escape(phase), completed=done, total=total, done=of, rate=rate
+        )
+
+    def _plainly(self, progress: messages.Progress, text: str) -> None:
+        """A line for who has no live line, every `PLAIN_SECONDS`."""
+        if self.console.is_terminal or not progress.rate or monotonic() < self._plain_due:
+            return
+        self._plain_due = monotonic() + PLAIN_SECONDS
+        left = duration_text((progress.total - progress.done) / progress.rate)
+        self._print([escape(f"{text} at {size_text(progress.rate)}/s, {left} left")])
+
     def _label(self, trial: str) -> str:
         """What to call a trial: by what varies in the run, as soon as that is known."""
         return self._labels.get(trial, trial)
@@ -83,7 +107,7 @@ class Reporter:
             self._live.refresh()
 
     def _phase(self, description: str) -> None:
-        self._live.reset(self._task, description=escape(description), total=None, rate="")
+        self._live.reset(self._task, description=escape(description), total=None, done="", rate="")
 
 
 def _lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ VERBS = {
     "run": "compare models: largest batch, timed epochs, accuracy curves, and a report",
     "max-batch": "the largest batch alone: predicted for cards, or measured on a device",
     "list": "the models that --models takes, as a table",
+    "data": "fetch a data set ahead, see what is kept on disk, or remove it",
     "report": "make tables, plots and report again from a run folder",
     "compare": "which to use, and how sure that is: two runs, or the models of one",
 }

@@ -7,15 +7,17 @@ when it is called.
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import Refused
 from bench.registry import Registry
 
 if TYPE_CHECKING:
     from bench.data.dataset import Source
+    from bench.data.download import Tell
 
-Loader = Callable[[Path | None], "Source"]
+Loader = Callable[[Path | None, "Tell"], "Source"]
+"""From `--data-dir` to a data set; the second argument shows the progress of a download."""
 
 SOURCES: Registry[Loader] = Registry("data set")
 
@@ -25,31 +27,37 @@ def _source(load: Loader) -> Loader:
 
 
 @_source
-def _auto(data_dir: Path | None) -> "Source":
+def _auto(data_dir: Path | None, tell: "Tell") -> "Source":
+    from bench.data import cifar
+    from bench.data.download import TooSlow
+
     try:
-        return _cifar10(data_dir)
+        return cifar.load("cifar10", data_dir, tell, patient=False)
+    except TooSlow as error:
+        why = f"{str(error).removesuffix('.')}: shapes10 stands in for it; "
+        why += "`python -m bench data cifar10` fetches it."
     except Refused:
-        source = _shapes10(data_dir)
-        note = "CIFAR-10 is not on disk and could not be fetched: shapes10 stands in for it."
-        return replace(source, notes=(note, *source.notes))
+        why = "CIFAR-10 is not on disk and could not be fetched: shapes10 stands in for it."
+    source = _shapes10(data_dir, tell)
+    return replace(source, notes=(why, *source.notes))
 
 
 @_source
-def _cifar10(data_dir: Path | None) -> "Source":
+def _cifar10(data_dir: Path | None, tell: "Tell") -> "Source":
     from bench.data import cifar
 
-    return cifar.load("cifar10", data_dir)
+    return cifar.load("cifar10", data_dir, tell)
 
 
 @_source
-def _cifar100(data_dir: Path | None) -> "Source":
+def _cifar100(data_dir: Path | None, tell: "Tell") -> "Source":
     from bench.data import cifar
 
-    return cifar.load("cifar100", data_dir)
+    return cifar.load("cifar100", data_dir, tell)
 
 
 @_source
-def _folder(data_dir: Path | None) -> "Source":
+def _folder(data_dir: Path | None, tell: "Tell") -> "Source":
     from bench.data import image_folder
 
     if data_dir is None:
@@ -58,10 +66,13 @@ def _folder(data_dir: Path | None) -> "Source":
 
 
 @_source
-def _shapes10(data_dir: Path | None) -> "Source":
+def _shapes10(data_dir: Path | None, tell: "Tell") -> "Source":
     from bench.data import shapes10
-    from bench.data.dataset import Arrays, Source
+    from bench.data.dataset import Arrays, Packed, Source
 
-    train, test = (Arrays(*make()) for make in (shapes10.train_set, shapes10.test_set))
+    def made(make: Callable[[], tuple[Any, Any]]) -> Packed:
+        return Packed((), f"shapes10 {shapes10.VERSION}", lambda: Arrays(*make()))
+
+    train, test = made(shapes10.train_set), made(shapes10.test_set)
     note = "shapes10 is generated: its accuracies say nothing about photographs."
     return Source("shapes10", shapes10.CLASSES, train, test, notes=(note,))

@@ -1,102 +1,124 @@
-"""CIFAR-10 and CIFAR-100, by torchvision's own download and hash check.
+"""CIFAR-10 and CIFAR-100: found on disk, or downloaded."""
 
-Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
-"""
-
-import socket
-import threading
-import urllib.request
+import functools
+import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import platformdirs
 
-from bench.data.dataset import Arrays, Channels, Source
+from bench.data import image_folder
+from bench.data.cache import cache_folder
+from bench.data.cifar_files import Found, Records, find
+from bench.data.dataset import Arrays, Packed, Source
+from bench.data.download import Tell, Unavailable, fetch
+from bench.data.published import PIXEL_BYTES, PUBLISHED, SIDE, Batch, Published
 from bench.errors import Refused
 
-REACH_SECONDS = 8.0
-"""After this time without an answer, the server counts as unreachable."""
+SHARED_FOLDER = "ARCHBENCH_DATA"
+"""The environment variable that names a folder with data which many people read, such as a
+classroom's. Nothing is ever written to it."""
 
-_PUBLISHED: dict[str, tuple[Channels, Channels]] = {
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
-}
+READER = "1"
+"""Increased whenever what is read from the same files changes."""
 
 
-def load(name: str, data_dir: Path | None) -> Source:
-    """`cifar10` or `cifar100` from `data_dir` (or the user's cache folder), downloaded if needed.
+def load(name: str, data_dir: Path | None, tell: Tell, *, patient: bool = True) -> Source:
+    """`cifar10` or `cifar100`, from `data_dir`, the shared folder or the user's own; downloaded if
+    none has it. Nothing is decoded yet.
 
     Raises:
-        Refused: it is not on disk and cannot be downloaded, or its archive is damaged.
+        TooSlow: it would have to be downloaded, which takes too long for who is not patient.
+        Refused: it is nowhere and cannot be downloaded.
     """
-    kind = _dataset_class(name)
-    root = data_dir or Path(platformdirs.user_cache_dir("archbench")) / "data"
-    archive = root / kind.filename
-    if not _is_complete(kind, root, archive):
-        if not _reachable(kind.url):
-            if archive.is_file():
-                raise Refused(f"{archive} is damaged (its hash is wrong); remove or replace it.")
-            raise Refused(
-                f"{name} is not in {root} and its server cannot be reached; connect to a "
-                f"network, put {kind.filename} there (see --data-dir), or use --dataset shapes10."
-            )
-        _download(name, kind, root)
-    train, test = (kind(str(root), train=flag) for flag in (True, False))
-    mean, std = _PUBLISHED[name]
-    return Source(name, tuple(train.classes), _arrays(train), _arrays(test), mean, std)
+    published = PUBLISHED[name]
+    for place in places(data_dir):
+        if found := _found(published, place):
+            return _source(published, found)
+        if folder := _image_folder(published, place):
+            return _images(published, folder)
+    fetch_archive(name, data_dir or download_folder(), tell, patient=patient)
+    return load(name, data_dir, tell)
 
 
-def _is_complete(kind: Any, root: Path, archive: Path) -> bool:
-    """Whether every file is there with the right hash; an intact archive is unpacked."""
-    from torchvision.datasets.utils import check_integrity
+def locate(name: str, data_dir: Path | None) -> Path | None:
+    """The first file or folder that `load` would read from; None if it would download."""
+    published = PUBLISHED[name]
+    for place in places(data_dir):
+        found = _found(published, place)
+        if path := found.files[0] if found else _image_folder(published, place):
+            return path
+    return None
 
-    intact = archive.is_file() and check_integrity(str(archive), kind.tgz_md5)
+
+def _found(published: Published, place: Path) -> Found | None:
+    found = find(published, place)
+    own = place == download_folder()
+    return None if found and own and _is_cut_off(published, found) else found
+
+
+def _is_cut_off(published: Published, found: Found) -> bool:
+    """Whether it is what an interrupted download of another program left in our own folder."""
+    path, archive = found.files[0], published.archive
+    return path.name == archive.name and path.stat().st_size < archive.size
+
+
+def places(data_dir: Path | None) -> list[Path]:
+    """Where data are looked for, in this order."""
+    shared = os.environ.get(SHARED_FOLDER)
+    return [place for place in (data_dir, shared and Path(shared), download_folder()) if place]
+
+
+def download_folder() -> Path:
+    """Where downloads go if no folder is named."""
+    return cache_folder() / "data"
+
+
+def fetch_archive(name: str, folder: Path, tell: Tell, *, patient: bool = True) -> Path:
+    """Download a data set's archive into a folder, unless it is there; raises as `load` does."""
+    archive = PUBLISHED[name].archive
     try:
-        kind(str(root), download=intact)
-    except (RuntimeError, OSError, EOFError):
-        return False
-    return True
+        return fetch(archive, folder, tell, patient=patient)
+    except Unavailable as error:
+        raise Refused(
+            f"{str(error).removesuffix('.')}; connect to a network, put {archive.name} into "
+            f"{folder} (see --data-dir), or use --dataset shapes10."
+        ) from error
 
 
-def _dataset_class(name: str) -> Any:
-    from torchvision import datasets
+def _source(published: Published, found: Found) -> Source:
+    @functools.cache
+    def records() -> dict[str, Records]:
+        return found.read(published)
 
-    return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
+    def packed(batches: tuple[Batch, ...]) -> Packed:
+        return Packed(found.files, READER, lambda: _arrays([records()[b.name] for b in batches]))
 
-
-def _arrays(dataset: Any) -> Arrays:
-    return Arrays(np.ascontiguousarray(dataset.data), np.asarray(dataset.targets, dtype=np.int64))
-
-
-def _reachable(url: str) -> bool:
-    """Whether the server answers within `REACH_SECONDS`, including name resolution, which has no
-    time limit of its own."""
-    answered, done = threading.Event(), threading.Event()
-
-    def ask() -> None:
-        # The address is torchvision's own, over https.
-        request = urllib.request.Request(url, method="HEAD")  # noqa: S310
-        try:
-            with urllib.request.urlopen(request, timeout=REACH_SECONDS):  # noqa: S310
-                answered.set()
-        except (OSError, ValueError):
-            return
-        finally:
-            done.set()
-
-    threading.Thread(target=ask, daemon=True).start()
-    done.wait(REACH_SECONDS)
-    return answered.is_set()
+    train, test = packed(published.train), packed(published.test)
+    return Source(published.name, published.classes, train, test, published.mean, published.std)
 
 
-def _download(name: str, kind: Any, root: Path) -> None:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(REACH_SECONDS)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        kind(str(root), download=True)
-    except (RuntimeError, OSError, EOFError) as error:
-        raise Refused(f"{name} could not be downloaded into {root}: {error}") from error
-    finally:
-        socket.setdefaulttimeout(before)
+def _arrays(batches: list[Records]) -> Arrays:
+    records = np.concatenate(batches)
+    planes = records[:, -PIXEL_BYTES:].reshape(-1, 3, SIDE, SIDE)
+    labels = records[:, -PIXEL_BYTES - 1].astype(np.int64)
+    return Arrays(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels)
+
+
+def _image_folder(published: Published, place: Path) -> Path | None:
+    """A folder of image files with the data set's classes."""
+    for folder in (place, place / published.name):
+        train = folder / "train"
+        names = {entry.name for entry in train.iterdir()} if train.is_dir() else set()
+        if names.issuperset(published.classes):
+            return folder
+    return None
+
+
+def _images(published: Published, folder: Path) -> Source:
+    """Called what it is, for nothing proves that its images are the published ones."""
+    note = (
+        f"{folder} has image files with the classes of {published.name}; whether they are the "
+        "published images cannot be checked, so the data set is called folder."
+    )
+    return replace(image_folder.load(folder), notes=(note,))

@@ -1,5 +1,6 @@
 """A data set before it is prepared: arrays, or files that are not read yet."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,18 @@ class Files:
         return Files(tuple(self.paths[i] for i in indices), self.labels[indices])
 
 
+@dataclass(frozen=True)
+class Packed:
+    """Images that are not read yet from the `files` that hold them all, or not generated yet.
+
+    The same bytes in the files and the same `version` of what reads them give the same arrays.
+    """
+
+    files: tuple[Path, ...]
+    version: str
+    read: Callable[[], Arrays]
+
+
 Split = Arrays | Files
 
 
@@ -42,8 +55,8 @@ class Source:
 
     name: str
     classes: tuple[str, ...]
-    train: Split
-    test: Split
+    train: Split | Packed
+    test: Split | Packed
     mean: Channels | None = None
     std: Channels | None = None
     notes: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bench.data.catalogue import SOURCES, Loader
 from bench.data.dataset import Arrays, Source
+from bench.data.download import Tell
 from bench.errors import Refused
 from bench.own_code import DATASETS, Place, explained, importing, load, parse_place, plugin
 
@@ -32,7 +33,7 @@ def loader_of(name: str) -> Loader:
     return SOURCES.get(name) if place is None else partial(load_own, place)
 
 
-def load_own(place: Place, data_dir: Path | None) -> Source:
+def load_own(place: Place, data_dir: Path | None, _tell: Tell) -> Source:
     """Call what the user wrote, and check what it returns.
 
     Raises:

@@ -1,20 +1,24 @@
 """From a data set to the arrays that the trials open: limited, decoded, measured and saved.
 
 This is done once per run, in a process of its own; every trial then reads the same bytes without
-decoding (`numpy.save` without pickling). A data set too large for memory stays on disk as a list of
+decoding (`numpy.save` without pickling). What was prepared before, from the same content with the
+same options, comes from the cache. A data set too large for memory stays on disk as a list of
 files, which `bench.data.loader` streams.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
-from bench.data.dataset import Arrays, Channels, Files, Split, balanced_subset
+from bench.data.cache import Cache, open_cache
+from bench.data.dataset import Arrays, Channels, Files, Packed, Source, Split, balanced_subset
+from bench.data.download import Tell, sha256_of
 from bench.data.image_folder import decode
 from bench.data.own import loader_of
 from bench.errors import Refused
@@ -23,6 +27,9 @@ from bench.records.records import DatasetFacts
 
 STATISTICS_IMAGES = 10_000
 """Channel statistics of a streamed data set are taken from this many images."""
+
+VERSION = 1
+"""Increased whenever the same images are prepared in another way."""
 
 
 @dataclass(frozen=True)
@@ -38,42 +45,124 @@ class DataRequest:
     memory_bytes: int
 
 
-def prepare(request: DataRequest, into: Path) -> DatasetFacts:
+def prepare(
+    request: DataRequest, into: Path, tell: Tell = lambda message: None, cache: Cache | None = None
+) -> DatasetFacts:
     """Write the data set of a run into the folder `into`, and return its facts.
+
+    Args:
+        request: what to prepare.
+        into: an empty folder.
+        tell: shows the progress of a download.
+        cache: where prepared images are kept; the user's if None.
 
     Raises:
         Refused: there is no such data set, an image cannot be read, or there are too few classes.
     """
-    source = loader_of(request.dataset)(Path(request.data_dir) if request.data_dir else None)
-    train, train_notes = _limited(source.train, request.train_limit, "train")
-    test, test_notes = _limited(source.test, request.test_limit, "test")
-    stored, resident = _layout(train, test, request)
-    sha256 = hashlib.sha256()
-    mean, std = source.mean, source.std
-    for part, split in (("train", train), ("test", test)):
-        arrays = _decoded(split, stored) if resident else None
-        if part == "train" and (mean is None or std is None):
-            sample = balanced_subset(split.labels, STATISTICS_IMAGES)
-            mean, std = channel_statistics(arrays or _decoded(split.take(sample), stored))
-        _save(into, part, arrays or split, sha256)
-    assert mean is not None
-    assert std is not None
-    notes = source.notes + train_notes + test_notes
-    if not resident:
-        notes += ("The images do not fit in memory and are streamed from disk.",)
-    return DatasetFacts(
-        source.name,
-        shown_place(request.dataset),
-        source.classes,
-        len(train.labels),
-        len(test.labels),
-        stored,
-        mean,
-        std,
-        sha256.hexdigest(),
-        resident,
-        notes,
-    )
+    data_dir = Path(request.data_dir) if request.data_dir else None
+    source = loader_of(request.dataset)(data_dir, tell)
+    facts = _Preparation(source, request, into, cache or open_cache()).facts()
+    return replace(facts, asked=shown_place(request.dataset), notes=source.notes + facts.notes)
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    source: Source
+    request: DataRequest
+    into: Path
+    cache: Cache
+
+    def facts(self) -> DatasetFacts:
+        """The facts of the data set, whose `notes` are what this preparation has to say."""
+        train, test = self.source.train, self.source.test
+        if isinstance(train, Packed) and isinstance(test, Packed):
+            files = tuple(dict.fromkeys(train.files + test.files))
+            key = self._key(train.version, test.version, self._contents(files))
+            return self.cache.open(key, self.into) or self._read(train, test, key)
+        return self._read(train, test, None)
+
+    def _read(self, train: Split | Packed, test: Split | Packed, key: str | None) -> DatasetFacts:
+        request = self.request
+        train, train_notes = _limited(_unpacked(train), request.train_limit, "train")
+        test, test_notes = _limited(_unpacked(test), request.test_limit, "test")
+        stored, resident, notes = *self._layout(train, test), train_notes + test_notes
+        if not resident:
+            notes += ("The images do not fit in memory and are streamed from disk.",)
+        elif isinstance(train, Files) and isinstance(test, Files):
+            labels = hashlib.sha256(train.labels.tobytes() + test.labels.tobytes()).hexdigest()
+            contents = self._contents(train.paths + test.paths)
+            key = self._key(PIL.__version__, stored, labels, contents)
+            if facts := self.cache.open(key, self.into):
+                return facts
+        facts = self._write(train, test, stored, resident, notes)
+        if key is not None:
+            self.cache.keep(key, self.into, facts)
+        return facts
+
+    def _layout(self, train: Split, test: Split) -> tuple[int, bool]:
+        """The side at which images are stored, and whether all of them may be kept in memory.
+
+        Square images of one size, no larger than the run's largest, are stored unchanged and
+        enlarged on the device; all others are resized to the run's largest size when loaded.
+        """
+        if isinstance(train, Arrays):
+            return train.images.shape[1], True
+        assert isinstance(test, Files)
+        paths, largest = train.paths + test.paths, self.request.largest_size
+        common = self.cache.recall("side", paths, lambda: _common_side(paths))
+        stored = common if common and common <= largest else largest
+        return stored, len(paths) * stored * stored * 3 <= self.request.memory_bytes
+
+    def _contents(self, files: Sequence[Path]) -> str:
+        """A hash that tells whether the content of files is the same."""
+        return self.cache.recall("content", files, lambda: _content(files)) if files else ""
+
+    def _key(self, *parts: object) -> str:
+        """The name of what is prepared from content that the parts identify."""
+        request, source = self.request, self.source
+        options = (VERSION, source.name, source.classes, source.mean, source.std)
+        limits = (request.train_limit, request.test_limit)
+        return hashlib.sha256(repr((options, limits, parts)).encode()).hexdigest()
+
+    def _write(
+        self, train: Split, test: Split, stored: int, resident: bool, notes: tuple[str, ...]
+    ) -> DatasetFacts:
+        source, into = self.source, self.into
+        sha256 = hashlib.sha256()
+        mean, std = source.mean, source.std
+        for part, split in (("train", train), ("test", test)):
+            arrays = _decoded(split, stored) if resident else None
+            if part == "train" and (mean is None or std is None):
+                sample = balanced_subset(split.labels, STATISTICS_IMAGES)
+                mean, std = channel_statistics(arrays or _decoded(split.take(sample), stored))
+            _save(into, part, arrays or split, sha256)
+        assert mean is not None
+        assert std is not None
+        return DatasetFacts(
+            source.name,
+            shown_place(self.request.dataset),
+            source.classes,
+            len(train.labels),
+            len(test.labels),
+            stored,
+            mean,
+            std,
+            sha256.hexdigest(),
+            resident,
+            notes,
+        )
+
+
+def _unpacked(split: Split | Packed) -> Split:
+    return split.read() if isinstance(split, Packed) else split
+
+
+def _content(files: Sequence[Path]) -> str:
+    """The SHA-256 of the files' own, in their order."""
+    hashes = hashlib.sha256()
+    for path in files:
+        hashes.update(bytes.fromhex(sha256_of(path)))
+    return hashes.hexdigest()
 
 
 def _limited(split: Split, limit: int | None, part: str) -> tuple[Split, tuple[str, ...]]:
@@ -83,21 +172,6 @@ def _limited(split: Split, limit: int | None, part: str) -> tuple[Split, tuple[s
     if limit > total:
         return split, (f"--{part}-limit {limit} is more than the {total} {part} images there are.",)
     return split.take(balanced_subset(split.labels, limit)), ()
-
-
-def _layout(train: Split, test: Split, request: DataRequest) -> tuple[int, bool]:
-    """The side at which images are stored, and whether all of them may be kept in memory.
-
-    Square images of one size, no larger than the run's largest, are stored unchanged and enlarged
-    on the device; all others are resized to the run's largest size when they are loaded.
-    """
-    if isinstance(train, Arrays):
-        return train.images.shape[1], True
-    assert isinstance(test, Files)
-    common = _common_side(train.paths + test.paths)
-    stored = common if common and common <= request.largest_size else request.largest_size
-    count = len(train.paths) + len(test.paths)
-    return stored, count * stored * stored * 3 <= request.memory_bytes
 
 
 def _common_side(paths: Sequence[Path]) -> int | None:

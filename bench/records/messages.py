@@ -196,12 +196,14 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` units of a phase, at `rate` images per second where that applies."""
+    """`done` of `total` of a phase, at `rate` units per second where that applies; the `unit` is
+    `images`, or `bytes` of a download."""
 
     phase: str
     done: int
     total: int
     rate: float | None = None
+    unit: str = "images"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 Nothing is trained. A prediction needs no GPU; a measurement is the search of a run, by itself.
 """
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +20,7 @@ from bench.records import messages, records
 from bench.runner.batch_search import Prober
 from bench.runner.own_models import examine_models, one_at_a_time
 from bench.runner.plan import check_image_sizes
+from bench.runner.scratch import scratch_folder
 from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
 from models import REGISTRY
@@ -186,8 +186,8 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
     )
     measured: list[Measured] = []
     problems: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
-        log = Path(scratch) / "worker.log"
+    with scratch_folder() as scratch:
+        log = scratch / "worker.log"
         own = _own(options, log)
         conditions = replace(conditions, own=own)
         for name, setting in _shapes(options, own, log):
@@ -218,8 +218,8 @@ def _simulate(options: MaxBatchOptions) -> Iterator[messages.Simulated]:
         channels_last=options.channels_last,
         dataset=None,
     )
-    with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
-        log = Path(scratch) / "worker.log"
+    with scratch_folder() as scratch:
+        log = scratch / "worker.log"
         for part in one_at_a_time(replace(job, own=_own(options, log))):
             with Worker(part, log) as worker:
                 yield from worker.messages()

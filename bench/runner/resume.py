@@ -1,7 +1,6 @@
 """Resuming a run that was interrupted."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from bench.records.messages import Prepared
 from bench.records.run_folder import RunFolder
 from bench.runner.plan import make_plan
 from bench.runner.run import carry_out, prepare
+from bench.runner.scratch import scratch_folder
 from bench.runner.session import Listener, Session
 from bench.runner.stopwatch import Stopwatch
 
@@ -50,17 +50,24 @@ def resume(
         for record in (before.dataset, before.device):
             listener(record)
         stopwatch = Stopwatch()
-        with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
-            prepared = prepare(config, Path(scratch), listener)
+        with scratch_folder() as scratch:
+            prepared = prepare(with_same_data(config, before), scratch, listener)
             check_same_place(before, prepared)
             if claims is not None:
                 keep_claims(Path(claims), path)
             plan = make_plan(config, prepared.models, prepared.dataset)
             stopwatch.lap("data")
-            session = Session(config, prepared, Path(scratch), listener, folder, before, stopwatch)
+            session = Session(config, prepared, scratch, listener, folder, before, stopwatch)
             return carry_out(session, plan, session.catch_up)
     finally:
         folder.close()
+
+
+def with_same_data(config: Config, before: RunTables) -> Config:
+    """The options with the data set that `auto` chose then: CIFAR-10 may have arrived since."""
+    facts = before.dataset
+    chosen = facts.name if facts.asked == "auto" and facts.name != "folder" else config.dataset
+    return Config(**config.to_dict() | {"dataset": chosen})
 
 
 def check_same_options(before: dict[str, Any], given: dict[str, Any]) -> None:

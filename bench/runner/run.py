@@ -6,7 +6,6 @@ failed trial does not stop the others.
 """
 
 import signal
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import product
@@ -21,6 +20,7 @@ from bench.records.messages import Prepared, PrepareJob, Progress
 from bench.records.run_folder import RunFolder, check_output, new_folder
 from bench.runner.own_models import examine_models
 from bench.runner.plan import Plan, check_image_sizes, check_trials, make_plan
+from bench.runner.scratch import scratch_folder
 from bench.runner.session import CPU_LIMIT_HOLDS, Listener, Session
 from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_process import Worker, expect_workers
@@ -41,13 +41,13 @@ def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
     on_cpu = config.device == "cpu" or (config.device == "auto" and not has_cuda_card())
     if on_cpu and config.max_batch and CPU_LIMIT_HOLDS:
         expect_workers(limited=True)
-    with tempfile.TemporaryDirectory(prefix="archbench-") as scratch:
-        prepared = prepare(config, Path(scratch), listener)
+    with scratch_folder() as scratch:
+        prepared = prepare(config, scratch, listener)
         plan = make_plan(config, prepared.models, prepared.dataset)
         stopwatch.lap("data")
         folder = RunFolder(_output(config))
         run = RunTables(folder.path)
-        session = Session(config, prepared, Path(scratch), listener, folder, run, stopwatch)
+        session = Session(config, prepared, scratch, listener, folder, run, stopwatch)
         return carry_out(session, plan, session.start)
 
 

@@ -229,3 +229,23 @@ def test_a_trial_is_called_by_what_varies_as_soon_as_that_is_known(screen: Conso
     assert epoch.startswith("resnet18 · seed 0  epoch 1  train loss")
     assert note.startswith("! resnet18 · seed 0: put_ has")
     assert failed == "failed resnet18 · seed 0: it broke."
+
+
+class TestDownload:
+    PROGRESS = Progress("downloading x from y", 12_000_000, 170_500_000, 73_400.0, "bytes")
+
+    def test_on_a_terminal_bytes_a_rate_and_the_time_left(self) -> None:
+        screen = Console(file=io.StringIO(), force_terminal=True, width=120)
+        reporter = Reporter(screen)
+        reporter.show(self.PROGRESS)
+        reporter.close()
+        text = shown(screen)
+        assert "downloading x from y" in text
+        assert "12 MB of 170 MB" in text
+        assert "73 kB/s" in text
+
+    def test_without_a_terminal_a_line_now_and_again(self, screen: Console) -> None:
+        starting = Progress("downloading x from y", 0, 170_500_000, None, "bytes")
+        assert show(screen, starting, *[self.PROGRESS] * 5) == [
+            "downloading x from y: 12 MB of 170 MB at 73 kB/s, 36 minutes left"
+        ]

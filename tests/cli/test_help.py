@@ -11,6 +11,7 @@ from msgspec import Meta
 from tyro.conf import Positional, UseAppendAction
 
 from bench.cli.compare import CompareOptions
+from bench.cli.data import DataOptions
 from bench.cli.help import print_help
 from bench.cli.list import ListOptions
 from bench.cli.main import VERBS, main
@@ -101,7 +102,7 @@ def test_a_run_has_its_options_in_groups(
 
 
 @pytest.mark.parametrize(
-    "kind", [Options, MaxBatchOptions, ListOptions, ReportOptions, CompareOptions]
+    "kind", [Options, MaxBatchOptions, ListOptions, ReportOptions, CompareOptions, DataOptions]
 )
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
 def test_every_option_of_every_verb_is_described(

@@ -66,7 +66,7 @@ GOOD = {
 @pytest.mark.parametrize("code", GOOD.values(), ids=GOOD)
 def test_forms_that_a_data_set_may_have(folder: Path, code: str) -> None:
     write(folder, mydata=HEAD + code, models__in__blocks="classes = 2")
-    source = load_own(Place("mydata.py", "f"), folder)
+    source = load_own(Place("mydata.py", "f"), folder, print)
     assert isinstance(source.train, Arrays)
     assert isinstance(source.test, Arrays)
     assert source.train.images.shape == (6, 8, 8, 3)
@@ -124,15 +124,15 @@ def test_what_is_no_data_set_is_refused_in_a_sentence(
 def test_a_loader_that_needs_more_than_a_folder_is_refused(folder: Path) -> None:
     write(folder, mydata="def f(a, b): ...\ndef g(data_dir): ...")
     with pytest.raises(Refused, match=r"mydata\.py:f needs a, b: it gets --data-dir, or nothing"):
-        load_own(Place("mydata.py", "f"), folder)
+        load_own(Place("mydata.py", "f"), folder, print)
     with pytest.raises(Refused, match=r"mydata\.py:g needs data_dir: give --data-dir"):
-        load_own(Place("mydata.py", "g"), None)
+        load_own(Place("mydata.py", "g"), None, print)
 
 
 def test_a_plugin_brings_a_data_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder))
     write(folder, brought=HEAD)
     install(folder, "mine", DATASETS, pets="brought:load", cifar10="brought:load")
-    assert loader_of("pets")(None).classes == ("cat", "dog")
+    assert loader_of("pets")(None, print).classes == ("cat", "dog")
     with pytest.raises(Refused, match="unknown data set 'pest'"):
         loader_of("pest")

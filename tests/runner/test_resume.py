@@ -4,17 +4,18 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from bench import load_run, resume
+from bench import Config, load_run, resume
 from bench.errors import Refused
 from bench.records.messages import Prepared
 from bench.records.records import TrialResumed
 from bench.records.run_folder import LOG, RunFolder, is_torn, read_log
-from bench.runner.resume import check_same_options, check_same_place
+from bench.runner.resume import check_same_options, check_same_place, with_same_data
 from tests.builders import a_dataset, a_device, a_run, some_facts
 from tests.killing import (
     EPOCHS,
@@ -191,3 +192,24 @@ def test_a_network_whose_file_was_edited_is_not_trained_further(tmp_path: Path) 
     edited = some_facts("mynet.py:Net", source_sha256="cd" * 32)
     with pytest.raises(Refused, match=r"the file of mynet\.py:Net is not the one that the run was"):
         check_same_place(run, Prepared((edited,), a_device(), a_dataset(), {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "dataset"),
+    [
+        ("shapes10", "auto", "shapes10"),
+        ("cifar10", "auto", "cifar10"),
+        ("folder", "auto", "auto"),
+        ("folder", "cifar10", "auto"),
+    ],
+)
+def test_auto_stays_with_the_data_set_that_it_chose(
+    name: str, asked: str, dataset: str, tmp_path: Path
+) -> None:
+    """CIFAR-10 may have arrived since."""
+    run = a_run(tmp_path)
+    run.add(replace(run.dataset, name=name, asked=asked))
+    config = Config(dataset="auto", preset="smoke")
+    same = with_same_data(config, run)
+    assert same.dataset == dataset
+    assert same.to_dict() == config.to_dict() | {"dataset": dataset}

@@ -99,7 +99,7 @@ def work(job: messages.Job, parent: Parent) -> None:
         case messages.ExamineJob():
             parent.send(jobs.examine_own(job))
         case messages.PrepareJob():
-            parent.send(jobs.prepare(job))
+            parent.send(jobs.prepare(job, parent.send))
         case messages.SearchJob():
             parent.send(jobs.describe(job))
             ready, probe = jobs.open_search(job)

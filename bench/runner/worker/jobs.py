@@ -17,6 +17,7 @@ from bench.batch_size.forked import probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace
 from bench.batch_size.probe import ProbeSetup, make_network
 from bench.config import settings_of
+from bench.data.download import Tell
 from bench.data.loader import Transform, blank_split, open_split
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
@@ -50,8 +51,9 @@ def examine_own(job: messages.ExamineJob) -> messages.OwnModel:
     return messages.OwnModel(facts, job.place)
 
 
-def prepare(job: messages.PrepareJob) -> messages.Prepared:
-    """Check everything that a run needs before it starts: models, device, precisions, images.
+def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> messages.Prepared:
+    """Check everything that a run needs before it starts: models, device, precisions, images; show
+    the progress of a download.
 
     Raises:
         Refused: something is missing or cannot work.
@@ -70,7 +72,7 @@ def prepare(job: messages.PrepareJob) -> messages.Prepared:
         largest_size=max(sizes),
         memory_bytes=device.available_memory() // 2,
     )
-    dataset = prepare_data(request, Path(job.data_folder))
+    dataset = prepare_data(request, Path(job.data_folder), tell)
     surroundings = environment(device.facts(), device.pci_bus_id())
     return messages.Prepared(models, device.facts(), dataset, surroundings, job.own)
 
