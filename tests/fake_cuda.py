@@ -16,12 +16,13 @@ from unittest import mock
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.data.loader import ResidentSplit, Transform
 from bench.prediction import fake_cuda
-from bench.prediction.simulate import building
-from bench.records.records import DeviceFacts
+from bench.prediction.simulate import building, simulate
+from bench.prediction.torch_private import FakeTensorMode
+from bench.records.memory_trace import Trace
+from bench.records.records import DeviceFacts, Setting
 from bench.system.devices import Device
 from bench.system.reference_matmul import LEAST, calibrate
 from bench.training import loop
@@ -87,6 +88,18 @@ def calibrates() -> None:
     with FakeTensorMode():
         found = calibrate(FakeCuda(CUDA), "a trial", 0, "fp16", torch.float16)
     assert found.seconds == (1.0,) * LEAST
+
+
+def halves_take_the_same_memory() -> None:
+    """A card computes bfloat16 and float16 with the same kernels."""
+
+    def trace(precision: str) -> Trace:
+        with building():
+            network = build_network(resolve("googlenet")[0], 10)
+        setting = Setting(32, "adam", 1e-3, precision)
+        return simulate(network, setting, channels_last=True, classes=10)
+
+    assert trace("bf16") == trace("fp16")
 
 
 class Parts:
@@ -160,6 +173,7 @@ def main() -> None:
     for name, fault in FAULTS.items():
         found[name] = error_of(lambda fault=fault: works("resnet18", 32, fault))
     found["calibration"] = error_of(calibrates)
+    found["halves"] = error_of(halves_take_the_same_memory)
     print(json.dumps(found))
 
 

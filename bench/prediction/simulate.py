@@ -17,14 +17,12 @@ from unittest import mock
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import Optimizer
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 from bench.data.loader import Split, Transform, blank_split
 from bench.errors import TrialFailed, first_line
 from bench.prediction import fake_cuda
+from bench.prediction.torch_private import FakeTensorMode, TorchDispatchMode, tree_iter
 from bench.records.memory_trace import Allocation, Category, Trace
 from bench.records.records import DatasetFacts, Setting
 from bench.training.loop import Batch, train_pass
@@ -293,11 +291,10 @@ def _make_fake(module: nn.Module, device: torch.device, channels_last: bool) -> 
         return fakes[id(tensor)]
 
     for part in module.modules():
-        owners: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
-        for tensors in owners:
-            for name, tensor in tensors.items():
-                if tensor is not None:
-                    tensors[name] = fake(tensor)
+        parameters = part.named_parameters(recurse=False, remove_duplicate=False)
+        buffers = part.named_buffers(recurse=False, remove_duplicate=False)
+        for name, tensor in (*parameters, *buffers):
+            setattr(part, name, fake(tensor))
 
 
 def _strides(tensor: Tensor, layout: torch.memory_format | None) -> tuple[int, ...]:
