@@ -11,6 +11,7 @@ from bench.system.gpu_telemetry import driver_version
 _ARCHITECTURE = re.compile(r"(?P<kind>sm|compute)_(?P<major>\d+)(?P<minor>\d)(?P<only>a|f)?")
 
 _BUILDS = "https://pytorch.org/get-started/previous-versions"
+_OTHER_BUILD = f"install another build ({_BUILDS})"
 
 
 def has_card() -> bool:
@@ -33,9 +34,7 @@ def check_card(name: str, device: torch.device) -> None:
 
 def _absence(device: torch.device) -> str | None:
     if not _built_for_cards():
-        return (
-            f"torch {torch.__version__} was built without CUDA; install another build ({_BUILDS})"
-        )
+        return f"torch {torch.__version__} was built without CUDA; {_OTHER_BUILD}"
     count = torch.cuda.device_count()
     if count == 0:
         return "no CUDA card is here; run this where there is one"
@@ -92,7 +91,7 @@ def _no_code(device: torch.device) -> str:
     card = f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor})"
     return (
         f"torch {torch.__version__} has no code for this {card}, only for "
-        f"{', '.join(torch.cuda.get_arch_list())}; install another build ({_BUILDS})"
+        f"{', '.join(torch.cuda.get_arch_list())}; {_OTHER_BUILD}"
     )
 
 
