@@ -4,8 +4,8 @@
 | --- | --- | --- |
 | `FakeTensorMode` and its handlers, `TorchDispatchMode`, `tree_iter` | 2.6, the oldest tried | – |
 | the two kernels of `scaled_dot_product_attention` | 2.6, the oldest tried | – |
+| `_select_conv_backend`, `_conv_determine_backend_memory_format` | 2.6, the oldest tried | – |
 | `_setup_privateuseone_for_python_backend` | 2.10 | `_swap_guards` |
-| `_select_conv_backend` | 2.6, the oldest tried | – |
 """
 
 import ctypes
@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.utils.backend_registration as backends
+from torch._prims_common import suggest_memory_format
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -58,16 +59,20 @@ def do_without_card() -> None:
     register = getattr(backends, "_setup_privateuseone_for_python_backend", None)
     if register is not None:
         register(_DUMMY)
-    else:
+    if register is None or not (torch.version.cuda or torch.version.hip):
         _swap_guards()
-    torch._C._select_conv_backend = _select_as_float16
+    core: Any = torch._C
+    core._select_conv_backend = lambda *_, **__: core._ConvBackend.Cudnn
+    core._conv_determine_backend_memory_format = _cudnn_layout
 
 
 def _swap_guards() -> None:
-    """Register that accelerator before torch 2.10, when only C++ could.
+    """Where only C++ can register an accelerator (before torch 2.10), or CUDA has no guard (a build
+    without CUDA).
 
-    The dummy gets CUDA's guard, which counts no cards once they are hidden; CUDA gets the CPU's,
-    which does nothing. A build without CUDA has no accelerator, so it needs no dummy.
+    CUDA gets the CPU's guard, which does nothing. Autograd would take CUDA as the accelerator of a
+    build with CUDA; a dummy goes before it, whose guard, CUDA's own, counts no cards once they are
+    hidden.
     """
     kinds: Any = torch._C._autograd.DeviceType
     cpu, cuda, dummy = int(kinds.CPU), int(kinds.CUDA), int(kinds.PrivateUse1)
@@ -77,7 +82,8 @@ def _swap_guards() -> None:
         guards = (ctypes.c_void_p * (dummy + 1)).in_dll(ctypes.CDLL(str(library)), _GUARDS)
     except (OSError, ValueError) as error:  # Windows gives its symbols other names
         raise Refused(
-            f"memory prediction needs torch 2.10 or newer here; this is torch {torch.__version__}."
+            f"memory prediction does not work with torch {torch.__version__} on this system; "
+            "install torch 2.10 or newer, built with CUDA."
         ) from error
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read by CUDA when it first counts its cards
     if guards[cuda]:
@@ -89,16 +95,8 @@ def _swap_guards() -> None:
     guards[cuda] = guards[cpu]
 
 
-_select_conv_backend: Any = torch._C._select_conv_backend
-
-
-def _select_as_float16(*tensors: Any, **options: Any) -> Any:
-    """Which library convolves. For bfloat16 cuDNN is taken only if the card is new enough, so not
-    without one; for float16 it is on every card."""
-
-    def half(value: Any) -> Any:
-        is_bfloat16 = isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16
-        return value.to(torch.float16) if is_bfloat16 else value
-
-    as_float16 = {name: half(value) for name, value in options.items()}
-    return _select_conv_backend(*map(half, tensors), **as_float16)
+def _cudnn_layout(images: Any, weight: Any, _backend: object) -> torch.memory_format:
+    """The memory format of a convolution's results on a card, which torch would ask a card (for
+    bfloat16) or cuDNN for (`aten/src/ATen/native/ConvUtils.h`)."""
+    formats = (suggest_memory_format(images), suggest_memory_format(weight))
+    return torch.channels_last if torch.channels_last in formats else torch.contiguous_format

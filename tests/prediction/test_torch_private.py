@@ -13,5 +13,6 @@ def test_where_neither_way_works_it_is_one_sentence(monkeypatch: pytest.MonkeyPa
     with pytest.raises(Refused) as refused:
         torch_private.do_without_card()
     assert str(refused.value) == (
-        f"memory prediction needs torch 2.10 or newer here; this is torch {torch.__version__}."
+        f"memory prediction does not work with torch {torch.__version__} on this system; "
+        "install torch 2.10 or newer, built with CUDA."
     )
