@@ -22,7 +22,7 @@ from bench.data.loader import ResidentSplit, Transform
 from bench.prediction import fake_cuda
 from bench.prediction.simulate import building, simulate
 from bench.prediction.torch_private import FakeTensorMode
-from bench.records.records import DeviceFacts, Setting
+from bench.records.records import DatasetFacts, DeviceFacts, Setting
 from bench.system.devices import Device
 from bench.system.reference_matmul import LEAST, calibrate
 from bench.training import loop
@@ -37,6 +37,7 @@ CASES = {"resnet18": 32, "googlenet": 64, "densenet121": 32, "inception_v3": 299
 """Models and image sizes."""
 
 IMAGES, BATCH = 5, 2
+GREY = DatasetFacts("grey", "grey", ("a", "b"), 640, 320, 32, (0.5,) * 3, (0.5,) * 3, "", True)
 
 
 class FakeCuda(Device):
@@ -97,7 +98,7 @@ def halves_take_the_same_memory() -> None:
         with building():
             network = build_network(resolve("googlenet")[0], 10)
         setting = Setting(32, "adam", 1e-3, precision)
-        trace = simulate(network, setting, channels_last=True, classes=10)
+        trace = simulate(network, setting, channels_last=True, classes=10, dataset=GREY)
         return Counter((a.fixed_bytes, a.image_bytes) for a in trace.allocations)
 
     nothing = (0, 0)

@@ -61,7 +61,7 @@ def simulate(
     Raises:
         TrialFailed: the model cannot be simulated; the message says why.
     """
-    place = torch.device(device)
+    place = _place(device)
 
     def steps(module: nn.Module, memory: MemoryTrace, batch_size: int) -> None:
         memory.category = "data"
@@ -86,6 +86,11 @@ def simulate(
     return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
 
 
+def _place(device: str) -> torch.device:
+    # With a number: on some builds a fake CUDA device without one would become the CPU.
+    return torch.device("cuda", 0) if device == "cuda" else torch.device(device)
+
+
 def _resident(
     dataset: DatasetFacts, setting: Setting, channels_last: bool, place: torch.device
 ) -> list[Split]:
@@ -105,10 +110,10 @@ def trace(
     try:
         with (
             FakeTensorMode(allow_non_fake_inputs=True),
-            MemoryTrace(torch.device(device)) as memory,
+            MemoryTrace(_place(device)) as memory,
         ):
             memory.category = "parameters"
-            _make_fake(module, torch.device(device), channels_last)
+            _make_fake(module, _place(device), channels_last)
             steps(module, memory, batch_size)
             allocations: Trace = memory.trace(batch_size)
             return allocations

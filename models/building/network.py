@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torchvision  # noqa: F401  torch 2.6 cannot import it while the meta device is the default
 from torch import Tensor, nn
 from torch.nn import functional
 
