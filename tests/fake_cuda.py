@@ -10,18 +10,19 @@ import contextlib
 import json
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.data.loader import ResidentSplit, Transform
 from bench.prediction import fake_cuda
-from bench.prediction.simulate import building
-from bench.records.records import DeviceFacts
+from bench.prediction.simulate import building, simulate
+from bench.prediction.torch_private import FakeTensorMode
+from bench.records.records import DatasetFacts, DeviceFacts, Setting
 from bench.system.devices import Device
 from bench.system.reference_matmul import LEAST, calibrate
 from bench.training import loop
@@ -36,6 +37,7 @@ CASES = {"resnet18": 32, "googlenet": 64, "densenet121": 32, "inception_v3": 299
 """Models and image sizes."""
 
 IMAGES, BATCH = 5, 2
+GREY = DatasetFacts("grey", "grey", ("a", "b"), 640, 320, 32, (0.5,) * 3, (0.5,) * 3, "", True)
 
 
 class FakeCuda(Device):
@@ -87,6 +89,21 @@ def calibrates() -> None:
     with FakeTensorMode():
         found = calibrate(FakeCuda(CUDA), "a trial", 0, "fp16", torch.float16)
     assert found.seconds == (1.0,) * LEAST
+
+
+def halves_take_the_same_memory() -> None:
+    """A card computes bfloat16 and float16 with kernels of the same layouts."""
+
+    def sizes(precision: str) -> Counter[tuple[int, int]]:
+        with building():
+            network = build_network(resolve("googlenet")[0], 10)
+        setting = Setting(32, "adam", 1e-3, precision)
+        trace = simulate(network, setting, channels_last=True, classes=10, dataset=GREY)
+        return Counter((a.fixed_bytes, a.image_bytes) for a in trace.allocations)
+
+    nothing = (0, 0)
+    halves = [sizes(precision) for precision in ("bf16", "fp16")]
+    assert {nothing} >= set((halves[0] - halves[1]) + (halves[1] - halves[0])), halves
 
 
 class Parts:
@@ -160,6 +177,7 @@ def main() -> None:
     for name, fault in FAULTS.items():
         found[name] = error_of(lambda fault=fault: works("resnet18", 32, fault))
     found["calibration"] = error_of(calibrates)
+    found["halves"] = error_of(halves_take_the_same_memory)
     print(json.dumps(found))
 
 

@@ -1,9 +1,9 @@
 """CUDA tensors without a GPU: torch's own rules for them, and no numbers.
 
-`torch._subclasses.FakeTensorMode` gives tensors a CUDA device without any memory, and picks
+torch's `FakeTensorMode` gives tensors a CUDA device without any memory, and picks
 autocast types, cuDNN's batch norm and layouts as on a card. Three things do not work without a
-card. They are patched here for the whole process (torch 2.14), so call `install` only in a process
-that does nothing else:
+card. They are patched here for the whole process, so call `install` only in a process that does
+nothing else; what depends on torch's version is in `bench.prediction.torch_private`:
 
 - The backward pass asks CUDA for its streams. A dummy accelerator keeps autograd from asking. Its
   engine sees fake tensors on the CPU; the operations that it calls see them on the card.
@@ -17,10 +17,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch._subclasses.fake_tensor as fake
-import torch.utils.backend_registration as backends
 from torch import Tensor
 from torch.nn import functional
+
+from bench.prediction.torch_private import (
+    DEVICE_HANDLERS,
+    EFFICIENT_ATTENTION,
+    FLASH_ATTENTION,
+    FakeTensor,
+    FakeTensorMode,
+    do_without_card,
+)
 
 _ask_device = torch.ops.prim.device.default
 _engine_runs = False
@@ -28,17 +35,20 @@ _engine_runs = False
 
 
 def install() -> None:
-    """Let autograd run on fake CUDA tensors for the rest of this process; may be called again."""
-    if fake._DISPATCH_META_HANDLERS.get(_ask_device) is _device_of:
+    """Let autograd run on fake CUDA tensors for the rest of this process; may be called again.
+
+    Raises:
+        Refused: this torch is too old for it on this system.
+    """
+    if DEVICE_HANDLERS.get(_ask_device) is _device_of:
         return
-    # With another accelerator registered, autograd asks that one for streams, which has none.
-    backends._setup_privateuseone_for_python_backend("nogpu")
+    do_without_card()
     # The engine would start a thread per device, in which no fake mode is active.
     torch.autograd.set_multithreading_enabled(False)
-    mode: Any = fake.FakeTensorMode
+    mode: Any = FakeTensorMode
     # As without any accelerator, of which the dummy is one: no device may be initialised.
     mode.avoid_device_init = property(lambda self: True)
-    on_tensor, on_mode = fake.FakeTensor.__torch_dispatch__.__func__, mode.dispatch  # type: ignore[attr-defined]
+    on_tensor, on_mode = FakeTensor.__torch_dispatch__.__func__, mode.dispatch  # type: ignore[attr-defined]
     backward: Any = Tensor.backward
 
     def tensor_dispatch(cls: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -59,8 +69,8 @@ def install() -> None:
             backward(*args, **options)
 
     # A fake tensor is asked for its device in three places; all must give the same answer.
-    fake._DISPATCH_META_HANDLERS[_ask_device] = _device_of
-    fake.FakeTensor.__torch_dispatch__ = classmethod(tensor_dispatch)  # type: ignore[assignment]
+    DEVICE_HANDLERS[_ask_device] = _device_of
+    FakeTensor.__torch_dispatch__ = classmethod(tensor_dispatch)  # type: ignore[assignment]
     mode.dispatch = mode_dispatch
     Tensor.backward = engine_backward  # type: ignore[method-assign]
     functional.scaled_dot_product_attention = _attention
@@ -153,8 +163,7 @@ def _attention(
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     half = query.dtype in (torch.float16, torch.bfloat16)
     if half and attn_mask is None and query.shape[-1] % 8 == 0 and query.shape[-1] <= 256:
-        flash = torch.ops.aten._scaled_dot_product_flash_attention
-        out: Tensor = flash(query, key, value, dropout_p, is_causal, scale=scale)[0]
+        out: Tensor = FLASH_ATTENTION(query, key, value, dropout_p, is_causal, scale=scale)[0]
         return out
     bias = None
     if attn_mask is not None:
@@ -164,6 +173,5 @@ def _attention(
         else:
             bias = attn_mask.to(query.dtype)
         bias = bias.expand(*query.shape[:3], key.shape[2])
-    efficient = torch.ops.aten._scaled_dot_product_efficient_attention
-    out = efficient(query, key, value, bias, True, dropout_p, is_causal, scale=scale)[0]
+    out = EFFICIENT_ATTENTION(query, key, value, bias, True, dropout_p, is_causal, scale=scale)[0]
     return out

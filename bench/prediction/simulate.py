@@ -17,14 +17,12 @@ from unittest import mock
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import Optimizer
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 from bench.data.loader import Split, Transform, blank_split
 from bench.errors import TrialFailed, first_line
 from bench.prediction import fake_cuda
+from bench.prediction.torch_private import FakeTensorMode, TorchDispatchMode, tree_iter
 from bench.records.memory_trace import Allocation, Category, Trace
 from bench.records.records import DatasetFacts, Setting
 from bench.training.loop import Batch, train_pass
@@ -63,7 +61,7 @@ def simulate(
     Raises:
         TrialFailed: the model cannot be simulated; the message says why.
     """
-    place = torch.device(device)
+    place = _place(device)
 
     def steps(module: nn.Module, memory: MemoryTrace, batch_size: int) -> None:
         memory.category = "data"
@@ -88,6 +86,11 @@ def simulate(
     return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
 
 
+def _place(device: str) -> torch.device:
+    # With a number: on some builds a fake CUDA device without one would become the CPU.
+    return torch.device("cuda", 0) if device == "cuda" else torch.device(device)
+
+
 def _resident(
     dataset: DatasetFacts, setting: Setting, channels_last: bool, place: torch.device
 ) -> list[Split]:
@@ -107,10 +110,10 @@ def trace(
     try:
         with (
             FakeTensorMode(allow_non_fake_inputs=True),
-            MemoryTrace(torch.device(device)) as memory,
+            MemoryTrace(_place(device)) as memory,
         ):
             memory.category = "parameters"
-            _make_fake(module, torch.device(device), channels_last)
+            _make_fake(module, _place(device), channels_last)
             steps(module, memory, batch_size)
             allocations: Trace = memory.trace(batch_size)
             return allocations
@@ -293,11 +296,10 @@ def _make_fake(module: nn.Module, device: torch.device, channels_last: bool) -> 
         return fakes[id(tensor)]
 
     for part in module.modules():
-        owners: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
-        for tensors in owners:
-            for name, tensor in tensors.items():
-                if tensor is not None:
-                    tensors[name] = fake(tensor)
+        parameters = part.named_parameters(recurse=False, remove_duplicate=False)
+        buffers = part.named_buffers(recurse=False, remove_duplicate=False)
+        for name, tensor in (*parameters, *buffers):
+            setattr(part, name, fake(tensor))
 
 
 def _strides(tensor: Tensor, layout: torch.memory_format | None) -> tuple[int, ...]:

@@ -106,6 +106,18 @@ def power_limit_watts(pci_bus_id: str | None) -> float | None:
     )
 
 
+def pci_bus_id_of(uuid: str) -> str | None:
+    """The address of a card that is known by its UUID, such as `GPU-5fd4...`; None if NVML does not
+    find it."""
+
+    def ask(nvml: Any) -> str:
+        nvml.nvmlInit()
+        card = nvml.nvmlDeviceGetHandleByUUID(uuid.encode())
+        return str(nvml.nvmlDeviceGetPciInfo(card).busId)
+
+    return _ask_nvml(ask)
+
+
 def driver_version() -> str | None:
     """The version of NVIDIA's driver; None without one."""
 

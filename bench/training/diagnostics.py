@@ -32,6 +32,8 @@ MODE_IMAGES = 1000
 SMALL_BATCH = 4
 """A batch size whose own statistics are poor."""
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 _LOSS_SCALE = 1024.0
 """Keeps float16 gradients from vanishing in the one backward pass that is inspected."""
 
@@ -129,7 +131,7 @@ def evaluation_modes(
         with _kept_buffers(network), torch.inference_mode():
             network.eval()
             for part in network.modules():
-                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                if isinstance(part, BATCH_NORMS):
                     part.train(mode == "training")
             sums = Sums()
             for pixels, labels in test.ordered(kept, images):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torchvision  # noqa: F401  torch 2.6 cannot import it while the meta device is the default
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -17,10 +17,12 @@ from models.building.heads import IMAGENET_CLASSES
 from models.building.network import build_network
 from models.entry import Entry
 
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("convolution", (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)),
     ("linear", (nn.Linear,)),
-    ("normalisation", (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)),
+    ("normalisation", (*_BATCH_NORMS, *_INSTANCE_NORMS, nn.LayerNorm, nn.GroupNorm)),
 )
 
 

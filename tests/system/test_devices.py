@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.errors import Refused
-from bench.system.devices import is_ambiguous, is_out_of_memory, open_device
+from bench.system.devices import cuda, is_ambiguous, is_out_of_memory, open_device
 from bench.system.devices.base import DEVICES
 from bench.system.devices.cpu import CpuDevice
 from bench.system.devices.cuda import CudaDevice
@@ -97,20 +97,20 @@ class TestOpenDevice:
         assert device.facts().memory_bytes >= device.available_memory() > 2**20
 
     def test_auto_without_a_card(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
         assert open_device("auto").kind == "cpu"
 
     @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
     def test_no_card(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr(torch.version, "cuda", "12.8")
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
         with pytest.raises(Refused) as refused:
             open_device(name)
-        sentence = f"--device {name}: no CUDA card is here; use one there is, or cpu."
-        assert str(refused.value) == sentence
+        sentence = "no CUDA card is here; run this where there is one, or use --device cpu."
+        assert str(refused.value) == f"--device {name}: {sentence}"
 
     def test_a_card_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.version, "cuda", "12.8")
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
         with pytest.raises(Refused, match=r"--device cuda:2: the cards here are cuda:0 to cuda:1"):
             open_device("cuda:2")
@@ -193,9 +193,7 @@ class TestCudaMemory:
 
     @pytest.fixture
     def card(self, monkeypatch: pytest.MonkeyPatch) -> CudaDevice:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-        monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+        monkeypatch.setattr(cuda, "check_card", lambda name, device: None)
         facts = SimpleNamespace(total_memory=1000)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
         return CudaDevice("cuda:0")

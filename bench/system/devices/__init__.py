@@ -9,6 +9,7 @@ import torch
 
 from bench.registry import discover
 from bench.system.devices.base import DEVICES, Device, Mark
+from bench.system.devices.card_support import has_card
 from bench.system.devices.memory_errors import is_ambiguous, is_out_of_memory
 
 __all__ = ["Device", "Mark", "is_ambiguous", "is_out_of_memory", "open_device", "torch_facts"]
@@ -20,10 +21,11 @@ def open_device(name: str) -> Device:
     """The device of that name: auto, or a kind that may have a number, such as cpu or cuda:1.
 
     Raises:
-        Refused: there is no such device here.
+        Refused: there is no such device here, or torch cannot use it.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        # A card that cannot be used is refused: a run on the CPU by surprise would take days.
+        name = "cuda" if has_card() else "cpu"
     return DEVICES.get(name.partition(":")[0])(name)
 
 

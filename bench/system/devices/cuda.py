@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from bench.errors import Refused
 from bench.records.records import DeviceFacts
 from bench.system.devices.base import DEVICES, Device, Mark
+from bench.system.devices.card_support import check_card
+from bench.system.gpu_telemetry import pci_bus_id_of
 
 
 class CudaDevice(Device):
@@ -19,14 +20,8 @@ class CudaDevice(Device):
     matmul_size = 4096
 
     def __init__(self, name: str = "cuda") -> None:
-        count = torch.cuda.device_count()
-        index = int(name.partition(":")[2] or 0)
-        if not torch.cuda.is_available() or index >= count:
-            cards = f"the cards here are cuda:0 to cuda:{count - 1}"
-            cards = cards if count else "no CUDA card is here"
-            raise Refused(f"--device {name}: {cards}; use one there is, or cpu.")
-        super().__init__(torch.device("cuda", index))
-        torch.cuda.set_device(self.torch)
+        super().__init__(torch.device("cuda", int(name.partition(":")[2] or 0)))
+        check_card(name, self.torch)
 
     def facts(self) -> DeviceFacts:
         """The card's name and memory."""
@@ -76,8 +71,10 @@ class CudaDevice(Device):
             torch.cuda.set_per_process_memory_fraction(before, self.torch)
 
     def pci_bus_id(self) -> str | None:
-        """From CUDA's properties of the card."""
+        """From CUDA's properties of the card, or before torch 2.8 from NVML."""
         card: Any = torch.cuda.get_device_properties(self.torch)
+        if not hasattr(card, "pci_domain_id"):
+            return pci_bus_id_of(f"GPU-{card.uuid}")
         return f"{card.pci_domain_id:08x}:{card.pci_bus_id:02x}:{card.pci_device_id:02x}.0"
 
     def reset_peak(self) -> None:
