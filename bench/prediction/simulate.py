@@ -28,7 +28,7 @@ from bench.prediction import fake_cuda
 from bench.records.memory_trace import Allocation, Category, Trace
 from bench.records.records import DatasetFacts, Setting
 from bench.training.loop import Batch, train_pass
-from bench.training.optimizers import open_optimizer
+from bench.training.optimizers import optimizer_of
 from bench.training.precision import Precision, autocast_dtype
 from models.building.network import Network
 
@@ -45,7 +45,6 @@ def simulate(
     network: Network,
     setting: Setting,
     *,
-    channels_last: bool,
     classes: int,
     dataset: DatasetFacts | None = None,
     device: str = "cuda",
@@ -54,8 +53,7 @@ def simulate(
 
     Args:
         network: built on the CPU (see `building`); it cannot be used afterwards.
-        setting: image size, optimizer and precision.
-        channels_last: the memory format of weights and images.
+        setting: image size, optimizer, precision, and memory format of weights and images.
         classes: outputs of the network.
         dataset: if given, it is resident on the device, as in a run.
         device: `cuda`, or `cpu` to compare with real steps.
@@ -63,11 +61,11 @@ def simulate(
     Raises:
         TrialFailed: the model cannot be simulated; the message says why.
     """
-    place = torch.device(device)
+    place, channels_last = torch.device(device), setting.channels_last
 
     def steps(module: nn.Module, memory: MemoryTrace, batch_size: int) -> None:
         memory.category = "data"
-        splits = [] if dataset is None else _resident(dataset, setting, channels_last, place)
+        splits = [] if dataset is None else _resident(dataset, setting, place)
 
         def batch() -> Batch:
             if splits:
@@ -77,7 +75,7 @@ def simulate(
             images = torch.empty(shape, device=place).contiguous(memory_format=layout)
             return images, torch.zeros(batch_size, dtype=torch.int64, device=place)
 
-        optimizer = open_optimizer(setting.optimizer, module.parameters(), setting.learning_rate)
+        optimizer = optimizer_of(setting, module.parameters())
         memory.watch(optimizer)
         batches = (batch() for _ in range(2))
         precision = FakePrecision(
@@ -88,10 +86,9 @@ def simulate(
     return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
 
 
-def _resident(
-    dataset: DatasetFacts, setting: Setting, channels_last: bool, place: torch.device
-) -> list[Split]:
-    transform = Transform(setting.image_size, dataset.mean, dataset.std, place, channels_last)
+def _resident(dataset: DatasetFacts, setting: Setting, place: torch.device) -> list[Split]:
+    layout = setting.channels_last
+    transform = Transform(setting.image_size, dataset.mean, dataset.std, place, layout)
     counts = (dataset.train_images, dataset.test_images)
     return [blank_split(count, dataset, transform) for count in counts]
 

@@ -138,12 +138,22 @@ class ModelDescribed:
 
 @dataclass(frozen=True)
 class Setting:
-    """What varies between trials besides model and seed; the largest batch depends on it too."""
+    """What varies between trials besides model and seed; the largest batch depends on it too.
+
+    `learning_rate` is the peak of the recipe's schedule. `weight_decay` is None where it is the
+    optimizer's own. Optimizer, rate, decay and augmentation are those that were used, whether the
+    recipe or an option says so.
+    """
 
     image_size: int
     optimizer: str
     learning_rate: float
     precision: str
+    recipe: str = "constant"
+    weight_decay: float | None = None
+    augment: str = "none"
+    channels_last: bool = True
+    pretrained: bool = False
 
 
 @dataclass(frozen=True)
@@ -249,20 +259,22 @@ class MemoryBreakdown:
 @dataclass(frozen=True)
 class Trial:
     """One model with one seed under one setting. `batch_choice` is the option given (a number,
-    `auto`, `own`, `max`), `batch_size` the size that follows from it; None if no size works."""
+    `auto`, `own`, `max`), `batch_size` the size that follows from it; None if no size works.
+    `variant` tells trials apart that differ in nothing else that their name has."""
 
     model: str
     seed: int
     setting: Setting
     batch_choice: str
     batch_size: int | None
+    variant: str = ""
 
     @property
     def id(self) -> str:
         """The name in the log, unique within a run."""
         s = self.setting
         parts = (self.model, f"{s.image_size}px", s.optimizer, s.precision, f"b{self.batch_choice}")
-        return " ".join((*parts, f"seed{self.seed}"))
+        return " ".join(filter(None, (*parts, self.variant, f"seed{self.seed}")))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.formatting import listed
+from bench.config import logged_options
 from bench.records.run import Run
 from bench.report.context import Context
 from bench.report.sections.base import Answer
@@ -120,7 +121,7 @@ def reproduce(run: Run) -> str:
     """The options of the run as a Python call that repeats it anywhere."""
     arguments = ", ".join(
         f"{name}={value!r}"
-        for name, value in run.started.config.items()
+        for name, value in logged_options(run.started.config).items()
         if value is not None and name not in ("output", "data_dir", "claims")
     )
     return f"run(Config({arguments}))"

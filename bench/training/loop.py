@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from bench.training.precision import Precision
 from models.building.network import Network
@@ -82,6 +83,7 @@ def train_step(
     precision: Precision,
     timer: Timer,
     sums: Sums,
+    schedule: LRScheduler | None = None,
 ) -> None:
     """Forward with auxiliary losses, backward, update: the step of probes and epochs alike."""
     images, labels = batch
@@ -91,6 +93,8 @@ def train_step(
     precision.backward(losses.total)
     timer.part()
     precision.step(optimizer)
+    if schedule is not None:
+        schedule.step()
     optimizer.zero_grad(set_to_none=True)
     timer.part()
     sums.add(losses.logits, labels, {"main": losses.main, **losses.aux})
@@ -104,8 +108,10 @@ def train_pass(
     precision: Precision,
     timer: Timer,
     sums: Sums | None = None,
+    schedule: LRScheduler | None = None,
 ) -> Sums:
-    """Train on every batch once, adding to `sums` if given.
+    """Train on every batch once, adding to `sums` if given; the schedule sets the rate of each
+    update.
 
     Loss and accuracy of each batch are taken before its update.
     """
@@ -114,7 +120,7 @@ def train_pass(
     timer.start()
     for batch in batches:
         timer.part()
-        train_step(network, batch, optimizer, precision, timer, sums)
+        train_step(network, batch, optimizer, precision, timer, sums, schedule)
     return sums
 
 

@@ -110,7 +110,11 @@ class Trainer:
 
         def train_all() -> Pass:
             network, optimizer = self.training.network, self.training.optimizer
-            return train_pass(network, train_batches, optimizer, precision, timer, sums).result()
+            made = train_pass(
+                *(network, train_batches, optimizer, precision, timer, sums),
+                self.training.schedule,
+            )
+            return made.result()
 
         def test_all() -> Pass:
             trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
@@ -198,7 +202,7 @@ class Trainer:
         """The epoch's batches after those done, with reports of progress."""
         batch_size = self.job.trial.batch_size or 0
         phase = f"epoch {at.epoch}/{self.job.epochs}"
-        augment = self.job.conditions.augment
+        augment = self.job.trial.setting.augment
         shuffled = self.train_split.shuffled(batch_size, self.training.order, augment)
         start, cpu, done = perf_counter(), process_time(), at.steps
         for batch in islice(shuffled, at.steps, None):

@@ -26,10 +26,13 @@ class Losses:
 class Network(nn.Module):
     """A classifier with cross-entropy losses; those of auxiliary heads are weighted in the sum."""
 
-    def __init__(self, module: nn.Module, aux_weights: dict[str, float]) -> None:
+    def __init__(
+        self, module: nn.Module, aux_weights: dict[str, float], label_smoothing: float = 0.0
+    ) -> None:
         super().__init__()
         self.module = module
         self.aux_weights = aux_weights
+        self.label_smoothing = label_smoothing
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (batch, classes) of float images (batch, 3, height, width)."""
@@ -41,22 +44,33 @@ class Network(nn.Module):
         """Losses of a batch with int64 labels (batch,), including auxiliary heads."""
         output = self.module(images)
         if isinstance(output, Tensor):
-            main = functional.cross_entropy(output, labels)
+            main = self._loss(output, labels)
             return Losses(main, main, {}, output)
-        main = functional.cross_entropy(output.logits, labels)
-        aux = {
-            head: functional.cross_entropy(getattr(output, head), labels)
-            for head in self.aux_weights
-        }
+        main = self._loss(output.logits, labels)
+        aux = {head: self._loss(getattr(output, head), labels) for head in self.aux_weights}
         weighted = [weight * aux[head] for head, weight in self.aux_weights.items()]
         total = main + torch.stack(weighted).sum() if weighted else main
         return Losses(total, main, aux, output.logits)
 
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
-def build_network(entry: Entry, classes: int, *, pretrained: bool = False) -> Network:
-    """Build an entry for a number of classes, on the CPU and in training mode.
+
+def build_network(
+    entry: Entry,
+    classes: int,
+    *,
+    pretrained: bool = False,
+    aux_weight: float | None = None,
+    label_smoothing: float = 0.0,
+) -> Network:
+    """Build an entry for a number of classes, on the CPU and in training mode; `aux_weight` is the
+    weight of each auxiliary loss, None for the entry's own.
 
     Raises:
         TrialFailed: pretrained weights are not available.
     """
-    return Network(entry.build(classes, pretrained), entry.facts.aux_weights).train()
+    weights = entry.facts.aux_weights
+    if aux_weight is not None:
+        weights = dict.fromkeys(weights, aux_weight)
+    return Network(entry.build(classes, pretrained), weights, label_smoothing).train()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,7 @@ import pytest
 
 from bench.analysis.trial_group import Row, TrialGroup, grouped, trial_groups, trial_labels
 from bench.errors import Refused
-from bench.records.records import Record
+from bench.records.records import Record, Setting
 from bench.records.run import collect
 from tests.builders import (
     a_done_trial,
@@ -135,6 +136,36 @@ def test_trials_are_called_by_what_varies() -> None:
         several[3].id: "a · sgd · seed 2",
     }
     assert trial_labels([]) == {}
+
+
+def labels_of_settings(*settings: Setting) -> list[str]:
+    trials = [a_trial("a", setting=s, variant=str(i)) for i, s in enumerate(settings)]
+    return list(trial_labels(trials).values())
+
+
+def test_what_follows_from_a_recipe_is_not_said() -> None:
+    one = a_setting(recipe="onecycle", optimizer="sgd", learning_rate=0.1, weight_decay=5e-4,
+                    augment="crop")  # fmt: skip
+    assert labels_of_settings(a_setting(), one) == ["a · constant", "a · onecycle"]
+    both = labels_of_settings(a_setting(), one, replace(one, learning_rate=0.2))
+    assert both == ["a · constant · lr 0.001", "a · onecycle · lr 0.1", "a · onecycle · lr 0.2"]
+
+
+def test_labels_say_every_trait_that_varies() -> None:
+    base = a_setting()
+    for changed, said in (
+        (a_setting(learning_rate=0.1), ["lr 0.001", "lr 0.1"]),
+        (a_setting(weight_decay=0.1), ["decay 0", "decay 0.1"]),
+        (a_setting(augment="crop"), ["not augmented", "crop"]),
+        (a_setting(channels_last=False), ["channels last", "channels first"]),
+        (a_setting(pretrained=True), ["from scratch", "pretrained"]),
+    ):
+        assert labels_of_settings(base, changed) == [f"a · {text}" for text in said]
+        records = [a_done_trial(a_trial("a", setting=s, variant=str(i)))
+                   for i, s in enumerate((base, changed))]  # fmt: skip
+        assert [g.label for g in groups_of(*records[0], *records[1])] == [
+            f"a · {text}" for text in said
+        ]
 
 
 def test_a_count_is_known_of_a_trial_that_was_refused() -> None:

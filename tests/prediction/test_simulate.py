@@ -29,7 +29,7 @@ CASES = {name: (64, 32 if name.startswith("densenet") else 8) for name in REGIST
 def simulated(name: str, setting: Setting, dataset: DatasetFacts | None = None) -> Trace:
     with building():
         network = build_network(REGISTRY.get(name), 10)
-    return simulate(network, setting, channels_last=True, classes=10, dataset=dataset, device="cpu")
+    return simulate(network, setting, classes=10, dataset=dataset, device="cpu")
 
 
 def real_peak(name: str, setting: Setting, batch_size: int) -> int:
@@ -106,8 +106,7 @@ def test_the_module_that_was_simulated_kept_shared_weights_shared() -> None:
 
     trace = simulate(
         Network(Tied(), {}),
-        Setting(8, "sgd", 1e-3, "fp32"),
-        channels_last=False,
+        Setting(8, "sgd", 1e-3, "fp32", channels_last=False),
         classes=192,
         device="cpu",
     )
@@ -126,8 +125,7 @@ def test_what_cannot_be_simulated_says_why() -> None:
     with pytest.raises(TrialFailed, match=r"cannot be simulated: ValueError: no such path$"):
         simulate(
             Network(Broken(), {}),
-            Setting(8, "sgd", 1e-3, "fp32"),
-            channels_last=False,
+            Setting(8, "sgd", 1e-3, "fp32", channels_last=False),
             classes=2,
             device="cpu",
         )
