@@ -232,7 +232,7 @@ def labels_of(traits: Sequence[Sequence[str]]) -> list[str]:
     ]
     varying = [column for column in varying if not _follows(TRAITS[column], traits)]
     return [
-        SEPARATOR.join([row[0], *(_trait(TRAITS[column], row[column]) for column in varying)])
+        SEPARATOR.join([row[0], *(trait_text(TRAITS[column], row[column]) for column in varying)])
         for row in traits
     ]
 
@@ -255,7 +255,8 @@ def _written(value: float) -> str:
     return str(int(value)) if value.is_integer() else repr(value)
 
 
-def _trait(name: str, text: str) -> str:
+def trait_text(name: str, text: str) -> str:
+    """A trait as labels have it: `lr 0.1`, `pretrained`."""
     yes = text in ("True", "yes")
     return {
         "image_size": f"{text} px",

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
             str(facts.native_size),
             str(facts.smallest_size),
             "–" if facts.params_imagenet is None else f"{facts.params_imagenet / 1e6:.2f}",
-            f"{facts.gmacs:.3f}",
+            "–" if facts.gmacs is None else f"{facts.gmacs:.3f}",
             " ".join(f"{weight:g}" for weight in facts.aux_weights.values()) or "–",
             facts.paper,
         )

@@ -62,6 +62,7 @@ class ModelFacts:
 
     `params_imagenet` includes auxiliary heads; `gmacs` are billions of multiply-adds of one
     inference at the native size, without them. None where nothing was published.
+    `published_weights` is False where no ImageNet weights can fit it.
     """
 
     name: str
@@ -72,6 +73,7 @@ class ModelFacts:
     paper: str
     params_imagenet: int | None
     gmacs: float | None
+    published_weights: bool = True
 
     def pixels(self, image_size: int | str) -> int:
         """Pixels per side for an image size that may be `native`.
@@ -86,6 +88,14 @@ class ModelFacts:
                 f"{self.smallest_size}; use --image-size native or leave the model out."
             )
         return size
+
+    def check_pretrained(self) -> None:
+        """Raises Refused if there are no published weights to start from."""
+        if not self.published_weights:
+            raise Refused(
+                f"--pretrained: there are no ImageNet weights for {self.name}; leave it out, or "
+                f"train {self.name.partition(':')[0]}."
+            )
 
     def nearest_pixels(self, image_size: int | str) -> int:
         """Pixels per side for an image size, or the smallest that the model accepts."""

@@ -42,7 +42,7 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
 
     Raises:
         Refused: an image size is too small for a model, a batch is larger than the training set, or
-            there are more than `MOST_TRIALS`.
+            there are more than `MOST_TRIALS`, or a model has no published weights to start from.
     """
     if dataset.train_images < 2:
         raise Refused("one training image is too few for batch norm; raise --train-limit.")
@@ -72,6 +72,8 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
 
 def _setting(model: ModelFacts, choice: dict[str, Any]) -> Setting:
     options = {name: value for name, value in choice.items() if name != "image_size"}
+    if options["pretrained"] == "yes":
+        model.check_pretrained()
     return make_setting(model.pixels(choice["image_size"]), family=model.family, **options)
 
 

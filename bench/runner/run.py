@@ -88,6 +88,8 @@ def refuse_early(config: Config) -> None:
     check_trials(config, max(1, len(known)))
     for name, size in product(known, config.image_size):
         REGISTRY.get(name).facts.pixels(size)
+        if "yes" in config.pretrained:
+            REGISTRY.get(name).facts.check_pretrained()
 
 
 def _output(config: Config) -> Path:
