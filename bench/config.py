@@ -84,6 +84,8 @@ _OTHERWISE: dict[str, Any] = {
     "recipe": ("constant",),
 }
 
+FROZEN = ("none", "body")
+
 RENAMED = {"fit": "max_batch"}
 """Options by the names that older logs and scripts have for them."""
 
@@ -165,7 +167,8 @@ class Options:
 
     models: ModelNames = ("resnet18", "googlenet")
     """Models by name or wildcard ('resnet*'); `python -m bench list` shows them. googlenet:noaux
-    trains without auxiliary heads; torchvision:NAME and timm:NAME reach all the others."""
+    trains without auxiliary heads, resnet18:cifar has a stem for small images; torchvision:NAME and
+    timm:NAME reach all the others."""
 
     preset: Annotated[str, one_of(("auto", *PRESETS)), Help(Group.COMPARED)] = "auto"
     """smoke: seconds, for CI. quick: minutes on a CPU. lecture: native size, all images, 10 epochs.
@@ -241,6 +244,14 @@ class Options:
 
     pretrained: Annotated[tuple[Switch, ...], Help(Group.TRAINING)] = ("no",)
     """Start from published ImageNet weights instead of random ones."""
+
+    freeze: Annotated[tuple[Annotated[str, one_of(FROZEN)], ...], Help(Group.TRAINING)] = ("none",)
+    """What keeps its weights. body: everything but the last layers, which --pretrained gives
+    something to build on."""
+
+    accumulate: Annotated[tuple[Count, ...], Help(Group.TRAINING)] = (1,)
+    """Parts that a batch is trained in, one after another, before each update: the same batch size
+    in less memory. Batch norm sees a part at a time."""
 
     deterministic: Annotated[bool, Help(Group.TRAINING)] = False
     """On CUDA, use slower algorithms that give the same numbers every time, and report operations
@@ -336,6 +347,14 @@ class Config(Options):
         super().__init__(**{name: known[name].checked(value) for name, value in values.items()})
         if 1 in self.batch_size:
             raise Refused("--batch-size 1 cannot train batch norm; use 2 or more.")
+        for batch, parts in product(self.batch_size, self.accumulate):
+            if isinstance(batch, int) and batch < 2 * parts:
+                raise Refused(
+                    f"--accumulate {parts} makes parts of one image of --batch-size {batch}, which "
+                    f"cannot train batch norm; use {2 * parts} or more."
+                )
+        if "body" in self.freeze and "yes" not in self.pretrained:
+            raise Refused("--freeze body keeps random weights as they are; add --pretrained.")
         _ = self.memory_budget_bytes
         if self.dataset == "folder" and self.data_dir is None:
             raise Refused(
@@ -374,7 +393,7 @@ def _current_value(name: str, value: Any) -> Any:
 
 VARIED = (
     *("image_size", "recipe", "optimizer", "lr", "weight_decay", "augment", "channels_last"),
-    *("pretrained", "precision"),
+    *("pretrained", "freeze", "accumulate", "precision"),
 )
 """Options that take several values and make settings, the last varying fastest."""
 
@@ -396,6 +415,8 @@ def make_setting(
     augment: str | None = None,
     channels_last: str | None = None,
     pretrained: str | None = None,
+    freeze: str | None = None,
+    accumulate: int | None = None,
     precision: str | None = None,
 ) -> Setting:
     """A setting: what is None is as the recipe has it for a model of that family, and the recipe
@@ -417,6 +438,8 @@ def make_setting(
         augment or row.augment,
         channels_last != "no",
         pretrained == "yes",
+        freeze or "none",
+        accumulate or 1,
     )
 
 

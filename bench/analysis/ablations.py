@@ -106,6 +106,8 @@ WEIGHT_DECAY = Trait(
 )
 AUGMENTATION = _of_column("Augmentation", "augment")
 LAYOUT = _of_column("Memory layout", "channels_last")
+FROZEN = _of_column("Frozen", "freeze")
+ACCUMULATION = _of_column("Parts of a batch", "accumulate")
 WEIGHTS = _of_column("Initial weights", "pretrained")
 BATCH = Trait(
     "Batch size (images)",

@@ -362,6 +362,11 @@ METRICS: tuple[Metric, ...] = (
            "How it was trained, by the name of the recipe; left out where all are `constant`."),
     Metric("weight_decay", "Weight decay", "", lambda r: decay_of(r.trial.setting),
            "Weight decay of all parameters; left out where all have their optimizer's own."),
+    Metric("freeze", "Frozen", "", lambda r: r.trial.setting.freeze,
+           "What kept its weights, `none` or `body`; left out where nothing did."),
+    Metric("accumulate", "Parts of a batch", "parts", lambda r: r.trial.setting.accumulate,
+           "Parts that a batch was trained in before each update; left out where all are 1.",
+           exact=True),
 )
 # fmt: on
 

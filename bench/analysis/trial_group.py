@@ -18,7 +18,7 @@ from bench.units import finite_number
 
 TRAITS = (
     *("model", "image_size", "recipe", "precision", "optimizer", "learning_rate", "weight_decay"),
-    *("augment", "channels_last", "pretrained", "batch_choice"),
+    *("augment", "channels_last", "pretrained", "freeze", "accumulate", "batch_choice"),
 )
 """Columns that make two trials trials of the same thing, apart from the seed."""
 
@@ -64,7 +64,7 @@ class Row:
         if name == "weight_decay":
             own = OPTIMIZERS.get(self._cell("optimizer"))
             return str(own.weight_decay) if own else ""
-        return "constant" if name == "recipe" else ""
+        return {"recipe": "constant", "freeze": "none", "accumulate": "1"}.get(name, "")
 
     def number(self, name: str) -> float | None:
         """A cell as a number, None if it is empty; Refused if it is no number."""
@@ -243,6 +243,15 @@ def _traits_of(trial: Trial) -> tuple[str, ...]:
     return tuple(f"{v:g}" if isinstance(v := values[name], float) else str(v) for name in TRAITS)
 
 
+def setting_text(setting: Setting) -> str:
+    """A setting in words: `32 px, sgd, fp32`, and what is otherwise than usual."""
+    usual = asdict(Setting(setting.image_size, setting.optimizer, 0.0, setting.precision))
+    cells = asdict(setting)
+    words = [trait_text(n, str(cells[n])) for n in ("image_size", "optimizer", "precision")]
+    more = ("recipe", "augment", "channels_last", "freeze", "accumulate")
+    return ", ".join(words + [trait_text(n, str(cells[n])) for n in more if cells[n] != usual[n]])
+
+
 def _follows(name: str, traits: Sequence[Sequence[str]]) -> bool:
     """Whether a trait has but one value for each combination of those that it may follow from."""
     sources = [TRAITS.index(source) for source in FOLLOWS.get(name, ())]
@@ -267,5 +276,7 @@ def trait_text(name: str, text: str) -> str:
         ),
         "channels_last": "channels last" if yes else "channels first",
         "pretrained": "pretrained" if yes else "from scratch",
+        "freeze": "all trained" if text == "none" else f"{text} frozen",
+        "accumulate": f"accumulate {text}",
         "batch_choice": f"batch {text}",
     }.get(name, text)

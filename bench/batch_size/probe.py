@@ -101,13 +101,15 @@ class ProbeSetup:
             augment = Augmentation(self.setting.augment, torch.Generator().manual_seed(0))
             batches = (self.train.first(size, augment) for size in sizes)
             timer = StepTimer(self.device, len(sizes))
-            train_pass(network, batches, optimizer, self.precision, timer)
+            parts = self.setting.accumulate
+            train_pass(network, batches, optimizer, self.precision, timer, accumulate=parts)
             self.device.synchronize()
             steps.done += len(sizes)
             return timer.step_seconds()
 
         train([batch_size, batch_size, *_last_batch(self.train, batch_size)])
-        sizes = [min(batch_size, len(self.test)), *_last_batch(self.test, batch_size)]
+        part = self.setting.part_of(batch_size)
+        sizes = [min(part, len(self.test)), *_last_batch(self.test, part)]
         evaluation = (self.test.first(size) for size in sizes)
         evaluation_pass(network, evaluation, self.precision)
         seconds = train([batch_size] * max(1, timed_steps))

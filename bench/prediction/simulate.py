@@ -49,7 +49,8 @@ def simulate(
     dataset: DatasetFacts | None = None,
     device: str = "cuda",
 ) -> Trace:
-    """The memory of the harness's own training step, for any batch size.
+    """The memory of the harness's own training step, for any batch size: of one of the parts, where
+    the setting has a batch trained in several.
 
     Args:
         network: built on the CPU (see `building`); it cannot be used afterwards.
@@ -65,15 +66,16 @@ def simulate(
 
     def steps(module: nn.Module, memory: MemoryTrace, batch_size: int) -> None:
         memory.category = "data"
+        images_of_update = batch_size * setting.accumulate
         splits = [] if dataset is None else _resident(dataset, setting, place)
 
         def batch() -> Batch:
             if splits:
-                return splits[0].first(batch_size)
-            shape = (batch_size, 3, setting.image_size, setting.image_size)
+                return splits[0].first(images_of_update)
+            shape = (images_of_update, 3, setting.image_size, setting.image_size)
             layout = torch.channels_last if channels_last else torch.contiguous_format
             images = torch.empty(shape, device=place).contiguous(memory_format=layout)
-            return images, torch.zeros(batch_size, dtype=torch.int64, device=place)
+            return images, torch.zeros(images_of_update, dtype=torch.int64, device=place)
 
         optimizer = optimizer_of(setting, module.parameters())
         memory.watch(optimizer)
@@ -81,7 +83,9 @@ def simulate(
         precision = FakePrecision(
             setting.precision, autocast_dtype(setting.precision), device, None
         )
-        train_pass(network, batches, optimizer, precision, PhaseTimer(memory))
+        timer = PhaseTimer(memory)
+        parts = setting.accumulate
+        train_pass(network, batches, optimizer, precision, timer, accumulate=parts)
 
     return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
 
@@ -235,6 +239,10 @@ class PhaseTimer:
     def part(self) -> None:
         """A part of a step has ended."""
         self._enter(self._part + 1)
+
+    def again(self) -> None:
+        """Another forward pass of the same step begins."""
+        self._enter(1)
 
     def step(self) -> None:
         """A step has ended; the next one begins."""

@@ -152,7 +152,8 @@ class Setting:
 
     `learning_rate` is the peak of the recipe's schedule. `weight_decay` is None where it is the
     optimizer's own. Optimizer, rate, decay and augmentation are those that were used, whether the
-    recipe or an option says so.
+    recipe or an option says so. `freeze` is what keeps its weights (`none` or `body`), `accumulate`
+    the number of parts that a batch is trained in before each update.
     """
 
     image_size: int
@@ -164,6 +165,18 @@ class Setting:
     augment: str = "none"
     channels_last: bool = True
     pretrained: bool = False
+    freeze: str = "none"
+    accumulate: int = 1
+
+    def part_of(self, images: int) -> int:
+        """Images that are on their way through the network at once, of a batch of so many."""
+        return -(-images // parts_of(images, self.accumulate))
+
+
+def parts_of(images: int, accumulate: int) -> int:
+    """The parts that a batch of so many images is trained in: at most `accumulate`, and none of one
+    image, on which batch norm cannot train."""
+    return max(1, min(accumulate, images // 2))
 
 
 @dataclass(frozen=True)

@@ -345,10 +345,21 @@ class Session:
         images = self.prepared.dataset.train_images
         if trial.batch_size and images % trial.batch_size == 1:
             notes.append("One image is left out of each epoch: batch norm cannot train on one.")
+        described = self.run.described.get((trial.model, trial.setting.image_size))
+        part = trial.setting.part_of(trial.batch_size or 0)
+        if part < (trial.batch_size or 0) and described and _has_batch_norm(described):
+            notes.append(
+                f"Batch norm sees {part} images at a time, not {trial.batch_size}: with "
+                "--accumulate its statistics, and so the training, are not those of a whole batch."
+            )
         name = trial.setting.recipe
         if wanted := RECIPES[name].made_for(self.config.epochs, trial.batch_size):
             notes.append(f"The recipe {name} was made for {wanted}.")
         return tuple(notes)
+
+
+def _has_batch_norm(described: records.ModelDescribed) -> bool:
+    return any("BatchNorm" in layer.type for layer in described.layers)
 
 
 def _now() -> str:

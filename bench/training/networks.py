@@ -12,7 +12,7 @@ def open_network(entry: Entry, classes: int, setting: Setting, *, fetched: bool 
     Args:
         entry: the model.
         classes: outputs of its last layer.
-        setting: its recipe, and whether its weights are published ones.
+        setting: its recipe, whether its weights are published ones, and which of them train.
         fetched: off where weights do not matter, so that none are downloaded.
 
     Raises:
@@ -25,4 +25,5 @@ def open_network(entry: Entry, classes: int, setting: Setting, *, fetched: bool 
         pretrained=setting.pretrained and fetched,
         aux_weight=recipe.aux_weight,
         label_smoothing=recipe.label_smoothing,
+        frozen=setting.freeze == "body",
     )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.building.heads import freeze_body
 from models.entry import Entry
 
 
@@ -27,12 +28,26 @@ class Network(nn.Module):
     """A classifier with cross-entropy losses; those of auxiliary heads are weighted in the sum."""
 
     def __init__(
-        self, module: nn.Module, aux_weights: dict[str, float], label_smoothing: float = 0.0
+        self,
+        module: nn.Module,
+        aux_weights: dict[str, float],
+        label_smoothing: float = 0.0,
+        *,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         self.module = module
         self.aux_weights = aux_weights
         self.label_smoothing = label_smoothing
+        self.frozen = frozen
+
+    def train(self, mode: bool = True) -> "Network":
+        """As every module, but that a frozen body keeps its batch norm's statistics."""
+        super().train(mode)
+        for part in self.module.modules() if self.frozen else ():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.eval()
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (batch, classes) of float images (batch, 3, height, width)."""
@@ -63,14 +78,18 @@ def build_network(
     pretrained: bool = False,
     aux_weight: float | None = None,
     label_smoothing: float = 0.0,
+    frozen: bool = False,
 ) -> Network:
     """Build an entry for a number of classes, on the CPU and in training mode; `aux_weight` is the
-    weight of each auxiliary loss, None for the entry's own.
+    weight of each auxiliary loss, None for the entry's own. If `frozen`, only last layers train.
 
     Raises:
-        TrialFailed: pretrained weights are not available.
+        TrialFailed: pretrained weights are not available, or there is no last layer to train.
     """
     weights = entry.facts.aux_weights
     if aux_weight is not None:
         weights = dict.fromkeys(weights, aux_weight)
-    return Network(entry.build(classes, pretrained), weights, label_smoothing).train()
+    module = entry.build(classes, pretrained)
+    if frozen:
+        freeze_body(module, classes)
+    return Network(module, weights, label_smoothing, frozen=frozen).train()

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.trial_group import Row, TrialGroup, grouped, trial_groups, trial_labels
+from bench.analysis.trial_group import (
+    Row,
+    TrialGroup,
+    grouped,
+    setting_text,
+    trial_groups,
+    trial_labels,
+)
 from bench.errors import Refused
 from bench.records.records import Record, Setting
 from bench.records.run import collect
@@ -159,6 +166,8 @@ def test_labels_say_every_trait_that_varies() -> None:
         (a_setting(augment="crop"), ["not augmented", "crop"]),
         (a_setting(channels_last=False), ["channels last", "channels first"]),
         (a_setting(pretrained=True), ["from scratch", "pretrained"]),
+        (a_setting(freeze="body"), ["all trained", "body frozen"]),
+        (a_setting(accumulate=4), ["accumulate 1", "accumulate 4"]),
     ):
         assert labels_of_settings(base, changed) == [f"a · {text}" for text in said]
         records = [a_done_trial(a_trial("a", setting=s, variant=str(i)))
@@ -180,3 +189,9 @@ def test_one_seed_twice_under_one_setting_is_refused() -> None:
     row = Row({"model": "a", "seed": "1", "status": "done"}, "here")
     with pytest.raises(Refused, match="here: a with seed 1 is there twice under one setting"):
         grouped([row, row])
+
+
+def test_a_setting_in_words() -> None:
+    assert setting_text(a_setting()) == "32 px, adam, fp32"
+    other = a_setting(recipe="onecycle", augment="crop", channels_last=False, accumulate=4)
+    assert setting_text(other) == "32 px, adam, fp32, onecycle, crop, channels first, accumulate 4"

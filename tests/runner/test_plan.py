@@ -111,14 +111,23 @@ def test_all_that_takes_several_values_has_names_of_its_own() -> None:
         augment=("none", "crop"),
         channels_last=("yes", "no"),
         pretrained=("no", "yes"),
+        freeze=("none", "body"),
+        accumulate=(1, 2),
     )
-    assert len({trial.id for trial in many.trials}) == len(many.trials) == 2**7
-    assert len({(t.model, t.setting) for t in many.trials}) == 2**7
+    assert len({trial.id for trial in many.trials}) == len(many.trials) == 2**9
+    assert len({(t.model, t.setting) for t in many.trials}) == 2**9
 
 
 def test_names_of_trials_are_those_of_older_runs() -> None:
     first, *_ = plan(lr=0.5, augment=True, recipe="onecycle", optimizer="adam").trials
     assert first.id == "a 96px adam fp32 bauto seed0"
+
+
+def test_weights_that_do_not_exist_are_refused() -> None:
+    small = some_facts("a:cifar", published_weights=False)
+    config = Config(preset="smoke", device="cpu", pretrained=True)
+    with pytest.raises(Refused, match="no ImageNet weights for a:cifar; leave it out, or train a"):
+        make_plan(config, [A, small], a_dataset())
 
 
 def test_native_is_each_models_own_size() -> None:

@@ -6,9 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench import recipes
+from bench.errors import TrialFailed
 from bench.recipes import Recipe
 from bench.training.networks import open_network
 from models.entry import Entry
+from models.zoo import resolve
 from tests.builders import a_setting, some_facts
 
 Outputs = namedtuple("Outputs", "logits aux")
@@ -53,3 +55,34 @@ def test_published_weights_are_fetched_only_where_they_matter() -> None:
     for fetched in (True, False):
         open_network(entry, 2, a_setting(pretrained=True), fetched=fetched)
     assert asked == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    [
+        ("resnet18", {"fc"}),
+        ("densenet121", {"classifier"}),
+        ("googlenet", {"fc", "aux1.fc2", "aux2.fc2"}),
+        ("torchvision:squeezenet1_1", {"classifier.1"}),
+    ],
+)
+def test_a_frozen_body_keeps_weights_and_statistics(name: str, trained: set[str]) -> None:
+    torch.manual_seed(0)
+    [entry] = resolve(name)
+    network = open_network(entry, 5, a_setting(freeze="body"))
+    before = {n: v.clone() for n, v in network.module.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    network.train()
+    images = torch.randn(4, 3, 64, 64)
+    network.losses(images, torch.tensor([0, 1, 2, 3])).total.backward()
+    optimizer.step()
+    after = network.module.state_dict()
+    changed = {n.rpartition(".")[0] for n, v in after.items() if not torch.equal(v, before[n])}
+    assert changed == trained
+    assert network.training
+
+
+def test_a_network_without_last_layers_cannot_be_frozen() -> None:
+    entry = Entry(some_facts(), lambda classes, pretrained: Stub())
+    with pytest.raises(TrialFailed, match="no last layer with 7 outputs to train; drop --freeze"):
+        open_network(entry, 7, a_setting(freeze="body"))

@@ -28,6 +28,8 @@ Across = Literal[
     "batch_size",
     "recipe",
     "weight_decay",
+    "freeze",
+    "accumulate",
 ]
 """What a comparison can be told to go across."""
 
@@ -39,6 +41,8 @@ _TRAITS: dict[Across, str] = {
     "learning_rate": "learning_rate",
     "recipe": "recipe",
     "weight_decay": "weight_decay",
+    "freeze": "freeze",
+    "accumulate": "accumulate",
     "batch_size": "batch_choice",
 }
 """The trait that each crosses."""

@@ -7,9 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.ablations import (
+    ACCUMULATION,
     AUGMENTATION,
     BATCH,
     DEPTH,
+    FROZEN,
     HEADS,
     LAYOUT,
     LEARNING_RATE,
@@ -232,6 +234,8 @@ SECTIONS = (
     _outcome(103, "weight-decay", WEIGHT_DECAY),
     _outcome(104, "augmentation", AUGMENTATION),
     _outcome(105, "initial-weights", WEIGHTS),
+    _outcome(107, "frozen", FROZEN, "peak_memory_bytes", STEP),
+    _outcome(108, "accumulation", ACCUMULATION, "max_batch", "peak_memory_bytes", STEP),
     _outcome(106, "memory-layout", LAYOUT, "peak_memory_bytes", STEP),
     _outcome(125, "stems", STEM, "params", "gmacs", "max_batch", "peak_memory_bytes"),
     _section(

@@ -254,6 +254,8 @@ ONECYCLE = a_setting(
         ("weight-decay", a_setting(weight_decay=0.5), "with 0.5 at 97.0 ± 5.0 % and 0.0 at"),
         ("augmentation", a_setting(augment="crop"), "ends with crop at"),
         ("initial-weights", a_setting(pretrained=True), "with pretrained at"),
+        ("frozen", a_setting(freeze="body"), "with body frozen at"),
+        ("accumulation", a_setting(accumulate=4), "with accumulate 4 at"),
         ("memory-layout", a_setting(channels_last=False), "with channels first at"),
     ],
 )
