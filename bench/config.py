@@ -5,7 +5,7 @@ values for the options that were not given; a `Config` already carries them.
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -17,17 +17,20 @@ from bench.data.catalogue import SOURCES
 from bench.errors import Refused
 from bench.options import Count, File, Folder, Group, Help, Size, one_of, options_of, shown
 from bench.own_code import DATASETS, parse_place, plugins
+from bench.recipes import AUGMENTATIONS, RECIPES
 from bench.records.records import ModelFacts, Setting
 from bench.units import parse_bytes
 
 
 @dataclass(frozen=True)
 class OptimizerFacts:
-    """A class of `torch.optim`, its default learning rate, and its other keyword arguments."""
+    """A class of `torch.optim`, its default learning rate, its other keyword arguments, and its
+    default weight decay."""
 
     torch_name: str
     learning_rate: float
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class PrecisionFacts:
 
 OPTIMIZERS = {
     "adam": OptimizerFacts("Adam", 1e-3),  # the lecture's
-    "adamw": OptimizerFacts("AdamW", 1e-3),
+    "adamw": OptimizerFacts("AdamW", 1e-3, weight_decay=0.01),  # torch's decay
     "sgd": OptimizerFacts("SGD", 1e-2, {"momentum": 0.9, "nesterov": True}),
 }
 PRECISIONS = {
@@ -66,14 +69,34 @@ DEFAULT_TARGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"image_size": (32,), "epochs": 2, "train_limit": 384, "test_limit": 256},
     "quick": {"image_size": (32,), "epochs": 10, "train_limit": 5_000, "test_limit": 2_000},
-    "lecture": {"image_size": ("native",), "epochs": 10, "batch_size": ("own",)},
+    "lecture": {
+        "image_size": ("native",),
+        "epochs": 10,
+        "batch_size": ("own",),
+        "recipe": ("lecture",),
+    },
 }
 """What each preset gives to the options that were not given."""
 
-_OTHERWISE: dict[str, Any] = {"train_limit": "all", "test_limit": "all", "batch_size": ("auto",)}
+_OTHERWISE: dict[str, Any] = {
+    "train_limit": "all",
+    "test_limit": "all",
+    "batch_size": ("auto",),
+    "recipe": ("constant",),
+}
+
+FROZEN = ("none", "body")
 
 RENAMED = {"fit": "max_batch"}
 """Options by the names that older logs and scripts have for them."""
+
+SWITCHES = {
+    "augment": {True: "shift", False: "none"},
+    "channels_last": {True: "yes", False: "no"},
+    "pretrained": {True: "yes", False: "no"},
+}
+"""Options that were yes or no before they had several values, and how both are written now; without
+a value, an option means yes."""
 
 Name = Annotated[str, Meta(title="NAME", description="a name")]
 DatasetName = Annotated[
@@ -106,13 +129,17 @@ Limit = Annotated[
 CountOrZero = Annotated[int, Meta(ge=0, title="N", description="a whole number, 0 or more")]
 Seconds = Annotated[float, Meta(gt=0, title="SECONDS", description="a number above 0")]
 LearningRate = Annotated[float, Meta(gt=0, le=1e308, title="RATE", description="a positive number")]
+WeightDecay = Annotated[
+    float, Meta(ge=0, le=1e308, title="DECAY", description="a number, 0 or more")
+]
 Accuracy = Annotated[
     float, Meta(gt=0, le=1, title="FRACTION", description="a fraction above 0, such as 0.7")
 ]
 ModelNames = Annotated[tuple[Name, ...], Help(Group.COMPARED)]
+RecipeName = Annotated[str, one_of(RECIPES)]
 Optimizers = Annotated[tuple[Annotated[str, one_of(OPTIMIZERS)], ...], Help(Group.TRAINING)]
 Precisions = Annotated[tuple[Annotated[str, one_of(PRECISIONS)], ...], Help(Group.TRAINING)]
-ChannelsLast = Annotated[bool, Help(Group.TRAINING)]
+Switch = Annotated[str, one_of(("yes", "no"))]
 
 
 def _is_dataset(name: str) -> bool:
@@ -146,14 +173,14 @@ def has_cuda_card() -> bool:
 class Options:
     """Compare image classifiers: largest batch, timed epochs, accuracy curves, and a report.
 
-    Options that a comparison varies (image size, batch size, optimizer, precision) take one value
+    Options that a comparison varies (image size, batch size, and how it is trained) take one value
     or several; the plan is their product with the models and the seeds.
     """
 
     models: ModelNames = ("resnet18", "googlenet")
     """Models by name or wildcard ('resnet*'); `python -m bench list` shows them. googlenet:noaux
-    trains without auxiliary heads; torchvision:NAME and timm:NAME reach all the others, and
-    mynet.py:Net is a network of your own."""
+    trains without auxiliary heads, resnet18:cifar has a stem for small images; torchvision:NAME and
+    timm:NAME reach all the others, and mynet.py:Net is a network of your own."""
 
     preset: Annotated[str, one_of(("auto", *PRESETS)), Help(Group.COMPARED)] = "auto"
     """smoke: seconds, for CI. quick: minutes on a CPU. lecture: native size, all images, 10 epochs.
@@ -185,26 +212,60 @@ class Options:
     """auto: the same for all models, the largest power of two that every one of them can train, at
     most 128. own: the same rule, model by model. max: the largest that fits in memory."""
 
-    optimizer: Optimizers = ("adam",)
-    """Optimizers; sgd has Nesterov momentum 0.9."""
+    recipe: Annotated[tuple[RecipeName, ...] | None, Help(Group.TRAINING, _by_preset("recipe"))] = (
+        None
+    )
+    """How it is trained: optimizer, rate and its schedule over the epochs, weight decay, label
+    smoothing, augmentation, normalisation. The options below change single parts of it."""
+
+    optimizer: Annotated[Optimizers | None, Help(Group.TRAINING, "the recipe's")] = None
+    """Optimizers; sgd has Nesterov momentum 0.9. Another than the recipe's has a rate and a decay
+    of its own."""
 
     lr: Annotated[
-        LearningRate | None,
-        Help(Group.TRAINING, ", ".join(f"{k} {v.learning_rate:g}" for k, v in OPTIMIZERS.items())),
+        tuple[LearningRate, ...] | None,
+        Help(
+            Group.TRAINING,
+            "the recipe's; else "
+            + ", ".join(f"{k} {v.learning_rate:g}" for k, v in OPTIMIZERS.items()),
+        ),
     ] = None
-    """Learning rate."""
+    """Learning rates: the peak, where the recipe has a schedule."""
+
+    weight_decay: Annotated[
+        tuple[WeightDecay, ...] | None,
+        Help(
+            Group.TRAINING,
+            "the recipe's; else "
+            + ", ".join(f"{k} {v.weight_decay:g}" for k, v in OPTIMIZERS.items()),
+        ),
+    ] = None
+    """Weight decays of all parameters; decoupled from the rate for adamw alone."""
 
     precision: Precisions = ("fp32",)
     """Arithmetic of a training step; tf32 and fp16 (with loss scaling) need a CUDA card."""
 
-    channels_last: ChannelsLast = True
+    channels_last: Annotated[tuple[Switch, ...], Help(Group.TRAINING)] = ("yes",)
     """Keep images and weights in channels-last memory."""
 
-    augment: Annotated[bool, Help(Group.TRAINING)] = False
-    """Flip and shift training images at random."""
+    augment: Annotated[
+        tuple[Annotated[str, one_of(AUGMENTATIONS)], ...] | None,
+        Help(Group.TRAINING, "the recipe's"),
+    ] = None
+    """Change training images at random. shift: flip, and shift by up to an eighth. crop: flip, and
+    crop from a black border of an eighth. cutout: the same from a reflected border, with a square
+    blanked. Without a value, shift."""
 
-    pretrained: Annotated[bool, Help(Group.TRAINING)] = False
+    pretrained: Annotated[tuple[Switch, ...], Help(Group.TRAINING)] = ("no",)
     """Start from published ImageNet weights instead of random ones."""
+
+    freeze: Annotated[tuple[Annotated[str, one_of(FROZEN)], ...], Help(Group.TRAINING)] = ("none",)
+    """What keeps its weights. body: everything but the last layers, which --pretrained gives
+    something to build on."""
+
+    accumulate: Annotated[tuple[Count, ...], Help(Group.TRAINING)] = (1,)
+    """Parts that a batch is trained in, one after another, before each update: the same batch size
+    in less memory. Batch norm sees a part at a time."""
 
     deterministic: Annotated[bool, Help(Group.TRAINING)] = False
     """On CUDA, use slower algorithms that give the same numbers every time, and report operations
@@ -230,7 +291,7 @@ class Options:
 
     card: Annotated[
         tuple[Card, ...] | None,
-        Help(Group.MEMORY, f"{' '.join(DEFAULT_CARDS)} without a GPU, none with one"),
+        Help(Group.MEMORY, f"{' '.join(DEFAULT_CARDS)} without a GPU, none with one", empty=True),
     ] = None
     """Predict the largest batch on these cards, which need not be here; a size such as 21.6GiB is
     what tensors may take. No value means no prediction."""
@@ -285,9 +346,10 @@ class Config(Options):
     image_size: tuple[ImageSize, ...]
     batch_size: tuple[BatchSize, ...]
     epochs: Count
+    recipe: tuple[RecipeName, ...]
 
     def __init__(self, **options: Any) -> None:
-        known, values = options_of(Config), dict(vars(Options(**current_names(options))))
+        known, values = options_of(Config), dict(vars(Options(**current(options))))
         for name in ("preset", "device"):
             known[name].checked(values[name])
         if not _is_dataset(known["dataset"].checked(values["dataset"])):
@@ -301,6 +363,14 @@ class Config(Options):
         super().__init__(**{name: known[name].checked(value) for name, value in values.items()})
         if 1 in self.batch_size:
             raise Refused("--batch-size 1 cannot train batch norm; use 2 or more.")
+        for batch, parts in product(self.batch_size, self.accumulate):
+            if isinstance(batch, int) and batch < 2 * parts:
+                raise Refused(
+                    f"--accumulate {parts} makes parts of one image of --batch-size {batch}, which "
+                    f"cannot train batch norm; use {2 * parts} or more."
+                )
+        if "body" in self.freeze and "yes" not in self.pretrained:
+            raise Refused("--freeze body keeps random weights as they are; add --pretrained.")
         _ = self.memory_budget_bytes
         if self.dataset == "folder" and self.data_dir is None:
             raise Refused(
@@ -317,25 +387,88 @@ class Config(Options):
         return {k: str(v) if isinstance(v, Path) else v for k, v in vars(self).items()}
 
 
-def current_names(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of an older log or script by the names that they have today."""
-    return {RENAMED.get(name, name): value for name, value in options.items()}
+def current(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of an older log or script by the names and with the values that they have today."""
+    renamed = {RENAMED.get(name, name): value for name, value in options.items()}
+    return {name: _current_value(name, value) for name, value in renamed.items()}
 
 
-def make_setting(pixels: int, optimizer: str, precision: str, lr: float | None) -> Setting:
-    """A setting, with the optimizer's own learning rate where none is given."""
-    rate = OPTIMIZERS[optimizer].learning_rate if lr is None else lr
-    return Setting(pixels, optimizer, rate, precision)
+def logged_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a run's log as they are today; a run from before there were recipes had what
+    is now `constant`, whatever its preset."""
+    return current(config if "recipe" in config else {**config, "recipe": ("constant",)})
 
 
-def settings_of(
-    facts: ModelFacts,
-    image_sizes: Iterable[int | str],
-    optimizers: Iterable[str],
-    precisions: Iterable[str],
-    lr: float | None,
-) -> list[Setting]:
+def _current_value(name: str, value: Any) -> Any:
+    if name not in SWITCHES:
+        return value
+    if isinstance(value, (list, tuple)):
+        return tuple(_current_value(name, part) for part in value) or (SWITCHES[name][True],)
+    return SWITCHES[name][value] if isinstance(value, bool) else value
+
+
+VARIED = (
+    *("image_size", "recipe", "optimizer", "lr", "weight_decay", "augment", "channels_last"),
+    *("pretrained", "freeze", "accumulate", "precision"),
+)
+"""Options that take several values and make settings, the last varying fastest."""
+
+
+def choices(options: Any) -> Iterator[dict[str, Any]]:
+    """Every combination of what `options` has for settings, by name; None is left to the recipe."""
+    values = (getattr(options, name, None) or (None,) for name in VARIED)
+    return (dict(zip(VARIED, chosen, strict=True)) for chosen in product(*values))
+
+
+def make_setting(
+    pixels: int,
+    *,
+    family: str = "",
+    recipe: str | None = None,
+    optimizer: str | None = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    augment: str | None = None,
+    channels_last: str | None = None,
+    pretrained: str | None = None,
+    freeze: str | None = None,
+    accumulate: int | None = None,
+    precision: str | None = None,
+) -> Setting:
+    """A setting: what is None is as the recipe has it for a model of that family, and the recipe
+    `constant`. Rate and decay belong to an optimizer: another than the recipe's brings its own."""
+    recipe = recipe or "constant"
+    row = RECIPES[recipe]
+    optimizer = optimizer or row.optimizer
+    own = OPTIMIZERS[optimizer].learning_rate
+    rate, decay = (row.learning_rate or own, row.decay_of(family))
+    if optimizer != row.optimizer:
+        rate, decay = own, None
+    return Setting(
+        pixels,
+        optimizer,
+        rate if lr is None else lr,
+        precision or "fp32",
+        recipe,
+        decay if weight_decay is None else weight_decay,
+        augment or row.augment,
+        channels_last != "no",
+        pretrained == "yes",
+        freeze or "none",
+        accumulate or 1,
+    )
+
+
+def settings_of(facts: ModelFacts, options: Any) -> list[Setting]:
     """A model's settings, each once; a size that it cannot take becomes its smallest."""
-    pixels = map(facts.nearest_pixels, image_sizes)
-    wanted = product(pixels, optimizers, precisions)
-    return list(dict.fromkeys(make_setting(*setting, lr) for setting in wanted))
+    made = (
+        make_setting(facts.nearest_pixels(choice.pop("image_size")), family=facts.family, **choice)
+        for choice in choices(options)
+    )
+    return list(dict.fromkeys(made))
+
+
+def decay_of(setting: Setting) -> float:
+    """The weight decay that a setting comes to."""
+    own = OPTIMIZERS[setting.optimizer].weight_decay
+    return own if setting.weight_decay is None else setting.weight_decay

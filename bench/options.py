@@ -4,6 +4,7 @@ A class of options is a dataclass. `msgspec.Meta` has in `title` what stands for
 and in `description` what it must be; `Help` says where the option is listed.
 """
 
+import difflib
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -33,10 +34,14 @@ class Group(StrEnum):
 
 @dataclass(frozen=True)
 class Help:
-    """Where `--help` lists an option, and its default in words where that is no fixed value."""
+    """Where `--help` lists an option, and its default in words where that is no fixed value.
+
+    `empty` if it may be given without a value, which then means none.
+    """
 
     group: Group = Group.OPTIONS
     default: str | None = None
+    empty: bool = False
 
 
 def flag_of(name: str) -> str:
@@ -79,7 +84,9 @@ class Option:
 
     def must_be(self, value: object) -> str:
         """The sentence that refuses a value."""
-        return f"{flag_of(self.name)} {value} must be {self.allowed}."
+        near = difflib.get_close_matches(str(value), self.metavar.split("|"), n=2, cutoff=0.8)
+        hint = f": did you mean {' or '.join(near)}?" if near else "."
+        return f"{flag_of(self.name)} {value} must be {self.allowed}{hint}"
 
     def allows(self, value: object) -> bool:
         """Whether that may be a value, or one of several."""
@@ -100,9 +107,9 @@ class Option:
         for part in parts:
             if not self.allows(part):
                 raise Refused(self.must_be(part))
-        if not parts and not self.optional:
+        if not parts and not self.help.empty:
             raise Refused(f"{flag_of(self.name)} needs at least one value.")
-        if len(set(parts)) < len(parts) and not self.optional:
+        if len(set(parts)) < len(parts) and not self.help.empty:
             raise Refused(f"{flag_of(self.name)} names a value twice.")
         return parts if self.several else value
 

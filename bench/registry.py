@@ -63,6 +63,11 @@ class Registry(Generic[T]):
         return len(self._entries)
 
     def _unknown(self, name: str) -> str:
+        base, _, variant = name.partition(":")
+        if base in self._entries:
+            others = [known for known in self if known.startswith(f"{base}:")]
+            hint = f"there is {' and '.join(others)}" if others else "it has none"
+            return f"{self.kind} {base} has no variant {variant!r}: {hint}."
         near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}" if near else f"there are {', '.join(self)}"
         return f"unknown {self.kind} {name!r}: {hint}?"

@@ -14,7 +14,9 @@ from typing import Any
 
 from bench.analysis.claims.rules import CURVES, LAYER_CHANGES, RULES
 from bench.analysis.metrics import METRICS
+from bench.config import OPTIMIZERS
 from bench.errors import BenchError
+from bench.recipes import AUGMENTATIONS, RECIPES, Recipe
 from bench.records import records as log
 from models import REGISTRY
 
@@ -73,6 +75,37 @@ def models() -> str:
         rows.append(row)
     header = "Model, Native px, Smallest px, Parameters (10⁶), GMACs, Auxiliary weights, Paper"
     return _table(header.split(", "), rows)
+
+
+def recipes() -> str:
+    """A row per recipe."""
+    rows = [(f"`{name}`", *_recipe(recipe)) for name, recipe in RECIPES.items()]
+    header = (
+        *("Recipe", "Optimizer", "Peak rate", "Schedule", "Weight decay", "Label smoothing"),
+        *("Augmentation", "Pixels", "Auxiliary weight", "Made for", "Source"),
+    )
+    return _table(header, rows)
+
+
+def _recipe(recipe: Recipe) -> Iterator[str]:
+    own = OPTIMIZERS[recipe.optimizer]
+    decay = own.weight_decay if recipe.weight_decay is None else recipe.weight_decay
+    yield recipe.optimizer
+    yield f"{recipe.learning_rate or own.learning_rate:g}"
+    yield recipe.schedule.words if recipe.schedule else "constant"
+    yield ", ".join([f"{decay:g}", *(f"{d:g} for {f}" for f, d in recipe.family_decay.items())])
+    yield f"{recipe.label_smoothing:g}"
+    yield recipe.augment
+    yield "normalised" if recipe.normalised else "in [0, 1]"
+    yield "the paper's" if recipe.aux_weight is None else f"{recipe.aux_weight:g}"
+    yield recipe.made_for(0, None) or "any number of epochs"
+    yield re.sub(r"(https://[^\s,;]+)", r"<\1>", recipe.source)
+
+
+def augmentations() -> str:
+    """A row per augmentation."""
+    rows = [(f"`{name}`", plain(text)) for name, text in AUGMENTATIONS.items()]
+    return _table(("`--augment`", "What it does to training images"), rows)
 
 
 def cards() -> str:

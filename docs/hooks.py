@@ -30,6 +30,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "claim-rules": code_reference.claim_rules,
     "records": code_reference.records,
     "models": code_reference.models,
+    "recipes": code_reference.recipes,
+    "augmentations": code_reference.augmentations,
     "cards": code_reference.cards,
     "errors": code_reference.errors,
 }

@@ -1,12 +1,12 @@
 """Densely connected networks: Huang, Liu, van der Maaten, Weinberger, 2016.
 
 Parameter counts and GMACs are torchvision's, published with its ImageNet weights. Four halvings
-and a 2x2 pooling between blocks need images of at least 29 pixels per side.
+and a 2x2 pooling between blocks need images of at least 29 pixels per side; with the stem for small
+images, three halvings need 8.
 """
 
 from bench.records.records import ModelFacts
-from models.entry import Entry, register
-from models.from_torchvision import torchvision_builder
+from models.from_torchvision import register_plain
 
 PAPER = "https://arxiv.org/abs/1608.06993"
 
@@ -17,4 +17,4 @@ for _name, _params, _gmacs in (
     ("densenet201", 20_013_928, 4.291),
 ):
     _facts = ModelFacts(_name, "densenet", 224, 29, {}, PAPER, _params, _gmacs)
-    register(Entry(_facts, torchvision_builder(_name)))
+    register_plain(_facts, smallest_with_stem=8)

@@ -10,6 +10,31 @@ from models.entry import Entry, register
 if TYPE_CHECKING:
     from torch import nn
 
+CIFAR = ":cifar"
+"""How the name of a model ends, before `:noaux`, whose stem is for small images."""
+
+CIFAR_SIZE = 32
+
+
+def register_plain(facts: ModelFacts, smallest_with_stem: int) -> None:
+    """Register a torchvision model without auxiliary heads, and its `:cifar` variant."""
+    register(Entry(facts, torchvision_builder(facts.name)))
+    variant = with_cifar_stem(facts, smallest_with_stem)
+    register(Entry(variant, torchvision_builder(variant.name)))
+
+
+def with_cifar_stem(facts: ModelFacts, smallest_size: int) -> ModelFacts:
+    """The facts of a model with the stem for small images, of which nothing is published."""
+    return replace(
+        facts,
+        name=f"{facts.name}{CIFAR}",
+        native_size=CIFAR_SIZE,
+        smallest_size=smallest_size,
+        params_imagenet=None,
+        gmacs=None,
+        published_weights=False,
+    )
+
 
 def register_with_aux(facts: ModelFacts, smallest_without_aux: int) -> None:
     """Register a torchvision model with auxiliary heads, and its `:noaux` variant without them.
@@ -30,14 +55,18 @@ def register_with_aux(facts: ModelFacts, smallest_without_aux: int) -> None:
 def torchvision_builder(
     name: str, *, keep_aux: bool | None = None
 ) -> Callable[[int, bool], "nn.Module"]:
-    """A function that builds torchvision's network of that name; `keep_aux` is None for networks
-    that have no auxiliary heads."""
+    """A function that builds torchvision's network of that name, with the stem for small images if
+    it ends in `:cifar`; `keep_aux` is None for networks that have no auxiliary heads."""
+    original, small = name.removesuffix(CIFAR), name.endswith(CIFAR)
 
     def build(classes: int, pretrained: bool) -> "nn.Module":
+        from models.building.stems import replace_stem
         from models.building.torchvision_models import plain, with_aux
 
         if keep_aux is None:
-            return plain(name, classes, pretrained)
-        return with_aux(name, classes, pretrained, keep_aux=keep_aux)
+            module = plain(original, classes, pretrained)
+        else:
+            module = with_aux(original, classes, pretrained, keep_aux=keep_aux)
+        return replace_stem(module) if small else module
 
     return build

@@ -7,12 +7,11 @@ and the GMACs.
 """
 
 from bench.records.records import ModelFacts
-from models.from_torchvision import register_with_aux
+from models.from_torchvision import register_with_aux, with_cifar_stem
 
 PAPER = "https://arxiv.org/abs/1409.4842"
 AUX_WEIGHTS = {"aux_logits1": 0.3, "aux_logits2": 0.3}
 
-register_with_aux(
-    ModelFacts("googlenet", "googlenet", 224, 15, AUX_WEIGHTS, PAPER, 13_004_888, 1.498),
-    smallest_without_aux=15,
-)
+_facts = ModelFacts("googlenet", "googlenet", 224, 15, AUX_WEIGHTS, PAPER, 13_004_888, 1.498)
+register_with_aux(_facts, smallest_without_aux=15)
+register_with_aux(with_cifar_stem(_facts, 2), smallest_without_aux=2)

@@ -4,8 +4,7 @@ Parameter counts and GMACs are torchvision's, published with its ImageNet weight
 """
 
 from bench.records.records import ModelFacts
-from models.entry import Entry, register
-from models.from_torchvision import torchvision_builder
+from models.from_torchvision import register_plain
 
 PAPER = "https://arxiv.org/abs/1512.03385"
 
@@ -17,4 +16,4 @@ for _name, _params, _gmacs in (
     ("resnet152", 60_192_808, 11.514),
 ):
     _facts = ModelFacts(_name, "resnet", 224, 1, {}, PAPER, _params, _gmacs)
-    register(Entry(_facts, torchvision_builder(_name)))
+    register_plain(_facts, smallest_with_stem=1)

@@ -74,7 +74,7 @@ def works(model: str, size: int, fault: "Callable[[Parts], None]" = lambda parts
         parts = Parts(model, size)
         fault(parts)
         order = torch.Generator().manual_seed(0)
-        batches = parts.split.shuffled(BATCH, order, augment=True)
+        batches = parts.split.shuffled(BATCH, order, augment="cutout")
         precision = Precision("fp32", None, "cuda", None)
         clock = StepTimer(parts.device, 2)
         trained = loop.train_pass(parts.network, batches, parts.optimizer, precision, clock)

@@ -54,7 +54,19 @@ def command(images: Path, output: Path) -> list[str]:
     words = [sys.executable, str(ROOT / "run_bench.py"), "--models", *MODELS, "--no-fit"]
     words += ["--preset", "smoke", "--dataset", "folder", "--data-dir", str(images)]
     words += ["--train-limit", "all", "--test-limit", "all", "--batch-size", "16"]
-    words += ["--epochs", str(EPOCHS), "--augment", "--seeds", "2", "--card", "--device", "cpu"]
+    words += [
+        "--epochs",
+        str(EPOCHS),
+        "--recipe",
+        "onecycle",
+        "--augment",
+        "cutout",
+        "--seeds",
+        "2",
+        "--card",
+        "--device",
+        "cpu",
+    ]
     return [*words, "--output", str(output)]
 
 

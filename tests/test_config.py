@@ -17,10 +17,10 @@ from bench.errors import Refused
 from bench.options import Group, options_of
 
 FLAGS = {
-    "--augment --no-augment",
+    "--augment",
     "--batch-size",
     "--card",
-    "--channels-last --no-channels-last",
+    "--channels-last",
     "--claims",
     "--data-dir",
     "--deterministic --no-deterministic",
@@ -29,6 +29,8 @@ FLAGS = {
     "--dataset",
     "--device",
     "--epochs",
+    "--freeze",
+    "--accumulate",
     "--image-size",
     "--inspect --no-inspect",
     "--lr",
@@ -41,11 +43,13 @@ FLAGS = {
     "--preset",
     "--resume",
     "--trial-timeout",
-    "--pretrained --no-pretrained",
+    "--pretrained",
+    "--recipe",
     "--seeds",
     "--sweep-batch --no-sweep-batch",
     "--test-limit",
     "--train-limit",
+    "--weight-decay",
     "--workers",
 }
 
@@ -53,12 +57,15 @@ SAME_IN_EVERY_PRESET = {
     "models": ("resnet18", "googlenet"),
     "dataset": "auto",
     "data_dir": None,
-    "augment": False,
-    "optimizer": ("adam",),
+    "augment": None,
+    "optimizer": None,
     "lr": None,
+    "weight_decay": None,
     "precision": ("fp32",),
-    "channels_last": True,
-    "pretrained": False,
+    "channels_last": ("yes",),
+    "pretrained": ("no",),
+    "freeze": ("none",),
+    "accumulate": (1,),
     "seeds": 1,
     "max_batch": True,
     "sweep_batch": False,
@@ -83,6 +90,7 @@ BY_PRESET = {
         "train_limit": 384,
         "test_limit": 256,
         "batch_size": ("auto",),
+        "recipe": ("constant",),
     },
     "quick": {
         "image_size": (32,),
@@ -90,6 +98,7 @@ BY_PRESET = {
         "train_limit": 5000,
         "test_limit": 2000,
         "batch_size": ("auto",),
+        "recipe": ("constant",),
     },
     "lecture": {
         "image_size": ("native",),
@@ -97,6 +106,7 @@ BY_PRESET = {
         "train_limit": "all",
         "test_limit": "all",
         "batch_size": ("own",),
+        "recipe": ("lecture",),
     },
 }
 
@@ -127,7 +137,7 @@ def test_the_command_line_gives_what_the_constructor_gives() -> None:
         "--models resnet18 densenet* --preset smoke --dataset folder --data-dir /d "
         "--train-limit all --test-limit 5 --augment --image-size native 64 --epochs 3 "
         "--batch-size auto 8 max "
-        "--optimizer sgd adam --lr 0.1 --precision fp32 bf16 --no-channels-last --pretrained "
+        "--optimizer sgd adam --lr 0.1 --precision fp32 bf16 --channels-last no --pretrained "
         "--seeds 3 --no-max-batch --memory-budget 700MiB --device cuda:1 --workers 0 --output out"
     )
     assert tyro.cli(Options, args=line.split()).resolve() == Config(
@@ -238,7 +248,19 @@ def test_lists_become_tuples() -> None:
         ({"device": "tpu"}, "--device tpu must be one of auto, cpu, cuda, cuda:N, mps."),
         ({"device": "cuda:x"}, "--device cuda:x must be one of"),
         ({"device": "cpu\n"}, "--device cpu"),
-        ({"augment": "yes"}, "--augment yes must be one of True, False."),
+        ({"augment": "yes"}, "--augment yes must be one of none, shift, crop, cutout."),
+        ({"channels_last": "maybe"}, "--channels-last maybe must be one of yes, no."),
+        ({"recipe": "onecyle"}, "--recipe onecyle must be one of constant, lecture, onecycle"),
+        ({"accumulate": 0}, "--accumulate 0 must be a whole number above 0."),
+        (
+            {"accumulate": (1, 4), "batch_size": (7,)},
+            "--accumulate 4 makes parts of one image of --batch-size 7, which cannot train batch",
+        ),
+        ({"freeze": "head"}, "--freeze head must be one of none, body."),
+        ({"freeze": "body"}, "--freeze body keeps random weights as they are; add --pretrained."),
+        ({"recipe": ()}, "--recipe needs at least one value."),
+        ({"weight_decay": -1e-4}, "--weight-decay -0.0001 must be a number, 0 or more."),
+        ({"weight_decay": (0.1, 0.1)}, "--weight-decay names a value twice."),
         ({"trial_timeout": float("nan")}, "--trial-timeout nan must be a number above 0."),
         ({"target_accuracy": (70,)}, "--target-accuracy 70 must be a fraction above 0, such as"),
         ({"memory_budget": "much"}, "--memory-budget 'much' is not a size; write one like 700MiB"),
@@ -248,6 +270,18 @@ def test_lists_become_tuples() -> None:
 def test_what_cannot_work_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Refused, match="^" + re.escape(message)):
         smoke(**options)
+
+
+def test_a_name_that_is_nearly_right_is_suggested() -> None:
+    with pytest.raises(Refused, match=r"fast70: did you mean onecycle\?$"):
+        smoke(recipe="onecyle")
+
+
+def test_what_was_yes_or_no_still_works() -> None:
+    older = smoke(augment=True, channels_last=False, pretrained=True)
+    assert older == smoke(augment="shift", channels_last="no", pretrained=("yes",))
+    assert smoke(augment=()).augment == ("shift",)
+    assert smoke(augment=False).augment == ("none",)
 
 
 def test_an_option_that_there_is_not() -> None:

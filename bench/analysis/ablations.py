@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bench.analysis.trial_group import SEPARATOR, TrialGroup
+from bench.analysis.trial_group import SEPARATOR, TrialGroup, trait_text
+from bench.config import decay_of
 
-NO_HEADS = ":noaux"
-"""How the names of models without their auxiliary heads end."""
+NO_HEADS, SMALL_STEM = ":noaux", ":cifar"
+"""What names of models without their auxiliary heads, and with the stem for small images, have."""
 
 Key = tuple[object, ...]
+Value = str | int | float
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Trait:
     """
 
     label: str
-    value: Callable[[TrialGroup], str | int | None]
+    value: Callable[[TrialGroup], Value | None]
     rest: Callable[[TrialGroup], Key]
     name: Callable[[TrialGroup], str]
 
@@ -31,13 +33,13 @@ class Ablation:
     """Groups that differ in one trait alone, with its values, numbers ascending."""
 
     name: str
-    values: tuple[str | int, ...]
+    values: tuple[Value, ...]
     groups: tuple[TrialGroup, ...]
 
 
 def ablations(groups: Sequence[TrialGroup], trait: Trait) -> list[Ablation]:
     """Those in which the trait takes several values; the first group of each value."""
-    siblings: dict[Key, dict[str | int, TrialGroup]] = {}
+    siblings: dict[Key, dict[Value, TrialGroup]] = {}
     for group in groups:
         value = trait.value(group)
         if value is not None:
@@ -46,7 +48,7 @@ def ablations(groups: Sequence[TrialGroup], trait: Trait) -> list[Ablation]:
     for by_value in siblings.values():
         if len(by_value) > 1:
             values = list(by_value)
-            if all(isinstance(value, int) for value in values):
+            if all(isinstance(value, (int, float)) for value in values):
                 values.sort()
             ordered = tuple(by_value[value] for value in values)
             made.append(Ablation(trait.name(ordered[0]), tuple(values), ordered))
@@ -56,9 +58,10 @@ def ablations(groups: Sequence[TrialGroup], trait: Trait) -> list[Ablation]:
 
 def _told_apart(ablation: Ablation) -> str:
     """Its name with what else varies in the run, as its first group's label has it."""
-    first = ablation.groups[0]
-    traits = first.label.removeprefix(first.model).replace(f"{SEPARATOR}{ablation.values[0]}", "")
-    return ablation.name + traits
+    first, own = ablation.groups[0], str(ablation.values[0])
+    traits = first.label.removeprefix(first.model).split(SEPARATOR)
+    rest = [text for text in traits if text != own and not text.endswith(f" {own}")]
+    return ablation.name + SEPARATOR.join(rest)
 
 
 def _choice(group: TrialGroup) -> str:
@@ -67,20 +70,45 @@ def _choice(group: TrialGroup) -> str:
 
 def _family(group: TrialGroup) -> tuple[str, int | None]:
     """`resnet` and 18 of resnet18: families are named by their layers."""
-    parts = re.fullmatch(r"(.*[A-Za-z])(\d{2,4})", group.model)
-    return (parts[1], int(parts[2])) if parts else ("", None)
+    parts = re.fullmatch(r"(.*[A-Za-z])(\d{2,4})(:cifar)?", group.model)
+    return (parts[1] + (parts[3] or ""), int(parts[2])) if parts else ("", None)
 
 
 def _base(group: TrialGroup) -> str:
     return group.model.removesuffix(NO_HEADS)
 
 
-OPTIMIZER = Trait(
-    "Optimizer",
-    lambda group: group.setting.optimizer,
-    lambda group: (group.model, group.setting.image_size, group.setting.precision, _choice(group)),
+def _any_stem(group: TrialGroup) -> str:
+    return group.model.replace(SMALL_STEM, "")
+
+
+def _of_column(label: str, column: str, *following: str) -> Trait:
+    """A trait of settings, by its column; others that follow from it may differ, too."""
+
+    def value(group: TrialGroup) -> Value:
+        found = getattr(group.setting, column)
+        return found if isinstance(found, float) else trait_text(column, str(found))
+
+    def rest(group: TrialGroup) -> Key:
+        return tuple(v for name, v in group.traits.items() if name not in (column, *following))
+
+    return Trait(label, value, rest, lambda group: group.model)
+
+
+RECIPE = _of_column("Recipe", "recipe", "optimizer", "learning_rate", "weight_decay", "augment")
+OPTIMIZER = _of_column("Optimizer", "optimizer", "learning_rate", "weight_decay")
+LEARNING_RATE = _of_column("Learning rate", "learning_rate")
+WEIGHT_DECAY = Trait(
+    "Weight decay",
+    lambda group: decay_of(group.setting),
+    _of_column("", "weight_decay").rest,
     lambda group: group.model,
 )
+AUGMENTATION = _of_column("Augmentation", "augment")
+LAYOUT = _of_column("Memory layout", "channels_last")
+FROZEN = _of_column("Frozen", "freeze")
+ACCUMULATION = _of_column("Parts of a batch", "accumulate")
+WEIGHTS = _of_column("Initial weights", "pretrained")
 BATCH = Trait(
     "Batch size (images)",
     lambda group: group.trials[0].trial.batch_size,
@@ -98,4 +126,10 @@ HEADS = Trait(
     lambda group: "without" if group.model.endswith(NO_HEADS) else "with",
     lambda group: (_base(group), group.setting, _choice(group)),
     _base,
+)
+STEM = Trait(
+    "Stem",
+    lambda group: "cifar" if SMALL_STEM in group.model else "imagenet",
+    lambda group: (_any_stem(group), group.setting, _choice(group)),
+    _any_stem,
 )

@@ -12,6 +12,7 @@ from typing import Literal
 from bench.analysis import noise
 from bench.analysis.intervals import Spread, median
 from bench.analysis.time_to_accuracy import clock
+from bench.config import decay_of
 from bench.records.records import Epoch, SweepPoint
 from bench.records.run import TrialResult
 
@@ -41,6 +42,12 @@ class Metric:
 
 def _asked(option: str) -> Callable[[TrialResult], Value]:
     return lambda result: result.run.started.config.get(option)
+
+
+def _augmentation(result: TrialResult) -> Value:
+    """True for what `--augment` meant when it was yes or no."""
+    kind = result.trial.setting.augment
+    return {"none": False, "shift": True}.get(kind, kind)
 
 
 def _over_epochs(value: Callable[[Epoch], float]) -> Callable[[TrialResult], float | None]:
@@ -226,7 +233,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("threads", "Threads", "", lambda r: r.run.device.threads,
            "Threads of torch's intra-op pool (CPU only)."),
     Metric("learning_rate", "Learning rate", "", lambda r: r.trial.setting.learning_rate,
-           "The optimizer's learning rate."),
+           "The optimizer's learning rate; the highest, where it changes."),
     Metric("batch_choice", "Batch size asked for", "", lambda r: r.trial.batch_choice,
            "The value of `--batch-size`: a number, `auto`, `own` or `max`."),
     Metric("max_batch_limited_by", "Largest batch limited by", "", _search("limited_by"),
@@ -342,11 +349,12 @@ METRICS: tuple[Metric, ...] = (
            "higher"),
     Metric("energy_per_image_joules", "Energy of an image", "J", _energy_per_image,
            "Energy of the card for training on one image (NVML).", "lower"),
-    Metric("augment", "Augmentation", "", _asked("augment"),
-           "Whether training images were flipped and shifted at random."),
-    Metric("pretrained", "From published weights", "", _asked("pretrained"),
+    Metric("augment", "Augmentation", "", _augmentation,
+           "How training images were changed at random: False for none, True for `shift`, else as "
+           "`--augment` calls it."),
+    Metric("pretrained", "From published weights", "", lambda r: r.trial.setting.pretrained,
            "Whether training started from published ImageNet weights."),
-    Metric("channels_last", "Channels-last memory", "", _asked("channels_last"),
+    Metric("channels_last", "Channels-last memory", "", lambda r: r.trial.setting.channels_last,
            "Whether images and weights were kept in channels-last memory."),
     Metric("repeats", "Times repeated for noise", "", lambda r: len(r.repeated),
            "How often the trial was trained again because its times were noisy."),
@@ -356,6 +364,15 @@ METRICS: tuple[Metric, ...] = (
            lambda r: r.facts.source_sha256 if r.facts else None,
            "SHA-256 of the file that a network of your own is from; the column is there, in every "
            "table with a column `model`, only if the run has such a network.", optional=True),
+    Metric("recipe", "Recipe", "", lambda r: r.trial.setting.recipe,
+           "How it was trained, by the name of the recipe; left out where all are `constant`."),
+    Metric("weight_decay", "Weight decay", "", lambda r: decay_of(r.trial.setting),
+           "Weight decay of all parameters; left out where all have their optimizer's own."),
+    Metric("freeze", "Frozen", "", lambda r: r.trial.setting.freeze,
+           "What kept its weights, `none` or `body`; left out where nothing did."),
+    Metric("accumulate", "Parts of a batch", "parts", lambda r: r.trial.setting.accumulate,
+           "Parts that a batch was trained in before each update; left out where all are 1.",
+           exact=True),
 )
 # fmt: on
 

@@ -5,7 +5,7 @@ are only ever added, never renamed.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import pandas as pd
 from bench.analysis.intervals import median
 from bench.analysis.metrics import METRICS
 from bench.analysis.time_to_accuracy import reached, targets_of
+from bench.config import decay_of
 from bench.records.files import write_atomic
-from bench.records.records import Epoch, Surroundings, Telemetry
+from bench.records.records import Epoch, Setting, Surroundings, Telemetry
 from bench.records.run import Run, TrialResult, read_run
 
 EPOCH_COLUMNS = (
@@ -24,29 +25,42 @@ EPOCH_COLUMNS = (
 )
 SWEEP_COLUMNS = ("model", "batch_size", "images_per_second", "peak_memory_bytes")
 PREDICTION_COLUMNS = ("model", "card", "max_batch", "max_batch_low", "max_batch_high", "source")
+_USUAL = Setting(0, "", 0.0, "")
+_LATER = {f.name for f in fields(Setting)} - {
+    "image_size",
+    "optimizer",
+    "learning_rate",
+    "precision",
+}
+_ALWAYS = {"augment", "channels_last", "pretrained"}
+"""What settings were given later, and which of it `models.csv` had before they were."""
+
 PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
 
 
 def models_frame(run: Run) -> pd.DataFrame:
     """A row per trial."""
-    columns = [metric for metric in METRICS if not metric.optional]
-    rows = [{metric.name: metric.value(result) for metric in columns} for result in run.trials]
-    return _frame(run, rows, [metric.name for metric in columns])
+    absent = _LATER - _added(run) - _ALWAYS
+    kept = [m for m in METRICS if m.name not in absent and not m.optional]
+    rows = [{metric.name: metric.value(result) for metric in kept} for result in run.trials]
+    return _frame(run, rows, [metric.name for metric in kept])
 
 
 def epochs_frame(run: Run) -> pd.DataFrame:
     """A row per epoch of every trial."""
-    rows = [_epoch_row(result, epoch) for result in run.trials for epoch in result.epochs]
+    added = _added(run)
+    rows = [_epoch_row(result, epoch, added) for result in run.trials for epoch in result.epochs]
     return _frame(run, rows, EPOCH_COLUMNS)
 
 
 def probes_frame(run: Run) -> pd.DataFrame:
     """A row per attempt at a batch size, in the order they were made."""
-    rows = []
+    rows, added = [], _added(run)
     for probe in run.all_probes:
         row = asdict(replace(probe, step_seconds=()))
-        setting, steps, _ = (row.pop(name) for name in ("setting", "steps", "step_seconds"))
-        rows.append(row | setting | {"steps": steps})
+        _, steps, _ = (row.pop(name) for name in ("setting", "steps", "step_seconds"))
+        first, last = _setting_cells(probe.setting, added)
+        rows.append(row | first | {"steps": steps} | last)
     return _frame(run, rows, PROBE_COLUMNS)
 
 
@@ -69,11 +83,12 @@ def sweep_frame(run: Run) -> pd.DataFrame:
 
 def predictions_frame(run: Run) -> pd.DataFrame:
     """A row per model, setting and card."""
-    rows = []
+    rows, added = [], _added(run)
     for prediction in run.all_predictions:
         row = asdict(prediction)
-        setting = row.pop("setting")
-        rows.append({name: row.pop(name) for name in ("model", "card")} | setting | row)
+        del row["setting"]
+        first, last = _setting_cells(prediction.setting, added)
+        rows.append({name: row.pop(name) for name in ("model", "card")} | first | row | last)
     return _frame(run, rows, PREDICTION_COLUMNS)
 
 
@@ -194,7 +209,24 @@ def write_tables(run: Run) -> None:
             write_atomic(run.path / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
 
 
-def _epoch_row(result: TrialResult, epoch: Epoch) -> dict[str, Any]:
+def _added(run: Run) -> set[str]:
+    """What settings of a run have that those of older ones do not: a table without it says that it
+    is as usual, so that older runs keep their tables."""
+    usual = asdict(replace(_USUAL, **run.older))
+    settings = {result.trial.setting for result in run.trials}
+    settings |= {probe.setting for probe in run.all_probes}
+    settings |= {prediction.setting for prediction in run.all_predictions}
+    return {n for setting in settings for n in _LATER if getattr(setting, n) != usual[n]}
+
+
+def _setting_cells(setting: Setting, added: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The columns that settings have always had, and those that only some runs have."""
+    cells = asdict(setting) | {"weight_decay": decay_of(setting)}
+    first = {name: value for name, value in cells.items() if name not in _LATER}
+    return first, {name: value for name, value in cells.items() if name in added}
+
+
+def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, Any]:
     plain = asdict(replace(epoch, step_times=()))  # thousands of them, and in no row
     budget: dict[str, Any] = plain.pop("time_budget")
     aux = {f"train_loss_{head}": loss for head, loss in plain.pop("aux_losses").items()}
@@ -204,9 +236,9 @@ def _epoch_row(result: TrialResult, epoch: Epoch) -> dict[str, Any]:
     for name in ("trial", "step_times", "step_times_every"):
         plain.pop(name)
     first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
-    setting = asdict(result.trial.setting)
+    setting, last = _setting_cells(result.trial.setting, added)
     more = {"batch_size": result.trial.batch_size, "dataset": result.run.dataset.name}
-    return first | setting | more | aux | plain | budget | telemetry | around
+    return first | setting | more | aux | plain | budget | telemetry | around | last
 
 
 def _frame(run: Run, rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:

@@ -5,18 +5,30 @@ from elsewhere. Labels say only what varies within what is compared.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 from bench.analysis.intervals import Estimate, estimate
 from bench.analysis.metrics import BY_NAME
+from bench.config import OPTIMIZERS, decay_of
 from bench.errors import Refused
 from bench.records.records import Epoch, Setting, Trial
 from bench.records.run import Run, TrialResult
 from bench.units import finite_number
 
-TRAITS = ("model", "image_size", "precision", "optimizer", "learning_rate", "batch_choice")
+TRAITS = (
+    *("model", "image_size", "recipe", "precision", "optimizer", "learning_rate", "weight_decay"),
+    *("augment", "channels_last", "pretrained", "freeze", "accumulate", "batch_choice"),
+)
 """Columns that make two trials trials of the same thing, apart from the seed."""
+
+FOLLOWS = {
+    "optimizer": ("recipe",),
+    "learning_rate": ("recipe", "optimizer"),
+    "weight_decay": ("model", "recipe", "optimizer"),
+    "augment": ("recipe",),
+}
+"""Traits that may follow from others, which then say enough."""
 
 Values = Mapping[int, float]
 """A metric by seed."""
@@ -41,12 +53,18 @@ class Row:
 
     def text(self, name: str) -> str:
         """A cell in the one way it can be written: 32, not 32.0; empty if it is not there."""
-        cell = self._cell(name)
+        cell = self._cell(name) or self._usual(name)
         try:
-            value = float(cell)
+            return _written(float(cell))
         except ValueError:
             return cell
-        return str(int(value)) if value.is_integer() else repr(value)
+
+    def _usual(self, name: str) -> str:
+        """What a cell means that a table leaves out because it is as usual."""
+        if name == "weight_decay":
+            own = OPTIMIZERS.get(self._cell("optimizer"))
+            return str(own.weight_decay) if own else ""
+        return {"recipe": "constant", "freeze": "none", "accumulate": "1"}.get(name, "")
 
     def number(self, name: str) -> float | None:
         """A cell as a number, None if it is empty; Refused if it is no number."""
@@ -195,11 +213,7 @@ def trial_labels(trials: Iterable[Trial]) -> dict[str, str]:
     dict_values(['resnet18 · seed 0', 'resnet18 · seed 1'])
     """
     trials = list(trials)
-    settings = [(t.model, t.setting, t.batch_choice) for t in trials]
-    traits = [
-        (model, str(s.image_size), s.precision, s.optimizer, f"{s.learning_rate:g}", batch)
-        for model, s, batch in settings
-    ]
+    traits = [_traits_of(trial) for trial in trials]
     several = len({trial.seed for trial in trials}) > 1
     return {
         trial.id: f"{label}{SEPARATOR}seed {trial.seed}" if several else label
@@ -209,25 +223,60 @@ def trial_labels(trials: Iterable[Trial]) -> dict[str, str]:
 
 def labels_of(traits: Sequence[Sequence[str]]) -> list[str]:
     """A label for each row of traits: the model, and the traits that take several values for one
-    and the same model. A learning rate that follows from its optimizer is not repeated."""
+    and the same model. What follows from others (`FOLLOWS`) is not repeated."""
     models = {row[0] for row in traits}
     varying = [
         column
         for column in range(1, len(TRAITS))
         if len({(row[0], row[column]) for row in traits}) > len(models)
     ]
-    optimizer, rate = TRAITS.index("optimizer"), TRAITS.index("learning_rate")
-    if len({(row[optimizer], row[rate]) for row in traits}) == len({r[optimizer] for r in traits}):
-        varying = [column for column in varying if column != rate]
+    varying = [column for column in varying if not _follows(TRAITS[column], traits)]
     return [
-        SEPARATOR.join([row[0], *(_trait(TRAITS[column], row[column]) for column in varying)])
+        SEPARATOR.join([row[0], *(trait_text(TRAITS[column], row[column]) for column in varying)])
         for row in traits
     ]
 
 
-def _trait(name: str, text: str) -> str:
+def _traits_of(trial: Trial) -> tuple[str, ...]:
+    values = asdict(trial.setting) | {"model": trial.model, "batch_choice": trial.batch_choice}
+    values["weight_decay"] = decay_of(trial.setting)
+    return tuple(f"{v:g}" if isinstance(v := values[name], float) else str(v) for name in TRAITS)
+
+
+def setting_text(setting: Setting) -> str:
+    """A setting in words: `32 px, sgd, fp32`, and what is otherwise than usual."""
+    usual = asdict(Setting(setting.image_size, setting.optimizer, 0.0, setting.precision))
+    cells = asdict(setting)
+    words = [trait_text(n, str(cells[n])) for n in ("image_size", "optimizer", "precision")]
+    more = ("recipe", "augment", "channels_last", "freeze", "accumulate")
+    return ", ".join(words + [trait_text(n, str(cells[n])) for n in more if cells[n] != usual[n]])
+
+
+def _follows(name: str, traits: Sequence[Sequence[str]]) -> bool:
+    """Whether a trait has but one value for each combination of those that it may follow from."""
+    sources = [TRAITS.index(source) for source in FOLLOWS.get(name, ())]
+    known = {tuple(row[source] for source in sources) for row in traits}
+    both = {(*(row[source] for source in sources), row[TRAITS.index(name)]) for row in traits}
+    return bool(sources) and len(known) == len(both)
+
+
+def _written(value: float) -> str:
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+def trait_text(name: str, text: str) -> str:
+    """A trait as labels have it: `lr 0.1`, `pretrained`."""
+    yes = text in ("True", "yes")
     return {
         "image_size": f"{text} px",
         "learning_rate": f"lr {text}",
+        "weight_decay": f"decay {text}",
+        "augment": {"True": "shift", "False": "not augmented", "none": "not augmented"}.get(
+            text, text
+        ),
+        "channels_last": "channels last" if yes else "channels first",
+        "pretrained": "pretrained" if yes else "from scratch",
+        "freeze": "all trained" if text == "none" else f"{text} frozen",
+        "accumulate": f"accumulate {text}",
         "batch_choice": f"batch {text}",
     }.get(name, text)

@@ -73,13 +73,16 @@ def find_max_batch(
         TrialFailed: training failed for a reason that is not memory.
     """
     entry, place = _entry(model), open_device(device)
-    setting = make_setting(entry.facts.pixels(image_size), optimizer, precision, None)
+    setting = make_setting(
+        entry.facts.pixels(image_size),
+        optimizer=optimizer,
+        precision=precision,
+        channels_last="yes" if channels_last else "no",
+    )
     if memory_budget is None and place.kind == "cpu":
         raise Refused("memory_budget is needed on the CPU: the memory that the model may take.")
     budget = None if memory_budget is None else parse_bytes(memory_budget, "memory_budget")
-    conditions = Conditions(
-        place.torch.type, _nothing_resident(num_classes), channels_last, False, False, budget, 0
-    )
+    conditions = Conditions(place.torch.type, _nothing_resident(num_classes), budget, 0)
     trace = predicted_trace(entry, setting, conditions)
     job, probes = SearchJob(entry.facts.name, setting, conditions), list[Probe]()
     with _unchanged(place):
@@ -137,7 +140,12 @@ def predict_max_batch(
         TrialFailed: the model's step cannot be simulated.
     """
     entry, gpu = _entry(model), find_card(card)
-    setting = make_setting(entry.facts.pixels(image_size), optimizer, precision, None)
+    setting = make_setting(
+        entry.facts.pixels(image_size),
+        optimizer=optimizer,
+        precision=precision,
+        channels_last="yes" if channels_last else "no",
+    )
     reserve_bytes = DEFAULT_RESERVE_BYTES if reserve is None else parse_bytes(reserve, "reserve")
 
     def simulation() -> Simulated:
@@ -145,7 +153,7 @@ def predict_max_batch(
         start = perf_counter()
         with building() if isinstance(model, str) else contextlib.nullcontext():
             network = build_network(entry, num_classes)
-        trace = simulate(network, setting, channels_last=channels_last, classes=num_classes)
+        trace = simulate(network, setting, classes=num_classes)
         return Simulated(entry.facts.name, setting, trace, perf_counter() - start)
 
     return predict(

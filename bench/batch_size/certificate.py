@@ -22,7 +22,7 @@ def certified(
         allocation_retries=largest.allocation_retries if largest else 0,
         failed_batch=failed.batch_size if failed else None,
         failed_because=failed.reason if failed else None,
-        channels_last=job.conditions.channels_last,
+        channels_last=job.setting.channels_last,
         versions=ready.versions,
     )
     contradiction = None

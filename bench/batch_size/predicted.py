@@ -11,7 +11,7 @@ from bench.prediction.simulate import building, simulate
 from bench.records.memory_trace import Trace
 from bench.records.messages import Conditions, Simulated
 from bench.records.records import Setting
-from models.building.network import build_network
+from bench.training.networks import open_network
 from models.entry import Entry
 
 
@@ -28,15 +28,8 @@ def predicted_trace(entry: Entry, setting: Setting, conditions: Conditions) -> T
         torch.set_num_threads(1)  # a fork has none of its parent's threads
         start, classes = perf_counter(), len(dataset.classes)
         with building():
-            network = build_network(entry, classes)
-        trace = simulate(
-            network,
-            setting,
-            channels_last=conditions.channels_last,
-            classes=classes,
-            dataset=resident,
-            device=kind,
-        )
+            network = open_network(entry, classes, setting, fetched=False)
+        trace = simulate(network, setting, classes=classes, dataset=resident, device=kind)
         return Simulated(entry.facts.name, setting, trace, perf_counter() - start)
 
     try:

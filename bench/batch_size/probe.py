@@ -13,25 +13,24 @@ from time import perf_counter
 
 import torch
 
-from bench.data.loader import Split
+from bench.data.loader import Augmentation, Split
 from bench.errors import TrialFailed, first_line
 from bench.records.messages import Conditions
 from bench.records.records import Probe, Setting
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory
 from bench.training.loop import evaluation_pass, train_pass
-from bench.training.optimizers import open_optimizer
+from bench.training.networks import open_network
+from bench.training.optimizers import optimizer_of
 from bench.training.precision import Precision
 from bench.training.step_timer import StepTimer
-from models.building.network import Network, build_network
+from models.building.network import Network
 from models.entry import Entry
 
 
-def make_network(entry: Entry, conditions: Conditions, device: Device) -> Network:
-    """A model on the device, in the memory format of the run."""
-    network = build_network(
-        entry, len(conditions.dataset.classes), pretrained=conditions.pretrained
-    )
-    layout = torch.channels_last if conditions.channels_last else torch.contiguous_format
+def make_network(entry: Entry, setting: Setting, conditions: Conditions, device: Device) -> Network:
+    """A model on the device, in the memory format of the setting."""
+    network = open_network(entry, len(conditions.dataset.classes), setting)
+    layout = torch.channels_last if setting.channels_last else torch.contiguous_format
     network.to(device.torch)
     return network.to(memory_format=layout)
 
@@ -100,16 +99,15 @@ class ProbeSetup:
     def _train_a_little(
         self, batch_size: int, timed_steps: int, brief: bool, steps: "_Steps"
     ) -> None:
-        network = make_network(self.entry, self.conditions, self.device)
-        optimizer = open_optimizer(
-            self.setting.optimizer, network.parameters(), self.setting.learning_rate
-        )
+        network = make_network(self.entry, self.setting, self.conditions, self.device)
+        optimizer = optimizer_of(self.setting, network.parameters())
 
         def train(sizes: list[int]) -> list[float]:
-            augment = torch.Generator().manual_seed(0) if self.conditions.augment else None
+            augment = Augmentation(self.setting.augment, torch.Generator().manual_seed(0))
             batches = (self.train.first(size, augment) for size in sizes)
             timer = StepTimer(self.device, len(sizes))
-            train_pass(network, batches, optimizer, self.precision, timer)
+            parts = self.setting.accumulate
+            train_pass(network, batches, optimizer, self.precision, timer, accumulate=parts)
             self.device.synchronize()
             steps.done += len(sizes)
             return timer.step_seconds()
@@ -118,7 +116,8 @@ class ProbeSetup:
         # when they are first used, and what they take counts only after that.
         repeated = [batch_size] * (1 if brief else 2)
         train([*repeated, *_last_batch(self.train, batch_size)])
-        sizes = [min(batch_size, len(self.test)), *_last_batch(self.test, batch_size)]
+        part = self.setting.part_of(batch_size)
+        sizes = [min(part, len(self.test)), *_last_batch(self.test, part)]
         evaluation = (self.test.first(size) for size in sizes)
         evaluation_pass(network, evaluation, self.precision)
         seconds = train([batch_size] * max(1, timed_steps))

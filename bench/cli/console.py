@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
 from bench.analysis.intervals import median
-from bench.analysis.trial_group import trial_groups
+from bench.analysis.trial_group import setting_text, trial_groups
 from bench.records import messages, records
 from bench.records.run import Run
 from bench.report.tables import Table, headline, transposed
@@ -135,7 +135,7 @@ def _lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
             budget = f" of {answer.budget_bytes / 2**20:,.0f} MiB" if answer.budget_bytes else ""
             reason = f"memory{budget}" if limit == "memory" else f"the {limit}"
             yield (
-                f"[bold]{escape(model)}[/]: largest batch {size} at {_traits(answer.setting)} "
+                f"[bold]{escape(model)}[/]: largest batch {size} at {setting_text(answer.setting)} "
                 f"({answer.source}, limited by {reason})"
             )
             if answer.contradiction:
@@ -151,7 +151,7 @@ def _lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
         case records.Predicted() as p:
             yield (
                 f"[bold]{escape(p.model)}[/]: largest batch on {p.card} {p.max_batch} "
-                f"({p.max_batch_low}–{p.max_batch_high}) at {_traits(p.setting)} (predicted)"
+                f"({p.max_batch_low}–{p.max_batch_high}) at {setting_text(p.setting)} (predicted)"
             )
         case messages.Warned(text):
             yield _loud(text)
@@ -175,10 +175,6 @@ def _lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
 
 def _loud(text: str) -> str:
     return f"[bold yellow]! {escape(text)}[/]"
-
-
-def _traits(setting: records.Setting) -> str:
-    return f"{setting.image_size} px, {setting.optimizer}, {setting.precision}"
 
 
 def open_console() -> Console:

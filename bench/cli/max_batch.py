@@ -146,8 +146,8 @@ def _traits(model: str, setting: Setting) -> tuple[str, str, str, str]:
 def _flat(answer: Predicted | LargestBatch) -> dict[str, Any]:
     record = asdict(answer)
     setting = record.pop("setting")
-    setting.pop("learning_rate")
-    return {"model": record.pop("model"), **setting, **record}
+    traits = {name: setting[name] for name in ("image_size", "optimizer", "precision")}
+    return {"model": record.pop("model"), **traits, **record}
 
 
 def _line(search: Measured) -> dict[str, int | None]:

@@ -6,13 +6,19 @@ from typing import Any
 from bench.cli.parsing import parse
 from bench.config import Config, Options
 
-ALIASES = {"--fit": "--max-batch", "--no-fit": "--no-max-batch"}
-"""Flags by the names that they had before."""
+ALIASES = {
+    "--fit": ("--max-batch",),
+    "--no-fit": ("--no-max-batch",),
+    "--no-augment": ("--augment", "none"),
+    "--no-channels-last": ("--channels-last", "no"),
+    "--no-pretrained": ("--pretrained", "no"),
+}
+"""Flags as they were written before, and as they are now."""
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
     """Start a run, or resume one; 0 if every trial is done, else 1."""
-    arguments = [ALIASES.get(word, word) for word in arguments]
+    arguments = [part for word in arguments for part in ALIASES.get(word, (word,))]
     config = parse(Options, arguments, prog).resolve()
     from bench.cli.console import Reporter, open_console
     from bench.report.write import write_report

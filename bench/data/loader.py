@@ -24,6 +24,9 @@ from bench.records.records import DatasetFacts
 MAX_SHIFT = 1 / 8
 """The largest shift of augmentation as a share of the side: 4 of CIFAR's 32 pixels, as usual."""
 
+CUTOUT = 1 / 4
+"""The side of the square that `cutout` blanks as a share of the image's: 8 of CIFAR's 32 pixels."""
+
 Batches = Iterator[tuple[Tensor, Tensor]]
 """Images and their labels, on the device."""
 
@@ -52,23 +55,66 @@ class Transform:
         pixels = pixels.sub_(self._constant(self.mean)).div_(self._constant(self.std))
         return pixels if self.channels_last else pixels.contiguous()
 
+    @property
+    def mean_colour(self) -> Tensor:
+        """The stored colour (3,), uint8, that comes to about 0."""
+        return torch.tensor(self.mean).mul(255).round().to(torch.uint8)
+
     def _constant(self, channels: tuple[float, float, float]) -> Tensor:
         return torch.tensor(channels, device=self.device).mul_(255).view(1, 3, 1, 1)
 
 
-def augmented(images: Tensor, generator: Generator) -> Tensor:
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are changed at random (`bench.recipes.AUGMENTATIONS`), and what it is
+    drawn from."""
+
+    kind: str
+    generator: Generator
+
+
+def augmented(images: Tensor, how: Augmentation, mean: Tensor | None = None) -> Tensor:
     """Stored images (batch, side, side, 3), each flipped with probability one half and shifted by
-    up to an eighth of its side; pixels outside the image repeat its edge."""
+    up to an eighth of its side. Pixels outside the image repeat its edge (`shift`), are black
+    (`crop`) or reflect it (`cutout`, which also gives a square the `mean` colour, (3,) uint8)."""
     count, side = images.shape[:2]
+    generator = how.generator
     reach = int(side * MAX_SHIFT)
     shifts = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
     flips = torch.rand(count, 1, generator=generator) < 0.5
     line = torch.arange(side)
-    rows = (line + shifts[0]).clamp(0, side - 1)
-    columns = (torch.where(flips, side - 1 - line, line) + shifts[1]).clamp(0, side - 1)
+    rows = line + shifts[0]
+    columns = torch.where(flips, side - 1 - line, line) + shifts[1]
     index = torch.arange(count)[:, None, None]
-    place = (index, rows[:, :, None], columns[:, None, :])
-    return images[tuple(part.to(images.device, non_blocking=True) for part in place)]
+    if how.kind == "cutout":
+        place = (index, _reflected(rows, side)[:, :, None], _reflected(columns, side)[:, None, :])
+        blank = _squares(count, side, generator)
+    else:
+        within = (rows.clamp(0, side - 1), columns.clamp(0, side - 1))
+        place = (index, within[0][:, :, None], within[1][:, None, :])
+        blank = (within[0] != rows)[:, :, None] | (within[1] != columns)[:, None, :]
+    changed = images[tuple(part.to(images.device, non_blocking=True) for part in place)]
+    if how.kind == "shift":
+        return changed
+    colour = torch.zeros(3, dtype=torch.uint8) if mean is None or how.kind == "crop" else mean
+    blank = blank[..., None].to(images.device, non_blocking=True)
+    return torch.where(blank, colour.to(images.device), changed)
+
+
+def _reflected(places: Tensor, side: int) -> Tensor:
+    """Places outside of an image as those inside that a mirror on its edge pixels shows."""
+    places = places.abs()
+    return torch.where(places < side, places, 2 * (side - 1) - places)
+
+
+def _squares(count: int, side: int, generator: Generator) -> Tensor:
+    """A square of `CUTOUT` of the side anywhere in each image, as a mask (count, side, side)."""
+    size = max(1, int(side * CUTOUT))
+    corners = torch.randint(0, side - size + 1, (2, count, 1), generator=generator)
+    line = torch.arange(side)
+    rows, columns = (line >= corners) & (line < corners + size)
+    squares: Tensor = rows[:, :, None] & columns[:, None, :]
+    return squares
 
 
 class Split(ABC):
@@ -85,20 +131,25 @@ class Split(ABC):
         """Every image once, in the data set's order; the last batch may be smaller."""
         yield from self.ordered(torch.arange(len(self)), batch_size)
 
-    def ordered(self, order: Tensor, batch_size: int, augment: Generator | None = None) -> Batches:
-        """The images at `order` (int64, on the CPU), augmented with the generator if one is given;
-        the last batch may be smaller."""
+    def ordered(
+        self, order: Tensor, batch_size: int, augment: Augmentation | None = None
+    ) -> Batches:
+        """The images at `order` (int64, on the CPU), augmented if that is given; the last batch may
+        be smaller."""
+        colour = self.transform.mean_colour
         for images, labels in self._stored(order, batch_size):
-            yield self.transform(augmented(images, augment) if augment else images), labels
+            if augment is not None and augment.kind != "none":
+                images = augmented(images, augment, colour)
+            yield self.transform(images), labels
 
-    def shuffled(self, batch_size: int, generator: Generator, augment: bool) -> Batches:
+    def shuffled(self, batch_size: int, generator: Generator, augment: str = "none") -> Batches:
         """Every image once in random order, except for a last batch of one, which is dropped."""
         order = torch.randperm(len(self), generator=generator)
         kept = order[: len(self) - dropped_images(len(self), batch_size)]
-        yield from self.ordered(kept, batch_size, generator if augment else None)
+        yield from self.ordered(kept, batch_size, Augmentation(augment, generator))
 
-    def first(self, count: int, augment: Generator | None = None) -> tuple[Tensor, Tensor]:
-        """A batch of the first `count` images, augmented with the generator if one is given."""
+    def first(self, count: int, augment: Augmentation | None = None) -> tuple[Tensor, Tensor]:
+        """A batch of the first `count` images, augmented if that is given."""
         return next(self.ordered(torch.arange(count), count, augment))
 
     @abstractmethod

@@ -53,11 +53,13 @@ def predict(
     reserve_bytes: int = DEFAULT_RESERVE_BYTES,
     cap: int = LARGEST,
 ) -> Predicted:
-    """The largest batch of a model on a card, with the range that follows from `ERROR`."""
-    usable = card.usable_bytes(reserve_bytes)
-    in_memory = largest_predicted(trace, usable)
+    """The largest batch of a model on a card, with the range that follows from `ERROR`. The trace
+    is of one of the parts that the setting trains a batch in."""
+    usable, parts = card.usable_bytes(reserve_bytes), setting.accumulate
+    in_memory = largest_predicted(trace, usable) * parts
     largest = min(cap, in_memory)
-    fixed, per_image = trace.line(max(largest, 2))
+    fixed, per_part = trace.line(max(largest // parts, 2))
+    per_image = per_part // parts
     margin = int(ERROR * usable / per_image) + 1 if per_image else 0
     return Predicted(
         model=model,
@@ -78,7 +80,8 @@ def breakdown(
 ) -> MemoryBreakdown:
     """The memory of a step by category: live tensors at the peak, what the allocator needs beyond
     them, and the reserve."""
-    parts: dict[str, int] = {str(name): size for name, size in trace.breakdown(batch_size).items()}
-    parts["allocator"] = max(0, needed_bytes(trace, batch_size) - sum(parts.values()))
+    part = setting.part_of(batch_size)
+    parts: dict[str, int] = {str(name): size for name, size in trace.breakdown(part).items()}
+    parts["allocator"] = max(0, needed_bytes(trace, part) - sum(parts.values()))
     parts["workspace and context"] = reserve_bytes
     return MemoryBreakdown(model, setting, batch_size, parts)

@@ -26,7 +26,7 @@ from bench.prediction.torch_private import FakeTensorMode, TorchDispatchMode, tr
 from bench.records.memory_trace import Allocation, Category, Trace
 from bench.records.records import DatasetFacts, Setting
 from bench.training.loop import Batch, train_pass
-from bench.training.optimizers import open_optimizer
+from bench.training.optimizers import optimizer_of
 from bench.training.precision import Precision, autocast_dtype
 from models.building.network import Network
 
@@ -43,17 +43,16 @@ def simulate(
     network: Network,
     setting: Setting,
     *,
-    channels_last: bool,
     classes: int,
     dataset: DatasetFacts | None = None,
     device: str = "cuda",
 ) -> Trace:
-    """The memory of the harness's own training step, for any batch size.
+    """The memory of the harness's own training step, for any batch size: of one of the parts, where
+    the setting has a batch trained in several.
 
     Args:
         network: built on the CPU (see `building`); it cannot be used afterwards.
-        setting: image size, optimizer and precision.
-        channels_last: the memory format of weights and images.
+        setting: image size, optimizer, precision, and memory format of weights and images.
         classes: outputs of the network.
         dataset: if given, it is resident on the device, as in a run.
         device: `cuda`, or `cpu` to compare with real steps.
@@ -61,27 +60,30 @@ def simulate(
     Raises:
         TrialFailed: the model cannot be simulated; the message says why.
     """
-    place = _place(device)
+    place, channels_last = _place(device), setting.channels_last
 
     def steps(module: nn.Module, memory: MemoryTrace, batch_size: int) -> None:
         memory.category = "data"
-        splits = [] if dataset is None else _resident(dataset, setting, channels_last, place)
+        images_of_update = batch_size * setting.accumulate
+        splits = [] if dataset is None else _resident(dataset, setting, place)
 
         def batch() -> Batch:
             if splits:
-                return splits[0].first(batch_size)
-            shape = (batch_size, 3, setting.image_size, setting.image_size)
+                return splits[0].first(images_of_update)
+            shape = (images_of_update, 3, setting.image_size, setting.image_size)
             layout = torch.channels_last if channels_last else torch.contiguous_format
             images = torch.empty(shape, device=place).contiguous(memory_format=layout)
-            return images, torch.zeros(batch_size, dtype=torch.int64, device=place)
+            return images, torch.zeros(images_of_update, dtype=torch.int64, device=place)
 
-        optimizer = open_optimizer(setting.optimizer, module.parameters(), setting.learning_rate)
+        optimizer = optimizer_of(setting, module.parameters())
         memory.watch(optimizer)
         batches = (batch() for _ in range(2))
         precision = FakePrecision(
             setting.precision, autocast_dtype(setting.precision), device, None
         )
-        train_pass(network, batches, optimizer, precision, PhaseTimer(memory))
+        timer = PhaseTimer(memory)
+        parts = setting.accumulate
+        train_pass(network, batches, optimizer, precision, timer, accumulate=parts)
 
     return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
 
@@ -91,10 +93,9 @@ def _place(device: str) -> torch.device:
     return torch.device("cuda", 0) if device == "cuda" else torch.device(device)
 
 
-def _resident(
-    dataset: DatasetFacts, setting: Setting, channels_last: bool, place: torch.device
-) -> list[Split]:
-    transform = Transform(setting.image_size, dataset.mean, dataset.std, place, channels_last)
+def _resident(dataset: DatasetFacts, setting: Setting, place: torch.device) -> list[Split]:
+    layout = setting.channels_last
+    transform = Transform(setting.image_size, dataset.mean, dataset.std, place, layout)
     counts = (dataset.train_images, dataset.test_images)
     return [blank_split(count, dataset, transform) for count in counts]
 
@@ -241,6 +242,10 @@ class PhaseTimer:
     def part(self) -> None:
         """A part of a step has ended."""
         self._enter(self._part + 1)
+
+    def again(self) -> None:
+        """Another forward pass of the same step begins."""
+        self._enter(1)
 
     def step(self) -> None:
         """A step has ended; the next one begins."""

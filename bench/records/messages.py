@@ -82,9 +82,6 @@ class Conditions:
 
     device: str
     dataset: DatasetFacts
-    channels_last: bool
-    augment: bool
-    pretrained: bool
     budget_bytes: int | None
     workers: int
     deterministic: bool = False
@@ -139,18 +136,13 @@ class Resolved:
 
 @dataclass(frozen=True)
 class SimulateJob:
-    """Simulate a CUDA card's training step of every model (names or wildcards) in every setting.
+    """Simulate a CUDA card's training step of models by name, each in a setting.
 
     With a data set, its images are resident on the card, as in a run.
     """
 
-    models: tuple[str, ...]
-    image_sizes: tuple[int | str, ...]
-    optimizers: tuple[str, ...]
-    precisions: tuple[str, ...]
-    learning_rate: float | None
+    shapes: tuple[tuple[str, Setting], ...]
     num_classes: int
-    channels_last: bool
     dataset: DatasetFacts | None
     own: tuple[OwnModel, ...] = ()
 

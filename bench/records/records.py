@@ -61,8 +61,9 @@ class ModelFacts:
     """What is published about a model. Sizes are pixels per side.
 
     `params_imagenet` includes auxiliary heads; `gmacs` are billions of multiply-adds of one
-    inference at the native size, without them. None where nothing was published. `source_sha256` is
-    the hash of the file that a network of the user's own is from.
+    inference at the native size, without them. None where nothing was published.
+    `published_weights` is False where no ImageNet weights can fit it. `source_sha256` is the hash
+    of the file that a network of the user's own is from.
     """
 
     name: str
@@ -74,6 +75,7 @@ class ModelFacts:
     params_imagenet: int | None
     gmacs: float | None
     source_sha256: str | None = None
+    published_weights: bool = True
 
     def pixels(self, image_size: int | str) -> int:
         """Pixels per side for an image size that may be `native`.
@@ -88,6 +90,14 @@ class ModelFacts:
                 f"{self.smallest_size}; use --image-size native or leave the model out."
             )
         return size
+
+    def check_pretrained(self) -> None:
+        """Raises Refused if there are no published weights to start from."""
+        if not self.published_weights:
+            raise Refused(
+                f"--pretrained: there are no ImageNet weights for {self.name}; leave it out, or "
+                f"train {self.name.partition(':')[0]}."
+            )
 
     def nearest_pixels(self, image_size: int | str) -> int:
         """Pixels per side for an image size, or the smallest that the model accepts."""
@@ -140,12 +150,35 @@ class ModelDescribed:
 
 @dataclass(frozen=True)
 class Setting:
-    """What varies between trials besides model and seed; the largest batch depends on it too."""
+    """What varies between trials besides model and seed; the largest batch depends on it too.
+
+    `learning_rate` is the peak of the recipe's schedule. `weight_decay` is None where it is the
+    optimizer's own. Optimizer, rate, decay and augmentation are those that were used, whether the
+    recipe or an option says so. `freeze` is what keeps its weights (`none` or `body`), `accumulate`
+    the number of parts that a batch is trained in before each update.
+    """
 
     image_size: int
     optimizer: str
     learning_rate: float
     precision: str
+    recipe: str = "constant"
+    weight_decay: float | None = None
+    augment: str = "none"
+    channels_last: bool = True
+    pretrained: bool = False
+    freeze: str = "none"
+    accumulate: int = 1
+
+    def part_of(self, images: int) -> int:
+        """Images that are on their way through the network at once, of a batch of so many."""
+        return -(-images // parts_of(images, self.accumulate))
+
+
+def parts_of(images: int, accumulate: int) -> int:
+    """The parts that a batch of so many images is trained in: at most `accumulate`, and none of one
+    image, on which batch norm cannot train."""
+    return max(1, min(accumulate, images // 2))
 
 
 @dataclass(frozen=True)
@@ -251,20 +284,22 @@ class MemoryBreakdown:
 @dataclass(frozen=True)
 class Trial:
     """One model with one seed under one setting. `batch_choice` is the option given (a number,
-    `auto`, `own`, `max`), `batch_size` the size that follows from it; None if no size works."""
+    `auto`, `own`, `max`), `batch_size` the size that follows from it; None if no size works.
+    `variant` tells trials apart that differ in nothing else that their name has."""
 
     model: str
     seed: int
     setting: Setting
     batch_choice: str
     batch_size: int | None
+    variant: str = ""
 
     @property
     def id(self) -> str:
         """The name in the log, unique within a run."""
         s = self.setting
         parts = (self.model, f"{s.image_size}px", s.optimizer, s.precision, f"b{self.batch_choice}")
-        return " ".join((*parts, f"seed{self.seed}"))
+        return " ".join(filter(None, (*parts, self.variant, f"seed{self.seed}")))
 
 
 @dataclass(frozen=True)

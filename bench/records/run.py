@@ -1,9 +1,9 @@
 """A run put together from its records. Tables are functions over it: `bench.analysis.tables`."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench.errors import Refused
 from bench.records import records
@@ -81,13 +81,17 @@ class Run:
         self.all_predictions: list[records.Predicted] = []
         self.breakdowns: list[records.MemoryBreakdown] = []
         self.phase_seconds: dict[str, float] = {}
+        self.older: dict[str, Any] = {}
         self._trials: dict[str, TrialResult] = {}
 
     def add(self, record: records.Record) -> None:
         """Take one record in."""
+        if self.older:
+            record = _with_setting(record, self.older)
         match record:
             case records.RunStarted():
                 self._started = record
+                self.older = said_once(record.config)
             case records.DatasetFacts():
                 self._dataset = record
             case records.DeviceFacts():
@@ -191,6 +195,26 @@ def collect(path: Path, log: Iterable[records.Record]) -> Run:
     for record in log:
         run.add(record)
     return run
+
+
+def said_once(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What an older run says in its options alone, for all its trials, and every `Setting` of a
+    newer one has: those of the values that are not usual."""
+    given = {
+        "augment": ("shift", True),
+        "channels_last": (False, False),
+        "pretrained": (True, True),
+    }
+    return {name: value for name, (value, flag) in given.items() if config.get(name) is flag}
+
+
+def _with_setting(record: Any, values: dict[str, Any]) -> Any:
+    """A record whose setting, if it has one, has these values."""
+    if isinstance(trial := getattr(record, "trial", None), records.Trial):
+        return replace(record, trial=_with_setting(trial, values))
+    if hasattr(record, "setting"):
+        return replace(record, setting=replace(record.setting, **values))
+    return record
 
 
 def _present(value: T | None, path: Path) -> T:

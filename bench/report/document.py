@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.formatting import listed
+from bench.config import logged_options
 from bench.own_code import shown_place
 from bench.records.run import Run
 from bench.report.context import Context
@@ -122,7 +123,7 @@ def reproduce(run: Run) -> str:
     """The options of the run as a Python call that repeats it anywhere."""
     arguments = ", ".join(
         f"{name}={_without_folders(value)!r}"
-        for name, value in run.started.config.items()
+        for name, value in logged_options(run.started.config).items()
         if value is not None and name not in ("output", "data_dir", "claims")
     )
     return f"run(Config({arguments}))"

@@ -56,7 +56,7 @@ class MaxBatchOptions:
     precision: config.Precisions = ("fp32",)
     """Arithmetic of the training step."""
 
-    channels_last: config.ChannelsLast = True
+    channels_last: Annotated[bool, Help(Group.TRAINING)] = True
     """Keep images and weights in channels-last memory."""
 
     card: Annotated[tuple[config.Card, ...], Help(Group.MEMORY)] = config.DEFAULT_CARDS
@@ -106,6 +106,16 @@ class MaxBatchOptions:
             return None
         sizes = ", ".join(map(str, self.image_size))
         return f"{model} cannot take {sizes} px; it is shown at {pixels} px, its smallest."
+
+    @property
+    def choices(self) -> config.Options:
+        """What settings are made of, as options of a run."""
+        return config.Options(
+            image_size=self.image_size,
+            optimizer=self.optimizer,
+            precision=self.precision,
+            channels_last=("yes" if self.channels_last else "no",),
+        )
 
     @property
     def reserve_bytes(self) -> int:
@@ -178,9 +188,6 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
         dataset=records.DatasetFacts(
             "blank", "blank", names, IMAGES, 10_000, 32, grey, grey, "", True
         ),
-        channels_last=options.channels_last,
-        augment=False,
-        pretrained=False,
         budget_bytes=options.memory_budget_bytes or default_bytes,
         workers=0,
     )
@@ -208,19 +215,12 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
 
 
 def _simulate(options: MaxBatchOptions) -> Iterator[messages.Simulated]:
-    job = messages.SimulateJob(
-        models=named(options.models)[0],
-        image_sizes=options.image_size,
-        optimizers=options.optimizer,
-        precisions=options.precision,
-        learning_rate=None,
-        num_classes=options.classes,
-        channels_last=options.channels_last,
-        dataset=None,
-    )
     with scratch_folder() as scratch:
         log = scratch / "worker.log"
-        for part in one_at_a_time(replace(job, own=_own(options, log))):
+        own = _own(options, log)
+        shapes = tuple(_shapes(options, own, log))
+        job = messages.SimulateJob(shapes, options.classes, None, own)
+        for part in one_at_a_time(job):
             with Worker(part, log) as worker:
                 yield from worker.messages()
 
@@ -242,8 +242,7 @@ def _shapes(
         if not answers:
             raise BenchError("the models could not be looked up.")
         models = answers[0].models
-    varied = (options.image_size, options.optimizer, options.precision, None)
-    return [(facts.name, s) for facts in models for s in config.settings_of(facts, *varied)]
+    return [(m.name, s) for m in models for s in config.settings_of(m, options.choices)]
 
 
 def _known(patterns: Sequence[str]) -> list[records.ModelFacts] | None:

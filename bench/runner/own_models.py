@@ -71,6 +71,7 @@ def _examined(job: ExamineJob, log: Path, seconds: float) -> OwnModel:
 def one_at_a_time(job: SimulateJob) -> Sequence[SimulateJob]:
     """The same job in parts: networks of the user's own by themselves, all others together."""
     own = {model.facts.name: model for model in job.own}
-    others = tuple(name for name in job.models if name not in own)
-    parts = [replace(job, models=others, own=())] if others else []
-    return [*parts, *(replace(job, models=(n,), own=(m,)) for n, m in own.items())]
+    others = tuple(shape for shape in job.shapes if shape[0] not in own)
+    parts = [replace(job, shapes=others, own=())] if others else []
+    shapes = {name: tuple(shape for shape in job.shapes if shape[0] == name) for name in own}
+    return [*parts, *(replace(job, shapes=shapes[n], own=(m,)) for n, m in own.items())]

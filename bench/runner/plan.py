@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
+from typing import Any
 
 import psutil
 
-from bench.config import Config, make_setting
+from bench.config import VARIED, Config, choices, make_setting
 from bench.errors import Refused
 from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Setting, Trial
 
@@ -41,7 +42,7 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
 
     Raises:
         Refused: an image size is too small for a model, a batch is larger than the training set, or
-            there are more than `MOST_TRIALS`.
+            there are more than `MOST_TRIALS`, or a model has no published weights to start from.
     """
     if dataset.train_images < 2:
         raise Refused("one training image is too few for batch norm; raise --train-limit.")
@@ -53,21 +54,39 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
             )
     check_trials(config, len(models))
     one_seed = dict.fromkeys(
-        Trial(model.name, 0, setting, str(batch), batch if isinstance(batch, int) else None)
-        for size, optimizer, precision, batch in product(
-            config.image_size, config.optimizer, config.precision, config.batch_size
+        Trial(
+            model.name,
+            0,
+            _setting(model, choice),
+            str(batch),
+            batch if isinstance(batch, int) else None,
+            _variant(config, choice),
         )
+        for choice, batch in product(choices(config), config.batch_size)
         for model in models
-        for setting in (make_setting(model.pixels(size), optimizer, precision, config.lr),)
     )
     orders = (list(one_seed), list(reversed(one_seed)))
     seeds = range(config.seeds)
     return Plan(tuple(replace(trial, seed=k) for k in seeds for trial in orders[k % 2]))
 
 
+def _setting(model: ModelFacts, choice: dict[str, Any]) -> Setting:
+    options = {name: value for name, value in choice.items() if name != "image_size"}
+    if options["pretrained"] == "yes":
+        model.check_pretrained()
+    return make_setting(model.pixels(choice["image_size"]), family=model.family, **options)
+
+
+def _variant(config: Config, choice: dict[str, Any]) -> str:
+    """What tells a trial's name from others, of the options that names do not have anyway."""
+    named = ("image_size", "optimizer", "precision")
+    several = [n for n in VARIED if n not in named and len(getattr(config, n) or ()) > 1]
+    return " ".join(f"{name}={choice[name]}" for name in several)
+
+
 def check_trials(config: Config, models: int) -> None:
     """Raises Refused, before anything is built, if that many models make too many trials."""
-    varied = (config.image_size, config.optimizer, config.precision, config.batch_size)
+    varied = (getattr(config, name) or (None,) for name in (*VARIED, "batch_size"))
     trials = models * prod(map(len, varied)) * config.seeds
     if trials > MOST_TRIALS:
         raise Refused(

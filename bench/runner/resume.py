@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.analysis.claims.reader import keep_claims, read_claims
 from bench.analysis.tables import RunTables, load_run
-from bench.config import Config, current_names
+from bench.config import Config, current, logged_options
 from bench.errors import Refused
 from bench.options import flag_of, shown
 from bench.records.messages import Prepared
@@ -42,7 +42,8 @@ def resume(
         check_same_options(before.started.config, given)
         changed = {k: given[k] for k in ("trial_timeout", "rerun_noisy") if k in given}
         try:
-            config = Config(**before.started.config | changed | {"output": str(path)})
+            logged = logged_options(before.started.config)
+            config = Config(**logged | changed | {"output": str(path)})
         except (TypeError, ValueError) as error:
             raise Refused(
                 f"--resume {path}: its options are not those of this archbench ({error})."
@@ -73,7 +74,7 @@ def with_same_data(config: Config, before: RunTables) -> Config:
 def check_same_options(before: dict[str, Any], given: dict[str, Any]) -> None:
     """Raises Refused if an option differs from what a run was started with."""
     # As in a log, where sequences are lists and paths are text.
-    both = json.loads(json.dumps([current_names(before), given], default=str))
+    both = json.loads(json.dumps([logged_options(before), current(given)], default=str))
     for name, value in both[1].items():
         was = both[0].get(name)
         if name not in HARMLESS and value != was:

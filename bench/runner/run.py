@@ -93,12 +93,14 @@ def refuse_early(config: Config) -> None:
         find_card(card)
     check_image_sizes(config.image_size, config.memory_budget_bytes)
     names, own = named(config.models)
-    if own and config.pretrained:
+    if own and "yes" in config.pretrained:
         raise Refused(f"{next(iter(own))} has no published weights: leave out --pretrained.")
     check_trials(config, len(names))
     known = [name for name in names if name in REGISTRY]
     for name, size in product(known, config.image_size):
         REGISTRY.get(name).facts.pixels(size)
+        if "yes" in config.pretrained:
+            REGISTRY.get(name).facts.check_pretrained()
 
 
 def _output(config: Config) -> Path:
@@ -114,7 +116,7 @@ def prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
         places,
         scratch / "worker.log",
         image_sizes=config.image_size,
-        channels_last=config.channels_last,
+        channels_last="yes" in config.channels_last,
         timeout=config.trial_timeout,
     )
     job = PrepareJob(

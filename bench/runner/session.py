@@ -16,10 +16,11 @@ from bench.analysis.noise import noise_of
 from bench.analysis.tables import RunTables, write_tables
 from bench.analysis.trial_group import trial_labels
 from bench.batch_size.certificate import SMALLEST_BATCH
-from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config
+from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config, settings_of
 from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
+from bench.recipes import RECIPES
 from bench.records import messages, records
 from bench.records.run import Run
 from bench.records.run_folder import RunFolder
@@ -77,9 +78,6 @@ class Session:
         self.training = messages.Conditions(
             device=prepared.device.device,
             dataset=prepared.dataset,
-            channels_last=config.channels_last,
-            augment=config.augment,
-            pretrained=config.pretrained,
             budget_bytes=budget,
             workers=config.workers,
             deterministic=config.deterministic,
@@ -193,13 +191,10 @@ class Session:
         if not cards or self.run.breakdowns:
             return
         job = messages.SimulateJob(
-            models=tuple(facts.name for facts in self.prepared.models),
-            image_sizes=self.config.image_size,
-            optimizers=self.config.optimizer,
-            precisions=self.config.precision,
-            learning_rate=self.config.lr,
+            shapes=tuple(
+                (m.name, s) for m in self.prepared.models for s in settings_of(m, self.config)
+            ),
             num_classes=len(self.prepared.dataset.classes),
-            channels_last=self.config.channels_last,
             dataset=self.prepared.dataset,
             own=self.prepared.own,
         )
@@ -373,7 +368,21 @@ class Session:
         images = self.prepared.dataset.train_images
         if trial.batch_size and images % trial.batch_size == 1:
             notes.append("One image is left out of each epoch: batch norm cannot train on one.")
+        described = self.run.described.get((trial.model, trial.setting.image_size))
+        part = trial.setting.part_of(trial.batch_size or 0)
+        if part < (trial.batch_size or 0) and described and _has_batch_norm(described):
+            notes.append(
+                f"Batch norm sees {part} images at a time, not {trial.batch_size}: with "
+                "--accumulate its statistics, and so the training, are not those of a whole batch."
+            )
+        name = trial.setting.recipe
+        if wanted := RECIPES[name].made_for(self.config.epochs, trial.batch_size):
+            notes.append(f"The recipe {name} was made for {wanted}.")
         return tuple(notes)
+
+
+def _has_batch_norm(described: records.ModelDescribed) -> bool:
+    return any("BatchNorm" in layer.type for layer in described.layers)
 
 
 def _now() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from bench.errors import BenchError, Unsaved
 from bench.records.files import atomic_file
@@ -42,12 +43,14 @@ class Position:
 
 @dataclass(frozen=True)
 class Training:
-    """The parts of a trial that have a state: network, optimizer, loss scale, order of the data."""
+    """The parts of a trial that have a state: network, optimizer, loss scale, order of the data,
+    and the schedule of the rate, if it has one."""
 
     network: Network
     optimizer: Optimizer
     precision: Precision
     order: torch.Generator
+    schedule: LRScheduler | None = None
 
     def state(self) -> dict[str, Any]:
         """Everything but the position, including random states."""
@@ -57,6 +60,7 @@ class Training:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler else {},
+            "schedule": self.schedule.state_dict() if self.schedule else {},
             "torch_random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state() if cuda else None,
         }
@@ -67,6 +71,8 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.precision.scaler:
             self.precision.scaler.load_state_dict(state["scaler"])
+        if self.schedule:
+            self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["torch_random"])
         if state["cuda_random"] is not None:
             torch.cuda.set_rng_state(state["cuda_random"])

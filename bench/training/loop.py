@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
+from bench.records.records import parts_of
 from bench.training.precision import Precision
 from models.building.network import Network
 
@@ -37,6 +39,9 @@ class Timer(Protocol):
 
     def part(self) -> None:
         """A part of a step has ended."""
+
+    def again(self) -> None:
+        """Another forward pass of the same step begins."""
 
     def step(self) -> None:
         """A step has ended; the next one begins."""
@@ -82,19 +87,45 @@ def train_step(
     precision: Precision,
     timer: Timer,
     sums: Sums,
+    schedule: LRScheduler | None = None,
+    accumulate: int = 1,
 ) -> None:
-    """Forward with auxiliary losses, backward, update: the step of probes and epochs alike."""
+    """Forward with auxiliary losses, backward, update: the step of probes and epochs alike.
+
+    With `accumulate`, the batch goes forward and backward in parts, and the update has the gradient
+    of the mean loss over all of it.
+    """
     images, labels = batch
-    with precision.autocast():
-        losses = network.losses(images, labels)
-    timer.part()
-    precision.backward(losses.total)
-    timer.part()
+    count = parts_of(len(labels), accumulate)
+    done: list[tuple[Tensor, Tensor, dict[str, Tensor]]] = []
+    for part in zip(images.tensor_split(count), labels.tensor_split(count), strict=True):
+        if done:
+            timer.again()
+        done.append(_forward_backward(network, part, len(labels), precision, timer))
     precision.step(optimizer)
+    if schedule is not None:
+        schedule.step()
     optimizer.zero_grad(set_to_none=True)
     timer.part()
-    sums.add(losses.logits, labels, {"main": losses.main, **losses.aux})
+    for logits, of, losses in done:
+        sums.add(logits, of, losses)
     timer.step()
+
+
+def _forward_backward(
+    network: Network, part: Batch, images: int, precision: Precision, timer: Timer
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Add a part's share of a batch of so many images to the gradients; its logits, labels and
+    losses."""
+    pixels, labels = part
+    with precision.autocast():
+        losses = network.losses(pixels, labels)
+    timer.part()
+    whole = len(labels) == images
+    precision.backward(losses.total if whole else losses.total * (len(labels) / images))
+    timer.part()
+    means = {"main": losses.main, **losses.aux}
+    return losses.logits.detach(), labels, {name: loss.detach() for name, loss in means.items()}
 
 
 def train_pass(
@@ -104,8 +135,11 @@ def train_pass(
     precision: Precision,
     timer: Timer,
     sums: Sums | None = None,
+    schedule: LRScheduler | None = None,
+    accumulate: int = 1,
 ) -> Sums:
-    """Train on every batch once, adding to `sums` if given.
+    """Train on every batch once, adding to `sums` if given; the schedule sets the rate of each
+    update, and a batch is trained in `accumulate` parts.
 
     Loss and accuracy of each batch are taken before its update.
     """
@@ -114,7 +148,7 @@ def train_pass(
     timer.start()
     for batch in batches:
         timer.part()
-        train_step(network, batch, optimizer, precision, timer, sums)
+        train_step(network, batch, optimizer, precision, timer, sums, schedule, accumulate)
     return sums
 
 

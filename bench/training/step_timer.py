@@ -7,6 +7,7 @@ marked on a sample of steps only.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import fmean
 from time import perf_counter, process_time
 from typing import TypeVar
@@ -70,6 +71,9 @@ class StepTimer:
         if self._sampling():
             self._samples[-1].append(self.device.mark())
 
+    def again(self) -> None:
+        """Another forward pass of the same step begins; it is told from the number of marks."""
+
     def step_seconds(self) -> list[float]:
         """Seconds of every step, in order."""
         pairs = zip(self._ends, self._ends[1:], strict=False)
@@ -88,6 +92,11 @@ class StepTimer:
         return (len(self._ends) - 1) % self.every == 0
 
     def _mean_part(self, index: int) -> float:
-        complete = [s for s in self._samples if len(s) == len(PARTS) + 1]
-        times = [self.device.elapsed(s[index], s[index + 1]) for s in complete]
+        """Seconds of a part in the mean sampled step, whose forward and backward may be several."""
+        times = []
+        for marks in self._samples:
+            if len(marks) > len(PARTS):
+                spans = [*pairwise(marks)]
+                own = {0: spans[:1], 1: spans[1:-1:2], 2: spans[2:-1:2], 3: spans[-1:]}[index]
+                times.append(sum(self.device.elapsed(start, end) for start, end in own))
         return fmean(times) if times else 0.0

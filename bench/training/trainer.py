@@ -110,11 +110,17 @@ class Trainer:
 
         def train_all() -> Pass:
             network, optimizer = self.training.network, self.training.optimizer
-            return train_pass(network, train_batches, optimizer, precision, timer, sums).result()
+            made = train_pass(
+                *(network, train_batches, optimizer, precision, timer, sums),
+                self.training.schedule,
+                self.job.trial.setting.accumulate,
+            )
+            return made.result()
 
         def test_all() -> Pass:
             trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
-            batches = self._unless_stopped(self.test_split.in_order(batch_size), trained_at)
+            part = self.job.trial.setting.part_of(batch_size)
+            batches = self._unless_stopped(self.test_split.in_order(part), trained_at)
             return evaluation_pass(self.training.network, batches, precision).result()
 
         with Sampler(device.pci_bus_id()) as sampler, Watch() as watch:
@@ -180,7 +186,8 @@ class Trainer:
         """What training did to the network, which holds its initial weights afterwards. A failed
         inspection does not fail the trial."""
         trial, training = self.job.trial, self.training
-        network, precision, size = training.network, training.precision, trial.batch_size or 0
+        network, precision = training.network, training.precision
+        size = trial.setting.part_of(trial.batch_size or 0)
         try:
             with self.device.unlimited():
                 start = load_start(Path(self.job.start))
@@ -198,7 +205,7 @@ class Trainer:
         """The epoch's batches after those done, with reports of progress."""
         batch_size = self.job.trial.batch_size or 0
         phase = f"epoch {at.epoch}/{self.job.epochs}"
-        augment = self.job.conditions.augment
+        augment = self.job.trial.setting.augment
         shuffled = self.train_split.shuffled(batch_size, self.training.order, augment)
         start, cpu, done = perf_counter(), process_time(), at.steps
         for batch in islice(shuffled, at.steps, None):

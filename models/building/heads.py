@@ -4,6 +4,8 @@ from typing import cast
 
 from torch import nn
 
+from bench.errors import TrialFailed
+
 IMAGENET_CLASSES = 1000
 
 
@@ -26,6 +28,22 @@ def replace_heads(module: nn.Module, classes: int, outputs: int = IMAGENET_CLASS
         parent, _, child = name.rpartition(".")
         setattr(module.get_submodule(parent), child, _resized(module.get_submodule(name), classes))
     return module
+
+
+def freeze_body(module: nn.Module, classes: int) -> None:
+    """Leave only the last layers trainable, those of auxiliary heads among them: linear layers with
+    `classes` outputs, or the last such convolution where there are none.
+
+    Raises:
+        TrialFailed: there is no such layer.
+    """
+    ends = [layer for layer in module.modules() if outputs_of(layer) == classes]
+    heads = [layer for layer in ends if isinstance(layer, nn.Linear)] or ends[-1:]
+    if not heads:
+        raise TrialFailed(f"it has no last layer with {classes} outputs to train; drop --freeze.")
+    module.requires_grad_(False)
+    for layer in heads:
+        layer.requires_grad_(True)
 
 
 def outputs_of(layer: nn.Module) -> int | None:

@@ -9,6 +9,7 @@ import torchvision  # noqa: F401  torch 2.6 cannot import it while the meta devi
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.building.heads import freeze_body
 from models.entry import Entry
 
 
@@ -41,10 +42,27 @@ def outputs_by_name(output: Any) -> Mapping[str, Tensor]:
 class Network(nn.Module):
     """A classifier with cross-entropy losses; those of auxiliary heads are weighted in the sum."""
 
-    def __init__(self, module: nn.Module, aux_weights: dict[str, float]) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        aux_weights: dict[str, float],
+        label_smoothing: float = 0.0,
+        *,
+        frozen: bool = False,
+    ) -> None:
         super().__init__()
         self.module = module
         self.aux_weights = aux_weights
+        self.label_smoothing = label_smoothing
+        self.frozen = frozen
+
+    def train(self, mode: bool = True) -> "Network":
+        """As every module, but that a frozen body keeps its batch norm's statistics."""
+        super().train(mode)
+        for part in self.module.modules() if self.frozen else ():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.eval()
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (batch, classes) of float images (batch, 3, height, width)."""
@@ -53,18 +71,36 @@ class Network(nn.Module):
     def losses(self, images: Tensor, labels: Tensor) -> Losses:
         """Losses of a batch with int64 labels (batch,), including auxiliary heads."""
         outputs = outputs_by_name(self.module(images))
-        main = functional.cross_entropy(outputs["logits"], labels)
+        main = self._loss(outputs["logits"], labels)
         heads = [head for head in self.aux_weights if head in outputs]  # none in inference
-        aux = {head: functional.cross_entropy(outputs[head], labels) for head in heads}
+        aux = {head: self._loss(outputs[head], labels) for head in heads}
         weighted = [self.aux_weights[head] * aux[head] for head in heads]
         total = main + torch.stack(weighted).sum() if weighted else main
         return Losses(total, main, aux, outputs["logits"])
 
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
-def build_network(entry: Entry, classes: int, *, pretrained: bool = False) -> Network:
-    """Build an entry for a number of classes, on the CPU and in training mode.
+
+def build_network(
+    entry: Entry,
+    classes: int,
+    *,
+    pretrained: bool = False,
+    aux_weight: float | None = None,
+    label_smoothing: float = 0.0,
+    frozen: bool = False,
+) -> Network:
+    """Build an entry for a number of classes, on the CPU and in training mode; `aux_weight` is the
+    weight of each auxiliary loss, None for the entry's own. If `frozen`, only last layers train.
 
     Raises:
-        TrialFailed: pretrained weights are not available.
+        TrialFailed: pretrained weights are not available, or there is no last layer to train.
     """
-    return Network(entry.build(classes, pretrained), entry.facts.aux_weights).train()
+    weights = entry.facts.aux_weights
+    if aux_weight is not None:
+        weights = dict.fromkeys(weights, aux_weight)
+    module = entry.build(classes, pretrained)
+    if frozen:
+        freeze_body(module, classes)
+    return Network(module, weights, label_smoothing, frozen=frozen).train()

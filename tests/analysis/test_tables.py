@@ -16,6 +16,7 @@ from tests.builders import (
     a_probe,
     a_refused_trial,
     a_run,
+    a_setting,
     a_trial,
     an_epoch,
     run_start,
@@ -193,6 +194,27 @@ def test_counts_stay_whole_numbers_beside_gaps(tmp_path: Path) -> None:
     first, second = rows(run, "models")
     assert (first["params"], first["batch_size"], first["best_epoch"]) == ("1000000", "64", "3")
     assert (second["params"], second["epochs"]) == ("", "0")
+
+
+def test_a_run_that_trains_as_usual_has_the_columns_it_always_had(tmp_path: Path) -> None:
+    run = run_of(tmp_path, a_probe(), *a_done_trial(a_trial()))
+    for name in ("models", "epochs", "probes"):
+        assert {"recipe", "weight_decay"}.isdisjoint(rows(run, name)[0])
+    assert {"augment", "channels_last", "pretrained"}.isdisjoint(rows(run, "epochs")[0])
+
+
+def test_what_a_run_sets_otherwise_has_columns_at_the_end(tmp_path: Path) -> None:
+    setting = a_setting(recipe="onecycle", optimizer="sgd", weight_decay=5e-4, augment="crop")
+    changed = a_trial(setting=setting, variant="recipe=onecycle")
+    run = run_of(
+        tmp_path, a_probe(setting=setting), *a_done_trial(a_trial()), *a_done_trial(changed)
+    )
+    assert list(run.models.columns)[-2:] == ["recipe", "weight_decay"]
+    assert run.models.recipe.tolist() == ["constant", "onecycle"]
+    assert run.models.weight_decay.tolist() == [0.0, 5e-4]
+    for frame in (run.epochs, run.probes):
+        assert list(frame.columns)[-3:] == ["recipe", "weight_decay", "augment"]
+        assert frame.iloc[-1][["recipe", "augment"]].tolist() == ["onecycle", "crop"]
 
 
 def test_fractions_are_not_rounded(tmp_path: Path) -> None:

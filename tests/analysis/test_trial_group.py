@@ -1,11 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.analysis.trial_group import Row, TrialGroup, grouped, trial_groups, trial_labels
+from bench.analysis.trial_group import (
+    Row,
+    TrialGroup,
+    grouped,
+    setting_text,
+    trial_groups,
+    trial_labels,
+)
 from bench.errors import Refused
-from bench.records.records import Record
+from bench.records.records import Record, Setting
 from bench.records.run import collect
 from tests.builders import (
     a_done_trial,
@@ -137,6 +145,38 @@ def test_trials_are_called_by_what_varies() -> None:
     assert trial_labels([]) == {}
 
 
+def labels_of_settings(*settings: Setting) -> list[str]:
+    trials = [a_trial("a", setting=s, variant=str(i)) for i, s in enumerate(settings)]
+    return list(trial_labels(trials).values())
+
+
+def test_what_follows_from_a_recipe_is_not_said() -> None:
+    one = a_setting(recipe="onecycle", optimizer="sgd", learning_rate=0.1, weight_decay=5e-4,
+                    augment="crop")  # fmt: skip
+    assert labels_of_settings(a_setting(), one) == ["a · constant", "a · onecycle"]
+    both = labels_of_settings(a_setting(), one, replace(one, learning_rate=0.2))
+    assert both == ["a · constant · lr 0.001", "a · onecycle · lr 0.1", "a · onecycle · lr 0.2"]
+
+
+def test_labels_say_every_trait_that_varies() -> None:
+    base = a_setting()
+    for changed, said in (
+        (a_setting(learning_rate=0.1), ["lr 0.001", "lr 0.1"]),
+        (a_setting(weight_decay=0.1), ["decay 0", "decay 0.1"]),
+        (a_setting(augment="crop"), ["not augmented", "crop"]),
+        (a_setting(channels_last=False), ["channels last", "channels first"]),
+        (a_setting(pretrained=True), ["from scratch", "pretrained"]),
+        (a_setting(freeze="body"), ["all trained", "body frozen"]),
+        (a_setting(accumulate=4), ["accumulate 1", "accumulate 4"]),
+    ):
+        assert labels_of_settings(base, changed) == [f"a · {text}" for text in said]
+        records = [a_done_trial(a_trial("a", setting=s, variant=str(i)))
+                   for i, s in enumerate((base, changed))]  # fmt: skip
+        assert [g.label for g in groups_of(*records[0], *records[1])] == [
+            f"a · {text}" for text in said
+        ]
+
+
 def test_a_count_is_known_of_a_trial_that_was_refused() -> None:
     records = [a_largest_batch("a", 0), *a_refused_trial(a_trial("a"))]
     (group,) = groups_of(*records)
@@ -149,3 +189,9 @@ def test_one_seed_twice_under_one_setting_is_refused() -> None:
     row = Row({"model": "a", "seed": "1", "status": "done"}, "here")
     with pytest.raises(Refused, match="here: a with seed 1 is there twice under one setting"):
         grouped([row, row])
+
+
+def test_a_setting_in_words() -> None:
+    assert setting_text(a_setting()) == "32 px, adam, fp32"
+    other = a_setting(recipe="onecycle", augment="crop", channels_last=False, accumulate=4)
+    assert setting_text(other) == "32 px, adam, fp32, onecycle, crop, channels first, accumulate 4"

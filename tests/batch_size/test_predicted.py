@@ -16,7 +16,7 @@ RESNET = REGISTRY.get("resnet18")
 
 
 def conditions(device: str) -> Conditions:
-    return Conditions(device, a_dataset(), True, False, False, 2**29, 0)
+    return Conditions(device, a_dataset(), 2**29, 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a simulation needs a forked child")

@@ -30,8 +30,8 @@ from models import REGISTRY
 ROOT = Path(__file__).parents[2]
 GREY = (0.5, 0.5, 0.5)
 FACTS = DatasetFacts("x", "x", ("a", "b"), 1000, 100, 32, GREY, GREY, "", True)
-SETTING = Setting(32, "adam", 1e-3, "fp32")
-CONDITIONS = Conditions("cpu", FACTS, True, True, False, 2**30, 0)
+SETTING = Setting(32, "adam", 1e-3, "fp32", augment="shift")
+CONDITIONS = Conditions("cpu", FACTS, 2**30, 0)
 JOB = SearchJob("resnet18", SETTING, CONDITIONS)
 PRIMITIVE = "RuntimeError: could not create a primitive"
 
@@ -64,8 +64,8 @@ def test_under_a_real_limit() -> None:
 
         grey = (0.5, 0.5, 0.5)
         facts = DatasetFacts("x", "x", ("a", "b"), 1000, 100, 32, grey, grey, "", True)
-        conditions = Conditions("cpu", facts, True, True, False, 448 * 2**20, 0)
-        setting = Setting(32, "adam", 1e-3, "fp32")
+        conditions = Conditions("cpu", facts, 448 * 2**20, 0)
+        setting = Setting(32, "adam", 1e-3, "fp32", augment="shift")
         ready, probe = open_search(SearchJob("resnet18", setting, conditions))
         print(ready.limit_bytes)
         for size in (4, 900, 4):

@@ -54,9 +54,7 @@ def test_the_largest_batch_trains_a_whole_run(model: str, tmp_path: Path) -> Non
     assert images > largest.max_batch
     (tmp_path / "images").mkdir()
     request = DataRequest("shapes10", None, images, values["test_limit"], size, 2**30)
-    conditions = Conditions(
-        "cpu", prepare(request, tmp_path / "images"), True, False, False, parse_bytes(budget), 0
-    )
+    conditions = Conditions("cpu", prepare(request, tmp_path / "images"), parse_bytes(budget), 0)
     trial = replace(found.trials[0].trial, batch_size=images)
     files = [str(tmp_path / name) for name in ("images", "checkpoint.pt", "start.pt")]
     job = TrainJob(trial, values["epochs"], files[0], conditions, files[1], files[2])

@@ -67,7 +67,7 @@ def a_trainer(model: str, images: int, folder: Path) -> Trainer:
     training = Training(network, optimizer, precision, torch.Generator().manual_seed(0))
     grey = (0.5, 0.5, 0.5)
     facts = DatasetFacts("shapes10", "", shapes10.CLASSES, images, 2, SIZE, grey, grey, "", True)
-    conditions = Conditions("cpu", facts, True, False, False, None, 0)
+    conditions = Conditions("cpu", facts, None, 0)
     trial = Trial(model, 0, Setting(SIZE, "adam", 1e-3, "fp32"), str(BATCH), BATCH)
     files = [str(folder / name) for name in ("checkpoint.pt", "start.pt", "kernels.npz")]
     job = TrainJob(trial, 1, str(folder), conditions, files[0], files[1], files[2])

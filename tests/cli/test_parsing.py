@@ -35,7 +35,7 @@ MISTAKES = [
     ("--epochs 3 4", "'4' belongs to no option; see PROG --help."),
     ("-x", "unknown option -x; see PROG --help."),
     ("--models -x", "unknown option -x; see PROG --help."),
-    ("--augment=yes", "'yes' belongs to no option; see PROG --help."),
+    ("--inspect=yes", "'yes' belongs to no option; see PROG --help."),
     ("-- x", "'x' belongs to no option; see PROG --help."),
     ("--epochs", "--epochs needs a value: N."),
     ("--epochs --seeds 3", "--epochs needs a value: N."),

@@ -10,10 +10,12 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 
 from bench.data.loader import (
+    Augmentation,
     ResidentSplit,
     Split,
     StreamedSplit,
     Transform,
+    _reflected,
     augmented,
     blank_split,
     dropped_images,
@@ -22,6 +24,7 @@ from bench.data.loader import (
 )
 from bench.data.prepare import DataRequest, prepare
 from bench.errors import Refused
+from bench.recipes import AUGMENTATIONS
 from bench.records.records import DatasetFacts
 
 CPU = torch.device("cpu")
@@ -81,7 +84,9 @@ class TestTransform:
 class TestAugmented:
     def test_the_same_generator_gives_the_same_images(self) -> None:
         images = noise(20, 16)
-        first, again, other = (augmented(images, generator(seed)) for seed in (1, 1, 2))
+        first, again, other = (
+            augmented(images, Augmentation("shift", generator(seed))) for seed in (1, 1, 2)
+        )
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
 
@@ -93,7 +98,7 @@ class TestAugmented:
         rows, columns = torch.meshgrid(line, line, indexing="ij")
         images = torch.stack((rows, columns, rows), dim=2).to(torch.uint8).expand(count, -1, -1, -1)
         seen: Counter[tuple[str, int]] = Counter()
-        for image in augmented(images, generator()).long():
+        for image in augmented(images, Augmentation("shift", generator())).long():
             down, across = image[8, 8, 0] - 8, image[8, 8, 1].item()
             step = (image[8, 9, 1] - image[8, 8, 1]).item()
             place = torch.arange(side) - 8
@@ -108,6 +113,30 @@ class TestAugmented:
         assert {move for what, move in seen if what == "across"} == {-2, -1, 0, 1, 2}
         assert 140 < seen[("flip", 1)] < 260
 
+    def test_a_crop_is_a_shift_whose_outside_is_black(self) -> None:
+        images = noise(200, 16).clamp(1)
+        shifted, cropped = (
+            augmented(images, Augmentation(kind, generator())) for kind in ("shift", "crop")
+        )
+        black = (cropped == 0).all(-1)
+        assert torch.equal(cropped[~black], shifted[~black])
+        assert not black[:, 2:-2, 2:-2].any()
+        assert 0 < black.float().mean() < 0.25
+
+    def test_cutout_reflects_and_blanks_a_square_with_the_mean(self) -> None:
+        images, mean = noise(100, 16).clamp(max=200), torch.tensor([201, 202, 203]).byte()
+        changed = augmented(images, Augmentation("cutout", generator()), mean)
+        blank = (changed == mean).all(-1)
+        assert blank.sum((1, 2)).tolist() == [4 * 4] * 100
+        assert [int(mask.any(0).sum()) for mask in blank] == [4] * 100
+        line = torch.tensor([-2, -1, 0, 1, 14, 15, 16, 17])
+        assert _reflected(line, 16).tolist() == [2, 1, 0, 1, 14, 15, 14, 13]
+
+    @pytest.mark.parametrize("kind", AUGMENTATIONS)
+    def test_every_augmentation_keeps_shape_and_type(self, kind: str) -> None:
+        images, labels = a_split(9).first(5, Augmentation(kind, generator()))
+        assert (images.shape, images.dtype, len(labels)) == ((5, 3, 8, 8), torch.float32, 5)
+
 
 class TestSplit:
     def test_in_order_gives_every_image_once(self) -> None:
@@ -117,12 +146,12 @@ class TestSplit:
         assert values == list(range(9))
 
     def test_shuffled_drops_a_last_batch_of_one(self) -> None:
-        batches = [labels.tolist() for _, labels in a_split(9).shuffled(4, generator(), False)]
+        batches = [labels.tolist() for _, labels in a_split(9).shuffled(4, generator())]
         assert [len(labels) for labels in batches] == [4, 4]
         assert len(set(itertools.chain(*batches))) == 8
 
     def test_shuffled_gives_every_image_once(self) -> None:
-        batches = list(a_split(10).shuffled(4, generator(3), False))
+        batches = list(a_split(10).shuffled(4, generator(3)))
         labels = [int(label) for _, labels in batches for label in labels]
         values = [round(image.mean().item() * 255) for images, _ in batches for image in images]
         assert [len(labels) for _, labels in batches] == [4, 4, 2]
@@ -130,8 +159,8 @@ class TestSplit:
         assert labels != sorted(labels)
         assert values == labels
 
-    @pytest.mark.parametrize("augment", [False, True])
-    def test_a_seed_decides_the_batches(self, augment: bool) -> None:
+    @pytest.mark.parametrize("augment", ["none", "shift", "crop", "cutout"])
+    def test_a_seed_decides_the_batches(self, augment: str) -> None:
         split = ResidentSplit(noise(30, 8), torch.arange(30), a_transform(8))
         first, again, other = (
             list(split.shuffled(7, generator(seed), augment)) for seed in (5, 5, 6)
@@ -142,8 +171,7 @@ class TestSplit:
     def test_an_epoch_differs_from_the_next(self) -> None:
         order = generator()
         epochs = [
-            torch.cat([labels for _, labels in a_split(50).shuffled(8, order, False)])
-            for _ in range(2)
+            torch.cat([labels for _, labels in a_split(50).shuffled(8, order)]) for _ in range(2)
         ]
         assert not torch.equal(*epochs)
 
@@ -188,7 +216,7 @@ def test_streamed_equals_resident(workers: int, tmp_path: Path) -> None:
         facts = prepare(DataRequest("folder", data_dir, None, None, 16, memory), into)
         splits.append(open_split(into, "train", facts, a_transform(32), workers))
     assert [type(split) for split in splits] == [ResidentSplit, StreamedSplit]
-    pair = [list(split.shuffled(4, generator(1), True)) for split in splits]
+    pair = [list(split.shuffled(4, generator(1), "cutout")) for split in splits]
     for (images, labels), (others, other_labels) in zip(*pair, strict=True):
         assert torch.equal(images, others)
         assert torch.equal(labels, other_labels)

@@ -39,6 +39,21 @@ PUBLISHED = {
     "densenet169": (14_149_480, 3.36),
     "densenet201": (20_013_928, 4.291),
 }
+STEMS = {
+    "resnet18:cifar": (11_173_962, 0, 0.555),  # as kuangliu/pytorch-cifar has it
+    "resnet34:cifar": (21_282_122, 0, 1.159),
+    "resnet50:cifar": (23_520_842, 0, 1.298),
+    "resnet101:cifar": (42_512_970, 0, 2.510),
+    "resnet152:cifar": (58_156_618, 0, 3.722),
+    "densenet121:cifar": (6_956_298 + 128, 0, 0.888),  # and a normalisation after the convolution
+    "densenet161:cifar": (26_482_570, 0, 2.468),
+    "densenet169:cifar": (12_493_450, 0, 1.060),
+    "densenet201:cifar": (18_104_458, 0, 1.364),
+    "googlenet:cifar": (9_841_470, 4_350_484, 1.337),
+    "googlenet:cifar:noaux": (5_490_986, 0, 1.337),
+}
+"""With ten classes and the stem for small images: parameters, those in heads, GMACs at 32 px."""
+
 TEN_CLASSES = {
     "resnet18": (11_181_642, 0),
     "googlenet": (9_960_638, 4_350_484),
@@ -65,20 +80,42 @@ def on_meta(name: str, size: int) -> Tensor:
 
 
 def test_every_entry_is_checked_here() -> None:
-    assert set(NAMES) == set(PUBLISHED)
+    assert set(NAMES) == PUBLISHED.keys() | STEMS.keys()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_as_it_comes(name: str, described: dict[str, ModelDescribed]) -> None:
     stated = REGISTRY.get(name).facts.params_imagenet
     assert described[name].params_imagenet == PUBLISHED[name][0]
     assert stated == (None if name.endswith(":noaux") else PUBLISHED[name][0])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_gmacs_are_the_published_ones(name: str, described: dict[str, ModelDescribed]) -> None:
     assert described[name].gmacs_native == pytest.approx(PUBLISHED[name][1], rel=0.01)
     assert REGISTRY.get(name).facts.gmacs == PUBLISHED[name][1]
+
+
+@pytest.mark.parametrize("name", STEMS)
+def test_a_stem_for_small_images(name: str, described: dict[str, ModelDescribed]) -> None:
+    counted, (params, aux, gmacs) = described[name], STEMS[name]
+    original = described[name.replace(":cifar", "")]
+    first, *_ = counted.layers
+    assert (first.output_shape[1:], first.params) == ((32, 32), 27 * first.output_shape[0])
+    assert counted.params == params
+    assert counted.params_aux == aux == original.params_aux
+    assert counted.gmacs == pytest.approx(gmacs, rel=1e-3)
+    facts = REGISTRY.get(name).facts
+    assert (facts.native_size, facts.params_imagenet, facts.gmacs) == (32, None, None)
+    with pytest.raises(Refused, match=f"no ImageNet weights for {name}; leave it out, or train"):
+        facts.check_pretrained()
+
+
+def test_a_variant_that_a_model_does_not_have() -> None:
+    with pytest.raises(Refused, match="resnet18 has no variant 'cifr': there is resnet18:cifar"):
+        resolve("resnet18:cifr")
+    with pytest.raises(Refused, match="inception_v3 has no variant 'cifar': there is "):
+        resolve("inception_v3:cifar")
 
 
 @pytest.mark.parametrize("name", TEN_CLASSES)

@@ -1,6 +1,7 @@
 """Simulated steps agree with real ones: torch's own allocator on the CPU is the truth here."""
 
 import gc
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,11 +9,14 @@ from torch import nn
 from torch.profiler import profile
 
 from bench.errors import TrialFailed
+from bench.prediction.cards import find_card
+from bench.prediction.memory import predict
 from bench.prediction.simulate import building, simulate
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, Setting
 from bench.system.devices.cpu import CpuDevice
 from bench.training.loop import train_pass
+from bench.training.networks import open_network
 from bench.training.optimizers import open_optimizer
 from bench.training.precision import Precision
 from bench.training.step_timer import StepTimer
@@ -29,7 +33,7 @@ CASES = {name: (64, 32 if name.startswith("densenet") else 8) for name in REGIST
 def simulated(name: str, setting: Setting, dataset: DatasetFacts | None = None) -> Trace:
     with building():
         network = build_network(REGISTRY.get(name), 10)
-    return simulate(network, setting, channels_last=True, classes=10, dataset=dataset, device="cpu")
+    return simulate(network, setting, classes=10, dataset=dataset, device="cpu")
 
 
 def real_peak(name: str, setting: Setting, batch_size: int) -> int:
@@ -82,6 +86,35 @@ def test_activations_grow_with_the_batch_and_weights_do_not() -> None:
     assert many["parameters"] == few["parameters"]
 
 
+def test_parts_of_a_batch_share_its_memory() -> None:
+    """Activations are of one part; images are of all, and gradients wait for the last."""
+    setting = Setting(64, "sgd", 1e-3, "fp32")
+    whole, parts = (simulated("resnet18", replace(setting, accumulate=n)) for n in (1, 4))
+    one, four = (trace.breakdown(32) for trace in (whole, parts))
+    assert four["activations"] == pytest.approx(one["activations"], rel=0.05)
+    assert four["data"] == pytest.approx(4 * one["data"], rel=0.02)
+    assert four["gradients"] > one["gradients"]
+    card = find_card("1GiB")
+    few, many = (
+        predict(
+            t, model="resnet18", setting=replace(setting, accumulate=n), num_classes=10, card=card
+        )
+        for t, n in ((whole, 1), (parts, 4))
+    )
+    assert 3 * few.max_batch < many.max_batch < 4 * few.max_batch
+    assert many.bytes_per_image == pytest.approx(few.bytes_per_image / 4, rel=0.15)
+
+
+def test_a_frozen_body_has_no_gradients() -> None:
+    setting = Setting(64, "sgd", 1e-3, "fp32", pretrained=True, freeze="body")
+    with building():
+        network = open_network(REGISTRY.get("resnet18"), 10, setting, fetched=False)
+    frozen = simulate(network, setting, classes=10, device="cpu").breakdown(32)
+    trained = simulated("resnet18", setting).breakdown(32)
+    assert frozen["optimizer state"] == pytest.approx(4 * 5130, abs=1024)
+    assert frozen["activations"] < trained["activations"] / 3
+
+
 def test_a_resident_data_set_takes_its_place() -> None:
     """On the CPU one image stands for all (see `blank_split`); labels are all there."""
     grey = (0.5, 0.5, 0.5)
@@ -106,8 +139,7 @@ def test_the_module_that_was_simulated_kept_shared_weights_shared() -> None:
 
     trace = simulate(
         Network(Tied(), {}),
-        Setting(8, "sgd", 1e-3, "fp32"),
-        channels_last=False,
+        Setting(8, "sgd", 1e-3, "fp32", channels_last=False),
         classes=192,
         device="cpu",
     )
@@ -126,8 +158,7 @@ def test_what_cannot_be_simulated_says_why() -> None:
     with pytest.raises(TrialFailed, match=r"cannot be simulated: ValueError: no such path$"):
         simulate(
             Network(Broken(), {}),
-            Setting(8, "sgd", 1e-3, "fp32"),
-            channels_last=False,
+            Setting(8, "sgd", 1e-3, "fp32", channels_last=False),
             classes=2,
             device="cpu",
         )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,18 @@ def test_a_run_is_read_back_from_its_folder(tmp_path: Path) -> None:
     assert [trial.epochs for trial in read.trials] == [trial.epochs for trial in written.trials]
     assert read.dataset == written.dataset
     assert read.path == tmp_path
+
+
+def test_what_an_older_run_said_once_is_in_its_settings() -> None:
+    older = {"augment": True, "channels_last": False, "pretrained": True}
+    started, *rest = run_start()
+    config = started.config | older
+    records = [replace(started, config=config), *rest, a_probe(), a_largest_batch()]
+    run = collect(HERE, [*records, *a_done_trial(a_trial())])
+    setting = a_setting(augment="shift", channels_last=False, pretrained=True)
+    assert run.trials[0].trial.setting == run.all_probes[0].setting == setting
+    assert run.trials[0].largest_batch is not None
+    assert run.trials[0].trial.id == a_trial().id
 
 
 def test_a_folder_may_be_named_by_text(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from bench.records.records import Probe
 from bench.runner.batch_search import SWEEP_SIZES, Prober, sweep_sizes
 from tests.builders import a_dataset, a_description, a_setting
 
-JOB = SearchJob("resnet18", a_setting(), Conditions("cpu", a_dataset(), True, False, False, 100, 0))
+JOB = SearchJob("resnet18", a_setting(), Conditions("cpu", a_dataset(), 100, 0))
 
 
 class FakeWorker:

@@ -18,7 +18,7 @@ from bench.own_code import DATASETS, MODELS, Place
 from bench.records.messages import OwnModel, SimulateJob
 from bench.runner import own_models
 from bench.runner.own_models import examine_models, one_at_a_time
-from tests.builders import some_facts
+from tests.builders import a_setting, some_facts
 from tests.own_code import GOOD, install, working_in, write
 
 ROOT = Path(__file__).parents[2]
@@ -90,13 +90,14 @@ def test_what_ends_or_holds_a_worker_is_refused(
 
 def test_each_own_network_is_simulated_by_itself() -> None:
     own = tuple(OwnModel(some_facts(name), ("x.py", name)) for name in ("a", "b"))
-    names = ("a", "resnet18", "b")
-    job = SimulateJob(names, (32,), ("adam",), ("fp32",), None, 10, True, None, own)
-    assert [(part.models, part.own) for part in one_at_a_time(job)] == [
-        (("resnet18",), ()),
-        (("a",), own[:1]),
-        (("b",), own[1:]),
+    shapes = [(name, a_setting(image_size=n)) for n in (32, 64) for name in ("a", "resnet18", "b")]
+    job = SimulateJob(tuple(shapes), 10, None, own)
+    assert [([name for name, _ in part.shapes], part.own) for part in one_at_a_time(job)] == [
+        (["resnet18", "resnet18"], ()),
+        (["a", "a"], own[:1]),
+        (["b", "b"], own[1:]),
     ]
+    assert {shape for part in one_at_a_time(job) for shape in part.shapes} == set(shapes)
 
 
 @pytest.mark.slow

@@ -66,13 +66,68 @@ def test_a_trial_has_all_that_was_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("optimizer", "lr", "rate"),
-    [("adam", None, 0.001), ("adamw", None, 0.001), ("sgd", None, 0.01), ("sgd", 0.5, 0.5)],
+    [
+        (None, None, 0.001),
+        ("adam", None, 0.001),
+        ("adamw", None, 0.001),
+        ("sgd", None, 0.01),
+        ("sgd", 0.5, 0.5),
+    ],
 )
 def test_the_learning_rate_is_the_optimizers_unless_given(
     optimizer: Any, lr: float | None, rate: float
 ) -> None:
     trials = plan(optimizer=optimizer, lr=lr).trials
     assert {trial.setting.learning_rate for trial in trials} == {rate}
+
+
+def test_a_trial_is_trained_as_its_recipe_says_but_for_what_is_given() -> None:
+    def used(**options: Any) -> tuple[Any, ...]:
+        s = plan(recipe="onecycle", **options).trials[0].setting
+        return s.recipe, s.optimizer, s.learning_rate, s.weight_decay, s.augment
+
+    assert used() == ("onecycle", "sgd", 0.1, 5e-4, "crop")
+    assert used(lr=0.5, weight_decay=0.0) == ("onecycle", "sgd", 0.5, 0.0, "crop")
+    assert used(augment="none") == ("onecycle", "sgd", 0.1, 5e-4, "none")
+    # Rate and decay belong to the optimizer.
+    assert used(optimizer="adamw") == ("onecycle", "adamw", 1e-3, None, "crop")
+    assert used(optimizer="adam", lr=0.2) == ("onecycle", "adam", 0.2, None, "crop")
+
+
+def test_a_recipe_may_decay_a_family_less() -> None:
+    dense = some_facts("densenet121", family="densenet")
+    config = Config(preset="smoke", device="cpu", recipe="onecycle")
+    decays = {
+        t.model: t.setting.weight_decay for t in make_plan(config, [A, dense], a_dataset()).trials
+    }
+    assert decays == {"a": 5e-4, "densenet121": 1e-4}
+
+
+def test_all_that_takes_several_values_has_names_of_its_own() -> None:
+    many = plan(
+        recipe=("constant", "onecycle"),
+        lr=(0.1, 0.01),
+        weight_decay=(0.0, 1e-4),
+        augment=("none", "crop"),
+        channels_last=("yes", "no"),
+        pretrained=("no", "yes"),
+        freeze=("none", "body"),
+        accumulate=(1, 2),
+    )
+    assert len({trial.id for trial in many.trials}) == len(many.trials) == 2**9
+    assert len({(t.model, t.setting) for t in many.trials}) == 2**9
+
+
+def test_names_of_trials_are_those_of_older_runs() -> None:
+    first, *_ = plan(lr=0.5, augment=True, recipe="onecycle", optimizer="adam").trials
+    assert first.id == "a 96px adam fp32 bauto seed0"
+
+
+def test_weights_that_do_not_exist_are_refused() -> None:
+    small = some_facts("a:cifar", published_weights=False)
+    config = Config(preset="smoke", device="cpu", pretrained=True)
+    with pytest.raises(Refused, match="no ImageNet weights for a:cifar; leave it out, or train a"):
+        make_plan(config, [A, small], a_dataset())
 
 
 def test_native_is_each_models_own_size() -> None:

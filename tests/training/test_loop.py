@@ -12,6 +12,7 @@ from bench.training.loop import Batch, Pass, Sums, evaluation_pass, train_pass
 from bench.training.precision import Precision
 from bench.training.step_timer import StepTimer
 from models.building.network import Network
+from tests.builders import a_setting
 
 FP32 = Precision("fp32", None, "cpu", None)
 
@@ -117,6 +118,38 @@ def test_steps_are_marked() -> None:
     train_pass(network, some_batches(2, 2, 2), SGD(network.parameters(), lr=0.1), FP32, clock)
     assert len(clock.step_seconds()) == 3
     assert all(seconds > 0 for seconds in clock.part_seconds(math.inf).values())
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7])
+def test_a_batch_in_parts_is_the_same_update(parts: int) -> None:
+    """Up to rounding, and where nothing depends on the rest of the batch."""
+    results, weights = [], []
+    for accumulate in (1, parts):
+        torch.manual_seed(0)
+        module = TwoHeads()
+        module.dropout.p = 0.0
+        network = Network(module, {"aux": 0.3})
+        clock, optimizer = StepTimer(CpuDevice(), 2), SGD(network.parameters(), lr=0.1)
+        batches = some_batches(7, 5)
+        sums = train_pass(network, batches, optimizer, FP32, clock, accumulate=accumulate)
+        results.append(sums.result())
+        weights.append(module.main.weight.detach())
+        assert all(seconds > 0 for seconds in clock.part_seconds(math.inf).values())
+    torch.testing.assert_close(*weights)
+    assert results[0].images == results[1].images == 12
+    assert results[0].accuracy == results[1].accuracy
+    assert results[0].loss == pytest.approx(results[1].loss)
+    assert results[0].aux_losses == pytest.approx(results[1].aux_losses)
+
+
+def test_no_part_is_of_one_image() -> None:
+    seen = []
+    network = Network(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 3)), {})
+    network.module.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    optimizer, clock = SGD(network.parameters(), lr=0.1), StepTimer(CpuDevice(), 3)
+    train_pass(network, some_batches(8, 5, 3), optimizer, FP32, clock, accumulate=4)
+    assert seen == [2, 2, 2, 2, 3, 2, 3]
+    assert [a_setting(accumulate=4).part_of(n) for n in (8, 5, 3)] == [2, 3, 3]
 
 
 def test_evaluation_is_in_inference_mode_and_changes_nothing() -> None:

@@ -5,7 +5,9 @@ from torch.optim import SGD, Adam, AdamW
 
 from bench.config import OPTIMIZERS
 from bench.errors import Refused
-from bench.training.optimizers import open_optimizer
+from bench.recipes import Schedule
+from bench.training.optimizers import open_optimizer, open_schedule, optimizer_of
+from tests.builders import a_setting
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adam", Adam), ("adamw", AdamW), ("sgd", SGD)])
@@ -41,6 +43,28 @@ def test_frozen_parameters_are_left_out() -> None:
 def test_no_fused_kernel_for_half_precision_weights() -> None:
     layer = nn.Linear(3, 2).to(torch.bfloat16)
     assert open_optimizer("adam", layer.parameters(), 0.1).param_groups[0]["fused"] is False
+
+
+@pytest.mark.parametrize(("name", "decay"), [("adam", 0), ("adamw", 0.01), ("sgd", 0)])
+def test_weight_decay_is_torchs_unless_given(name: str, decay: float) -> None:
+    parameters = list(nn.Linear(2, 2).parameters())
+    plain = getattr(torch.optim, OPTIMIZERS[name].torch_name)(parameters, lr=0.1)
+    assert open_optimizer(name, parameters, 0.1).param_groups[0]["weight_decay"] == decay
+    assert plain.param_groups[0]["weight_decay"] == decay
+    assert open_optimizer(name, parameters, 0.1, 0.5).param_groups[0]["weight_decay"] == 0.5
+
+
+def test_a_schedule_sets_the_rate_of_every_update() -> None:
+    layer = nn.Linear(2, 2)
+    setting = a_setting(optimizer="sgd", learning_rate=0.4, weight_decay=1e-4)
+    optimizer = optimizer_of(setting, layer.parameters())
+    rates = open_schedule(optimizer, Schedule("", ((0, 0), (0.25, 1), (1, 0))), 4)
+    seen = []
+    for _ in range(4):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        rates.step()
+    assert seen == pytest.approx([0.2, 0.4 * 5 / 6, 0.2, 0.4 / 6])
 
 
 def test_unknown() -> None:

@@ -56,6 +56,18 @@ def test_steps_and_parts() -> None:
     assert parts == {"data": 2, "forward": 4, "backward": 6, "optimizer": 2}
 
 
+def test_a_step_may_go_forward_and_backward_several_times() -> None:
+    clock = StepTimer(Scripted([0, 1, 3, 6, 8, 11, 12, 13]), steps=1)
+    clock.start()
+    for part in range(6):
+        if part == 3:
+            clock.again()
+        clock.part()
+    clock.step()
+    parts = clock.part_seconds(train_seconds=20)
+    assert parts == {"data": 1, "forward": 4, "backward": 6, "optimizer": 1}
+
+
 def test_parts_never_come_to_more_than_the_epoch() -> None:
     clock = StepTimer(Scripted([0, 1, 3, 6, 7, 8]), steps=1)
     run(clock, 1)

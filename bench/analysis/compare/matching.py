@@ -26,6 +26,10 @@ Across = Literal[
     "optimizer",
     "learning_rate",
     "batch_size",
+    "recipe",
+    "weight_decay",
+    "freeze",
+    "accumulate",
 ]
 """What a comparison can be told to go across."""
 
@@ -35,6 +39,10 @@ _TRAITS: dict[Across, str] = {
     "precision": "precision",
     "optimizer": "optimizer",
     "learning_rate": "learning_rate",
+    "recipe": "recipe",
+    "weight_decay": "weight_decay",
+    "freeze": "freeze",
+    "accumulate": "accumulate",
     "batch_size": "batch_choice",
 }
 """The trait that each crosses."""
@@ -50,7 +58,8 @@ _COLUMNS: dict[Across, tuple[str, ...]] = {
 }
 
 _LATE: tuple[Across, ...] = ("augment", "pretrained", "channels_last")
-"""Conditions that older tables have no column for, which then rule nothing out."""
+"""Conditions that older tables have no column for, which then rule nothing out; several values
+within a run are told apart."""
 
 Key = tuple[str, ...]
 Groups = tuple[TrialGroup, ...]
@@ -83,7 +92,10 @@ def match(a: Side, b: Side, across: Collection[Across] = ()) -> Matched:
             conditions; the sentence names the difference, both values, and the remedy.
     """
     kept = [trait for name, trait in _TRAITS.items() if name not in across]
-    joined = _join(a.groups, b.groups, lambda g: tuple(g.traits[name] for name in kept))
+    late = [name for name in _LATE if name not in across]
+    joined = _join(a.groups, b.groups, lambda g: tuple(g.traits[n] for n in (*kept, *late)))
+    # What differs in a condition alone is named below.
+    joined = joined or _join(a.groups, b.groups, lambda g: tuple(g.traits[n] for n in kept))
     if "batch_size" not in across:
         # A batch asked for by a word in one run and by its number in the other.
         rest = [name for name in kept if name != "batch_choice"]
@@ -104,7 +116,7 @@ def match(a: Side, b: Side, across: Collection[Across] = ()) -> Matched:
 
 def check_conditions(groups: Sequence[TrialGroup], across: Collection[Across], within: str) -> None:
     """Raises Refused if groups that are compared with each other differ in a condition."""
-    for name in _COLUMNS:
+    for name in (name for name in _COLUMNS if name not in _LATE):
         values = dict.fromkeys(value for group in groups for value in _values(group, name))
         if len(values) > 1 and name not in across:
             raise Refused(

@@ -1,4 +1,4 @@
-"""What a run varies besides the model: optimizer, batch size, depth, auxiliary heads."""
+"""What a run varies besides the model: how it is trained, batch size, depth, stem, heads."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -6,12 +6,30 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.ablations import BATCH, DEPTH, HEADS, OPTIMIZER, Ablation, Trait, ablations
+from bench.analysis.ablations import (
+    ACCUMULATION,
+    AUGMENTATION,
+    BATCH,
+    DEPTH,
+    FROZEN,
+    HEADS,
+    LAYOUT,
+    LEARNING_RATE,
+    OPTIMIZER,
+    RECIPE,
+    STEM,
+    WEIGHT_DECAY,
+    WEIGHTS,
+    Ablation,
+    Trait,
+    ablations,
+)
 from bench.analysis.compare.arrival import common_accuracy
 from bench.analysis.formatting import against, header_of, listed, ratio, shortened
 from bench.analysis.intervals import Estimate
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.trial_group import TrialGroup
+from bench.config import decay_of
 from bench.report.context import Context
 from bench.report.sections.base import Picture, Section, certainty, known_table, sorted_by, value
 from bench.report.sections.diagnostics import gradients_finding
@@ -38,6 +56,22 @@ def _optimizers(context: Context, ablation: Ablation) -> str | None:
         f"{certainty(context.standings.between(STEP, fast, slow))}; test accuracy ends with "
         f"{order}; {pair}{certainty(context.standings.between(FINAL, best, worst))}."
     )
+
+
+def _ends_of(trait: Trait) -> Callable[[Context, Ablation], str | None]:
+    """Where each value of a trait ends, and whether the best is apart from the worst."""
+
+    def find(context: Context, ablation: Ablation) -> str | None:
+        ends = sorted_by(ablation.groups, FINAL, highest=True)
+        if len(ends) < 2:
+            return None
+        order = listed([f"{trait.value(group)} at {value(FINAL, e)}" for group, e in ends])
+        (best, _), (worst, _) = ends[0], ends[-1]
+        pair = f"{trait.value(best)} against {trait.value(worst)}: " if len(ends) > 2 else ""
+        sure = certainty(context.standings.between(FINAL, best, worst))
+        return f"{trait.label} of {ablation.name}: test accuracy ends with {order}; {pair}{sure}."
+
+    return find
 
 
 def _batch_sizes(context: Context, ablation: Ablation) -> str | None:
@@ -127,7 +161,7 @@ def _figure(title: str, trait: Trait, panels: tuple[str, str], context: Context)
     if not made:
         return None
     values = list(dict.fromkeys(value for ablation in made for value in ablation.values))
-    if all(isinstance(value, int) for value in values):
+    if all(isinstance(value, (int, float)) for value in values):
         values.sort()
     with canvas(context.run, title, columns=2) as (figure, axes):
         for ax, metric in zip(axes, panels, strict=True):
@@ -162,7 +196,7 @@ def _draw(
         [e.mean for _, e in drawn],
         [e.half_width or 0.0 for _, e in drawn],
         marker="o",
-        linestyle=look.line_style if isinstance(ablation.values[0], int) else "none",
+        linestyle=look.line_style if isinstance(ablation.values[0], (int, float)) else "none",
         color=look.colour,
         capsize=3,
         label=shortened(ablation.name),
@@ -177,7 +211,33 @@ def _heads_and_gradients(context: Context) -> list[str]:
     return [sentence for groups in seen if (sentence := gradients_finding(groups))]
 
 
+def _settings(groups: Sequence[TrialGroup]) -> dict[str, list[Cell]]:
+    """What each group was trained with, where they differ."""
+    columns = {
+        "Optimizer": [group.setting.optimizer for group in groups],
+        "Learning rate": [f"{group.setting.learning_rate:g}" for group in groups],
+        "Weight decay": [f"{decay_of(group.setting):g}" for group in groups],
+        "Augmentation": [group.setting.augment for group in groups],
+    }
+    return {name: [*map(Cell, cells)] for name, cells in columns.items() if len({*cells}) > 1}
+
+
+def _outcome(order: int, name: str, trait: Trait, *columns: str) -> Section:
+    """The section of a trait whose finding is where each of its values ends."""
+    figures = (*columns, EPOCH, "final_train_loss", FINAL)
+    return _section(order, name, trait, _ends_of(trait), (FINAL, EPOCH), figures, _settings)
+
+
 SECTIONS = (
+    _outcome(95, "recipes", RECIPE),
+    _outcome(102, "learning-rates", LEARNING_RATE),
+    _outcome(103, "weight-decay", WEIGHT_DECAY),
+    _outcome(104, "augmentation", AUGMENTATION),
+    _outcome(105, "initial-weights", WEIGHTS),
+    _outcome(107, "frozen", FROZEN, "peak_memory_bytes", STEP),
+    _outcome(108, "accumulation", ACCUMULATION, "max_batch", "peak_memory_bytes", STEP),
+    _outcome(106, "memory-layout", LAYOUT, "peak_memory_bytes", STEP),
+    _outcome(125, "stems", STEM, "params", "gmacs", "max_batch", "peak_memory_bytes"),
     _section(
         100,
         "optimizers",

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from bench.analysis.formatting import listed, ratio, shortened
+from bench.analysis.trial_group import setting_text
 from bench.records.records import MemoryBreakdown, Setting
 from bench.report.context import Context
 from bench.report.sections.base import Section, picture, sorted_by, value
@@ -85,7 +86,7 @@ def _searches(context: Context) -> list[str]:
     """What stands behind each largest batch."""
     sentences = []
     for search in context.run.largest_batches.values():
-        proof, text = search.certificate, f"{search.model}, {_traits(search.setting)}: "
+        proof, text = search.certificate, f"{search.model}, {setting_text(search.setting)}: "
         text += f"{search.max_batch:,}, {search.source}, limited by {search.limited_by}"
         if search.budget_bytes:
             text += f" ({search.budget_bytes / 2**20:,.0f} MiB)"
@@ -169,7 +170,7 @@ def _label(context: Context, model: str, setting: Setting) -> str:
     searches = context.run.largest_batches
     search = searches.get((model, setting))
     several = len({s for m, s in searches if m == model}) > 1
-    how = f" · {_traits(setting)}" if several else ""
+    how = f" · {setting_text(setting)}" if several else ""
     return f"{shortened(model)}{how}{f', at most {search.max_batch}' if search else ''}"
 
 
@@ -189,13 +190,15 @@ def _breakdown(context: Context) -> Figure | None:
 
 def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
     """What the memory of a training step is made of, a stacked bar per model."""
-    traits = {_traits(b.setting) for b in breakdowns}
+    traits = {setting_text(b.setting) for b in breakdowns}
     common = f", {next(iter(traits))}" if len(traits) == 1 else ""
     caption = (
         f"predicted: a training step of {breakdowns[0].batch_size} images on a CUDA card at its "
         f"peak{common}; simulated, nothing was measured"
     )
-    names = [shortened(b.model) + ("" if common else f"\n{_traits(b.setting)}") for b in breakdowns]
+    names = [
+        shortened(b.model) + ("" if common else f"\n{setting_text(b.setting)}") for b in breakdowns
+    ]
     with canvas(caption, "What fills the memory", bars=len(breakdowns)) as (figure, (ax,)):
         left = [0.0] * len(breakdowns)
         for part, colour in PART_COLOURS.items():
@@ -210,10 +213,6 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
         ax.xaxis.set_major_formatter("{x:,.0f}")
         legend_beside(figure)
     return figure
-
-
-def _traits(setting: Setting) -> str:
-    return f"{setting.image_size} px, {setting.optimizer}, {setting.precision}"
 
 
 _pictures = (_probes, _batch_sweep, _breakdown)

@@ -16,29 +16,30 @@ from torch import nn
 from bench.batch_size.forked import probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace
 from bench.batch_size.probe import ProbeSetup, make_network
-from bench.config import settings_of
 from bench.data.download import Tell
-from bench.data.loader import Transform, blank_split, open_split
+from bench.data.loader import Transform, blank_split, open_split, steps_per_epoch
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
 from bench.errors import TrialFailed, first_line
 from bench.own_code import Place
 from bench.prediction.simulate import building, simulate
+from bench.recipes import RECIPES
 from bench.records import messages
 from bench.records.memory_trace import Trace
-from bench.records.records import ModelDescribed, Probe, Setting, TrialNoted
+from bench.records.records import DatasetFacts, ModelDescribed, Probe, Setting, TrialNoted
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory, open_device
 from bench.system.environment import environment, versions
 from bench.system.reference_matmul import calibrate
 from bench.training.checkpoint import Training
 from bench.training.determinism import determinism
 from bench.training.loop import evaluation_pass, train_pass
-from bench.training.optimizers import open_optimizer
+from bench.training.networks import open_network
+from bench.training.optimizers import open_schedule, optimizer_of
 from bench.training.precision import check_precision, open_precision
 from bench.training.step_timer import StepTimer
 from bench.training.trainer import ProgressSink, Trainer, TrialMessage
 from models.building import summary
-from models.building.network import Network, build_network
+from models.building.network import Network
 from models.building.own_network import examine
 from models.entry import Entry
 from models.zoo import resolve
@@ -128,7 +129,7 @@ def _open_setup(
     entry = _entry(job.model, job.conditions)
     _warm_up(entry, device, job.setting)
     facts = job.conditions.dataset
-    transform = _transform(job.setting.image_size, job.conditions, device)
+    transform = _transform(job.setting, facts, device)
     setup = ProbeSetup(
         entry,
         job.setting,
@@ -148,33 +149,24 @@ def _open_setup(
 
 
 def simulate_all(job: messages.SimulateJob) -> Iterator[messages.Simulated]:
-    """Simulate every model in every setting on a CUDA card that need not be here. A model that
-    cannot take an image size is simulated at its smallest.
+    """Simulate every model in its setting on a CUDA card that need not be here.
 
     Raises:
         Refused: a model is unknown.
     """
-    varied = (job.image_sizes, job.optimizers, job.precisions, job.learning_rate)
-    shapes = [(e, s) for e in _entries(job.models, job.own) for s in settings_of(e.facts, *varied)]
-    for entry, setting in shapes:
+    for model, setting in job.shapes:
         start, trace, reason = perf_counter(), None, None
         try:
-            trace = _simulated(entry, setting, job)
+            trace = _simulated(resolve(model, job.own)[0], setting, job)
         except TrialFailed as error:
             reason = str(error)
-        yield messages.Simulated(entry.facts.name, setting, trace, perf_counter() - start, reason)
+        yield messages.Simulated(model, setting, trace, perf_counter() - start, reason)
 
 
 def _simulated(entry: Entry, setting: Setting, job: messages.SimulateJob) -> Trace:
     with building():
-        network = build_network(entry, job.num_classes)
-    return simulate(
-        network,
-        setting,
-        channels_last=job.channels_last,
-        classes=job.num_classes,
-        dataset=job.dataset,
-    )
+        network = open_network(entry, job.num_classes, setting, fetched=False)
+    return simulate(network, setting, classes=job.num_classes, dataset=job.dataset)
 
 
 def train(
@@ -210,7 +202,7 @@ def _train(
             Path(job.data_folder),
             part,
             conditions.dataset,
-            _transform(trial.setting.image_size, conditions, device),
+            _transform(trial.setting, conditions.dataset, device),
             conditions.workers,
         )
         for part in ("train", "test")
@@ -220,11 +212,13 @@ def _train(
     yield calibrate(device, trial.id, job.logged_epochs, name, precision.autocast_dtype)
     device.limit_memory(_with_slack(conditions.budget_bytes, device))
     try:
-        network = make_network(entry, conditions, device)
-        setting = trial.setting
-        optimizer = open_optimizer(setting.optimizer, network.parameters(), setting.learning_rate)
+        network = make_network(entry, trial.setting, conditions, device)
+        optimizer = optimizer_of(trial.setting, network.parameters())
         order = torch.Generator().manual_seed(trial.seed)
-        training = Training(network, optimizer, precision, order)
+        updates = job.epochs * steps_per_epoch(len(train_split), trial.batch_size)
+        schedule = RECIPES[trial.setting.recipe].schedule
+        rates = open_schedule(optimizer, schedule, updates) if schedule else None
+        training = Training(network, optimizer, precision, order, rates)
         trainer = Trainer(job, train_split, test_split, device, training, progress, stopping)
         stopped = False
         for message in trainer.epochs():
@@ -256,9 +250,11 @@ def _with_slack(budget: int | None, device: Device) -> int | None:
     return budget + TRAINING_SLACK_BYTES if budget and device.kind == "cpu" else budget
 
 
-def _transform(image_size: int, conditions: messages.Conditions, device: Device) -> Transform:
-    facts = conditions.dataset
-    return Transform(image_size, facts.mean, facts.std, device.torch, conditions.channels_last)
+def _transform(setting: Setting, facts: DatasetFacts, device: Device) -> Transform:
+    mean, std = facts.mean, facts.std
+    if not RECIPES[setting.recipe].normalised:
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    return Transform(setting.image_size, mean, std, device.torch, setting.channels_last)
 
 
 def _warm_up(entry: Entry, device: Device, setting: Setting) -> None:
@@ -268,7 +264,7 @@ def _warm_up(entry: Entry, device: Device, setting: Setting) -> None:
         entry.build(2, False)
     layers = (nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     network = Network(nn.Sequential(*layers, nn.Linear(8, 2)), {}).to(device.torch)
-    optimizer = open_optimizer(setting.optimizer, network.parameters(), setting.learning_rate)
+    optimizer = optimizer_of(setting, network.parameters())
     precision = open_precision(setting.precision, device.kind)
     images = torch.zeros(4, 3, 32, 32, device=device.torch)
     batch = (images, torch.zeros(4, dtype=torch.int64, device=device.torch))

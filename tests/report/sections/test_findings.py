@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.analysis.ablations import DEPTH, ablations
-from bench.records.records import Record
+from bench.records.records import Record, Setting
 from bench.report.sections import all_sections
 from tests.builders import (
     a_context,
@@ -239,3 +239,53 @@ def test_seeds() -> None:
     assert finding("seeds", some_records(models=["a"], seeds=3)) == (
         "Over 3 seeds, a's last test accuracy varies most, by 4.0 points (60.0 % to 64.0 %)."
     )
+
+
+ONECYCLE = a_setting(
+    recipe="onecycle", optimizer="sgd", learning_rate=0.1, weight_decay=5e-4, augment="crop"
+)
+
+
+@pytest.mark.parametrize(
+    ("section", "setting", "ends"),
+    [
+        ("recipes", ONECYCLE, "Recipe of a: test accuracy ends with onecycle at"),
+        ("learning-rates", a_setting(learning_rate=0.5), "Learning rate of a: test accuracy ends"),
+        ("weight-decay", a_setting(weight_decay=0.5), "with 0.5 at 97.0 ± 5.0 % and 0.0 at"),
+        ("augmentation", a_setting(augment="crop"), "ends with crop at"),
+        ("initial-weights", a_setting(pretrained=True), "with pretrained at"),
+        ("frozen", a_setting(freeze="body"), "with body frozen at"),
+        ("accumulation", a_setting(accumulate=4), "with accumulate 4 at"),
+        ("memory-layout", a_setting(channels_last=False), "with channels first at"),
+    ],
+)
+def test_how_it_is_trained(section: str, setting: Setting, ends: str) -> None:
+    other = trials("a", 7, 3, setting=setting, variant="other")
+    said = finding(section, [*trials("a", 0, 3), *other])
+    assert said is not None
+    assert ends in said
+    assert said.endswith("; beyond chance.")
+    assert finding(section, [*trials("a", 0, 3), *trials("b", 7, 3, setting=setting)]) is None
+
+
+def test_stems() -> None:
+    said = finding(
+        "stems", [*trials("googlenet:noaux", 0, 3), *trials("googlenet:cifar:noaux", 7, 3)]
+    )
+    assert said is not None
+    assert said.startswith("Stem of googlenet:noaux: test accuracy ends with cifar at 97.0")
+    depth = finding("depth", [*trials("resnet18:cifar"), *trials("resnet34:cifar", 1)])
+    assert depth is not None
+    assert depth.startswith("From 18 to 34 layers of resnet:cifar")
+
+
+def test_what_a_recipe_brings_is_in_its_table() -> None:
+    (section,) = (section for section in all_sections() if section.name == "recipes")
+    context = a_context([*trials("a"), *trials("a", 1, setting=ONECYCLE, variant="other")])
+    (table,) = section.tables(context)
+    wanted = ("Optimizer", "Learning rate", "Weight decay", "Augmentation")
+    places = [table.headers.index(name) for name in wanted]
+    assert [[row[place].text for place in places] for row in table.rows] == [
+        ["adam", "0.001", "0", "none"],
+        ["sgd", "0.1", "0.0005", "crop"],
+    ]

@@ -1,0 +1,129 @@
+"""Recipes: how networks are trained, as rows of data. A new recipe is a row of `RECIPES`."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+AUGMENTATIONS = {
+    "none": "images as they are",
+    "shift": "flip, and shift by up to an eighth of the side; the edge is repeated",
+    "crop": "flip, and crop from the image with an eighth of its side added in black all around "
+    "(4 of 32 pixels)",
+    "cutout": "flip, crop with an eighth added as a reflection, and blank a square of a quarter of "
+    "the side (8 of 32 pixels) with the mean colour",
+}
+"""What `--augment` takes, and what each does to training images."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate over training, as a share of its peak.
+
+    `knots` are pairs (share of all updates done, share of the peak), ascending from 0 to 1. Between
+    two of them the rate is a straight line, or with `cosine` half a wave.
+    """
+
+    words: str
+    knots: tuple[tuple[float, float], ...]
+    cosine: bool = False
+
+    def factor(self, progress: float) -> float:
+        """The share of the peak once `progress` (0 to 1) of the updates are done."""
+        for (start, low), (end, high) in pairwise(self.knots):
+            if progress <= end:
+                way = (progress - start) / (end - start)
+                if self.cosine:
+                    way = (1 - math.cos(math.pi * way)) / 2
+                return low + (high - low) * way
+        return self.knots[-1][1]
+
+    @property
+    def warmup(self) -> float:
+        """The share of all updates in which the rate rises to its peak."""
+        return max(self.knots, key=lambda knot: knot[1])[0]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, apart from what is compared.
+
+    `learning_rate` is the peak, and `weight_decay` the decay of all parameters, biases and
+    normalisation included; None is the optimizer's own. `family_decay` has the decay for families
+    of models that differ. Without a `schedule` the rate is constant. With `normalised` off, pixels
+    stay in [0, 1]. `aux_weight` is the weight of each auxiliary loss, None for the paper's.
+    `epochs` and `batch_size` are what it was made for, None for any.
+    """
+
+    source: str
+    optimizer: str
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    family_decay: Mapping[str, float] = field(default_factory=dict)
+    schedule: Schedule | None = None
+    label_smoothing: float = 0.0
+    augment: str = "none"
+    normalised: bool = True
+    aux_weight: float | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+
+    def decay_of(self, family: str) -> float | None:
+        """The weight decay for a family of models."""
+        return self.family_decay.get(family, self.weight_decay)
+
+    def made_for(self, epochs: int, batch_size: int | None) -> str | None:
+        """What a trial does otherwise than the recipe was made for, in words; None if nothing."""
+        wanted = []
+        if self.epochs not in (None, epochs):
+            wanted.append(f"{self.epochs} epochs")
+        if self.batch_size not in (None, batch_size):
+            wanted.append(f"batches of {self.batch_size} images")
+        return " and ".join(wanted) or None
+
+
+RECIPES: dict[str, Recipe] = {
+    "constant": Recipe("this harness: the same for every model, nothing tuned", "adam"),
+    "lecture": Recipe(
+        "https://github.com/iitkliv/dlvcnptel, lectures 37, 39 and 40",
+        "adam",
+        1e-4,
+        normalised=False,
+        aux_weight=1.0,
+        epochs=10,
+    ),
+    "onecycle": Recipe(
+        "rates as in https://github.com/kuangliu/pytorch-cifar, annealed to zero over the given "
+        "epochs as in https://arxiv.org/abs/1905.04753; DenseNet's decay as in "
+        "https://github.com/bearpaw/pytorch-classification",
+        "sgd",
+        0.1,
+        5e-4,
+        {"densenet": 1e-4},
+        Schedule("linear to the peak, linear to 0", ((0, 0), (0.25, 1), (1, 0))),
+        augment="crop",
+    ),
+    "adamw-cosine": Recipe(
+        "https://github.com/benchopt/benchmark_resnet_classif",
+        "adamw",
+        1e-3,
+        0.02,
+        schedule=Schedule("cosine to 0", ((0, 1), (1, 0)), cosine=True),
+        augment="crop",
+        batch_size=128,
+    ),
+    "fast70": Recipe(
+        "https://github.com/WeihaoZhuang/cifar10-100-fast-training",
+        "sgd",
+        0.4,
+        5e-4,
+        schedule=Schedule(
+            "linear to the peak, linear to 1/400 of it, linear to 1/4000",
+            ((0, 0), (18.5 / 70, 1), (67 / 70, 1 / 400), (1, 1 / 4000)),
+        ),
+        augment="cutout",
+        epochs=70,
+        batch_size=512,
+    ),
+}
+"""Every recipe by the name that `--recipe` takes."""
