@@ -119,7 +119,7 @@ def test_predictions_and_a_sweep_are_on_record(images, tmp_path):
         tmp_path / "run",
         fit=True,
         sweep_batch=True,
-        memory_budget="225MiB",
+        memory_budget="240MiB",
         card=("t4", "1GiB"),
         epochs=1,
     )
