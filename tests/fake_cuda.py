@@ -98,7 +98,7 @@ def halves_take_the_same_memory() -> None:
         with building():
             network = build_network(resolve("googlenet")[0], 10)
         setting = Setting(32, "adam", 1e-3, precision)
-        trace = simulate(network, setting, channels_last=True, classes=10, dataset=GREY)
+        trace = simulate(network, setting, classes=10, dataset=GREY)
         return Counter((a.fixed_bytes, a.image_bytes) for a in trace.allocations)
 
     nothing = (0, 0)

@@ -242,5 +242,5 @@ def test_names_of_models_are_expanded_in_their_order(folder: Path) -> None:
     names, places = named(["./a/net.py:Net", "googlenet*", "timm:*", "m:f", "googlenet:noaux"])
     assert names == ("net.py:Net", "googlenet", "timm:*", "m:f", "googlenet:noaux")
     assert places == {"net.py:Net": Place("./a/net.py", "Net"), "m:f": Place("m", "f")}
-    with pytest.raises(Refused, match="unknown model 'googlenet:noax': did you mean"):
+    with pytest.raises(Refused, match="googlenet has no variant 'noax': there is googlenet:noaux"):
         named(["googlenet:noax"])
