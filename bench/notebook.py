@@ -45,9 +45,7 @@ class NotebookReporter:
         self._undrawn = False
         self._draw_due = 0.0
         self._labels: dict[str, str] = {}
-        self._trial = ""
-        self._phase: tuple[str, str] | None = None
-        self._phase_start = (0.0, 0)
+        self._trial: records.Trial | None = None
         # Jupyter shows a terminal's colours in text, each front end in its own shades.
         self._console = Console(
             file=sys.stdout, force_terminal=True, force_jupyter=False, color_system="standard"
@@ -72,14 +70,14 @@ class NotebookReporter:
                 tried = f"{size:,} {'fits' if fits else 'does not fit'}"
                 self._say(f"{model}: searching for the largest batch · {tried}")
             case records.TrialStarted() | records.TrialRepeated() | records.TrialResumed():
-                self._trial = self._label(message.trial.id)
-                self._say(self._trial)
+                self._trial = message.trial
+                self._say(self._label(message.trial.id))
             case records.Epoch():
                 done = f"epoch {message.epoch}: test accuracy {message.test_accuracy:.1%}"
                 self._say(f"{self._label(message.trial)} · {done}")
                 self._draw_soon()
             case records.TrialEnded():
-                self._trial = ""
+                self._trial = None
                 self._draw()
             case records.RunEnded():
                 self._say(f"{completed(self._run)} in {duration_text(message.seconds)}")
@@ -101,19 +99,14 @@ class NotebookReporter:
         if not progress.rate:
             self._say(progress.phase)
             return
-        parts = [self._trial, progress.phase, *amounts(progress), self._left(progress)]
-        self._say(" · ".join(filter(None, parts)), progress.done, progress.total)
-
-    def _left(self, progress: messages.Progress) -> str:
-        """The time left of a phase, by how long its part since the first message took."""
-        phase, now = (self._trial, progress.phase), monotonic()
-        if phase != self._phase:
-            self._phase, self._phase_start = phase, (now, progress.done)
-        start, first = self._phase_start
-        if not first < progress.done < progress.total:
-            return ""
-        each = (now - start) / (progress.done - first)
-        return f"{duration_text(each * (progress.total - progress.done))} left"
+        done, rate = amounts(progress)
+        parts = [progress.phase, done, rate]
+        left = (progress.total - progress.done) / progress.rate
+        if self._trial is not None:
+            parts = [self._label(self._trial.id), progress.phase, f"step {done}", rate]
+            left *= self._trial.batch_size or 1
+        parts += [f"{duration_text(left)} left"] if left else []
+        self._say(" · ".join(parts), progress.done, progress.total)
 
     def _say(self, text: str, done: int = 0, total: int = 0) -> None:
         # No bar where the end is not known: browsers animate one, beside what is measured.

@@ -28,7 +28,8 @@ class Results(RunTables):
         """A picture of the report by its file name, such as `accuracy`, `loss` or `memory`.
 
         Raises:
-            Refused: the run has no such picture; the message has the nearest names.
+            Refused: there is no such picture, and the message has the nearest names; or the run
+                has no data for it.
         """
         from bench.report.context import Context
         from bench.report.sections import all_sections
@@ -37,12 +38,14 @@ class Results(RunTables):
 
         context = Context(self, claims_of(self.path))
         pictures = {p.file: p for p in pictures_of(all_sections(), context)}
-        figure = pictures[name].draw(context) if name in pictures else None
-        if figure is None:
+        if name not in pictures:
             near = difflib.get_close_matches(name, pictures, n=3, cutoff=0.5)
-            others = ", ".join(p for p in pictures if p != name and "/" not in p)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"it has {others}."
-            raise Refused(f"this run has no picture {name!r}: {hint}")
+            known = ", ".join(known for known in pictures if "/" not in known)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {known}."
+            raise Refused(f"this run's report has no picture {name!r}: {hint}")
+        figure = pictures[name].draw(context)
+        if figure is None:
+            raise Refused(f"this run has no data for the picture {name!r}.")
         return figure
 
     def report(self) -> "ReportPage":
