@@ -17,21 +17,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.analysis.tables import load_run
+    from bench.api import resume, run
     from bench.batch_size.api import find_max_batch, predict_max_batch
     from bench.config import Config
-    from bench.runner.resume import resume
-    from bench.runner.run import run
+    from bench.report.results import load_run
 
 __all__ = ["Config", "find_max_batch", "load_run", "predict_max_batch", "resume", "run"]
 
 _HOMES = {
     "Config": "bench.config",
     "find_max_batch": "bench.batch_size.api",
-    "load_run": "bench.analysis.tables",
+    "load_run": "bench.report.results",
     "predict_max_batch": "bench.batch_size.api",
-    "resume": "bench.runner.resume",
-    "run": "bench.runner.run",
+    "resume": "bench.api",
+    "run": "bench.api",
 }
 
 

@@ -18,6 +18,10 @@ class BenchError(Exception):
 
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: no traceback there either."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class Refused(BenchError):
     """The input cannot work; raised before anything is measured."""

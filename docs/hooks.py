@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from docs import code_reference, option_reference
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "results/reference")
+OUTSIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "results/reference", "examples/compare.ipynb")
 """Files and folders outside `docs/` that the site shows, under their own paths."""
 
 GENERATED: dict[str, Callable[[], str]] = {

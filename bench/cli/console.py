@@ -63,7 +63,7 @@ class Reporter:
                 self._labels = labels
             case records.TrialStarted() | records.TrialRepeated():
                 self._phase(self._label(message.trial.id))
-        self._print(_lines(message, self._label))
+        self._print(lines(message, self._label))
 
     def finish(self, run: Run) -> None:
         """The comparison table, and where the files are."""
@@ -78,11 +78,8 @@ class Reporter:
 
     def _progress(self, progress: messages.Progress) -> None:
         phase, done, total = progress.phase, progress.done, progress.total
-        of = f"{done:,}/{total:,}"
-        rate = f"{progress.rate:,.0f} images/s" if progress.rate else ""
+        of, rate = amounts(progress)
         if progress.unit == "bytes":
-            of = f"{size_text(done)} of {size_text(total)}"
-            rate = f"{size_text(progress.rate)}/s" if progress.rate else ""
             self._plainly(progress, f"{phase}: {of}")
         self._live.update(
             self._task, description=escape(phase), completed=done, total=total, done=of, rate=rate
@@ -110,7 +107,15 @@ class Reporter:
         self._live.reset(self._task, description=escape(description), total=None, done="", rate="")
 
 
-def _lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
+def amounts(progress: messages.Progress) -> tuple[str, str]:
+    """How much of a phase is done, and how fast it goes; empty where that is not known."""
+    done, total, rate = progress.done, progress.total, progress.rate
+    if progress.unit == "bytes":
+        return f"{size_text(done)} of {size_text(total)}", f"{size_text(rate)}/s" if rate else ""
+    return f"{done:,}/{total:,}", f"{rate:,.0f} images/s" if rate else ""
+
+
+def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
     """What a message says, as markup; `label` is what to call a trial by its id."""
     match message:
         case records.DatasetFacts() as facts:

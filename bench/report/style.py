@@ -64,6 +64,20 @@ DPI = 150
 """Pixels an inch of a PNG."""
 
 
+class ReportFigure(Figure):
+    """A figure that a notebook shows in the report's style, without pyplot."""
+
+    def png(self) -> tuple[bytes, dict[str, int]]:
+        """The figure as a PNG, and how large a page shows it, in pixels: sharp on any screen."""
+        buffer = BytesIO()
+        with mpl.rc_context(STYLE):
+            _png(self, buffer)
+        width, height = (round(inches * 96) for inches in self.get_size_inches())
+        return buffer.getvalue(), {"width": width, "height": height}
+
+    _repr_png_ = png
+
+
 @dataclass(frozen=True)
 class Look:
     """How a group is drawn, the same in every picture of a report."""
@@ -164,7 +178,7 @@ def canvas(
     height = 5.0 if bars is None else 1.8 + 0.7 * bars
     with mpl.rc_context(STYLE):
         size = (8 if columns == 1 else 5.5 * columns, height)
-        figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+        figure = ReportFigure(figsize=size, dpi=DPI, layout="constrained")
         axes = figure.subplots(1, columns, squeeze=False)[0]
         yield figure, list(axes)
         figure.suptitle(title, fontsize=14, fontweight="bold")

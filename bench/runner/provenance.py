@@ -19,8 +19,10 @@ def redacted(text: str, places: Mapping[Path, str]) -> str:
 
 
 def shown_command(arguments: Sequence[str], places: Mapping[Path, str] | None = None) -> str:
-    """A command line with local paths redacted."""
+    """A command line with local paths redacted; a notebook's kernel has one that says nothing."""
     words = [Path(arguments[0]).name]
+    if words[0].endswith("kernel_launcher.py"):
+        return "(started in a notebook)"
     for before, word in pairwise(arguments):
         flag, equals, value = word.partition("=")
         if before in PRIVATE_FLAGS:

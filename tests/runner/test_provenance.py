@@ -25,3 +25,9 @@ def test_a_kept_error_names_no_known_place() -> None:
     assert (
         redacted(text, PLACES) == "cannot write RUN/checkpoints/a.pt from SCRATCH/train_images.npy."
     )
+
+
+def test_a_notebook_is_named_as_such() -> None:
+    for launcher in ("ipykernel_launcher.py", "colab_kernel_launcher.py"):
+        words = [f"/usr/lib/{launcher}", "-f", "/root/.local/share/jupyter/runtime/kernel-1.json"]
+        assert shown_command(words) == "(started in a notebook)"

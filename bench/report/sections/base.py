@@ -75,13 +75,24 @@ def answers(
         if (finding := section.finding(context)) is None:
             continue
         drawn = []
-        for candidate in (*section.pictures, *section.gallery(context)):
+        for candidate in _pictures(section, context):
             if (figure := candidate.draw(context)) is not None:
                 keep(candidate.file, figure)
                 drawn.append(candidate)
         tables = tuple(table for table in section.tables(context) if table.rows)
         remarks = tuple(section.remarks(context))
         yield Answer(section.name, section.title, finding, tuple(drawn), tables, remarks)
+
+
+def pictures_of(sections: Sequence[Section], context: Context) -> Iterator[Picture]:
+    """The pictures of the sections that a run answers, although it may lack data for some."""
+    for section in sections:
+        if section.finding(context) is not None:
+            yield from _pictures(section, context)
+
+
+def _pictures(section: Section, context: Context) -> tuple[Picture, ...]:
+    return (*section.pictures, *section.gallery(context))
 
 
 def metrics_of_trained(*names: str) -> Callable[[Context], tuple[Table, ...]]:

@@ -1,4 +1,5 @@
-// Tables sort by the button in a column's head; what is missing stays last.
+// Tables sort by the button in a column's head; what is missing stays last. In a notebook's frame,
+// where a link would lead away from the page, those within it scroll, and those to files are text.
 (function () {
   "use strict";
   var missing = "–";
@@ -33,6 +34,17 @@
       other.setAttribute("aria-sort", "none");
     });
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
+  }
+
+  if (location.href === "about:srcdoc") {
+    document.querySelectorAll("a[href]").forEach(function (link) {
+      var href = link.getAttribute("href");
+      if (href[0] !== "#") { link.removeAttribute("href"); return; }
+      link.addEventListener("click", function (event) {
+        event.preventDefault();
+        document.getElementById(href.slice(1)).scrollIntoView();
+      });
+    });
   }
 
   document.querySelectorAll("th[aria-sort] button").forEach(function (button) {

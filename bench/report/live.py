@@ -1,0 +1,46 @@
+"""The curves of a run that is under way: one small picture."""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+
+from bench.analysis.formatting import shortened
+from bench.records.records import Epoch
+from bench.report.context import Context
+from bench.report.style import DPI, MOST_MARKED, STYLE, ReportFigure, legend_beside, percent_axis
+
+SIZE = (8.5, 2.6)
+"""Inches; the same throughout a run, so that nothing on the page moves."""
+
+
+def live_curves(context: Context) -> ReportFigure:
+    """Test accuracy and loss after every epoch so far: a curve per trial, in the look of its group,
+    because a mean over seeds would leave out those that have only begun."""
+    with mpl.rc_context({**STYLE, "font.size": 9, "lines.linewidth": 1.5, "lines.markersize": 3}):
+        figure = ReportFigure(figsize=SIZE, dpi=DPI, layout=ConstrainedLayoutEngine(h_pad=0.1))
+        accuracy, loss = figure.subplots(1, 2)
+        _draw(accuracy, context, "Test accuracy", attrgetter("test_accuracy"))
+        _draw(loss, context, "Test loss (nats)", attrgetter("test_loss"))
+        percent_axis(accuracy, decimals=None)
+        lines, labels = accuracy.get_legend_handles_labels()
+        legend_beside(figure, handles=lines, labels=labels)
+    return figure
+
+
+def _draw(axes: Axes, context: Context, what: str, value: Callable[[Epoch], float]) -> None:
+    for group in context.groups:
+        look = context.looks[group.label]
+        style: Any = look.line_style
+        label = shortened(group.label)
+        for trial in (trial for trial in group.trials if trial.epochs):
+            y = [value(epoch) for epoch in trial.epochs]
+            x, marker = range(1, len(y) + 1), "o" if len(y) <= MOST_MARKED else None
+            axes.plot(x, y, color=look.colour, linestyle=style, marker=marker, label=label)
+            label = ""  # a group is named once
+    axes.set(xlabel="Epoch", ylabel=what)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

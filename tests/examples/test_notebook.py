@@ -1,0 +1,41 @@
+"""The example notebook runs from top to bottom, and is stored without outputs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "examples" / "compare.ipynb"
+
+
+def test_it_is_stored_without_outputs():
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert [cell["id"] for cell in code if cell["outputs"] or cell["execution_count"]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_it_runs_and_shows_its_results(tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    monkeypatch.setenv("ARCHBENCH_PRESET", "smoke")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    place = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=200, resources=place).execute()
+    outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook.cells}
+
+    line, *_, table = (o["data"] for o in outputs["run"] if o["output_type"] != "stream")
+    assert line["text/plain"].startswith("2 of 2 trials done in ")
+    assert "<th>resnet18</th>" in table["text/html"]
+    pictures = [o for o in outputs["run"] if "image/png" in o.get("data", {})]
+    assert len(pictures) == 1
+    assert all("image/png" in outputs[name][0]["data"] for name in ("accuracy", "memory"))
+    assert "<iframe" in outputs["report"][0]["data"]["text/html"]
+    assert (tmp_path / "results" / "smoke" / "report.html").is_file()
+    started = (tmp_path / "results" / "smoke" / "events.jsonl").read_text("utf-8")
+    assert '"command":"(started in a notebook)"' in started.partition("\n")[0]
