@@ -11,10 +11,11 @@ ALIASES = {"--fit": "--max-batch", "--no-fit": "--no-max-batch"}
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Start a run, or resume one; 0 if every trial is done, else 1."""
+    """Start a run, resume one, or show its plan; 0 if every trial is done, else 1."""
     arguments = [ALIASES.get(word, word) for word in arguments]
     config = parse(Options, arguments, prog).resolve()
     from bench.cli.console import Reporter, open_console
+    from bench.cli.dry_run import show_plan
     from bench.report.write import write_report
     from bench.runner.resume import resume
     from bench.runner.run import run
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str], prog: str) -> int:
             result = resume(config.resume, reporter.show, given_options(config, arguments))
     finally:
         reporter.close()
+    if config.dry_run:
+        return show_plan(result, reporter.console)
     write_report(result)
     reporter.finish(result)
     return exit_code(result)

@@ -78,8 +78,8 @@ class ScriptedWorker:
 
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("bench.runner.run", "bench.runner.session", "bench.runner.batch_search"):
-        monkeypatch.setattr(f"{room}.Worker", ScriptedWorker)
+    for room in ("run", "session", "batch_search", "rehearsal"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", ScriptedWorker)
 
 
 def config(output: Path) -> Config:

@@ -28,8 +28,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         return {t.id: f"{t.model} · seed {t.seed}" for t in trials}
 
     monkeypatch.setattr("bench.runner.session.trial_labels", labels)
-    for room in ("bench.runner.run", "bench.runner.session", "bench.runner.batch_search"):
-        monkeypatch.setattr(f"{room}.Worker", WarningWorker)
+    for room in ("run", "session", "batch_search", "rehearsal"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", WarningWorker)
 
 
 def of(kind: type[Any], messages: list[Any]) -> list[Any]:
