@@ -11,12 +11,13 @@ from bench.config import Config
 from bench.notebook import reporter_here
 from bench.records.run import Run
 from bench.records.run_folder import LOG
-from bench.report.results import Results, load_run
+from bench.report.results import Results, load_run, results_of
 from bench.runner.session import Listener
 
 
 def run(config: Config, listener: Listener | None = None) -> Results:
-    """Run a comparison and return its results, which are in its folder too.
+    """Run a comparison and return its results, which are in its folder too; of a dry run, what is
+    known without training.
 
     A notebook shows how far it is, and the curves after every epoch; IPython's prompt shows the
     lines of the command; a script shows nothing. With a `listener`, that is called instead with
@@ -28,8 +29,8 @@ def run(config: Config, listener: Listener | None = None) -> Results:
         BenchError: the run folder can no longer be written to.
     """
     with _shown(listener, Run(Path())) as show:
-        path = bench.runner.run.run(config, show).path
-    return load_run(path)
+        made = bench.runner.run.run(config, show)
+    return results_of(made) if config.dry_run else load_run(made.path)
 
 
 def resume(

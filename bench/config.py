@@ -15,11 +15,22 @@ from msgspec import Meta
 
 from bench.data.catalogue import SOURCES
 from bench.errors import Refused
-from bench.options import Count, File, Folder, Group, Help, Size, one_of, options_of, shown
+from bench.options import (
+    Count,
+    Duration,
+    File,
+    Folder,
+    Group,
+    Help,
+    Size,
+    one_of,
+    options_of,
+    shown,
+)
 from bench.own_code import DATASETS, parse_place, plugins
 from bench.recipes import AUGMENTATIONS, RECIPES
 from bench.records.records import ModelFacts, Setting
-from bench.units import parse_bytes
+from bench.units import parse_bytes, parse_duration
 
 
 @dataclass(frozen=True)
@@ -280,6 +291,15 @@ class Options:
     rerun_noisy: Annotated[CountOrZero, Help(Group.LENGTH)] = 0
     """At the end, repeat trials whose times cannot be trusted, each at most N times."""
 
+    time_limit: Annotated[Duration | None, Help(Group.LENGTH)] = None
+    """Be done with everything, report included, in this time, such as 50m or 1h30m: seeds that do
+    not fit are left out from the last one, of all models; models never are. Counted anew when a
+    run is resumed."""
+
+    dry_run: Annotated[bool, Help(Group.LENGTH)] = False
+    """Do everything but train, timing a few steps of each model, and show how long the run would
+    take; write no run folder."""
+
     trial_timeout: Annotated[Seconds | None, Help(Group.LENGTH)] = None
     """Stop any process of a trial that takes longer; the trial fails, the others go on."""
 
@@ -371,7 +391,9 @@ class Config(Options):
                 )
         if "body" in self.freeze and "yes" not in self.pretrained:
             raise Refused("--freeze body keeps random weights as they are; add --pretrained.")
-        _ = self.memory_budget_bytes
+        _ = self.memory_budget_bytes, self.time_limit_seconds
+        if self.dry_run and self.resume is not None:
+            raise Refused("--dry-run shows the plan of a new run; leave out --resume.")
         if self.dataset == "folder" and self.data_dir is None:
             raise Refused(
                 "--dataset folder needs --data-dir, a folder with train/CLASS and test/CLASS."
@@ -381,6 +403,11 @@ class Config(Options):
     def memory_budget_bytes(self) -> int | None:
         """The memory budget that was given, in bytes; None if none was."""
         return None if self.memory_budget is None else parse_bytes(self.memory_budget)
+
+    @property
+    def time_limit_seconds(self) -> float | None:
+        """The time limit that was given, in seconds; None if none was."""
+        return None if self.time_limit is None else parse_duration(self.time_limit)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `config.json`; `Config(**values)` makes an equal one."""

@@ -63,6 +63,7 @@ def one_of(names: Iterable[str]) -> Meta:
 
 Count = Annotated[int, Meta(ge=1, title="N", description="a whole number above 0")]
 Size = Annotated[str, Meta(title="SIZE", description="a size such as 700MiB or 2GiB")]
+Duration = Annotated[str, Meta(title="DURATION", description="a time such as 50m, 2h or 1h30m")]
 Folder = Annotated[Path, Meta(title="DIR")]
 File = Annotated[Path, Meta(title="FILE")]
 

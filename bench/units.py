@@ -1,4 +1,4 @@
-"""Sizes and numbers that people write."""
+"""Sizes, times and numbers that people write."""
 
 import math
 import re
@@ -7,6 +7,10 @@ from bench.errors import Refused
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+_DURATION = re.compile(
+    r"\s*" + "".join(rf"(?:([0-9]+(?:\.[0-9]+)?)\s*{unit}\s*)?" for unit in "hms"), re.IGNORECASE
+)
 
 
 def parse_bytes(text: str, flag: str = "--memory-budget") -> int:
@@ -22,6 +26,33 @@ def parse_bytes(text: str, flag: str = "--memory-budget") -> int:
     if not 1 <= count < 2**63:
         raise Refused(f"{flag} {text[:40]!r} is not a size that memory can have.")
     return int(count)
+
+
+def parse_duration(text: str, flag: str = "--time-limit") -> float:
+    """Seconds in a time such as `50m`, `2h`, `90s` or `1h30m`.
+
+    Raises:
+        Refused: it is not a time from a second to 30 years; the message names the flag.
+    """
+    match = _DURATION.fullmatch(text)
+    parts = [float(part or 0) for part in match.groups()] if match else [0.0]
+    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if not 1 <= seconds <= 1e9:
+        raise Refused(f"{flag} {text[:40]!r} is not a time; write one like 50m, 2h or 1h30m.")
+    return seconds
+
+
+def duration_option(seconds: float) -> str:
+    """The shortest time that `parse_duration` reads as at least so many seconds, in whole minutes
+    from two minutes on.
+
+    >>> duration_option(3_901)
+    '1h6m'
+    """
+    if seconds <= 119:
+        return f"{max(1, math.ceil(seconds))}s"
+    hours, minutes = divmod(math.ceil(seconds / 60), 60)
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "")
 
 
 def finite_number(text: str) -> float | None:

@@ -29,6 +29,7 @@ from bench.records.records import (
     RunEnded,
     RunStarted,
     Setting,
+    StepsTimed,
     Surroundings,
     SweepPoint,
     TimeBudget,
@@ -125,6 +126,20 @@ def a_breakdown(model: str = "resnet18", **changes: Any) -> MemoryBreakdown:
         "workspace and context": 512 * MIB,
     }
     return replace(MemoryBreakdown(model, a_setting(), 32, parts), **changes)
+
+
+def some_steps(model: str = "resnet18", **changes: Any) -> StepsTimed:
+    """Steps of 2 s, the first of 5; evaluation of 0.1 s an image, the first batch 3 s slower."""
+    timed = StepsTimed(
+        *(model, a_setting(), 64, 5.0, (2.0, 2.0), 3 + 6.4, 0.1),
+        checkpoint_seconds=0.5,
+        inspection_seconds=7.0,
+        peak_memory_bytes=300 * MIB,
+        seconds=30.0,
+        start_seconds=4.0,
+        calibration_seconds=1.0,
+    )
+    return replace(timed, **changes)
 
 
 def an_epoch(trial: Trial, epoch: int = 1, number: int = 0, **changes: Any) -> Epoch:

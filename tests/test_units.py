@@ -1,11 +1,18 @@
-"""Sizes that people write."""
+"""Sizes, times and numbers that people write."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import Refused
-from bench.units import duration_text, finite_number, parse_bytes, size_text
+from bench.units import (
+    duration_option,
+    duration_text,
+    finite_number,
+    parse_bytes,
+    parse_duration,
+    size_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +85,25 @@ def test_sizes_of_downloads(count: float, text: str) -> None:
 )
 def test_times_that_people_wait(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("50m", 3000), ("2h", 7200), ("1h30m", 5400), ("90 s", 90), (" 1H 5S ", 3605), ("1.5h", 5400)],
+)
+def test_times(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "50", "m", "-5m", "5m2h", "1d", "0s", "1e3s", "9" * 30 + "h", "10 minutes"]
+)
+def test_no_times(text: str) -> None:
+    with pytest.raises(Refused, match=r"--time-limit .* is not a time; write one like 50m"):
+        parse_duration(text)
+
+
+@given(st.floats(1, 1e8))
+def test_a_time_that_is_written_can_be_read_and_is_long_enough(seconds: float) -> None:
+    read = parse_duration(duration_option(seconds))
+    assert seconds <= read <= seconds + 60

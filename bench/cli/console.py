@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
 from bench.analysis.intervals import median
+from bench.analysis.run_time import cut_sentence, prediction_text
 from bench.analysis.trial_group import setting_text, trial_groups
 from bench.records import messages, records
 from bench.records.run import Run
@@ -158,6 +159,10 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
                 f"[bold]{escape(p.model)}[/]: largest batch on {p.card} {p.max_batch} "
                 f"({p.max_batch_low}–{p.max_batch_high}) at {setting_text(p.setting)} (predicted)"
             )
+        case records.TimePredicted() as predicted:
+            yield f"time: {prediction_text(predicted)} (predicted)"
+        case records.SeedsCut() as cut:
+            yield _loud(cut_sentence(cut.seeds, cut))
         case messages.Warned(text):
             yield _loud(text)
         case records.TrialStarted(trial=trial, notes=notes):

@@ -17,10 +17,11 @@ ALIASES = {
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Start a run, or resume one; 0 if every trial is done, else 1."""
+    """Start a run, resume one, or show its plan; 0 if every trial is done, else 1."""
     arguments = [part for word in arguments for part in ALIASES.get(word, (word,))]
     config = parse(Options, arguments, prog).resolve()
     from bench.cli.console import Reporter, open_console
+    from bench.cli.dry_run import show_plan
     from bench.report.write import write_report
     from bench.runner.resume import resume
     from bench.runner.run import run
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str], prog: str) -> int:
             result = resume(config.resume, reporter.show, given_options(config, arguments))
     finally:
         reporter.close()
+    if config.dry_run:
+        return show_plan(result, reporter.console)
     write_report(result)
     reporter.finish(result)
     return exit_code(result)

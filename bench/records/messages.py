@@ -162,7 +162,8 @@ class Simulated:
 class TrainJob:
     """Train one trial on the images in `data_folder`, from its `checkpoint` if there is one;
     `logged_epochs` of it are in the run's log. With a file for `kernels`, its initial weights are
-    kept at `start` and the network is inspected after the last epoch."""
+    kept at `start` and the network is inspected after the last epoch. A rehearsal only times a few
+    steps: its one answer, besides calibrations, is a `StepsTimed`."""
 
     trial: Trial
     epochs: int
@@ -172,6 +173,7 @@ class TrainJob:
     start: str
     kernels: str | None = None
     logged_epochs: int = 0
+    rehearsal: bool = False
 
 
 @dataclass(frozen=True)

@@ -303,6 +303,77 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class StepsTimed:
+    """A few real training steps and evaluation batches of a model at one batch size, before any
+    trial: what the time of its trials is predicted from.
+
+    `step_seconds` are of the steps after the first; `evaluation_seconds` are per image, after the
+    first batch. `checkpoint_seconds` are of writing one, `inspection_seconds` follow from the times
+    of evaluation. `seconds` is what all of this took, `start_seconds` what starting and ending its
+    process took beyond that and beyond calibration.
+    """
+
+    model: str
+    setting: Setting
+    batch_size: int
+    first_step_seconds: float
+    step_seconds: tuple[float, ...]
+    first_evaluation_seconds: float
+    evaluation_seconds: float
+    checkpoint_seconds: float
+    inspection_seconds: float
+    peak_memory_bytes: int | None
+    seconds: float
+    start_seconds: float = 0.0
+    calibration_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrialTime:
+    """What a trial, or what is left of it, is predicted to take: seconds by phase of the run, the
+    same phases as in `RunTimed`."""
+
+    trial: Trial
+    seconds: dict[str, float]
+
+    @property
+    def total_seconds(self) -> float:
+        """Seconds of all phases."""
+        return sum(self.seconds.values())
+
+
+@dataclass(frozen=True)
+class TimePredicted:
+    """How long a run will take, predicted before its first trial, when `passed_seconds` had passed
+    since its start or its resumption. `report_seconds` is an allowance. With a time limit,
+    `cut_seeds` are those for which there would be no time."""
+
+    passed_seconds: float
+    trials: tuple[TrialTime, ...]
+    report_seconds: float
+    limit_seconds: float | None = None
+    cut_seeds: tuple[int, ...] = ()
+    source: Source = "predicted"
+
+    @property
+    def total_seconds(self) -> float:
+        """Seconds of the whole run, with all seeds."""
+        training = sum(time.total_seconds for time in self.trials)
+        return self.passed_seconds + training + self.report_seconds
+
+
+@dataclass(frozen=True)
+class SeedsCut:
+    """Seeds that a time limit left out, of every model: the next of them would have taken
+    `needed_seconds`, when `passed_seconds` of the limit had passed."""
+
+    seeds: tuple[int, ...]
+    limit_seconds: float
+    passed_seconds: float
+    needed_seconds: float
+
+
+@dataclass(frozen=True)
 class TrialStarted:
     """A trial begins. `notes` are decisions made for the user, such as an unchecked batch size."""
 
@@ -543,6 +614,9 @@ Record = (
     | SweepPoint
     | Predicted
     | MemoryBreakdown
+    | StepsTimed
+    | TimePredicted
+    | SeedsCut
     | TrialStarted
     | TrialResumed
     | TrialRepeated

@@ -80,6 +80,10 @@ class Run:
         self.sweep_points: list[records.SweepPoint] = []
         self.all_predictions: list[records.Predicted] = []
         self.breakdowns: list[records.MemoryBreakdown] = []
+        self.steps_timed: dict[tuple[str, records.Setting, int], records.StepsTimed] = {}
+        self.time_predicted: records.TimePredicted | None = None
+        self.predicted_times: dict[str, records.TrialTime] = {}
+        self.seeds_cut: records.SeedsCut | None = None
         self.phase_seconds: dict[str, float] = {}
         self.older: dict[str, Any] = {}
         self._trials: dict[str, TrialResult] = {}
@@ -110,6 +114,14 @@ class Run:
                 self.all_predictions.append(record)
             case records.MemoryBreakdown():
                 self.breakdowns.append(record)
+            case records.StepsTimed():
+                self.steps_timed[record.model, record.setting, record.batch_size] = record
+            case records.TimePredicted():
+                self.time_predicted = record
+                for time in record.trials:  # of a resumed trial, its whole is compared
+                    self.predicted_times.setdefault(time.trial.id, time)
+            case records.SeedsCut():
+                self.seeds_cut = record
             case records.TrialStarted():
                 self._trials[record.trial.id] = TrialResult(record.trial, self, record.notes)
             case records.TrialResumed():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.formatting import listed
+from bench.analysis.run_time import cut_sentence, seeds_left_out
 from bench.config import logged_options
 from bench.own_code import shown_place
 from bench.records.run import Run
@@ -64,9 +65,14 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("Precision", ", ".join(precisions) or "–"),
         ("Preset", str(config.get("preset", "–"))),
         ("Image size", f"{', '.join(map(str, sizes)) or '–'} px"),
-        ("Seeds", str(config.get("seeds", "–"))),
+        ("Seeds", _seeds(run)),
         ("Measured", run.started.started_at),
     )
+
+
+def _seeds(run: Run) -> str:
+    asked, cut = run.started.config.get("seeds", "–"), seeds_left_out(run)
+    return f"{asked - len(cut)} of {asked}, for the time limit" if cut else str(asked)
 
 
 def warnings(context: Context) -> Iterator[str]:
@@ -76,6 +82,9 @@ def warnings(context: Context) -> Iterator[str]:
     bad = sum(trial.status != "done" for trial in run.trials)
     if bad:
         yield f"{bad} of {len(run.trials)} trials were not completed; the last section says why."
+    cut = seeds_left_out(run)
+    if cut and run.seeds_cut:
+        yield cut_sentence(cut, run.seeds_cut)
     noisy = [context.labels[trial.trial.id] for trial, _ in noisy_trials(run)]
     if noisy:
         more = f" and {len(noisy) - 3} more" if len(noisy) > 3 else ""

@@ -105,3 +105,10 @@ def load_run(path: str | Path) -> Results:
         Refused: `path` is not a run folder, or its log is damaged or of another schema.
     """
     return read_run(Results(Path(path)))
+
+
+def results_of(run: RunTables) -> Results:
+    """The results of a run in memory, whose folder may be gone."""
+    results = Results(run.path)
+    vars(results).update(vars(run))
+    return results

@@ -17,7 +17,7 @@ from bench.runner.scratch import scratch_folder
 from bench.runner.session import Listener, Session
 from bench.runner.stopwatch import Stopwatch
 
-HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy")
+HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy", "time_limit")
 """Options that may change when a run is resumed: they affect no result except noise."""
 
 
@@ -40,7 +40,9 @@ def resume(
     try:
         before = load_run(path)
         check_same_options(before.started.config, given)
-        changed = {k: given[k] for k in ("trial_timeout", "rerun_noisy") if k in given}
+        changed = {
+            k: given[k] for k in ("trial_timeout", "rerun_noisy", "time_limit") if k in given
+        }
         try:
             logged = logged_options(before.started.config)
             config = Config(**logged | changed | {"output": str(path)})

@@ -29,7 +29,8 @@ from models.own import named
 
 
 def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
-    """Run a comparison and return its results, which are in its folder too.
+    """Run a comparison and return its results, which are in its folder too. A dry run has all but
+    trials, and no folder.
 
     Raises:
         Refused: the input cannot work; nothing was trained.
@@ -45,7 +46,7 @@ def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
         prepared = prepare(config, scratch, listener)
         plan = make_plan(config, prepared.models, prepared.dataset)
         stopwatch.lap("data")
-        folder = RunFolder(_output(config))
+        folder = RunFolder(scratch / "dry-run" if config.dry_run else _output(config))
         run = RunTables(folder.path)
         session = Session(config, prepared, scratch, listener, folder, run, stopwatch)
         return carry_out(session, plan, session.start)
@@ -59,24 +60,29 @@ def carry_out(session: Session, plan: Plan, start: Callable[[], None]) -> RunTab
             start()
             session.search_all(plan)
             session.predict_all()
-            session.train_all(plan)
-            session.repeat_noisy(plan)
+            session.predict_time(plan)
+            if not session.config.dry_run:
+                session.train_all(plan)
+                session.repeat_noisy(plan)
             session.end()
         except BaseException as error:
             with suppress(BenchError):
                 session.end()
             if not isinstance(error, KeyboardInterrupt):
                 raise
-            raise Interrupted(
+            message = (
                 f"interrupted; what was measured is in {where}: `python -m bench run --resume "
-                f"{where}` resumes it, `python -m bench report {where}` makes its report.",
+                f"{where}` resumes it, `python -m bench report {where}` makes its report."
+            )
+            raise Interrupted(
+                "interrupted." if session.config.dry_run else message,
                 session.interrupts.number or signal.SIGINT,
             ) from None
         finally:
             session.folder.close()
     trials = session.run.trials
     refused = [t.ended.reason or "" for t in trials if t.ended and t.status == "refused"]
-    if len(refused) == len(trials):
+    if trials and len(refused) == len(trials):
         raise Refused(" ".join(dict.fromkeys(refused)))
     return session.run
 

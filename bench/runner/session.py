@@ -13,6 +13,15 @@ from typing import Any
 
 from bench.analysis.claims.reader import keep_claims
 from bench.analysis.noise import noise_of
+from bench.analysis.run_time import (
+    by_seed,
+    corrected_seconds,
+    is_cheap_to_predict,
+    limit_needed,
+    phases_of,
+    predict_time,
+    too_short,
+)
 from bench.analysis.tables import RunTables, write_tables
 from bench.analysis.trial_group import trial_labels
 from bench.batch_size.certificate import SMALLEST_BATCH
@@ -29,6 +38,7 @@ from bench.runner.interrupts import Interrupts
 from bench.runner.own_models import one_at_a_time
 from bench.runner.plan import Plan, Shape, choose_batches, refusal
 from bench.runner.provenance import redacted, shown_command
+from bench.runner.rehearsal import rehearse
 from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
@@ -136,21 +146,90 @@ class Session:
         for result in self.run.trials:
             for epoch in result.epochs:
                 self.listener(epoch)
-        largest = self.run.largest_batches
-        sizes = choose_batches(plan.trials, largest, self.prepared.dataset.train_images)
-        for planned in plan.trials:
-            trial = replace(planned, batch_size=sizes[planned])
-            shape = (trial.model, trial.setting)
-            if self._is_over(trial):
-                continue
-            reason = refusal(trial, trial.batch_size, largest.get(shape))
-            if error := self.failed_shapes.get(shape):
-                self.record(self._failed(trial, error, 0.0))
-            elif reason is not None:
-                self.record(records.TrialEnded(trial, "refused", reason, 0.0))
-            else:
-                self._train(trial)
-            self._update_tables()
+        seeds = by_seed(trial for trial in self._decided(plan) if not self._is_over(trial))
+        for place, trials in enumerate(seeds.values()):
+            needed = sum(corrected_seconds(trial, self.run) for trial in trials)
+            if place and not self._has_time(needed):
+                self._cut(tuple(seeds)[place:], needed)
+                return
+            for trial in trials:
+                self._attempt(trial)
+
+    def _attempt(self, trial: records.Trial) -> None:
+        """Train a trial, unless it is known to fail."""
+        error, reason = self._known_to_fail(trial)
+        if error is not None:
+            self.record(self._failed(trial, error, 0.0))
+        elif reason is not None:
+            self.record(records.TrialEnded(trial, "refused", reason, 0.0))
+        else:
+            self._train(trial)
+        self._update_tables()
+
+    def _known_to_fail(self, trial: records.Trial) -> tuple[BenchError | None, str | None]:
+        """Why the search failed for a trial, and why it does not fit in memory; None if not."""
+        shape = (trial.model, trial.setting)
+        reason = refusal(trial, trial.batch_size, self.run.largest_batches.get(shape))
+        return self.failed_shapes.get(shape), reason
+
+    def _decided(self, plan: Plan) -> list[records.Trial]:
+        """The trials with their batch sizes, which are known after the search."""
+        images = self.prepared.dataset.train_images
+        sizes = choose_batches(plan.trials, self.run.largest_batches, images)
+        return [replace(trial, batch_size=sizes[trial]) for trial in plan.trials]
+
+    def predict_time(self, plan: Plan) -> None:
+        """Predict how long the trials take from a few steps of each model; raises Refused if the
+        time limit has no room for one seed of each, except in a dry run, which shows that."""
+        trials = []
+        for trial in self._decided(plan):
+            error, reason = self._known_to_fail(trial)
+            if (error or reason) and self.config.dry_run and not trial.seed:
+                self.listener(messages.Warned(reason or f"{trial.model}: {error}"))
+            elif not (error or reason or self._is_over(trial)):
+                trials.append(trial)
+        asked = self.config.dry_run or self.config.time_limit is not None
+        images = self.prepared.dataset.train_images
+        if not asked and not is_cheap_to_predict(trials, images, self.config.epochs):
+            return
+        for trial in trials:
+            if _timed_key(trial) not in self.run.steps_timed:
+                self._rehearse(trial)
+        self.stopwatch.lap("rehearse")
+        times = [records.TrialTime(t, self._phases(t)) for t in trials]
+        limit = self.config.time_limit_seconds
+        predicted = predict_time(times, self.stopwatch.passed(), limit)
+        self.record(predicted)
+        reason = too_short(predicted)
+        if reason is not None and not self.config.dry_run:
+            raise Refused(reason)
+
+    def _phases(self, trial: records.Trial) -> dict[str, float]:
+        """Predicted seconds of what is left of a trial, by phase; none if no step could be timed:
+        then it fails when it is trained, too."""
+        timed, earlier = self.run.steps_timed.get(_timed_key(trial)), self.run.trial(trial.id)
+        if timed is None:
+            return {}
+        left = self.config.epochs - (len(earlier.epochs) if earlier else 0)
+        return phases_of(timed, self.prepared.dataset, left, inspect=self.config.inspect)
+
+    def _rehearse(self, trial: records.Trial) -> None:
+        self.listener(messages.Progress(f"timing a few steps of {trial.model}", 0, 1))
+        limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout
+        try:
+            self.record(rehearse(self._job(trial), self.log, limited=limited, timeout=timeout))
+        except (TrialFailed, Refused) as error:
+            self.listener(messages.Warned(f"{trial.model}: its time is not predicted: {error}"))
+
+    def _has_time(self, seconds: float) -> bool:
+        """Whether the time limit, if there is one, has room for so many seconds more."""
+        limit = self.config.time_limit_seconds
+        return limit is None or limit_needed(self.stopwatch.passed(), seconds) <= limit
+
+    def _cut(self, seeds: tuple[int, ...], needed: float) -> None:
+        """Record that the time limit leaves seeds out, the first of which needs so many seconds."""
+        limit, passed = self.config.time_limit_seconds or 0.0, self.stopwatch.passed()
+        self.record(records.SeedsCut(seeds, limit, passed, needed))
 
     def repeat_noisy(self, plan: Plan) -> None:
         """Repeat trials whose timings were noisy, up to `rerun_noisy` times each.
@@ -161,7 +240,8 @@ class Session:
             for result in self.run.trials:
                 reasons = noise_of(result)
                 may_repeat = len(result.repeated) < self.config.rerun_noisy
-                if result.status == "done" and reasons and may_repeat:
+                has_time = self._has_time(corrected_seconds(result.trial, self.run))
+                if result.status == "done" and reasons and may_repeat and has_time:
                     self.record(records.TrialRepeated(result.trial, _now(), "; ".join(reasons)))
                     self._train(result.trial)
                     self._update_tables()
@@ -264,17 +344,7 @@ class Session:
             self.record(records.TrialStarted(trial, _now(), self._notes(trial)))
         logged = len(earlier.epochs) if earlier else 0
         inspected = not self.config.inspect or bool(earlier and earlier.inspected)
-        checkpoint, start_weights, kernels = self._files(trial)
-        job = messages.TrainJob(
-            trial=trial,
-            epochs=self.config.epochs,
-            data_folder=str(self.scratch),
-            conditions=self.training,
-            checkpoint=str(checkpoint),
-            start=str(start_weights),
-            kernels=str(kernels) if self.config.inspect else None,
-            logged_epochs=logged,
-        )
+        job = self._job(trial, logged)
         try:
             if logged < self.config.epochs or not inspected:
                 self._train_in_worker(job)
@@ -286,8 +356,21 @@ class Session:
         for reason in noise_of(result) if result else ():
             self._warn(trial, f"timings were noisy: {reason}.")
         if not ended.retry:
-            checkpoint.unlink(missing_ok=True)
-            start_weights.unlink(missing_ok=True)
+            Path(job.checkpoint).unlink(missing_ok=True)
+            Path(job.start).unlink(missing_ok=True)
+
+    def _job(self, trial: records.Trial, logged_epochs: int = 0) -> messages.TrainJob:
+        checkpoint, start_weights, kernels = self._files(trial)
+        return messages.TrainJob(
+            trial=trial,
+            epochs=self.config.epochs,
+            data_folder=str(self.scratch),
+            conditions=self.training,
+            checkpoint=str(checkpoint),
+            start=str(start_weights),
+            kernels=str(kernels) if self.config.inspect else None,
+            logged_epochs=logged_epochs,
+        )
 
     def _failed(
         self, trial: records.Trial, error: BenchError, seconds: float
@@ -383,6 +466,10 @@ class Session:
 
 def _has_batch_norm(described: records.ModelDescribed) -> bool:
     return any("BatchNorm" in layer.type for layer in described.layers)
+
+
+def _timed_key(trial: records.Trial) -> tuple[str, records.Setting, int]:
+    return trial.model, trial.setting, trial.batch_size or 0
 
 
 def _now() -> str:

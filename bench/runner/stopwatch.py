@@ -8,7 +8,11 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._last = perf_counter()
+        self._first = self._last = perf_counter()
+
+    def passed(self) -> float:
+        """Seconds since it was started."""
+        return perf_counter() - self._first
 
     def lap(self, rest: str, **known: float) -> None:
         """Divide the time since the last lap: `known` seconds by phase, and what remains."""

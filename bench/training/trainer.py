@@ -38,6 +38,7 @@ TrialMessage = (
     | records.Epoch
     | records.Inspected
     | Resumed
+    | records.StepsTimed
     | Stopped
     | records.TrialNoted
     | Warned

@@ -2,9 +2,10 @@
 
 import pytest
 
-from bench.records.records import Certificate
+from bench.records.records import Certificate, SeedsCut
 from bench.records.run import collect
-from bench.report.document import reproduce
+from bench.report.context import Context
+from bench.report.document import document, reproduce
 from bench.report.render.markdown import escaped, markdown
 from bench.report.tables import Cell, Table
 from bench.report.write import write_report
@@ -134,3 +135,12 @@ def test_predictions_certificates_and_contradictions_are_told(tmp_path):
     for name in ("memory_breakdown", "batch_sweep"):
         assert f"![{name}]" not in text
         assert f"plots/{name}.png" in text
+
+
+def test_seeds_that_a_time_limit_left_out_are_said(tmp_path):
+    run = a_run(tmp_path, seeds=2)
+    run.started.config["seeds"] = 3
+    run.add(SeedsCut((2,), 1500, 1000, 620))
+    said = document(Context(run), ())
+    assert ("Seeds", "2 of 3, for the time limit") in said.facts
+    assert any("left out seed 2 of every model" in text for text in said.warnings)

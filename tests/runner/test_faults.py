@@ -31,6 +31,7 @@ from tests.builders import (
     an_epoch,
     run_start,
     some_facts,
+    some_steps,
     write_log,
 )
 
@@ -54,6 +55,9 @@ class ScriptedWorker:
             case PrepareJob():
                 facts = tuple(some_facts(model) for model in MODELS)
                 yield Prepared(facts, a_device(), a_dataset(), {"os": "x"})
+            case TrainJob(trial=trial, rehearsal=True):
+                size = trial.batch_size or 0
+                yield some_steps(trial.model, setting=trial.setting, batch_size=size)
             case TrainJob():
                 if self.job.logged_epochs:
                     yield Resumed(self.job.logged_epochs)
@@ -78,8 +82,8 @@ class ScriptedWorker:
 
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("bench.runner.run", "bench.runner.session", "bench.runner.batch_search"):
-        monkeypatch.setattr(f"{room}.Worker", ScriptedWorker)
+    for room in ("run", "session", "batch_search", "rehearsal"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", ScriptedWorker)
 
 
 def config(output: Path) -> Config:

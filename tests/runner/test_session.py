@@ -1,15 +1,27 @@
-"""What a run tells its listener, with scripted workers in place of real ones."""
+"""What a run tells its listener and how long it may take, with scripted workers in place of real
+ones."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import resume, run
-from bench.errors import Interrupted
+from bench.errors import Interrupted, Refused, TrialFailed
 from bench.records.messages import Planned, TrainJob, Warned
-from bench.records.records import Epoch, Trial, TrialEnded, TrialStarted
+from bench.records.records import (
+    Epoch,
+    SeedsCut,
+    StepsTimed,
+    TimePredicted,
+    Trial,
+    TrialEnded,
+    TrialStarted,
+)
+from bench.runner.session import exit_code
+from bench.runner.stopwatch import Stopwatch
 from tests.runner.test_faults import MODELS, ScriptedWorker, config
 
 
@@ -28,8 +40,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         return {t.id: f"{t.model} · seed {t.seed}" for t in trials}
 
     monkeypatch.setattr("bench.runner.session.trial_labels", labels)
-    for room in ("bench.runner.run", "bench.runner.session", "bench.runner.batch_search"):
-        monkeypatch.setattr(f"{room}.Worker", WarningWorker)
+    for room in ("run", "session", "batch_search", "rehearsal"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", WarningWorker)
 
 
 def of(kind: type[Any], messages: list[Any]) -> list[Any]:
@@ -69,3 +81,85 @@ def test_a_resumed_run_shows_its_earlier_epochs_under_their_labels(tmp_path: Pat
     [planned] = of(Planned, messages)
     assert messages.index(planned) < messages.index(epochs[0])
     assert set(planned.labels) == {e.trial for e in epochs}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that have passed of the time limit."""
+    passed = [20.0]
+    monkeypatch.setattr(Stopwatch, "passed", lambda self: passed[0])
+    return passed
+
+
+SEED = 190.0
+"""Seconds of a seed of both models: more than predicted, by less than a limit's margin."""
+
+
+def test_a_time_limit_leaves_out_the_last_seeds_of_every_model(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    messages: list[Any] = []
+    limited = replace(config(tmp_path / "run"), seeds=3, time_limit="8m")
+
+    def listen(message: Any) -> None:
+        messages.append(message)
+        clock[0] += SEED / len(MODELS) * isinstance(message, TrialEnded)
+
+    result = run(limited, listen)
+    [predicted] = of(TimePredicted, messages)
+    one_seed = predicted.trials[0].total_seconds * len(MODELS)
+    assert one_seed < SEED < 1.1 * one_seed
+    assert len(of(StepsTimed, messages)) == len(MODELS)
+    [cut] = of(SeedsCut, messages)
+    assert cut.seeds == predicted.cut_seeds == (2,)
+    trained = sorted((t.trial.seed, t.trial.model) for t in result.trials)
+    assert trained == [(seed, model) for seed in (0, 1) for model in sorted(MODELS)]
+    assert exit_code(result) == 0
+
+
+def test_a_time_limit_counts_anew_when_a_run_is_resumed(tmp_path: Path, clock: list[float]) -> None:
+    def listen(message: Any) -> None:
+        clock[0] += SEED / len(MODELS) * isinstance(message, TrialEnded)
+
+    limited = replace(config(tmp_path / "run"), seeds=2, time_limit="5m")
+    assert {t.trial.seed for t in run(limited, listen).trials} == {0}
+    again = resume(tmp_path / "run", given={"time_limit": "1h"})
+    assert {t.trial.seed for t in again.trials} == {0, 1}
+
+
+def test_a_limit_too_short_for_one_seed_is_refused_before_training(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    messages: list[Any] = []
+    with pytest.raises(Refused, match=r"--time-limit 2m is too short: one seed of every model"):
+        run(replace(config(tmp_path / "run"), time_limit="2m"), messages.append)
+    assert of(TrialStarted, messages) == []
+    assert {t.trial.seed for t in resume(tmp_path / "run", given={"time_limit": "9h"}).trials}
+
+
+def test_a_dry_run_trains_nothing_and_writes_nothing(tmp_path: Path) -> None:
+    messages: list[Any] = []
+    result = run(replace(config(tmp_path / "run"), dry_run=True), messages.append)
+    assert result.trials == []
+    assert result.time_predicted is not None
+    assert len(result.time_predicted.trials) == 2 * len(MODELS)
+    assert of(TrialStarted, messages) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_whose_steps_cannot_be_timed_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(WarningWorker):
+        def messages(self) -> Iterator[Any]:
+            if self.job.trial.model == "googlenet":
+                raise TrialFailed("it went wrong.")
+            yield from super().messages()
+
+    monkeypatch.setattr("bench.runner.rehearsal.Worker", Failing)
+    messages: list[Any] = []
+    result = run(replace(config(tmp_path / "run"), time_limit="1h"), messages.append)
+    assert "googlenet: its time is not predicted: it went wrong." in [
+        m.text for m in of(Warned, messages)
+    ]
+    assert len(result.trials) == 2 * len(MODELS)

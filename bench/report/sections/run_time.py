@@ -1,8 +1,11 @@
 """Where the time of the run itself went: what was measured, and what measuring it cost."""
 
+from collections.abc import Iterator
+
 from matplotlib.figure import Figure
 
-from bench.analysis.formatting import percent
+from bench.analysis.formatting import MISSING, percent, signed_percent
+from bench.analysis.run_time import predicted_and_actual
 from bench.report.context import Context
 from bench.report.sections.base import Section, picture
 from bench.report.style import canvas, name_rows
@@ -17,6 +20,7 @@ PHASES = {
     "data": "preparing the data",
     "describe": "describing the models",
     "start workers": "starting workers and warming up",
+    "rehearse": "timing a few steps to predict the time",
     "calibrate": "calibration",
     "inspect": "inspection of the trained networks",
     "checkpoints": "checkpoints",
@@ -51,7 +55,35 @@ def _tables(context: Context) -> tuple[Table, ...]:
     seconds = _seconds(context)
     total = sum(seconds.values()) or 1.0
     rows = [(PHASES.get(k, k), f"{s:,.1f}", f"{100 * s / total:.1f}") for k, s in seconds.items()]
-    return (text_table(("Phase", "Seconds", "Share (%)"), rows),)
+    return (text_table(("Phase", "Seconds", "Share (%)"), rows), _predicted_table(context))
+
+
+def _predicted_table(context: Context) -> Table:
+    """Predicted beside actual seconds, their sum last."""
+    pairs = predicted_and_actual(context.run)
+    rows = [_compared(PHASES.get(phase, phase), *pair) for phase, pair in pairs.items()]
+    if pairs:
+        rows.append(_compared("together", *_sums(context)))
+    return text_table(("Phase of the trials", "Predicted (s)", "Actual (s)", "Error (%)"), rows)
+
+
+def _compared(name: str, predicted: float, actual: float) -> tuple[str, str, str, str]:
+    error = f"{100 * (predicted - actual) / actual:+.1f}" if actual else MISSING
+    return name, f"{predicted:,.1f}", f"{actual:,.1f}", error
+
+
+def _sums(context: Context) -> tuple[float, float]:
+    predicted, actual = zip(*predicted_and_actual(context.run).values(), strict=True)
+    return sum(predicted), sum(actual)
+
+
+def _remarks(context: Context) -> Iterator[str]:
+    if predicted_and_actual(context.run):
+        predicted, actual = _sums(context)
+        yield (
+            f"Predicted from a few steps: {predicted:,.1f} s for the trials. They took "
+            f"{actual:,.1f} s: an error of {signed_percent((predicted - actual) / actual)}."
+        )
 
 
 @picture(
@@ -71,4 +103,8 @@ def _run_time(context: Context) -> Figure:
     return figure
 
 
-SECTIONS = (Section(170, "run-time", "Where the run's time went", _finding, _tables, (_run_time,)),)
+SECTIONS = (
+    Section(
+        *(170, "run-time", "Where the run's time went", _finding, _tables, (_run_time,), _remarks)
+    ),
+)

@@ -36,6 +36,7 @@ from bench.training.loop import evaluation_pass, train_pass
 from bench.training.networks import open_network
 from bench.training.optimizers import open_schedule, optimizer_of
 from bench.training.precision import check_precision, open_precision
+from bench.training.rehearsal import rehearse
 from bench.training.step_timer import StepTimer
 from bench.training.trainer import ProgressSink, Trainer, TrialMessage
 from models.building import summary
@@ -221,7 +222,7 @@ def _train(
         training = Training(network, optimizer, precision, order, rates)
         trainer = Trainer(job, train_split, test_split, device, training, progress, stopping)
         stopped = False
-        for message in trainer.epochs():
+        for message in [rehearse(trainer)] if job.rehearsal else trainer.epochs():
             stopped = isinstance(message, messages.Stopped)
             yield message
         for operation in sorted(nondeterministic):

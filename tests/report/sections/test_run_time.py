@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from bench.records.records import RunTimed
+from bench.analysis.run_time import predict_time
+from bench.records.records import RunTimed, TrialTime
 from bench.report.context import Context
 from bench.report.sections.base import answers
 from bench.report.sections.run_time import PHASES, SECTIONS
@@ -27,3 +28,20 @@ def test_it_says_what_measuring_costs(tmp_path: Path) -> None:
 
 def test_an_older_run_has_no_such_section(tmp_path: Path) -> None:
     assert list(answers(SECTIONS, Context(a_run(tmp_path)), lambda *_: None)) == []
+
+
+def test_the_predicted_time_stands_beside_what_it_took(tmp_path: Path) -> None:
+    run = a_run(tmp_path, models=("resnet18",))
+    (result,) = run.trials
+    run.add(predict_time([TrialTime(result.trial, {"train": 30.0, "evaluate": 4.0})], 5.0))
+    run.add(RunTimed({"train": 35.0, "evaluate": 5.0, "search": 1.0}))
+    (answer,) = answers(SECTIONS, Context(run), lambda *_: None)
+    rows = [[cell.text for cell in row] for row in answer.tables[1].rows]
+    assert rows == [
+        ["training", "30.0", "35.0", "-14.3"],
+        ["evaluation", "4.0", "5.0", "-20.0"],
+        ["together", "34.0", "40.0", "-15.0"],
+    ]
+    assert answer.remarks == (
+        "Predicted from a few steps: 34.0 s for the trials. They took 40.0 s: an error of -15.0 %.",
+    )

@@ -1,0 +1,188 @@
+"""How long a run will take, and which of its seeds a time limit has room for: records in, seconds
+out.
+
+A seed is trained by all models or by none, so that groups stay equal.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from statistics import fmean
+
+from bench.records.records import (
+    DatasetFacts,
+    SeedsCut,
+    StepsTimed,
+    TimePredicted,
+    Trial,
+    TrialTime,
+)
+from bench.records.run import Run, TrialResult
+from bench.units import duration_option, duration_text
+
+MARGIN = 0.1
+"""A seed is started only if it would be done in time even if it took this share longer than
+predicted."""
+
+REPORT_SECONDS = 10.0
+"""An allowance for tables, pictures and pages, which come after the last trial."""
+
+REHEARSED_STEPS, REHEARSED_SHARE = 20, 0.02
+"""A run that nobody asked to predict is predicted if so many steps of each model are at most this
+share of all its steps."""
+
+
+def is_cheap_to_predict(trials: Sequence[Trial], images: int, epochs: int) -> bool:
+    """Whether timing a few steps takes little time beside these trials of so many epochs."""
+    kinds = {(trial.model, trial.setting, trial.batch_size) for trial in trials}
+    steps = sum(epochs * images / (trial.batch_size or images) for trial in trials)
+    return 0 < REHEARSED_STEPS * len(kinds) <= REHEARSED_SHARE * steps
+
+
+def phases_of(
+    timed: StepsTimed, data: DatasetFacts, epochs: int, *, inspect: bool
+) -> dict[str, float]:
+    """Seconds of a trial by phase, from a few of its steps.
+
+    The first step of each batch size takes longer than the others, and an epoch may end with a
+    smaller batch, whose time is taken to be in proportion to its images.
+    """
+    size, step = timed.batch_size, fmean(timed.step_seconds or (timed.first_step_seconds,))
+    tested, image = timed.setting.part_of(size), timed.evaluation_seconds
+    first_step = max(0.0, timed.first_step_seconds - step)
+    first_evaluation = timed.first_evaluation_seconds - min(tested, data.test_images) * image
+    sizes_trained, sizes_tested = (
+        1 + (n > batch and n % batch > 1)
+        for n, batch in ((data.train_images, size), (data.test_images, tested))
+    )
+    began = min(epochs, 1)
+    return {
+        "start workers": timed.start_seconds,
+        "calibrate": timed.calibration_seconds,
+        "train": epochs * data.train_images / size * step + began * sizes_trained * first_step,
+        "evaluate": epochs * data.test_images * image
+        + began * sizes_tested * max(0.0, first_evaluation),
+        "checkpoints": max(0, epochs - (not inspect)) * timed.checkpoint_seconds,
+        "inspect": inspect * timed.inspection_seconds,
+    }
+
+
+def by_seed(trials: Iterable[Trial]) -> dict[int, list[Trial]]:
+    """The trials of each seed, in their order."""
+    seeds: dict[int, list[Trial]] = {}
+    for trial in trials:
+        seeds.setdefault(trial.seed, []).append(trial)
+    return seeds
+
+
+def limit_needed(passed: float, seconds: float) -> float:
+    """The time limit within which trials of so many seconds, and the report, would surely be done
+    if they were started now."""
+    return passed + (1 + MARGIN) * seconds + REPORT_SECONDS
+
+
+def cut_seeds(times: Sequence[TrialTime], passed: float, limit: float | None) -> tuple[int, ...]:
+    """The seeds that do not fit in what is left of a limit: all from the first that does not."""
+    seconds: dict[int, float] = {}
+    for time in times:
+        seconds[time.trial.seed] = seconds.get(time.trial.seed, 0.0) + time.total_seconds
+    totals = accumulate(seconds.values())
+    kept = sum(limit is None or limit_needed(passed, total) <= limit for total in totals)
+    return tuple(seconds)[kept:]
+
+
+def predict_time(
+    times: Iterable[TrialTime], passed: float, limit: float | None = None
+) -> TimePredicted:
+    """How long a run takes whose trials take these times."""
+    times = tuple(times)
+    return TimePredicted(passed, times, REPORT_SECONDS, limit, cut_seeds(times, passed, limit))
+
+
+def too_short(predicted: TimePredicted) -> str | None:
+    """Why a run cannot be done in its time limit, in a sentence; None if it can."""
+    if predicted.limit_seconds is None or not predicted.trials:
+        return None
+    first = predicted.trials[0].trial.seed
+    if first not in predicted.cut_seeds:
+        return None
+    one_seed = sum(t.total_seconds for t in predicted.trials if t.trial.seed == first)
+    least = limit_needed(predicted.passed_seconds, one_seed)
+    return (
+        f"--time-limit {duration_option(predicted.limit_seconds)} is too short: one seed of every "
+        f"model is done in {duration_option(least)}; allow that, or lower --epochs."
+    )
+
+
+def kept_seconds(predicted: TimePredicted) -> float:
+    """Seconds of the run without the seeds that are cut."""
+    cut = (t.total_seconds for t in predicted.trials if t.trial.seed in predicted.cut_seeds)
+    return predicted.total_seconds - sum(cut)
+
+
+def prediction_text(predicted: TimePredicted) -> str:
+    """How long the run will take, and how much of it a time limit has room for.
+
+    >>> prediction_text(TimePredicted(30.0, (), 10.0))
+    'about 40 s'
+    """
+    text, limit = f"about {duration_text(predicted.total_seconds)}", predicted.limit_seconds
+    if limit is None:
+        return text
+    seeds = len(by_seed(time.trial for time in predicted.trials))
+    kept = seeds - len(predicted.cut_seeds)
+    verb = "fits" if kept == seeds == 1 else "fit"
+    return f"{text}; {kept} of {seeds} seeds {verb} in {duration_text(limit)}"
+
+
+def cut_sentence(seeds: Sequence[int], cut: SeedsCut) -> str:
+    """Which seeds a time limit left out, and why."""
+    which = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    left = max(0.0, cut.limit_seconds - cut.passed_seconds)
+    return (
+        f"The time limit of {duration_option(cut.limit_seconds)} left out {which} of every model: "
+        f"a seed takes about {duration_text(cut.needed_seconds)}, and {duration_text(left)} were "
+        "left, with the report to make."
+    )
+
+
+def corrected_seconds(trial: Trial, run: Run) -> float:
+    """What a trial will take: the mean of those that differ only in seed, if any is done; else what
+    was predicted."""
+    same = (trial.model, trial.setting, trial.batch_choice)
+    measured = [
+        result.ended.seconds
+        for result in run.trials
+        if result.ended
+        and (result.trial.model, result.trial.setting, result.trial.batch_choice) == same
+        and _is_whole(result)
+    ]
+    predicted = run.predicted_times.get(trial.id)
+    return fmean(measured) if measured else predicted.total_seconds if predicted else 0.0
+
+
+def _is_whole(result: TrialResult) -> bool:
+    """Whether the seconds of a trial are of all its epochs: not if it was resumed."""
+    epochs = sum(epoch.train_seconds + epoch.test_seconds for epoch in result.epochs)
+    return result.status == "done" and result.ended is not None and result.ended.seconds >= epochs
+
+
+def seeds_left_out(run: Run) -> tuple[int, ...]:
+    """The seeds that a time limit cut from a run, unless it trained them after it was resumed."""
+    trained = {result.trial.seed for result in run.trials}
+    return tuple(k for k in (run.seeds_cut.seeds if run.seeds_cut else ()) if k not in trained)
+
+
+def predicted_and_actual(run: Run) -> dict[str, tuple[float, float]]:
+    """Predicted and actual seconds of the trials by phase; empty where they cannot be compared: no
+    prediction, a trial that did not come to its end, or a run whose clock was lost when it was
+    killed."""
+    predicted, seconds = run.predicted_times, run.phase_seconds
+    trained = sum(epoch.train_seconds for result in run.trials for epoch in result.epochs)
+    ended = [r for r in run.trials if r.status == "done" and r.trial.id in predicted]
+    if not ended or len(ended) < len(run.trials) or seconds.get("train", 0.0) < 0.99 * trained:
+        return {}
+    totals: dict[str, float] = {}
+    for result in ended:
+        for phase, value in predicted[result.trial.id].seconds.items():
+            totals[phase] = totals.get(phase, 0.0) + value * (1 + len(result.repeated))
+    return {phase: (value, seconds.get(phase, 0.0)) for phase, value in totals.items()}
