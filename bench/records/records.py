@@ -510,13 +510,15 @@ class Epoch:
 @dataclass(frozen=True)
 class Calibrated:
     """The machine's speed around a trial: seconds of each repetition of a fixed matrix product,
-    `size` by `size` in the trial's precision, after `epochs` epochs (0: before the first)."""
+    `size` by `size` in the trial's precision, after `epochs` epochs (0: before the first). If
+    `shared`, it was measured when the trial before had ended."""
 
     trial: str
     epochs: int
     precision: str
     size: int
     seconds: tuple[float, ...]
+    shared: bool = False
 
     @property
     def gflops(self) -> float:

@@ -17,13 +17,13 @@ def rehearse(job: TrainJob, log: Path, *, limited: bool, timeout: float | None) 
         TrialFailed, Refused: the trial itself would fail in the same way.
     """
     checkpoint = Path(job.checkpoint).with_suffix(".rehearsal")
-    job = replace(job, checkpoint=str(checkpoint), rehearsal=True)
+    job = replace(job, checkpoint=str(checkpoint), rehearsal=True, calibrated=None)
     start, calibration, timed = perf_counter(), 0.0, None
     try:
         with Worker(job, log, limited=limited, timeout=timeout) as worker:
             for message in worker.messages():
                 if isinstance(message, Calibrated):
-                    calibration += sum(message.seconds)
+                    calibration = sum(message.seconds)
                 elif isinstance(message, StepsTimed):
                     timed = message
                 worker.answer()
@@ -31,5 +31,6 @@ def rehearse(job: TrainJob, log: Path, *, limited: bool, timeout: float | None) 
         checkpoint.unlink(missing_ok=True)
     if timed is None:
         raise WorkerDied("its worker ended before it had timed a step.")
-    rest = perf_counter() - start - calibration - timed.seconds
+    # It is calibrated at both ends; of trials, one shares that with the next.
+    rest = perf_counter() - start - 2 * calibration - timed.seconds
     return replace(timed, start_seconds=rest, calibration_seconds=calibration)

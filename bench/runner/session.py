@@ -52,6 +52,9 @@ CPU_LIMIT_HOLDS = sys.platform == "linux"
 TABLES_SHARE = 0.05
 """Updating the tables during a run takes at most this share of its time."""
 
+SHARED_SECONDS = 10.0
+"""The machine's speed after a trial is the speed before the next if it starts so soon."""
+
 BREAKDOWN_BATCH = 32
 """The batch size whose memory is broken down: the lecture's for its GoogLeNet."""
 
@@ -82,6 +85,7 @@ class Session:
         self.tables_due = 0.0
         self.failed_shapes: dict[Shape, BenchError] = {}
         self.labels: dict[str, str] = {}
+        self.calibrated: tuple[records.Calibrated, float] | None = None
         self.places = {folder.path.absolute(): "RUN", scratch: "SCRATCH"}
         on_cpu = prepared.device.kind == "cpu"
         budget = config.memory_budget_bytes
@@ -370,7 +374,16 @@ class Session:
             start=str(start_weights),
             kernels=str(kernels) if self.config.inspect else None,
             logged_epochs=logged_epochs,
+            calibrated=self._calibrated(trial.setting.precision),
         )
+
+    def _calibrated(self, precision: str) -> records.Calibrated | None:
+        """The machine's speed, if a trial in that precision has just ended."""
+        if self.calibrated is None:
+            return None
+        last, at = self.calibrated
+        recent = perf_counter() - at <= SHARED_SECONDS
+        return last if recent and last.precision == precision else None
 
     def _failed(
         self, trial: records.Trial, error: BenchError, seconds: float
@@ -395,7 +408,10 @@ class Session:
                         self.listener(message)
                         continue
                     case records.Calibrated():
-                        self.stopwatch.lap("start workers", calibrate=sum(message.seconds))
+                        seconds = 0.0 if message.shared else sum(message.seconds)
+                        self.stopwatch.lap("start workers", calibrate=seconds)
+                        if message.epochs == job.epochs:
+                            self.calibrated = message, perf_counter()
                     case records.Epoch():
                         train, test = message.train_seconds, message.test_seconds
                         self.stopwatch.lap("checkpoints", train=train, evaluate=test)

@@ -1,9 +1,11 @@
 """The machine's own speed: the time of a fixed matrix product, to detect drift.
 
-It is measured before and after every trial, outside of everything that is compared. If it changes
+It is measured before and after every trial, outside of everything that is compared; after one is
+before the next. If it changes
 by more than two models or two runs differ, that difference may come from the machine.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -19,23 +21,34 @@ that lasts a twentieth of a second must not look like a slower machine."""
 
 
 def calibrate(
-    device: Device, trial: str, epochs: int, precision: str, dtype: torch.dtype | None = None
+    device: Device,
+    trial: str,
+    epochs: int,
+    precision: str,
+    dtype: torch.dtype | None = None,
+    known: Calibrated | None = None,
 ) -> Calibrated:
     """Time the product in a trial's precision, after `open_precision` has set the process to it;
-    `dtype` is what autocast computes in, None for float32."""
+    `dtype` is what autocast computes in, None for float32.
+
+    What was measured just now is `known` and not measured again; the product only runs, so that the
+    memory that libraries take for it is there in every trial.
+    """
     size = device.matmul_size
-    seconds = _seconds(device, size, dtype or torch.float32)
+    seconds = _seconds(device, size, dtype or torch.float32, timed=known is None)
     device.release()
+    if known is not None:
+        return replace(known, trial=trial, epochs=epochs, shared=True)
     return Calibrated(trial, epochs, precision, size, tuple(round(s, 7) for s in seconds))
 
 
-def _seconds(device: Device, size: int, dtype: torch.dtype) -> list[float]:
+def _seconds(device: Device, size: int, dtype: torch.dtype, *, timed: bool) -> list[float]:
     # Random numbers: zeros would draw less power, and a card would run at another clock.
     random = torch.Generator().manual_seed(0)
     a, b = (torch.rand(size, size, generator=random).to(device.torch, dtype) for _ in range(2))
     product = torch.empty_like(a)
 
-    def timed(count: int) -> list[float]:
+    def products(count: int) -> list[float]:
         device.synchronize()
         marks = [device.mark()]
         for _ in range(count):
@@ -44,5 +57,6 @@ def _seconds(device: Device, size: int, dtype: torch.dtype) -> list[float]:
         device.synchronize()
         return [device.elapsed(x, y) for x, y in pairwise(marks)]
 
-    fastest = min(timed(UNTIMED))
-    return timed(min(MOST, max(LEAST, round(SECONDS / max(fastest, 1e-6)))))
+    fastest = min(products(UNTIMED))
+    repetitions = min(MOST, max(LEAST, round(SECONDS / max(fastest, 1e-6))))
+    return products(repetitions) if timed else []

@@ -1,3 +1,4 @@
+import functools
 import os
 import subprocess
 import sys
@@ -64,11 +65,11 @@ TEN_CLASSES = {
 }
 
 
-@pytest.fixture(scope="module")
-def described() -> dict[str, ModelDescribed]:
-    """Every entry counted for ten classes at its native size."""
-    entries = [REGISTRY.get(name) for name in NAMES]
-    return {e.facts.name: describe(e, 10, e.facts.native_size) for e in entries}
+@functools.cache
+def described(name: str) -> ModelDescribed:
+    """An entry counted for ten classes at its native size."""
+    entry = REGISTRY.get(name)
+    return describe(entry, 10, entry.facts.native_size)
 
 
 def on_meta(name: str, size: int) -> Tensor:
@@ -84,22 +85,22 @@ def test_every_entry_is_checked_here() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_parameters_as_it_comes(name: str, described: dict[str, ModelDescribed]) -> None:
+def test_parameters_as_it_comes(name: str) -> None:
     stated = REGISTRY.get(name).facts.params_imagenet
-    assert described[name].params_imagenet == PUBLISHED[name][0]
+    assert described(name).params_imagenet == PUBLISHED[name][0]
     assert stated == (None if name.endswith(":noaux") else PUBLISHED[name][0])
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_gmacs_are_the_published_ones(name: str, described: dict[str, ModelDescribed]) -> None:
-    assert described[name].gmacs_native == pytest.approx(PUBLISHED[name][1], rel=0.01)
+def test_gmacs_are_the_published_ones(name: str) -> None:
+    assert described(name).gmacs_native == pytest.approx(PUBLISHED[name][1], rel=0.01)
     assert REGISTRY.get(name).facts.gmacs == PUBLISHED[name][1]
 
 
 @pytest.mark.parametrize("name", STEMS)
-def test_a_stem_for_small_images(name: str, described: dict[str, ModelDescribed]) -> None:
-    counted, (params, aux, gmacs) = described[name], STEMS[name]
-    original = described[name.replace(":cifar", "")]
+def test_a_stem_for_small_images(name: str) -> None:
+    counted, (params, aux, gmacs) = described(name), STEMS[name]
+    original = described(name.replace(":cifar", ""))
     first, *_ = counted.layers
     assert (first.output_shape[1:], first.params) == ((32, 32), 27 * first.output_shape[0])
     assert counted.params == params
@@ -119,8 +120,8 @@ def test_a_variant_that_a_model_does_not_have() -> None:
 
 
 @pytest.mark.parametrize("name", TEN_CLASSES)
-def test_parameters_with_ten_classes(name: str, described: dict[str, ModelDescribed]) -> None:
-    assert (described[name].params, described[name].params_aux) == TEN_CLASSES[name]
+def test_parameters_with_ten_classes(name: str) -> None:
+    assert (described(name).params, described(name).params_aux) == TEN_CLASSES[name]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -54,10 +54,14 @@ def test_a_run_is_on_disk_and_can_be_derived_again_from_its_log_alone(images, tm
     # Every step was timed, and the machine itself before and after.
     steps = result.steps
     assert steps[steps.seed == 0].step.tolist() == [1, 2, 3, 4, 5] * 2
-    first = result.trials[0].epochs[0]
-    assert sum(first.step_times) == pytest.approx(first.train_seconds, rel=0.2)
-    assert first.surroundings is not None
-    assert [c.epochs for c in result.trials[0].calibrations] == [0, 2]
+    epoch = result.trials[0].epochs[0]
+    assert sum(epoch.step_times) == pytest.approx(epoch.train_seconds, rel=0.2)
+    assert epoch.surroundings is not None
+    first, second = (t.calibrations for t in result.trials)
+    assert [c.epochs for c in first] == [c.epochs for c in second] == [0, 2]
+    # After one trial is before the next.
+    assert second[0].seconds == first[1].seconds != second[1].seconds
+    assert [c.shared for c in (*first, *second)] == [False, False, True, False]
     # 66 images in batches of 13 leave one over, which batch norm cannot train on.
     epochs = pd.read_csv(tmp_path / "run" / "epochs.csv")
     assert set(epochs.images_trained) == {65}

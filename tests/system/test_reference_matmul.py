@@ -3,7 +3,7 @@ import torch
 
 from bench.system.devices import open_device
 from bench.system.devices.cpu import CpuDevice
-from bench.system.reference_matmul import LEAST, MOST, calibrate
+from bench.system.reference_matmul import LEAST, MOST, UNTIMED, calibrate
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -53,3 +53,16 @@ def test_times_are_between_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CpuDevice, "matmul_size", 8)
     found = calibrate(Scripted(), "a trial", 0, "fp32")
     assert found.seconds == (0.25,) * LEAST
+
+
+def test_what_was_measured_just_now_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But the product runs, so that what libraries keep in memory for it is the same."""
+    monkeypatch.setattr(CpuDevice, "matmul_size", 8)
+    last = calibrate(open_device("cpu"), "a trial", 3, "fp32")
+    seen, product = [], torch.mm
+    monkeypatch.setattr(torch, "mm", lambda *a, **k: (seen.append(1), product(*a, **k)))
+    shared = calibrate(open_device("cpu"), "the next", 0, "fp32", known=last)
+    assert (shared.trial, shared.epochs, shared.shared) == ("the next", 0, True)
+    assert shared.seconds == last.seconds
+    assert not last.shared
+    assert len(seen) == UNTIMED

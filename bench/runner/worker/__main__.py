@@ -4,6 +4,7 @@ Its real standard input and output are the pipes to the parent. What code prints
 error, it can read nothing, and a child that it forks has no pipe to the parent.
 """
 
+import gc
 import os
 import queue
 import signal
@@ -95,6 +96,7 @@ def work(job: messages.Job, parent: Parent) -> None:
     """Do one job of `bench.runner.worker.jobs`."""
     from bench.runner.worker import jobs
 
+    gc.freeze()
     match job:
         case messages.ExamineJob():
             parent.send(jobs.examine_own(job))

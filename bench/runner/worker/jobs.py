@@ -210,7 +210,8 @@ def _train(
     )
     # Before the limit is set: buffers of a library's matrix product are not the model's memory.
     name = trial.setting.precision
-    yield calibrate(device, trial.id, job.logged_epochs, name, precision.autocast_dtype)
+    of_precision = name, precision.autocast_dtype
+    yield calibrate(device, trial.id, job.logged_epochs, *of_precision, job.calibrated)
     device.limit_memory(_with_slack(conditions.budget_bytes, device))
     try:
         network = make_network(entry, trial.setting, conditions, device)
@@ -230,7 +231,7 @@ def _train(
             yield TrialNoted(trial.id, note)
         if not stopped:
             with device.unlimited():
-                yield calibrate(device, trial.id, job.epochs, name, precision.autocast_dtype)
+                yield calibrate(device, trial.id, job.epochs, *of_precision)
     except (RuntimeError, MemoryError) as error:
         # Under a limit, the limit is what causes oneDNN's ambiguous errors.
         limited = conditions.budget_bytes is not None and is_ambiguous(str(error))
