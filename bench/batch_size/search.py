@@ -176,11 +176,15 @@ class _Bracket:
         self.misses = self.misses + 1 if self.guessed and not result.fits else 0
 
     def small(self, size: int) -> int:
-        """At most `size`, and one that half of the limit is predicted to hold."""
+        """At most `size`, and one that half of the limit, or a quarter of what it leaves beside the
+        weights, is predicted to hold."""
         if self.predicted is None or self.limit_bytes is None:
             return size
-        half = bisect.bisect_right(range(size + 1), self.limit_bytes / 2, key=self.predicted) - 1
-        return max(half, self.smallest)
+        least = self.predicted(self.smallest)
+        held = max(self.limit_bytes / 2, least + (self.limit_bytes - least) / 4)
+        return max(
+            bisect.bisect_right(range(size + 1), held, key=self.predicted) - 1, self.smallest
+        )
 
     def certify(self, attempt: Callable[[int, bool], Attempt]) -> None:
         """Try the largest size that ran in full, too; if it fails, the bracket is open again."""

@@ -45,10 +45,15 @@ def config(images: Path, output: Path, **changes) -> Config:
     return Config(**(values | changes))
 
 
-def test_a_run_is_on_disk_and_can_be_derived_again_from_its_log_alone(images, tmp_path):
-    result = run(config(images, tmp_path / "run", seeds=2))
+@pytest.fixture(scope="module")
+def two_seeds(images, tmp_path_factory):
+    return run(config(images, tmp_path_factory.mktemp("two") / "run", seeds=2))
+
+
+def test_a_run_is_on_disk_and_can_be_derived_again_from_its_log_alone(two_seeds):
+    result, folder = two_seeds, two_seeds.path
     assert exit_code(result) == 0
-    models = pd.read_csv(tmp_path / "run" / "models.csv")
+    models = pd.read_csv(folder / "models.csv")
     assert list(models.status) == ["done", "done"]
     assert list(models.seed) == [0, 1]
     # Every step was timed, and the machine itself before and after.
@@ -63,7 +68,7 @@ def test_a_run_is_on_disk_and_can_be_derived_again_from_its_log_alone(images, tm
     assert second[0].seconds == first[1].seconds != second[1].seconds
     assert [c.shared for c in (*first, *second)] == [False, False, True, False]
     # 66 images in batches of 13 leave one over, which batch norm cannot train on.
-    epochs = pd.read_csv(tmp_path / "run" / "epochs.csv")
+    epochs = pd.read_csv(folder / "epochs.csv")
     assert set(epochs.images_trained) == {65}
     assert set(epochs.images_dropped) == {1}
     assert set(epochs.steps) == {5}
@@ -71,15 +76,15 @@ def test_a_run_is_on_disk_and_can_be_derived_again_from_its_log_alone(images, tm
     wall_clock = epochs.train_seconds + epochs.test_seconds
     assert parts.shape[1] == 6
     assert parts.sum(axis=1).to_numpy() == pytest.approx(wall_clock.to_numpy())
-    before = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.csv")}
-    for path in (tmp_path / "run").glob("*.csv"):
+    before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+    for path in folder.glob("*.csv"):
         path.unlink()
-    write_tables(load_run(tmp_path / "run"))
-    assert {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.csv")} == before
+    write_tables(load_run(folder))
+    assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
 
 
-def test_the_same_seed_gives_the_same_curve_and_another_seed_another(images, tmp_path):
-    first = run(config(images, tmp_path / "first", seeds=2)).epochs
+def test_the_same_seed_gives_the_same_curve_and_another_seed_another(two_seeds, images, tmp_path):
+    first = two_seeds.epochs
     again = run(config(images, tmp_path / "again", seeds=1)).epochs
     losses = ["seed", "epoch", "train_loss", "test_loss", "test_accuracy"]
     pd.testing.assert_frame_equal(first[losses][first.seed == 0], again[losses])
@@ -95,15 +100,14 @@ def test_a_killed_worker_costs_its_trial_alone(images, tmp_path):
             for child in psutil.Process().children(recursive=True):
                 child.kill()
 
-    asked = config(images, tmp_path / "run", models=("resnet18", "googlenet"), epochs=3)
+    asked = config(images, tmp_path / "run", models=("googlenet", "resnet18"))
     result = run(asked, kill_the_first_worker)
     assert [t.status for t in result.trials] == ["failed", "done"]
     assert exit_code(result) == 1
     assert "killed" in result.trials[0].ended.reason
     # What the worker had sent before the signal came is kept as well.
     killed, other = (len(t.epochs) for t in result.trials)
-    assert 1 <= killed < 3
-    assert other == 3
+    assert (killed, other) == (1, 2)
     assert list(load_run(tmp_path / "run").models.status) == ["failed", "done"]
 
 
@@ -115,30 +119,6 @@ def test_a_budget_too_small_for_any_batch_is_refused_and_says_what_it_takes(imag
     assert [p.fits for p in messages if isinstance(p, Probe)].count(True) == 0
     assert not any(isinstance(message, (TrialStarted, Epoch)) for message in messages)
     assert [m.status for m in messages if isinstance(m, TrialEnded)] == ["refused"]
-
-
-def test_predictions_and_a_sweep_are_on_record(images, tmp_path):
-    asked = config(
-        images,
-        tmp_path / "run",
-        fit=True,
-        sweep_batch=True,
-        memory_budget="240MiB",
-        card=("t4", "1GiB"),
-        epochs=1,
-    )
-    result = run(asked)
-    assert exit_code(result) == 0
-    predictions = pd.read_csv(tmp_path / "run" / "predictions.csv")
-    assert list(predictions.card) == ["t4", "1GiB"]
-    assert set(predictions.source) == {"predicted"}
-    # No batch is larger than the training set.
-    assert (predictions.max_batch.between(2, 66)).all()
-    sweep = pd.read_csv(tmp_path / "run" / "sweep.csv")
-    assert sweep.batch_size.iloc[-1] == result.models.max_batch[0]
-    assert (sweep.images_per_second > 0).all()
-    assert result.models.fastest_batch[0] in set(sweep.batch_size)
-    assert [b.batch_size for b in load_run(tmp_path / "run").breakdowns] == [32]
 
 
 def test_a_worker_ends_when_its_parent_is_killed(images, tmp_path):
