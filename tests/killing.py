@@ -54,19 +54,8 @@ def command(images: Path, output: Path) -> list[str]:
     words = [sys.executable, str(ROOT / "run_bench.py"), "--models", *MODELS, "--no-fit"]
     words += ["--preset", "smoke", "--dataset", "folder", "--data-dir", str(images)]
     words += ["--train-limit", "all", "--test-limit", "all", "--batch-size", "16"]
-    words += [
-        "--epochs",
-        str(EPOCHS),
-        "--recipe",
-        "onecycle",
-        "--augment",
-        "cutout",
-        "--seeds",
-        "2",
-        "--card",
-        "--device",
-        "cpu",
-    ]
+    words += f"--epochs {EPOCHS} --seeds 2 --recipe onecycle --augment cutout".split()
+    words += ["--card", "--device", "cpu"]
     return [*words, "--output", str(output)]
 
 

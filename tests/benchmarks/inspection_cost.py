@@ -49,6 +49,9 @@ class Silent:
     def part(self) -> None:
         """Nothing."""
 
+    def again(self) -> None:
+        """Nothing."""
+
     def step(self) -> None:
         """Nothing."""
 

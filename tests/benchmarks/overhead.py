@@ -2,7 +2,7 @@
 
 `python tests/benchmarks/overhead.py` in the repository's root, on an idle machine, or with some of
 `smoke`, `quick`, `trials` (2 against 22 tiny trials) and `thousand` (a thousand trials of one step
-each, which take half an hour). A phase is explained in `bench/report/sections/run_time.py`;
+each, which take ten minutes). A phase is explained in `bench/report/sections/run_time.py`;
 `report` is what the command takes beyond the phases that its log knows: starting, and the report.
 """
 
