@@ -12,6 +12,9 @@ BenchError                 reported as one sentence, without a traceback
         └── Crashed             ended by another signal, such as SIGSEGV
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class BenchError(Exception):
     """An error whose message is one sentence that says what is wrong and how to fix it."""
@@ -68,3 +71,10 @@ class Crashed(WorkerDied):
 def first_line(error: BaseException) -> str:
     """The first line of an error's message; libraries append stack traces and advice."""
     return next(iter(str(error).splitlines()), "")
+
+
+def did_you_mean(word: str, known: Iterable[str], most: int = 3, cutoff: float = 0.5) -> str:
+    """The known words that are most like one that is not: `did you mean adam or adamw?`; empty if
+    none is at least that much like it (0 to 1, see `difflib`)."""
+    near = difflib.get_close_matches(word, list(known), most, cutoff)
+    return f"did you mean {' or '.join(near)}?" if near else ""

@@ -4,7 +4,6 @@ A class of options is a dataclass. `msgspec.Meta` has in `title` what stands for
 and in `description` what it must be; `Help` says where the option is listed.
 """
 
-import difflib
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -17,7 +16,7 @@ import msgspec
 from msgspec import Meta
 from tyro.conf import Positional, UseAppendAction
 
-from bench.errors import Refused
+from bench.errors import Refused, did_you_mean
 
 
 class Group(StrEnum):
@@ -85,9 +84,8 @@ class Option:
 
     def must_be(self, value: object) -> str:
         """The sentence that refuses a value."""
-        near = difflib.get_close_matches(str(value), self.metavar.split("|"), n=2, cutoff=0.8)
-        hint = f": did you mean {' or '.join(near)}?" if near else "."
-        return f"{flag_of(self.name)} {value} must be {self.allowed}{hint}"
+        hint = did_you_mean(str(value), self.metavar.split("|"), most=2, cutoff=0.8)
+        return f"{flag_of(self.name)} {value} must be {self.allowed}{f': {hint}' if hint else '.'}"
 
     def allows(self, value: object) -> bool:
         """Whether that may be a value, or one of several."""

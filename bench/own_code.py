@@ -5,7 +5,6 @@ the user works, so that a package of theirs may be called `models`, as one of ou
 """
 
 import contextlib
-import difflib
 import functools
 import hashlib
 import importlib
@@ -22,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.errors import BenchError, Refused, first_line
+from bench.errors import BenchError, Refused, did_you_mean, first_line
 
 MODELS, DATASETS = "archbench.models", "archbench.datasets"
 """Groups of entry points in which installed packages offer networks and data sets."""
@@ -171,8 +170,8 @@ def _names(module: ModuleType, name: str) -> str:
     """The callables of a module: those nearest to a name, or those defined there."""
     there = {n: v for n, v in vars(module).items() if callable(v) and not n.startswith("_")}
     own = [n for n, v in there.items() if getattr(v, "__module__", None) == module.__name__]
-    if near := difflib.get_close_matches(name, there, n=3, cutoff=0.5):
-        return f"did you mean {' or '.join(near)}?"
+    if hint := did_you_mean(name, there):
+        return hint
     return f"it has {', '.join(own[:8])}." if own else "it defines nothing that can be called."
 
 

@@ -9,14 +9,13 @@ registration: an entry is data plus a function to call later.
     ['red', 'rose']
 """
 
-import difflib
 import fnmatch
 import importlib
 import pkgutil
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from bench.errors import Refused
+from bench.errors import Refused, did_you_mean
 
 T = TypeVar("T")
 
@@ -68,9 +67,8 @@ class Registry(Generic[T]):
             others = [known for known in self if known.startswith(f"{base}:")]
             hint = f"there is {' and '.join(others)}" if others else "it has none"
             return f"{self.kind} {base} has no variant {variant!r}: {hint}."
-        near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}" if near else f"there are {', '.join(self)}"
-        return f"unknown {self.kind} {name!r}: {hint}?"
+        hint = did_you_mean(name, self, cutoff=0.4) or f"there are {', '.join(self)}?"
+        return f"unknown {self.kind} {name!r}: {hint}"
 
 
 def discover(package: str) -> None:

@@ -5,12 +5,11 @@ A zoo's names depend on the installed version, so a pattern is looked up when a 
 a process that may import torch.
 """
 
-import difflib
 import fnmatch
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import Refused, TrialFailed
+from bench.errors import Refused, TrialFailed, did_you_mean
 from bench.own_code import Place
 from bench.records.messages import OwnModel
 from bench.records.records import ModelFacts
@@ -47,8 +46,7 @@ def resolve(pattern: str, own: Sequence[OwnModel] = ()) -> list[Entry]:
     names = _torchvision_names() if zoo == "torchvision" else _timm_names()
     matches = fnmatch.filter(names, name)
     if not matches:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else "see its documentation."
+        hint = did_you_mean(name, names, cutoff=0.4) or "see its documentation."
         raise Refused(f"{zoo} has no classifier {name!r}: {hint}")
     make = _torchvision_entry if zoo == "torchvision" else _timm_entry
     return [make(match) for match in matches]

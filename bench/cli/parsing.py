@@ -5,7 +5,6 @@ the sentence is the one that `bench.options` has for the same mistake in a scrip
 """
 
 import contextlib
-import difflib
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 import tyro
 
 from bench.cli.help import print_help
-from bench.errors import Refused
+from bench.errors import Refused, did_you_mean
 from bench.options import options_of
 
 T = TypeVar("T")
@@ -39,8 +38,8 @@ def parse(kind: type[T], words: Sequence[str], prog: str) -> T:
 
 def nearest(word: str, known: Iterable[str], prog: str) -> str:
     """Where to look after a word that is not known: the one that was meant, if one is like it."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
-    return f": did you mean {near[0]}? See {prog} --help." if near else f"; see {prog} --help."
+    hint = did_you_mean(word, known, most=1, cutoff=0.4)
+    return f": {hint} See {prog} --help." if hint else f"; see {prog} --help."
 
 
 def _mistake(kind: type, words: Sequence[str], prog: str) -> str:

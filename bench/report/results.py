@@ -1,13 +1,12 @@
 """The results of a run as Python and notebooks have them: tables, pictures, and the report."""
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.analysis.tables import RunTables
 from bench.analysis.trial_group import trial_groups
-from bench.errors import Refused
+from bench.errors import Refused, did_you_mean
 from bench.records.run import Run, read_run
 from bench.report.render.markdown import template
 from bench.report.tables import headline, transposed
@@ -39,9 +38,8 @@ class Results(RunTables):
         context = Context(self, claims_of(self.path))
         pictures = {p.file: p for p in pictures_of(all_sections(), context)}
         if name not in pictures:
-            near = difflib.get_close_matches(name, pictures, n=3, cutoff=0.5)
             known = ", ".join(known for known in pictures if "/" not in known)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {known}."
+            hint = did_you_mean(name, pictures) or f"there are {known}."
             raise Refused(f"this run's report has no picture {name!r}: {hint}")
         figure = pictures[name].draw(context)
         if figure is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.analysis.compare.effects import Effect, Scale, scale_of
 from bench.analysis.compare.verdicts import USUAL_MARGINS, Margins, Verdict
 from bench.analysis.metrics import ALIASES, BY_NAME, Metric
-from bench.errors import Refused
+from bench.errors import Refused, did_you_mean
 
 _AMOUNT = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]+)?)(%|pt)", re.ASCII)
 _EXAMPLES: dict[Scale, tuple[str, str]] = {"ratio": ("5", "%"), "difference": ("1", "pt")}
@@ -81,11 +81,8 @@ def parse_margins(texts: Sequence[str]) -> Margins:
 
 def find_metric(name: str, flag: str) -> Metric:
     """The metric of a name or an alias; Refused, with the nearest names, if there is none."""
-    import difflib
-
     known = ALIASES.get(name, name)
     if known in BY_NAME:
         return BY_NAME[known]
-    near = difflib.get_close_matches(name, [*BY_NAME, *ALIASES], 3, 0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "`models.csv` names them."
+    hint = did_you_mean(name, [*BY_NAME, *ALIASES]) or "`models.csv` names them."
     raise Refused(f"{flag}: unknown metric {name[:60]!r}: {hint}")
