@@ -20,7 +20,7 @@ from bench.records.records import EvaluationMode, LayerChange
 from bench.training.checkpoint import write_state
 from bench.training.loop import Batch, Sums
 from bench.training.precision import Precision
-from models.building.network import Network
+from models.building.network import BATCH_NORMS, Network
 
 CHANGED = 0.01
 """A weight counts as changed if it moved by more than this share of its layer's initial
@@ -31,8 +31,6 @@ MODE_IMAGES = 1000
 
 SMALL_BATCH = 4
 """A batch size whose own statistics are poor."""
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 _LOSS_SCALE = 1024.0
 """Keeps float16 gradients from vanishing in the one backward pass that is inspected."""

@@ -12,6 +12,9 @@ from torch.nn import functional
 from models.building.heads import freeze_body
 from models.entry import Entry
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+"""Layers whose statistics depend on the other images of a batch."""
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -60,7 +63,7 @@ class Network(nn.Module):
         """As every module, but that a frozen body keeps its batch norm's statistics."""
         super().train(mode)
         for part in self.module.modules() if self.frozen else ():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            if isinstance(part, BATCH_NORMS):
                 part.eval()
         return self
 

@@ -14,15 +14,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.records.records import Layer, ModelDescribed
 from models.building.heads import IMAGENET_CLASSES
-from models.building.network import build_network
+from models.building.network import BATCH_NORMS, build_network
 from models.entry import Entry
 
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("convolution", (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)),
     ("linear", (nn.Linear,)),
-    ("normalisation", (*_BATCH_NORMS, *_INSTANCE_NORMS, nn.LayerNorm, nn.GroupNorm)),
+    ("normalisation", (*BATCH_NORMS, *_INSTANCE_NORMS, nn.LayerNorm, nn.GroupNorm)),
 )
 
 
