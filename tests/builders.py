@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.tables import RunTables, load_run
+from bench.analysis.tables import RunTables
 from bench.config import Config
 from bench.records.records import (
     SCHEMA,
@@ -37,7 +37,7 @@ from bench.records.records import (
     TrialEnded,
     TrialStarted,
 )
-from bench.records.run import collect
+from bench.records.run import collect, read_run
 from bench.records.run_folder import RunFolder
 from bench.report.context import Context
 
@@ -229,7 +229,7 @@ def a_run(
     epochs: int = 3,
 ) -> RunTables:
     """A run whose trials are all done, with its log in `folder` (new or empty)."""
-    return load_run(write_log(folder, some_records(models, seeds, epochs)))
+    return read_run(RunTables(write_log(folder, some_records(models, seeds, epochs))))
 
 
 def tables_of(folder: Path, records: Sequence[Record]) -> RunTables:

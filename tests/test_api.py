@@ -6,10 +6,9 @@ import pytest
 import bench.api
 import bench.runner.resume
 import bench.runner.run
-from bench.analysis.tables import load_run
 from bench.config import Config
 from bench.errors import BenchError
-from bench.records.run import Run
+from bench.records.run import Run, load_run
 from bench.report.results import Results
 from tests.builders import some_records, write_log
 

@@ -6,7 +6,6 @@ are only ever added, never renamed.
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,7 +16,7 @@ from bench.analysis.time_to_accuracy import reached, targets_of
 from bench.config import decay_of
 from bench.records.files import write_atomic
 from bench.records.records import Epoch, Setting, Surroundings, Telemetry
-from bench.records.run import Run, TrialResult, read_run
+from bench.records.run import Run, TrialResult
 
 EPOCH_COLUMNS = (
     *("model", "seed", "epoch", "train_seconds", "test_seconds", "images_per_second"),
@@ -188,17 +187,6 @@ class RunTables(Run):
     evaluation_modes = property(evaluation_modes_frame)
     time_to_accuracy = property(time_to_accuracy_frame)
     steps = property(steps_frame)
-
-
-def load_run(path: str | Path) -> RunTables:
-    """Read a run folder's log.
-
-    >>> load_run("results/lecture").epochs.groupby("model").test_accuracy.last()  # doctest: +SKIP
-
-    Raises:
-        Refused: `path` is not a run folder, or its log is damaged or of another schema.
-    """
-    return read_run(RunTables(Path(path)))
 
 
 def write_tables(run: Run) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.claims.reader import keep_claims, read_claims
-from bench.analysis.tables import RunTables, load_run
+from bench.analysis.tables import RunTables
 from bench.config import Config, current, logged_options
 from bench.errors import Refused
 from bench.options import flag_of, shown
 from bench.records.messages import Prepared
+from bench.records.run import read_run
 from bench.records.run_folder import RunFolder
 from bench.runner.plan import make_plan
 from bench.runner.run import carry_out, prepare
@@ -38,7 +39,7 @@ def resume(
         read_claims(Path(claims))
     folder = RunFolder(path, resume=True)
     try:
-        before = load_run(path)
+        before = read_run(RunTables(path))
         check_same_options(before.started.config, given)
         changed = {
             k: given[k] for k in ("trial_timeout", "rerun_noisy", "time_limit") if k in given

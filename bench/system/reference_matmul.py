@@ -1,8 +1,8 @@
 """The machine's own speed: the time of a fixed matrix product, to detect drift.
 
 It is measured before and after every trial, outside of everything that is compared; after one is
-before the next. If it changes
-by more than two models or two runs differ, that difference may come from the machine.
+before the next. If it changes by more than two models or two runs differ, that difference may come
+from the machine.
 """
 
 from dataclasses import replace

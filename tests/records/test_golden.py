@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.tables import load_run
+from bench import load_run
 from bench.records.records import SCHEMA
 from bench.records.run_folder import LOG
 from bench.report.write import write_report

@@ -96,7 +96,7 @@ def work(job: messages.Job, parent: Parent) -> None:
     """Do one job of `bench.runner.worker.jobs`."""
     from bench.runner.worker import jobs
 
-    gc.freeze()
+    gc.freeze()  # a fresh process, too, collects without looking through its imports
     match job:
         case messages.ExamineJob():
             parent.send(jobs.examine_own(job))
