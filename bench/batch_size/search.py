@@ -18,13 +18,13 @@ import bisect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import accumulate, combinations
 from statistics import median
 from typing import Literal
 
 LimitedBy = Literal["memory", "data set"]
 
-MOST_MISSES = 2
+MOST_MISSES = 3
 """After this many failures of the line in a row, a size in the middle is tried instead."""
 
 MOST_WASTED = 2
@@ -98,7 +98,7 @@ def largest_batch(
     while bracket.open:
         size = bracket.next_size()
         bracket.probe(size, attempt, brief=bracket.aiming and size < cap)
-        if not bracket.open and bracket.lower in bracket.brief:
+        while not bracket.open and bracket.lower in bracket.brief:
             bracket.certify(attempt)
     limited_by: LimitedBy = "memory" if bracket.bounded else "data set"
     contradiction = _look_above(bracket, attempt) if bracket.points else None
@@ -173,7 +173,7 @@ class _Bracket:
             self.brief |= {size} if brief else set()
         else:
             self.upper = size
-        self.misses = self.misses + 1 if self.guessed and not result.fits else 0
+        self.misses = 0 if result.fits else self.misses + self.guessed
 
     def small(self, size: int) -> int:
         """At most `size`, and one that half of the limit, or a quarter of what it leaves beside the
@@ -212,15 +212,14 @@ class _Bracket:
     def _reaching(self, limit_bytes: float) -> int | None:
         """The largest size up to the cap whose peak the line puts at or below a limit.
 
-        The line is Theil and Sen's, through medians, because single sizes take some memory more,
-        or less, than their neighbours.
+        The line goes through medians, as Theil and Sen's does, because single sizes take some
+        memory more, or less, than their neighbours.
         """
         peaks = self._peaks()
         if len(peaks) < 2 and (not peaks or self.predicted is None):
             return None
         # A prediction is believed until two peaks tell how much more, or less, is needed.
-        pairs = combinations(peaks.items(), 2)
-        slope = median([(q - p) / (y - x) for (x, p), (y, q) in pairs] or [1.0])
+        slope = _slope(peaks) if len(peaks) > 1 else 1.0
         if slope <= 0:
             return self.cap
         offset = median(peak - slope * place for place, peak in peaks.items())
@@ -246,7 +245,8 @@ class _Bracket:
             if aim is not None or self.bounded:
                 return aim
         if line > self.lower:
-            return min(line, self.upper - 1)
+            step = max((1 << self.misses) // 2, 1)
+            return max(min(line, self.upper - step), self.lower + 1)
         if self.misses:
             return None
         # The line's answer has run already, so the limit is a hint that is too low: step up from
@@ -284,6 +284,15 @@ class _Bracket:
         return _doubling_suffices(self.lower, size, used) and _doubling_suffices(
             size, self.upper if self.bounded else None, used
         )
+
+
+def _slope(peaks: dict[int, int]) -> float:
+    """The median of the slopes between all pairs, each with the weight of its places' distance
+    (Sievers, JASA 73, 1978): a size that takes more than its neighbour must not tilt the line."""
+    pairs = combinations(sorted(peaks.items()), 2)
+    slopes = sorted(((q - p) / (y - x), y - x) for (x, p), (y, q) in pairs)
+    weights = list(accumulate(distance for _, distance in slopes))
+    return slopes[bisect.bisect_left(weights, weights[-1] / 2)][0]
 
 
 def _doubling_suffices(lower: int, upper: int | None, used: int) -> bool:

@@ -280,6 +280,37 @@ class TestFromAPrediction:
         # A brief probe that misled is made again in full.
         assert len(tried) <= max(6, doubling_probes(largest)) + 2 + sum(b for _, b in tried)
 
+    def test_neighbours_that_take_the_same_memory_do_not_tilt_the_line(self):
+        """From 78 on memory is level, so slopes between neighbours say nothing about the limit."""
+        answer, tried = self.search(
+            lambda n: 100 + 5 * min(n, 78) if n <= 80 else 10**6,
+            500,
+            5000,
+            lambda n: 5 * n + n // 20,
+        )
+        assert answer.largest == 80
+        assert [size for size, _ in tried] == [19, 78, 79, 80, 81]
+
+    def test_a_line_that_points_too_high_is_followed_down_in_growing_steps(self):
+        """It points to 600, and what is above 597 fails."""
+        answer, tried = self.search(
+            lambda n: 10 * n if n <= 597 else 10**6, 6009, 5000, lambda n: 10 * n
+        )
+        assert answer.largest == 597
+        assert [size for size, _ in tried] == [19, 594, 600, 599, 597, 598]
+
+    def test_below_a_brief_answer_that_fails_in_full_the_next_one_is_certified_too(self):
+        saved = {1: 8, 2: 19}
+        answer, tried = self.search(
+            lambda n: 17 * n,
+            17,
+            13,
+            lambda n: 19 + 30 * max(0, n - 3),
+            lambda n: 17 * n - saved.get(n, 0),
+        )
+        assert answer.largest == 1
+        assert tried == [(1, True), (2, True), (3, False), (2, False), (1, False)]
+
     def test_only_what_is_not_the_answer_is_tried_briefly(self):
         answer, tried = self.search(lambda n: 500 + n, 1500, 5000, lambda n: n)
         assert answer.largest == 1000
