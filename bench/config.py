@@ -6,7 +6,7 @@ values for the options that were not given; a `Config` already carries them.
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,7 +28,7 @@ from bench.options import (
     shown,
 )
 from bench.own_code import DATASETS, parse_place, plugins
-from bench.recipes import AUGMENTATIONS, RECIPES
+from bench.recipes import AUGMENTATIONS, CONSTANT, RECIPES, Schedule
 from bench.records.records import ModelFacts, Setting
 from bench.units import parse_bytes, parse_duration
 
@@ -143,6 +143,9 @@ LearningRate = Annotated[float, Meta(gt=0, le=1e308, title="RATE", description="
 WeightDecay = Annotated[
     float, Meta(ge=0, le=1e308, title="DECAY", description="a number, 0 or more")
 ]
+Share = Annotated[
+    float, Meta(ge=0, lt=1, title="SHARE", description="a share from 0 to below 1, such as 0.1")
+]
 Accuracy = Annotated[
     float, Meta(gt=0, le=1, title="FRACTION", description="a fraction above 0, such as 0.7")
 ]
@@ -252,6 +255,14 @@ class Options:
         ),
     ] = None
     """Weight decays of all parameters; decoupled from the rate for adamw alone."""
+
+    warmup: Annotated[tuple[Share, ...] | None, Help(Group.TRAINING, "the recipe's")] = None
+    """Shares of all updates in which the rate rises to its peak."""
+
+    label_smoothing: Annotated[
+        tuple[Share, ...] | None, Help(Group.TRAINING, "the recipe's")
+    ] = None
+    """Label smoothing: the share of each label that is spread over all classes."""
 
     precision: Precisions = ("fp32",)
     """Arithmetic of a training step; tf32 and fp16 (with loss scaling) need a CUDA card."""
@@ -436,7 +447,7 @@ def _current_value(name: str, value: Any) -> Any:
 
 VARIED = (
     *("image_size", "recipe", "optimizer", "lr", "weight_decay", "augment", "channels_last"),
-    *("pretrained", "freeze", "accumulate", "precision"),
+    *("pretrained", "freeze", "accumulate", "warmup", "label_smoothing", "precision"),
 )
 """Options that take several values and make settings, the last varying fastest."""
 
@@ -460,6 +471,8 @@ def make_setting(
     pretrained: str | None = None,
     freeze: str | None = None,
     accumulate: int | None = None,
+    warmup: float | None = None,
+    label_smoothing: float | None = None,
     precision: str | None = None,
 ) -> Setting:
     """A setting: what is None is as the recipe has it for a model of that family, and the recipe
@@ -483,6 +496,8 @@ def make_setting(
         pretrained == "yes",
         freeze or "none",
         accumulate or 1,
+        warmup,
+        label_smoothing,
     )
 
 
@@ -499,3 +514,22 @@ def decay_of(setting: Setting) -> float:
     """The weight decay that a setting comes to."""
     own = OPTIMIZERS[setting.optimizer].weight_decay
     return own if setting.weight_decay is None else setting.weight_decay
+
+
+def warmup_of(setting: Setting) -> float:
+    """The share of all updates in which the rate rises to its peak."""
+    return RECIPES[setting.recipe].warmup if setting.warmup is None else setting.warmup
+
+
+def label_smoothing_of(setting: Setting) -> float:
+    """The label smoothing that a setting comes to."""
+    own = RECIPES[setting.recipe].label_smoothing
+    return own if setting.label_smoothing is None else setting.label_smoothing
+
+
+def schedule_of(setting: Setting) -> Schedule | None:
+    """The schedule of a setting's rate; None where it is constant."""
+    schedule = RECIPES[setting.recipe].schedule
+    if setting.warmup is None or setting.warmup == warmup_of(replace(setting, warmup=None)):
+        return schedule
+    return (schedule or CONSTANT).warmed(setting.warmup)

@@ -12,7 +12,7 @@ from typing import Literal
 from bench.analysis import noise
 from bench.analysis.intervals import Spread, median
 from bench.analysis.time_to_accuracy import clock
-from bench.config import decay_of
+from bench.config import decay_of, label_smoothing_of, warmup_of
 from bench.records.records import Epoch, SweepPoint
 from bench.records.run import TrialResult
 
@@ -373,6 +373,15 @@ METRICS: tuple[Metric, ...] = (
     Metric("accumulate", "Parts of a batch", "parts", lambda r: r.trial.setting.accumulate,
            "Parts that a batch was trained in before each update; left out where all are 1.",
            exact=True),
+    Metric("warmup", "Warm-up", "fraction", lambda r: warmup_of(r.trial.setting),
+           "Share of all updates in which the rate rises; left out where all have their recipe's."),
+    Metric("label_smoothing", "Label smoothing", "fraction",
+           lambda r: label_smoothing_of(r.trial.setting),
+           "Share of each label that is spread over all classes; left out where all have their "
+           "recipe's."),
+    Metric("tuning", "Tuned", "", lambda r: r.trial.tuning.text if r.trial.tuning else None,
+           "`tuned` at the chosen point, or with the `default` values; only with `--tune`. The "
+           "points that were tried are in `tuning.csv`."),
 )
 # fmt: on
 

@@ -10,22 +10,26 @@ from functools import cached_property
 
 from bench.analysis.intervals import Estimate, estimate
 from bench.analysis.metrics import BY_NAME
-from bench.config import OPTIMIZERS, decay_of
+from bench.config import OPTIMIZERS, decay_of, label_smoothing_of, warmup_of
 from bench.errors import Refused
+from bench.recipes import RECIPES
 from bench.records.records import Epoch, Setting, Trial
 from bench.records.run import Run, TrialResult
 from bench.units import finite_number
 
 TRAITS = (
     *("model", "image_size", "recipe", "precision", "optimizer", "learning_rate", "weight_decay"),
-    *("augment", "channels_last", "pretrained", "freeze", "accumulate", "batch_choice"),
+    *("augment", "channels_last", "pretrained", "freeze", "accumulate", "warmup"),
+    *("label_smoothing", "tuning", "batch_choice"),
 )
 """Columns that make two trials trials of the same thing, apart from the seed."""
 
 FOLLOWS = {
     "optimizer": ("recipe",),
-    "learning_rate": ("recipe", "optimizer"),
-    "weight_decay": ("model", "recipe", "optimizer"),
+    "learning_rate": ("model", "recipe", "optimizer", "tuning"),
+    "weight_decay": ("model", "recipe", "optimizer", "tuning"),
+    "warmup": ("model", "recipe", "optimizer", "tuning"),
+    "label_smoothing": ("model", "recipe", "optimizer", "tuning"),
     "augment": ("recipe",),
 }
 """Traits that may follow from others, which then say enough."""
@@ -64,6 +68,9 @@ class Row:
         if name == "weight_decay":
             own = OPTIMIZERS.get(self._cell("optimizer"))
             return str(own.weight_decay) if own else ""
+        if name in ("warmup", "label_smoothing"):
+            recipe = RECIPES.get(self.text("recipe"))
+            return str(getattr(recipe, name)) if recipe else ""
         return {"recipe": "constant", "freeze": "none", "accumulate": "1"}.get(name, "")
 
     def number(self, name: str) -> float | None:
@@ -181,8 +188,12 @@ def trial_groups(run: Run) -> list[TrialGroup]:
 
 
 def rows_of(run: Run) -> list[Row]:
-    """The trials of a run as rows, in their order."""
-    return [Row({}, f"{run.path}, {result.trial.id}", result) for result in run.trials]
+    """The trials of a run as rows, in their order; not the points of tuning."""
+    return [
+        Row({}, f"{run.path}, {result.trial.id}", result)
+        for result in run.trials
+        if not result.trial.is_point
+    ]
 
 
 def grouped(rows: Iterable[Row]) -> list[TrialGroup]:
@@ -240,6 +251,9 @@ def labels_of(traits: Sequence[Sequence[str]]) -> list[str]:
 def _traits_of(trial: Trial) -> tuple[str, ...]:
     values = asdict(trial.setting) | {"model": trial.model, "batch_choice": trial.batch_choice}
     values["weight_decay"] = decay_of(trial.setting)
+    values["warmup"] = warmup_of(trial.setting)
+    values["label_smoothing"] = label_smoothing_of(trial.setting)
+    values["tuning"] = trial.tuning.text if trial.tuning else ""
     return tuple(f"{v:g}" if isinstance(v := values[name], float) else str(v) for name in TRAITS)
 
 
@@ -249,6 +263,7 @@ def setting_text(setting: Setting) -> str:
     cells = asdict(setting)
     words = [trait_text(n, str(cells[n])) for n in ("image_size", "optimizer", "precision")]
     more = ("recipe", "augment", "channels_last", "freeze", "accumulate")
+    more += ("warmup", "label_smoothing")
     return ", ".join(words + [trait_text(n, str(cells[n])) for n in more if cells[n] != usual[n]])
 
 
@@ -271,6 +286,9 @@ def trait_text(name: str, text: str) -> str:
         "image_size": f"{text} px",
         "learning_rate": f"lr {text}",
         "weight_decay": f"decay {text}",
+        "warmup": f"warm-up {text}",
+        "label_smoothing": f"smoothing {text}",
+        "tuning": {"default": "default values"}.get(text, text) or "not tuned",
         "augment": {"True": "shift", "False": "not augmented", "none": "not augmented"}.get(
             text, text
         ),

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from bench.errors import Refused
+from bench.search_spaces import Dimension
 
 SCHEMA = 3
 
@@ -155,7 +156,8 @@ class Setting:
     `learning_rate` is the peak of the recipe's schedule. `weight_decay` is None where it is the
     optimizer's own. Optimizer, rate, decay and augmentation are those that were used, whether the
     recipe or an option says so. `freeze` is what keeps its weights (`none` or `body`), `accumulate`
-    the number of parts that a batch is trained in before each update.
+    the number of parts that a batch is trained in before each update. `warmup`, the share of all
+    updates in which the rate rises, and `label_smoothing` are None where they are the recipe's.
     """
 
     image_size: int
@@ -169,6 +171,8 @@ class Setting:
     pretrained: bool = False
     freeze: str = "none"
     accumulate: int = 1
+    warmup: float | None = None
+    label_smoothing: float | None = None
 
     def part_of(self, images: int) -> int:
         """Images that are on their way through the network at once, of a batch of so many."""
@@ -282,10 +286,40 @@ class MemoryBreakdown:
 
 
 @dataclass(frozen=True)
+class TuningRole:
+    """What a trial is for in a run that tunes: a `point` that is tried, to be judged by validation;
+    or a training on all images, `tuned` at the chosen point, or with the `default` values.
+
+    `default` is the setting before tuning: with model and choice of batch, a contestant. Points
+    count from 1.
+    """
+
+    part: Literal["point", "tuned", "default"]
+    default: Setting
+    point: int | None = None
+
+    @property
+    def text(self) -> str:
+        """As columns and labels have it: `point 3`, `tuned`."""
+        return self.part if self.point is None else f"point {self.point}"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """What tuning gives its budget to: a model in the setting that it has by `default`, and how its
+    batch is chosen."""
+
+    model: str
+    default: Setting
+    batch_choice: str
+
+
+@dataclass(frozen=True)
 class Trial:
     """One model with one seed under one setting. `batch_choice` is the option given (a number,
     `auto`, `own`, `max`), `batch_size` the size that follows from it; None if no size works.
-    `variant` tells trials apart that differ in nothing else that their name has."""
+    `variant` tells trials apart that differ in nothing else that their name has. `tuning` is its
+    part where a run tunes."""
 
     model: str
     seed: int
@@ -293,13 +327,31 @@ class Trial:
     batch_choice: str
     batch_size: int | None
     variant: str = ""
+    tuning: TuningRole | None = None
 
     @property
     def id(self) -> str:
         """The name in the log, unique within a run."""
         s = self.setting
         parts = (self.model, f"{s.image_size}px", s.optimizer, s.precision, f"b{self.batch_choice}")
-        return " ".join(filter(None, (*parts, self.variant, f"seed{self.seed}")))
+        role = self.tuning.text.replace(" ", "") if self.tuning else ""
+        return " ".join(filter(None, (*parts, self.variant, role, f"seed{self.seed}")))
+
+    @property
+    def shape(self) -> tuple[str, Setting]:
+        """What its memory and its speed depend on, besides the batch size: the values that tuning
+        changes make no difference to them."""
+        return self.model, self.tuning.default if self.tuning else self.setting
+
+    @property
+    def contestant(self) -> Contestant:
+        """Whose budget it belongs to, where a run tunes."""
+        return Contestant(*self.shape, self.batch_choice)
+
+    @property
+    def is_point(self) -> bool:
+        """Whether it only tries a point: it then has no part in comparisons."""
+        return self.tuning is not None and self.tuning.part == "point"
 
 
 @dataclass(frozen=True)
@@ -365,12 +417,45 @@ class TimePredicted:
 @dataclass(frozen=True)
 class SeedsCut:
     """Seeds that a time limit left out, of every model: the next of them would have taken
-    `needed_seconds`, when `passed_seconds` of the limit had passed."""
+    `needed_seconds`, when `passed_seconds` of the limit had passed. With `points`, those of tuning
+    that it left out, of every contestant."""
 
     seeds: tuple[int, ...]
     limit_seconds: float
     passed_seconds: float
     needed_seconds: float
+    points: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class TuningDeclared:
+    """What tuning may change, written before the first trial: the `spaces` by optimizer, and the
+    `points` that every contestant tries, as shares (0 to 1) of each dimension in its scale.
+
+    The points are a scrambled Sobol sequence with the seed `points_seed`; all of them are trained
+    with the seed `trial_seed`, which no other trial has.
+    """
+
+    spaces: dict[str, tuple[Dimension, ...]]
+    points: tuple[tuple[float, ...], ...]
+    points_seed: int
+    trial_seed: int
+
+
+@dataclass(frozen=True)
+class PointChosen:
+    """The best of the points that a contestant `tried`, by validation accuracy after the last
+    epoch; of equals the first. `failed` of them came to nothing and count as tried. All is None
+    where every point failed. `edges` has the dimensions whose value lies at an end of their range:
+    `low` or `high`."""
+
+    contestant: Contestant
+    tried: int
+    failed: int
+    point: int | None
+    setting: Setting | None
+    validation_accuracy: float | None
+    edges: dict[str, Literal["low", "high"]]
 
 
 @dataclass(frozen=True)
@@ -619,6 +704,8 @@ Record = (
     | StepsTimed
     | TimePredicted
     | SeedsCut
+    | TuningDeclared
+    | PointChosen
     | TrialStarted
     | TrialResumed
     | TrialRepeated

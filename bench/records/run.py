@@ -48,17 +48,16 @@ class TrialResult:
     @property
     def largest_batch(self) -> records.LargestBatch | None:
         """The search for its largest batch, if there was one."""
-        return self.run.largest_batches.get((self.trial.model, self.trial.setting))
+        return self.run.largest_batches.get(self.trial.shape)
 
     @property
     def sweep(self) -> list[records.SweepPoint]:
         """Speed and memory at a few batch sizes, if they were timed."""
-        key = (self.trial.model, self.trial.setting)
-        return [p for p in self.run.sweep_points if (p.model, p.setting) == key]
+        return [p for p in self.run.sweep_points if (p.model, p.setting) == self.trial.shape]
 
     def predicted(self, card: str) -> records.Predicted | None:
         """The largest batch predicted for a card, if it was."""
-        key = (self.trial.model, self.trial.setting, card)
+        key = (*self.trial.shape, card)
         predictions = self.run.all_predictions
         return next((p for p in predictions if (p.model, p.setting, p.card) == key), None)
 
@@ -84,6 +83,9 @@ class Run:
         self.time_predicted: records.TimePredicted | None = None
         self.predicted_times: dict[str, records.TrialTime] = {}
         self.seeds_cut: records.SeedsCut | None = None
+        self.points_cut: records.SeedsCut | None = None
+        self.tuning: records.TuningDeclared | None = None
+        self.chosen: dict[records.Contestant, records.PointChosen] = {}
         self.phase_seconds: dict[str, float] = {}
         self.older: dict[str, Any] = {}
         self._trials: dict[str, TrialResult] = {}
@@ -121,7 +123,14 @@ class Run:
                 for time in record.trials:  # of a resumed trial, its whole is compared
                     self.predicted_times.setdefault(time.trial.id, time)
             case records.SeedsCut():
-                self.seeds_cut = record
+                if record.points:
+                    self.points_cut = record
+                else:
+                    self.seeds_cut = record
+            case records.TuningDeclared():
+                self.tuning = record
+            case records.PointChosen():
+                self.chosen[record.contestant] = record
             case records.TrialStarted():
                 self._trials[record.trial.id] = TrialResult(record.trial, self, record.notes)
             case records.TrialResumed():

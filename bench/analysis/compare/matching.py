@@ -30,6 +30,9 @@ Across = Literal[
     "weight_decay",
     "freeze",
     "accumulate",
+    "warmup",
+    "label_smoothing",
+    "tuning",
 ]
 """What a comparison can be told to go across."""
 
@@ -43,6 +46,9 @@ _TRAITS: dict[Across, str] = {
     "weight_decay": "weight_decay",
     "freeze": "freeze",
     "accumulate": "accumulate",
+    "warmup": "warmup",
+    "label_smoothing": "label_smoothing",
+    "tuning": "tuning",
     "batch_size": "batch_choice",
 }
 """The trait that each crosses."""

@@ -16,6 +16,7 @@ from torch import nn
 from bench.batch_size.forked import probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace
 from bench.batch_size.probe import ProbeSetup, make_network
+from bench.config import schedule_of
 from bench.data.download import Tell
 from bench.data.loader import Transform, blank_split, open_split, steps_per_epoch
 from bench.data.prepare import DataRequest
@@ -218,7 +219,7 @@ def _train(
         optimizer = optimizer_of(trial.setting, network.parameters())
         order = torch.Generator().manual_seed(trial.seed)
         updates = job.epochs * steps_per_epoch(len(train_split), trial.batch_size)
-        schedule = RECIPES[trial.setting.recipe].schedule
+        schedule = schedule_of(trial.setting)
         rates = open_schedule(optimizer, schedule, updates) if schedule else None
         training = Training(network, optimizer, precision, order, rates)
         trainer = Trainer(job, train_split, test_split, device, training, progress, stopping)
