@@ -134,6 +134,12 @@ BatchSize = Annotated[
     Count | Literal["auto", "own", "max"],
     Meta(title="N|auto|own|max", description="a whole number above 0, auto, own or max"),
 ]
+Validation = Annotated[
+    Annotated[int, Meta(ge=0)] | Annotated[float, Meta(gt=0, lt=1)],
+    Meta(
+        title="N|SHARE", description="a whole number of images, or a share between 0 and 1"
+    ),
+]
 Limit = Annotated[
     Count | Literal["all"], Meta(title="N|all", description="a whole number above 0 or all")
 ]
@@ -214,6 +220,11 @@ class Options:
 
     test_limit: Annotated[Limit | None, Help(Group.COMPARED, _by_preset("test_limit"))] = None
     """Evaluate on a class-balanced, seeded subset of N images."""
+
+    validation: Annotated[Validation | None, Help(Group.COMPARED, "none")] = None
+    """Keep N training images, or a share such as 0.1, for validation: the same of every class, the
+    same for every seed. Epochs are then evaluated on them, and the test images once, after the last
+    epoch."""
 
     image_size: Annotated[
         tuple[ImageSize, ...] | None, Help(Group.COMPARED, _by_preset("image_size"))

@@ -49,19 +49,20 @@ def phases_of(
     size, step = timed.batch_size, fmean(timed.step_seconds or (timed.first_step_seconds,))
     tested, image = timed.setting.part_of(size), timed.evaluation_seconds
     first_step = max(0.0, timed.first_step_seconds - step)
-    first_evaluation = timed.first_evaluation_seconds - min(tested, data.test_images) * image
+    first_evaluation = timed.first_evaluation_seconds - min(tested, data.evaluated_images) * image
     sizes_trained, sizes_tested = (
         1 + (n > batch and n % batch > 1)
-        for n, batch in ((data.train_images, size), (data.test_images, tested))
+        for n, batch in ((data.train_images, size), (data.evaluated_images, tested))
     )
+    once = data.test_images if data.evaluated_on == "validation" else 0
     began = min(epochs, 1)
     return {
         "start workers": timed.start_seconds,
         "calibrate": timed.calibration_seconds,
         "train": epochs * data.train_images / size * step + began * sizes_trained * first_step,
-        "evaluate": epochs * data.test_images * image
+        "evaluate": (epochs * data.evaluated_images + once) * image
         + began * sizes_tested * max(0.0, first_evaluation),
-        "checkpoints": max(0, epochs - (not inspect)) * timed.checkpoint_seconds,
+        "checkpoints": max(0, epochs - (not inspect and not once)) * timed.checkpoint_seconds,
         "inspect": inspect * timed.inspection_seconds,
     }
 

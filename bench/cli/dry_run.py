@@ -76,7 +76,7 @@ def _row(run: Run, label: str, times: Sequence[TrialTime]) -> tuple[str, ...]:
     if timed is None:
         return (label, str(trial.batch_size), *[MISSING] * 3, str(len(times)), MISSING)
     epoch = run.dataset.train_images / timed.batch_size * fmean(timed.step_seconds)
-    epoch += run.dataset.test_images * timed.evaluation_seconds
+    epoch += run.dataset.evaluated_images * timed.evaluation_seconds
     peak = timed.peak_memory_bytes
     return (
         label,

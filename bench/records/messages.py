@@ -50,7 +50,8 @@ class ExamineJob:
 class PrepareJob:
     """Check everything that a run needs before it starts, and write its images to `data_folder`.
 
-    Limits count images, None for all; `image_sizes` are pixels or `native`.
+    Limits count images, None for all; `image_sizes` are pixels or `native`; `validation` is a number
+    of images, or a share.
     """
 
     models: tuple[str, ...]
@@ -63,6 +64,7 @@ class PrepareJob:
     image_sizes: tuple[int | str, ...]
     data_folder: str
     own: tuple[OwnModel, ...] = ()
+    validation: int | float = 0
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,8 @@ class TrainJob:
     """Train one trial on the images in `data_folder`, from its `checkpoint` if there is one;
     `logged_epochs` of it are in the run's log. With a file for `kernels`, its initial weights are
     kept at `start` and the network is inspected after the last epoch. `calibrated` is the machine's
-    speed where it is known because another trial has just ended. A rehearsal only times a few
+    speed where it is known because another trial has just ended. If it is `tested`, the test images
+    are not touched, although there is a validation split. A rehearsal only times a few
     steps: its one answer, besides calibrations, is a `StepsTimed`."""
 
     trial: Trial
@@ -177,6 +180,7 @@ class TrainJob:
     logged_epochs: int = 0
     rehearsal: bool = False
     calibrated: Calibrated | None = None
+    tested: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ SCHEMA = 3
 
 Status = Literal["done", "failed", "refused"]
 Source = Literal["measured", "predicted", "published"]
+HeldOut = Literal["validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class DatasetFacts:
     `name` is the data set, `asked` the option given for it; `stored_size` the side in pixels at
     which images are stored; `mean` and `std` per channel, of training pixels in [0, 1]; `resident`
     is False if batches are streamed from disk. `notes` are sentences that readers must see.
+    `validation_images` were kept from the training images, which are then only the rest of them;
+    `validation_sha256` is of their places among all training images of the data set, ascending, as
+    little-endian 64-bit integers.
     """
 
     name: str
@@ -55,6 +59,24 @@ class DatasetFacts:
     sha256: str
     resident: bool
     notes: tuple[str, ...] = ()
+    validation_images: int = 0
+    validation_sha256: str | None = None
+
+    @property
+    def evaluated_on(self) -> HeldOut:
+        """The images that every epoch is evaluated on."""
+        return "validation" if self.validation_images else "test"
+
+    @property
+    def evaluated_images(self) -> int:
+        """How many images every epoch is evaluated on."""
+        return self.parts[self.evaluated_on]
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """How many images each part has, in their order; `validation` only where there is one."""
+        validation = {"validation": self.validation_images} if self.validation_images else {}
+        return {"train": self.train_images, **validation, "test": self.test_images}
 
 
 @dataclass(frozen=True)
@@ -551,14 +573,24 @@ class Surroundings:
     involuntary_switches: int | None
 
 
+def _known(validation: float | None, test: float | None) -> float:
+    """The figure of the images that were evaluated; ValueError if there is none."""
+    if validation is not None:
+        return validation
+    if test is None:
+        raise ValueError("it has no evaluation")
+    return test
+
+
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training images and one over the test images.
+    """One pass over the training images and one over the validation images; over the test images, if
+    none are for validation. Figures of the images that it was not evaluated on are None.
 
     `epoch` counts from 1. Train loss and accuracy are running means over the images as they were
     trained on; `train_loss` is of the main head, `aux_losses` of the auxiliary heads by name.
     `train_seconds` includes the first step. `step_seconds` is the median over the steps, without
-    the trial's first. `step_times` are the seconds of every step in order, or of every
+    the trial's first. `test_seconds` are of the evaluation, whatever it is of. `step_times` are the seconds of every step in order, or of every
     `step_times_every`-th step of a long epoch. `resumed` if the epoch was interrupted or is the
     first in a new process: its times are not comparable with the others.
     """
@@ -572,8 +604,8 @@ class Epoch:
     images_per_second: float
     train_loss: float
     train_accuracy: float
-    test_loss: float
-    test_accuracy: float
+    test_loss: float | None
+    test_accuracy: float | None
     aux_losses: dict[str, float]
     steps: int
     images_trained: int
@@ -590,6 +622,33 @@ class Epoch:
     step_times: tuple[float, ...] = ()
     step_times_every: int = 1
     surroundings: Surroundings | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.loss, self.accuracy
+
+    @property
+    def loss(self) -> float:
+        """Loss on the images that it was evaluated on."""
+        return _known(self.validation_loss, self.test_loss)
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on the images that it was evaluated on."""
+        return _known(self.validation_accuracy, self.test_accuracy)
+
+
+@dataclass(frozen=True)
+class FinalTest:
+    """The one evaluation of a trial on the test images, after its last epoch, where every epoch was
+    evaluated on validation images. A log has at most one of each trial."""
+
+    trial: str
+    loss: float
+    accuracy: float
+    images: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -638,14 +697,24 @@ class LayerChange:
 
 @dataclass(frozen=True)
 class EvaluationMode:
-    """Test accuracy over `images` images with batch norm in inference or training mode, in batches
-    of `batch_size` that are `shuffled` or `sorted by class`."""
+    """Accuracy over `images` images with batch norm in inference or training mode, in batches of
+    `batch_size` that are `shuffled` or `sorted by class`: of validation images, or of test images
+    if there are none."""
 
     mode: str
     composition: str
     batch_size: int
     images: int
-    test_accuracy: float
+    test_accuracy: float | None
+    validation_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.accuracy
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on the images that it was evaluated on."""
+        return _known(self.validation_accuracy, self.test_accuracy)
 
 
 @dataclass(frozen=True)
@@ -712,6 +781,7 @@ Record = (
     | TrialNoted
     | Calibrated
     | Epoch
+    | FinalTest
     | Inspected
     | TrialEnded
     | RunTimed

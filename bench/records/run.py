@@ -18,7 +18,7 @@ class TrialResult:
     """One trial and what came of it. `batch_size` and the rest of `trial` are as it was run.
 
     If it was repeated, for its times could not be trusted, its figures are those of the last time;
-    `repeated` says why, each time.
+    `repeated` says why, each time. `final_test` is of the first time: a trial is tested once.
     """
 
     trial: records.Trial
@@ -26,6 +26,7 @@ class TrialResult:
     notes: tuple[str, ...] = ()
     epochs: list[records.Epoch] = field(default_factory=list)
     ended: records.TrialEnded | None = None
+    final_test: records.FinalTest | None = None
     inspected: records.Inspected | None = None
     calibrations: list[records.Calibrated] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
@@ -153,6 +154,11 @@ class Run:
                 if record.trial not in self._trials:
                     raise Refused(f"the log of {self.path} has an epoch of no trial.")
                 self._trials[record.trial].epochs.append(record)
+            case records.FinalTest() if record.trial in self._trials:
+                tested = self._trials[record.trial]
+                if tested.final_test is not None:
+                    raise Refused(f"the log of {self.path} has two final tests of {record.trial}.")
+                tested.final_test = record
             case records.Inspected() if record.trial in self._trials:
                 self._trials[record.trial].inspected = record
             case records.TrialEnded():

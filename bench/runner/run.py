@@ -136,6 +136,7 @@ def prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
         image_sizes=config.image_size,
         data_folder=str(scratch),
         own=own,
+        validation=config.validation or 0,
     )
     listener(Progress("preparing data", 0, 1))
     with Worker(job, scratch / "worker.log") as worker:

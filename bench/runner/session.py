@@ -350,7 +350,7 @@ class Session:
         inspected = not self.config.inspect or bool(earlier and earlier.inspected)
         job = self._job(trial, logged)
         try:
-            if logged < self.config.epochs or not inspected:
+            if logged < self.config.epochs or not inspected or not job.tested:
                 self._train_in_worker(job)
             ended = records.TrialEnded(trial, "done", None, perf_counter() - start)
         except (TrialFailed, Refused) as error:
@@ -375,7 +375,14 @@ class Session:
             kernels=str(kernels) if self.config.inspect else None,
             logged_epochs=logged_epochs,
             calibrated=self._calibrated(trial.setting.precision),
+            tested=self._is_tested(trial),
         )
+
+    def _is_tested(self, trial: records.Trial) -> bool:
+        """Whether nothing is left to evaluate after the last epoch."""
+        result = self.run.trial(trial.id)
+        tested = result is not None and result.final_test is not None
+        return tested or self.prepared.dataset.evaluated_on == "test"
 
     def _calibrated(self, precision: str) -> records.Calibrated | None:
         """The machine's speed, if a trial in that precision has just ended."""
@@ -415,6 +422,8 @@ class Session:
                     case records.Epoch():
                         train, test = message.train_seconds, message.test_seconds
                         self.stopwatch.lap("checkpoints", train=train, evaluate=test)
+                    case records.FinalTest():
+                        self.stopwatch.lap("checkpoints", evaluate=message.seconds)
                     case records.Inspected():
                         self.stopwatch.lap("inspect")
                 match message:

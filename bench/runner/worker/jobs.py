@@ -74,6 +74,7 @@ def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> mess
         job.test_limit,
         largest_size=max(sizes),
         memory_bytes=device.available_memory() // 2,
+        validation=job.validation,
     )
     dataset = prepare_data(request, Path(job.data_folder), tell)
     surroundings = environment(device.facts(), device.pci_bus_id())
@@ -132,12 +133,13 @@ def _open_setup(
     _warm_up(entry, device, job.setting)
     facts = job.conditions.dataset
     transform = _transform(job.setting, facts, device)
+    train, *held_out = (blank_split(n, facts, transform) for n in facts.parts.values())
     setup = ProbeSetup(
         entry,
         job.setting,
         job.conditions,
-        blank_split(facts.train_images, facts, transform),
-        blank_split(facts.test_images, facts, transform),
+        train,
+        tuple(held_out),
         device,
         precision,
     )
@@ -199,7 +201,7 @@ def _train(
     entry = _entry(trial.model, conditions)
     _warm_up(entry, device, trial.setting)
     torch.manual_seed(trial.seed)
-    train_split, test_split = (
+    train_split, *held_out = (
         open_split(
             Path(job.data_folder),
             part,
@@ -207,7 +209,7 @@ def _train(
             _transform(trial.setting, conditions.dataset, device),
             conditions.workers,
         )
-        for part in ("train", "test")
+        for part in conditions.dataset.parts
     )
     # Before the limit is set: buffers of a library's matrix product are not the model's memory.
     name = trial.setting.precision
@@ -222,7 +224,9 @@ def _train(
         schedule = schedule_of(trial.setting)
         rates = open_schedule(optimizer, schedule, updates) if schedule else None
         training = Training(network, optimizer, precision, order, rates)
-        trainer = Trainer(job, train_split, test_split, device, training, progress, stopping)
+        evaluated, *tested = held_out
+        how = (device, training, progress, stopping)
+        trainer = Trainer(job, train_split, evaluated, *how, *tested)
         stopped = False
         for message in [rehearse(trainer)] if job.rehearsal else trainer.epochs():
             stopped = isinstance(message, messages.Stopped)
