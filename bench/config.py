@@ -23,6 +23,7 @@ from bench.options import (
     Group,
     Help,
     Size,
+    flag_of,
     one_of,
     options_of,
     shown,
@@ -73,6 +74,12 @@ DEFAULT_MEMORY_BUDGET = "768MiB"
 
 DEFAULT_CARDS = ("t4", "rtx3060-12gb")
 """What a run without a GPU predicts for: the card of free notebooks, and one of classrooms."""
+
+DEFAULT_VALIDATION = 0.1
+"""The share of the training images that tuning is judged on where no other was asked for."""
+
+TUNED = ("lr", "weight_decay", "warmup", "label_smoothing")
+"""Options that tuning chooses the values of."""
 
 DEFAULT_TARGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Test accuracies that are timed where no others were asked for."""
@@ -139,6 +146,9 @@ Validation = Annotated[
     Meta(
         title="N|SHARE", description="a whole number of images, or a share between 0 and 1"
     ),
+]
+Budget = Annotated[
+    int, Meta(ge=1, le=1024, title="T", description="a whole number from 1 to 1024")
 ]
 Limit = Annotated[
     Count | Literal["all"], Meta(title="N|all", description="a whole number above 0 or all")
@@ -225,6 +235,12 @@ class Options:
     """Keep N training images, or a share such as 0.1, for validation: the same of every class, the
     same for every seed. Epochs are then evaluated on them, and the test images once, after the last
     epoch."""
+
+    tune: Annotated[Budget | None, Help(Group.COMPARED, "none")] = None
+    """Give every model, with every optimizer and whatever else is compared, the same budget: T
+    points of its optimizer's search space, the same epochs each, judged by validation accuracy
+    (without --validation, on a share of 0.1). The best is trained again on all training images,
+    with every seed, beside the default values."""
 
     image_size: Annotated[
         tuple[ImageSize, ...] | None, Help(Group.COMPARED, _by_preset("image_size"))
@@ -402,6 +418,8 @@ class Config(Options):
         for name, value in (_OTHERWISE | PRESETS[values["preset"]]).items():
             if values[name] is None:
                 values[name] = "all" if whole and name.endswith("_limit") else value
+        if values["tune"] is not None and values["validation"] is None:
+            values["validation"] = DEFAULT_VALIDATION
         super().__init__(**{name: known[name].checked(value) for name, value in values.items()})
         if 1 in self.batch_size:
             raise Refused("--batch-size 1 cannot train batch norm; use 2 or more.")
@@ -413,6 +431,12 @@ class Config(Options):
                 )
         if "body" in self.freeze and "yes" not in self.pretrained:
             raise Refused("--freeze body keeps random weights as they are; add --pretrained.")
+        several = [name for name in TUNED if len(getattr(self, name) or ()) > 1]
+        if self.tune is not None and several:
+            flag = flag_of(several[0])
+            raise Refused(f"--tune chooses the value of {flag}; give {flag} one value or none.")
+        if self.tune is not None and not self.validation:
+            raise Refused("--tune chooses by validation accuracy; give --validation, such as 0.1.")
         _ = self.memory_budget_bytes, self.time_limit_seconds
         if self.dry_run and self.resume is not None:
             raise Refused("--dry-run shows the plan of a new run; leave out --resume.")

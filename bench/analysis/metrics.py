@@ -113,6 +113,15 @@ TRAINING_MACS = 3
 (Kaplan et al., *Scaling Laws for Neural Language Models*, 2.1)."""
 
 
+def training_flop(result: TrialResult) -> float | None:
+    """Floating-point operations of a trial's training, two for each multiply-add; without auxiliary
+    heads, optimizer and evaluation. None where its operations were not counted."""
+    if result.described is None:
+        return None
+    images = sum(epoch.images_trained for epoch in result.epochs)
+    return 2 * TRAINING_MACS * result.described.gmacs * 1e9 * images
+
+
 def _mfu(result: TrialResult) -> float | None:
     """Model FLOP utilisation (Chowdhery et al., *PaLM*, appendix B), over the measured peak."""
     peak, rate, described = _matmul_peak(result), _step_rate(result), result.described

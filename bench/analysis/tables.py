@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.intervals import median
-from bench.analysis.metrics import METRICS
+from bench.analysis.metrics import METRICS, training_flop
 from bench.analysis.time_to_accuracy import reached, targets_of
+from bench.analysis.tuning import accuracy_of, contestants, point_of, tried
 from bench.config import decay_of
 from bench.records.files import write_atomic
 from bench.records.records import Epoch, Setting, Surroundings, Telemetry
@@ -24,6 +25,8 @@ EPOCH_COLUMNS = (
 )
 SWEEP_COLUMNS = ("model", "batch_size", "images_per_second", "peak_memory_bytes")
 PREDICTION_COLUMNS = ("model", "card", "max_batch", "max_batch_low", "max_batch_high", "source")
+_CHOSEN = ("learning_rate", "weight_decay", "warmup", "label_smoothing")
+TUNING_COLUMNS = ("model", "optimizer", "point", *_CHOSEN, "validation_accuracy", "chosen")
 _USUAL = Setting(0, "", 0.0, "")
 _LATER = {f.name for f in fields(Setting)} - {
     "image_size",
@@ -38,10 +41,11 @@ PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
 
 
 def models_frame(run: Run) -> pd.DataFrame:
-    """A row per trial."""
-    absent = _LATER - _added(run) - _ALWAYS
+    """A row per trial, but for the points of tuning, which have a table of their own."""
+    absent = _LATER - _added(run) - _ALWAYS | ({"tuning"} if run.tuning_declared is None else set())
     kept = [m for m in METRICS if m.name not in absent and not m.optional]
-    rows = [{metric.name: metric.value(result) for metric in kept} for result in run.trials]
+    compared = [result for result in run.trials if not result.trial.is_point]
+    rows = [{metric.name: metric.value(result) for metric in kept} for result in compared]
     return _frame(run, rows, [metric.name for metric in kept])
 
 
@@ -134,6 +138,30 @@ def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
     return _frame(run, rows, ("model", "seed", "target", "first_epoch", "first_seconds"))
 
 
+def tuning_frame(run: Run) -> pd.DataFrame:
+    """A row per point that a contestant tried, `chosen` or not; accuracy is empty where its trial
+    came to nothing."""
+    rows = []
+    for contestant in contestants(run):
+        choice = run.chosen.get(contestant)
+        for result in tried(run, contestant):
+            setting, point = result.trial.setting, point_of(result.trial)
+            done = result.status == "done" and result.epochs
+            row = _trial_columns(result) | {"batch_choice": contestant.batch_choice}
+            row |= {"recipe": setting.recipe, "point": point}
+            row |= {name: getattr(setting, name) for name in _CHOSEN} | {
+                "status": result.status,
+                "validation_accuracy": accuracy_of(result) if done else None,
+                "chosen": choice is not None and choice.point == point,
+                "epochs": len(result.epochs),
+                "seconds": result.ended.seconds if result.ended else None,
+                "training_flop": training_flop(result),
+                "reason": result.ended.reason if result.ended else None,
+            }
+            rows.append(row)
+    return _frame(run, rows, TUNING_COLUMNS)
+
+
 def steps_frame(run: Run) -> pd.DataFrame:
     """A row per step whose time was kept."""
     rows = [
@@ -167,10 +195,11 @@ TABLES: dict[str, Callable[[Run], pd.DataFrame]] = {
     "predictions": predictions_frame,
     "evaluation_modes": evaluation_modes_frame,
     "time_to_accuracy": time_to_accuracy_frame,
+    "tuning": tuning_frame,
 }
 """Each CSV file of a run folder, by its name."""
 
-OPTIONAL = ("sweep", "predictions", "evaluation_modes", "time_to_accuracy")
+OPTIONAL = ("sweep", "predictions", "evaluation_modes", "time_to_accuracy", "tuning")
 """Tables that are written only if they have rows."""
 
 
@@ -186,6 +215,7 @@ class RunTables(Run):
     predictions = property(predictions_frame)
     evaluation_modes = property(evaluation_modes_frame)
     time_to_accuracy = property(time_to_accuracy_frame)
+    tuning = property(tuning_frame)
     steps = property(steps_frame)
 
 
@@ -226,6 +256,8 @@ def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, 
     first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
     setting, last = _setting_cells(result.trial.setting, added)
     more = {"batch_size": result.trial.batch_size, "dataset": result.run.dataset.name}
+    if result.trial.tuning is not None:
+        last["tuning"] = result.trial.tuning.text
     return first | setting | more | aux | plain | budget | telemetry | around | last
 
 

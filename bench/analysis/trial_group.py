@@ -13,7 +13,7 @@ from bench.analysis.metrics import BY_NAME
 from bench.config import OPTIMIZERS, decay_of, label_smoothing_of, warmup_of
 from bench.errors import Refused
 from bench.recipes import RECIPES
-from bench.records.records import Epoch, Setting, Trial
+from bench.records.records import Contestant, Epoch, Setting, Trial
 from bench.records.run import Run, TrialResult
 from bench.units import finite_number
 
@@ -225,11 +225,21 @@ def trial_labels(trials: Iterable[Trial]) -> dict[str, str]:
     """
     trials = list(trials)
     traits = [_traits_of(trial) for trial in trials]
-    several = len({trial.seed for trial in trials}) > 1
+    several = len({trial.seed for trial in trials if not trial.is_point}) > 1
     return {
-        trial.id: f"{label}{SEPARATOR}seed {trial.seed}" if several else label
+        trial.id: f"{label}{SEPARATOR}seed {trial.seed}"
+        if several and not trial.is_point
+        else label
         for trial, label in zip(trials, labels_of(traits), strict=True)
     }
+
+
+def contestant_labels(contestants: Iterable[Contestant]) -> dict[Contestant, str]:
+    """What to call each contestant of a tuning: model, and what varies of its default values."""
+    contestants = list(contestants)
+    trials = [Trial(c.model, 0, c.default, c.batch_choice, None) for c in contestants]
+    labels = labels_of([_traits_of(trial) for trial in trials])
+    return dict(zip(contestants, labels, strict=True))
 
 
 def labels_of(traits: Sequence[Sequence[str]]) -> list[str]:
@@ -262,8 +272,10 @@ def setting_text(setting: Setting) -> str:
     usual = asdict(Setting(setting.image_size, setting.optimizer, 0.0, setting.precision))
     cells = asdict(setting)
     words = [trait_text(n, str(cells[n])) for n in ("image_size", "optimizer", "precision")]
-    more = ("recipe", "augment", "channels_last", "freeze", "accumulate")
-    more += ("warmup", "label_smoothing")
+    more = (
+        *("recipe", "augment", "channels_last", "freeze", "accumulate", "warmup"),
+        "label_smoothing",
+    )
     return ", ".join(words + [trait_text(n, str(cells[n])) for n in more if cells[n] != usual[n]])
 
 

@@ -163,6 +163,10 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
             yield f"time: {prediction_text(predicted)} (predicted)"
         case records.SeedsCut() as cut:
             yield _loud(cut_sentence(cut.seeds, cut))
+        case records.TuningDeclared() as tuning:
+            yield from map(escape, tuning_sentences(tuning))
+        case records.PointChosen() as choice:
+            yield _chosen_line(choice)
         case messages.Warned(text):
             yield _loud(text)
         case records.TrialStarted(trial=trial, notes=notes):

@@ -455,13 +455,15 @@ class TuningDeclared:
     `points` that every contestant tries, as shares (0 to 1) of each dimension in its scale.
 
     The points are a scrambled Sobol sequence with the seed `points_seed`; all of them are trained
-    with the seed `trial_seed`, which no other trial has.
+    with the seed `trial_seed`, which no other trial has. `retrained_on` are the images of all other
+    trials: the validation images are training images again.
     """
 
     spaces: dict[str, tuple[Dimension, ...]]
     points: tuple[tuple[float, ...], ...]
     points_seed: int
     trial_seed: int
+    retrained_on: DatasetFacts
 
 
 @dataclass(frozen=True)
@@ -585,7 +587,8 @@ def _known(validation: float | None, test: float | None) -> float:
 @dataclass(frozen=True)
 class Epoch:
     """One pass over the training images and one over the validation images; over the test images, if
-    none are for validation. Figures of the images that it was not evaluated on are None.
+    none are for validation. Figures of the images that it was not evaluated on are None: of both,
+    where tuning has chosen, and all training images are trained on again.
 
     `epoch` counts from 1. Train loss and accuracy are running means over the images as they were
     trained on; `train_loss` is of the main head, `aux_losses` of the auxiliary heads by name.
@@ -625,8 +628,10 @@ class Epoch:
     validation_loss: float | None = None
     validation_accuracy: float | None = None
 
-    def __post_init__(self) -> None:
-        _ = self.loss, self.accuracy
+    @property
+    def evaluated(self) -> bool:
+        """Whether it was evaluated."""
+        return self.validation_accuracy is not None or self.test_accuracy is not None
 
     @property
     def loss(self) -> float:

@@ -37,6 +37,13 @@ class TrialResult:
         return self.ended.status if self.ended else "unfinished"
 
     @property
+    def dataset(self) -> records.DatasetFacts:
+        """The images that it trained on."""
+        declared, role = self.run.tuning_declared, self.trial.tuning
+        retrained = declared is not None and role is not None and role.part != "point"
+        return declared.retrained_on if declared and retrained else self.run.dataset
+
+    @property
     def facts(self) -> records.ModelFacts | None:
         """What is published about the model."""
         return self.run.facts.get(self.trial.model)
@@ -85,7 +92,7 @@ class Run:
         self.predicted_times: dict[str, records.TrialTime] = {}
         self.seeds_cut: records.SeedsCut | None = None
         self.points_cut: records.SeedsCut | None = None
-        self.tuning: records.TuningDeclared | None = None
+        self.tuning_declared: records.TuningDeclared | None = None
         self.chosen: dict[records.Contestant, records.PointChosen] = {}
         self.phase_seconds: dict[str, float] = {}
         self.older: dict[str, Any] = {}
@@ -129,7 +136,7 @@ class Run:
                 else:
                     self.seeds_cut = record
             case records.TuningDeclared():
-                self.tuning = record
+                self.tuning_declared = record
             case records.PointChosen():
                 self.chosen[record.contestant] = record
             case records.TrialStarted():

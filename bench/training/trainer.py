@@ -56,8 +56,8 @@ class ProgressSink(Protocol):
 
 @dataclass
 class Trainer:
-    """One trial in this process. Every epoch is evaluated on `evaluation_split`; a `test_split`
-    besides it is evaluated once, after the last."""
+    """One trial in this process. Every epoch is evaluated on `evaluation_split`, unless the job has
+    none evaluated; a `test_split` is evaluated once, after the last."""
 
     job: TrainJob
     train_split: Split
@@ -135,8 +135,10 @@ class Trainer:
         with Sampler(device.pci_bus_id()) as sampler, Watch() as watch:
             trained, train_time = timed(device, train_all)
         _check_finite("training", trained, at.epoch)
-        evaluated, test_time = timed(device, evaluate_all)
-        _check_finite(self._evaluated_on, evaluated, at.epoch)
+        evaluated, test_time = None, Timed(0.0, 0.0)
+        if self.job.evaluated:
+            evaluated, test_time = timed(device, evaluate_all)
+            _check_finite(self._evaluated_on, evaluated, at.epoch)
         train_time = train_time.plus(at.seconds, at.cpu_seconds)
         times, beside = (train_time, test_time, timer), (sampler.result(), watch.result())
         return self._record(at.epoch, steps, trained, evaluated, *times, *beside)
@@ -170,7 +172,7 @@ class Trainer:
         epoch: int,
         steps: int,
         trained: Pass,
-        evaluated: Pass,
+        evaluated: Pass | None,
         train_time: Timed,
         test_time: Timed,
         timer: StepTimer,

@@ -76,9 +76,13 @@ def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> mess
         memory_bytes=device.available_memory() // 2,
         validation=job.validation,
     )
-    dataset = prepare_data(request, Path(job.data_folder), tell)
+    folder, whole = Path(job.data_folder), None
+    dataset = prepare_data(request, folder, tell)
+    if job.whole:
+        (folder / messages.WHOLE).mkdir()
+        whole = prepare_data(replace(request, validation=0), folder / messages.WHOLE, tell)
     surroundings = environment(device.facts(), device.pci_bus_id())
-    return messages.Prepared(models, device.facts(), dataset, surroundings, job.own)
+    return messages.Prepared(models, device.facts(), dataset, surroundings, job.own, whole)
 
 
 def resolve_all(job: messages.ResolveJob) -> messages.Resolved:
@@ -225,6 +229,8 @@ def _train(
         rates = open_schedule(optimizer, schedule, updates) if schedule else None
         training = Training(network, optimizer, precision, order, rates)
         evaluated, *tested = held_out
+        if not job.evaluated:
+            tested = [evaluated]
         how = (device, training, progress, stopping)
         trainer = Trainer(job, train_split, evaluated, *how, *tested)
         stopped = False
