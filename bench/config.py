@@ -136,9 +136,7 @@ BatchSize = Annotated[
 ]
 Validation = Annotated[
     Annotated[int, Meta(ge=0)] | Annotated[float, Meta(gt=0, lt=1)],
-    Meta(
-        title="N|SHARE", description="a whole number of images, or a share between 0 and 1"
-    ),
+    Meta(title="N|SHARE", description="a whole number of images, or a share between 0 and 1"),
 ]
 Limit = Annotated[
     Count | Literal["all"], Meta(title="N|all", description="a whole number above 0 or all")

@@ -50,8 +50,8 @@ class ExamineJob:
 class PrepareJob:
     """Check everything that a run needs before it starts, and write its images to `data_folder`.
 
-    Limits count images, None for all; `image_sizes` are pixels or `native`; `validation` is a number
-    of images, or a share.
+    Limits count images, None for all; `image_sizes` are pixels or `native`; `validation` is how
+    many training images to keep, or which share.
     """
 
     models: tuple[str, ...]

@@ -499,15 +499,16 @@ def _known(validation: float | None, test: float | None) -> float:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training images and one over the validation images; over the test images, if
-    none are for validation. Figures of the images that it was not evaluated on are None.
+    """One pass over the training images and one over the validation images, or over the test images
+    if none are for validation; figures of what it was not evaluated on are None.
 
     `epoch` counts from 1. Train loss and accuracy are running means over the images as they were
     trained on; `train_loss` is of the main head, `aux_losses` of the auxiliary heads by name.
-    `train_seconds` includes the first step. `step_seconds` is the median over the steps, without
-    the trial's first. `test_seconds` are of the evaluation, whatever it is of. `step_times` are the seconds of every step in order, or of every
-    `step_times_every`-th step of a long epoch. `resumed` if the epoch was interrupted or is the
-    first in a new process: its times are not comparable with the others.
+    `train_seconds` includes the first step; `test_seconds` are of the evaluation on either.
+    `step_seconds` is the median over the steps, without the trial's first. `step_times` are the
+    seconds of every step in order, or of every `step_times_every`-th step of a long epoch.
+    `resumed` if the epoch was interrupted or is the first in a new process: its times are not
+    comparable with the others.
     """
 
     model: str
@@ -542,6 +543,11 @@ class Epoch:
 
     def __post_init__(self) -> None:
         _ = self.loss, self.accuracy
+
+    @property
+    def evaluated_on(self) -> HeldOut:
+        """The images that it was evaluated on."""
+        return "test" if self.validation_accuracy is None else "validation"
 
     @property
     def loss(self) -> float:
