@@ -143,9 +143,7 @@ BatchSize = Annotated[
 ]
 Validation = Annotated[
     Annotated[int, Meta(ge=0)] | Annotated[float, Meta(gt=0, lt=1)],
-    Meta(
-        title="N|SHARE", description="a whole number of images, or a share between 0 and 1"
-    ),
+    Meta(title="N|SHARE", description="a whole number of images, or a share between 0 and 1"),
 ]
 Budget = Annotated[
     int, Meta(ge=1, le=1024, title="T", description="a whole number from 1 to 1024")

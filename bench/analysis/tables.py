@@ -42,9 +42,12 @@ PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
 
 def models_frame(run: Run) -> pd.DataFrame:
     """A row per trial, but for the points of tuning, which have a table of their own."""
-    absent = _LATER - _added(run) - _ALWAYS | ({"tuning"} if run.tuning_declared is None else set())
-    kept = [m for m in METRICS if m.name not in absent and not m.optional]
     compared = [result for result in run.trials if not result.trial.is_point]
+    absent = _LATER - _added(run) - _ALWAYS
+    absent |= {
+        m.name for m in METRICS if m.optional and not any(m.value(t) is not None for t in compared)
+    }
+    kept = [m for m in METRICS if m.name not in absent]
     rows = [{metric.name: metric.value(result) for metric in kept} for result in compared]
     return _frame(run, rows, [metric.name for metric in kept])
 
@@ -116,7 +119,7 @@ def layers_frame(run: Run) -> pd.DataFrame:
 def evaluation_modes_frame(run: Run) -> pd.DataFrame:
     """A row per trial and way to evaluate it: batch norm's mode and the batches' composition."""
     rows = [
-        _trial_columns(result) | asdict(mode)
+        _trial_columns(result) | _evaluated(run, asdict(mode))
         for result in run.trials
         if result.inspected
         for mode in result.inspected.evaluation_modes
@@ -130,7 +133,10 @@ def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
     """A row per trial and target accuracy: when it was first reached, and since when it was held;
     empty where it was not."""
     rows = [
-        _trial_columns(result) | {"status": result.status} | asdict(reached(result.epochs, target))
+        _trial_columns(result)
+        | {"status": result.status}
+        | asdict(reached(result.epochs, target))
+        | ({"evaluated_on": on} if (on := run.dataset.evaluated_on) != "test" else {})
         for result in run.trials
         if result.epochs
         for target in targets_of(result)
@@ -172,6 +178,12 @@ def steps_frame(run: Run) -> pd.DataFrame:
         for i, seconds in enumerate(epoch.step_times)
     ]
     return _frame(run, rows, ("model", "trial", "seed", "epoch", "step", "seconds"))
+
+
+def _evaluated(run: Run, row: dict[str, Any]) -> dict[str, Any]:
+    """A row, with figures of validation images only in a run that has some."""
+    kept = run.dataset.validation_images
+    return {name: value for name, value in row.items() if kept or "validation_" not in name}
 
 
 def _trial_columns(result: TrialResult) -> dict[str, Any]:
@@ -245,7 +257,8 @@ def _setting_cells(setting: Setting, added: set[str]) -> tuple[dict[str, Any], d
 
 
 def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, Any]:
-    plain = asdict(replace(epoch, step_times=()))  # thousands of them, and in no row
+    # Thousands of times, and in no row.
+    plain = _evaluated(result.run, asdict(replace(epoch, step_times=())))
     budget: dict[str, Any] = plain.pop("time_budget")
     aux = {f"train_loss_{head}": loss for head, loss in plain.pop("aux_losses").items()}
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)

@@ -13,7 +13,7 @@ from bench.analysis.metrics import BY_NAME
 from bench.config import OPTIMIZERS, decay_of, label_smoothing_of, warmup_of
 from bench.errors import Refused
 from bench.recipes import RECIPES
-from bench.records.records import Contestant, Epoch, Setting, Trial
+from bench.records.records import Contestant, Epoch, HeldOut, Setting, Trial
 from bench.records.run import Run, TrialResult
 from bench.units import finite_number
 
@@ -71,7 +71,8 @@ class Row:
         if name in ("warmup", "label_smoothing"):
             recipe = RECIPES.get(self.text("recipe"))
             return str(getattr(recipe, name)) if recipe else ""
-        return {"recipe": "constant", "freeze": "none", "accumulate": "1"}.get(name, "")
+        usual = {"recipe": "constant", "freeze": "none", "accumulate": "1"}
+        return (usual | {"validation_images": "0"}).get(name, "")
 
     def number(self, name: str) -> float | None:
         """A cell as a number, None if it is empty; Refused if it is no number."""
@@ -169,6 +170,11 @@ class TrialGroup:
     def trained(self) -> tuple[TrialResult, ...]:
         """The counted trials that have at least one epoch."""
         return tuple(trial for trial in self.counted if trial.epochs)
+
+    @property
+    def evaluated_on(self) -> HeldOut:
+        """The images that its epochs were evaluated on."""
+        return self.trials[0].run.dataset.evaluated_on
 
     def curve(self, value: Callable[[Epoch], float]) -> list[Estimate]:
         """`value` epoch by epoch over the seeds, as far as every seed got."""

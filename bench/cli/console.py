@@ -15,12 +15,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from bench.analysis.formatting import image_counts
 from bench.analysis.intervals import median
 from bench.analysis.run_time import cut_sentence, prediction_text
 from bench.analysis.trial_group import setting_text, trial_groups
 from bench.records import messages, records
 from bench.records.run import Run
-from bench.report.tables import Table, headline, transposed
+from bench.report.tables import Table, headline, picked, transposed
 from bench.units import duration_text, size_text
 
 PLAIN_SECONDS = 30.0
@@ -70,7 +71,7 @@ class Reporter:
         """The comparison table, and where the files are."""
         self.close()
         self.console.print(rich_table(transposed(headline(trial_groups(run)))))
-        self.console.print("¹ picked on the test set: an optimistic figure.", style="dim")
+        self.console.print(picked(run.dataset.evaluated_on), style="dim", soft_wrap=True)
         self._print(map(_loud, run.dataset.notes))
         print_path(self.console, "report", run.path / "report.md")
         print_path(self.console, "page  ", run.path / "report.html")
@@ -122,8 +123,7 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
         case records.DatasetFacts() as facts:
             kept = "kept on the device" if facts.resident else "streamed"
             yield (
-                f"data [bold]{facts.name}[/]: {facts.train_images:,} train and "
-                f"{facts.test_images:,} test images, {len(facts.classes)} classes, "
+                f"data [bold]{facts.name}[/]: {image_counts(facts)}, {len(facts.classes)} classes, "
                 f"stored at {facts.stored_size} px, {kept}"
             )
             yield from map(_loud, facts.notes)
@@ -179,10 +179,13 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
             aux = "".join(f" {name} {loss:.3f}" for name, loss in e.aux_losses.items())
             yield (
                 f"{escape(label(e.trial))}  epoch {e.epoch}  train loss {e.train_loss:.3f}{aux}"
-                f" accuracy {e.train_accuracy:.1%}  test accuracy [bold]{e.test_accuracy:.1%}[/]"
+                f" accuracy {e.train_accuracy:.1%}"
+                f"  {e.evaluated_on} accuracy [bold]{e.accuracy:.1%}[/]"
                 f"  epoch {e.train_seconds:.1f} s + evaluation {e.test_seconds:.1f} s"
                 f"  {e.images_per_second:,.0f} images/s"
             )
+        case records.FinalTest(trial=trial, accuracy=accuracy, seconds=seconds):
+            yield f"{escape(label(trial))}  test accuracy [bold]{accuracy:.1%}[/]  {seconds:.1f} s"
         case records.TrialEnded(trial=trial, status=status, reason=why) if status != "done":
             yield f"[bold red]{status}[/] {escape(label(trial.id))}: {escape(why or '')}"
 

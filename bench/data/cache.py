@@ -1,8 +1,8 @@
 """Prepared images that are kept from run to run, named after what they were made from.
 
-An entry is a folder with the arrays of `bench.data.prepare`, two for each part, and the data set's facts, whose
-SHA-256 is of the arrays. Runs link to the arrays, or copy them, and so keep them even if the entry
-is removed. What was used longest ago makes room.
+An entry is a folder with the arrays of `bench.data.prepare`, two for each part, and the data set's
+facts, whose SHA-256 is of the arrays. Runs link to the arrays, or copy them, and so keep them even
+if the entry is removed. What was used longest ago makes room.
 """
 
 import contextlib

@@ -165,8 +165,8 @@ class _Preparation:
         least, most = len(classes), total - len(classes)
         if not least <= count <= most:
             raise Refused(
-                f"--validation {asked} asks for {count:,} of {total:,} training images, and each of "
-                f"{least} classes needs one to validate and one to train on: use {least} to {most}."
+                f"--validation {asked} asks for {count:,} of {total:,} training images, but each "
+                f"of {least} classes needs one to train on and one beside: use {least} to {most}."
             )
         return stratified_subset(labels, count)
 

@@ -53,9 +53,9 @@ class ExamineJob:
 class PrepareJob:
     """Check everything that a run needs before it starts, and write its images to `data_folder`.
 
-    Limits count images, None for all; `image_sizes` are pixels or `native`; `validation` is a number
-    of images, or a share. With `whole`, the data set is prepared without validation
-    images, too.
+    Limits count images, None for all; `image_sizes` are pixels or `native`; `validation` is how
+    many training images to keep, or which share. With `whole`, the data set is prepared without
+    validation images, too.
     """
 
     models: tuple[str, ...]

@@ -586,16 +586,17 @@ def _known(validation: float | None, test: float | None) -> float:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training images and one over the validation images; over the test images, if
-    none are for validation. Figures of the images that it was not evaluated on are None: of both,
-    where tuning has chosen, and all training images are trained on again.
+    """One pass over the training images and one over the validation images, or over the test images
+    if none are for validation; figures of what it was not evaluated on are None: of both, where
+    tuning has chosen and the validation images are trained on again.
 
     `epoch` counts from 1. Train loss and accuracy are running means over the images as they were
     trained on; `train_loss` is of the main head, `aux_losses` of the auxiliary heads by name.
-    `train_seconds` includes the first step. `step_seconds` is the median over the steps, without
-    the trial's first. `test_seconds` are of the evaluation, whatever it is of. `step_times` are the seconds of every step in order, or of every
-    `step_times_every`-th step of a long epoch. `resumed` if the epoch was interrupted or is the
-    first in a new process: its times are not comparable with the others.
+    `train_seconds` includes the first step; `test_seconds` are of the evaluation on either.
+    `step_seconds` is the median over the steps, without the trial's first. `step_times` are the
+    seconds of every step in order, or of every `step_times_every`-th step of a long epoch.
+    `resumed` if the epoch was interrupted or is the first in a new process: its times are not
+    comparable with the others.
     """
 
     model: str
@@ -632,6 +633,11 @@ class Epoch:
     def evaluated(self) -> bool:
         """Whether it was evaluated."""
         return self.validation_accuracy is not None or self.test_accuracy is not None
+
+    @property
+    def evaluated_on(self) -> HeldOut:
+        """The images that it was evaluated on."""
+        return "test" if self.validation_accuracy is None else "validation"
 
     @property
     def loss(self) -> float:

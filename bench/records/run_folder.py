@@ -83,7 +83,7 @@ class RunFolder:
             ) from error
 
     def _check_untested(self, trial: str) -> None:
-        """Raises Refused if the log, also from before it was resumed, has a final test of a trial."""
+        """Raises Refused if the log, whoever wrote it, has a final test of a trial."""
         if self._tested is None:
             self._tested = {r.trial for r in read_log(self.path) if isinstance(r, FinalTest)}
         if trial in self._tested:

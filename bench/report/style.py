@@ -17,7 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bench.analysis.formatting import shortened
+from bench.analysis.formatting import image_counts, shortened
 from bench.analysis.intervals import Estimate
 from bench.analysis.trial_group import TrialGroup
 from bench.records.files import write_atomic
@@ -192,7 +192,7 @@ def measured_on(run: Run) -> str:
     sizes = sorted({t.trial.setting.image_size for t in run.trials})
     seeds = len({t.trial.seed for t in run.trials})
     return (
-        f"measured: {data.name}, {data.train_images:,} train and {data.test_images:,} test images, "
+        f"measured: {data.name}, {image_counts(data)}, "
         f"{', '.join(map(str, sizes))} px, {seeds} seed{'s' if seeds > 1 else ''}, "
         f"{device.name} ({device.device})"
     )

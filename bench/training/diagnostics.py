@@ -116,8 +116,9 @@ def evaluation_modes(
     precision: Precision,
     of: HeldOut = "test",
 ) -> Iterator[EvaluationMode]:
-    """Accuracy on the same images, which are `of` the test or of validation, with batch norm in inference mode, and with each batch's own
-    statistics: shuffled batches, small batches, and batches sorted by class."""
+    """Accuracy on the same images, which are `of` the test or of validation, with batch norm in
+    inference mode, and with each batch's own statistics: shuffled batches, small batches, and
+    batches sorted by class."""
     random = torch.Generator().manual_seed(0)
     shuffled = torch.randperm(len(split), generator=random)[:MODE_IMAGES]
     by_class = shuffled[torch.argsort(split.labels.cpu()[shuffled], stable=True)]
