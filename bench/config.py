@@ -145,9 +145,7 @@ Validation = Annotated[
     Annotated[int, Meta(ge=0)] | Annotated[float, Meta(gt=0, lt=1)],
     Meta(title="N|SHARE", description="a whole number of images, or a share between 0 and 1"),
 ]
-Budget = Annotated[
-    int, Meta(ge=1, le=1024, title="T", description="a whole number from 1 to 1024")
-]
+Budget = Annotated[int, Meta(ge=1, le=1024, title="T", description="a whole number from 1 to 1024")]
 Limit = Annotated[
     Count | Literal["all"], Meta(title="N|all", description="a whole number above 0 or all")
 ]
@@ -284,9 +282,9 @@ class Options:
     warmup: Annotated[tuple[Share, ...] | None, Help(Group.TRAINING, "the recipe's")] = None
     """Shares of all updates in which the rate rises to its peak."""
 
-    label_smoothing: Annotated[
-        tuple[Share, ...] | None, Help(Group.TRAINING, "the recipe's")
-    ] = None
+    label_smoothing: Annotated[tuple[Share, ...] | None, Help(Group.TRAINING, "the recipe's")] = (
+        None
+    )
     """Label smoothing: the share of each label that is spread over all classes."""
 
     precision: Precisions = ("fp32",)

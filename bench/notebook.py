@@ -73,8 +73,9 @@ class NotebookReporter:
                 self._trial = message.trial
                 self._say(self._label(message.trial.id))
             case records.Epoch():
-                accuracy = f"{message.evaluated_on} accuracy {message.accuracy:.1%}"
-                done = f"epoch {message.epoch}: {accuracy}"
+                done = f"epoch {message.epoch}"
+                if message.evaluated:
+                    done += f": {message.evaluated_on} accuracy {message.accuracy:.1%}"
                 self._say(f"{self._label(message.trial)} · {done}")
                 self._draw_soon()
             case records.FinalTest():

@@ -13,7 +13,7 @@ import pandas as pd
 from bench.analysis.intervals import median
 from bench.analysis.metrics import METRICS, training_flop
 from bench.analysis.time_to_accuracy import reached, targets_of
-from bench.analysis.tuning import accuracy_of, contestants, point_of, tried
+from bench.analysis.tuning import CHOSEN, accuracy_of, contestants, point_of, tried
 from bench.config import decay_of
 from bench.records.files import write_atomic
 from bench.records.records import Epoch, Setting, Surroundings, Telemetry
@@ -25,8 +25,7 @@ EPOCH_COLUMNS = (
 )
 SWEEP_COLUMNS = ("model", "batch_size", "images_per_second", "peak_memory_bytes")
 PREDICTION_COLUMNS = ("model", "card", "max_batch", "max_batch_low", "max_batch_high", "source")
-_CHOSEN = ("learning_rate", "weight_decay", "warmup", "label_smoothing")
-TUNING_COLUMNS = ("model", "optimizer", "point", *_CHOSEN, "validation_accuracy", "chosen")
+TUNING_COLUMNS = ("model", "optimizer", "point", *CHOSEN, "validation_accuracy", "chosen")
 _USUAL = Setting(0, "", 0.0, "")
 _LATER = {f.name for f in fields(Setting)} - {
     "image_size",
@@ -138,7 +137,7 @@ def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
         | asdict(reached(result.epochs, target))
         | ({"evaluated_on": on} if (on := run.dataset.evaluated_on) != "test" else {})
         for result in run.trials
-        if result.epochs
+        if result.epochs and result.epochs[-1].evaluated and not result.trial.is_point
         for target in targets_of(result)
     ]
     return _frame(run, rows, ("model", "seed", "target", "first_epoch", "first_seconds"))
@@ -155,7 +154,7 @@ def tuning_frame(run: Run) -> pd.DataFrame:
             done = result.status == "done" and result.epochs
             row = _trial_columns(result) | {"batch_choice": contestant.batch_choice}
             row |= {"recipe": setting.recipe, "point": point}
-            row |= {name: getattr(setting, name) for name in _CHOSEN} | {
+            row |= {name: getattr(setting, name) for name in CHOSEN} | {
                 "status": result.status,
                 "validation_accuracy": accuracy_of(result) if done else None,
                 "chosen": choice is not None and choice.point == point,

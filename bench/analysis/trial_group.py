@@ -174,7 +174,13 @@ class TrialGroup:
     @property
     def evaluated_on(self) -> HeldOut:
         """The images that its epochs were evaluated on."""
-        return self.trials[0].run.dataset.evaluated_on
+        return self.trials[0].dataset.evaluated_on
+
+    @property
+    def evaluated(self) -> tuple[TrialResult, ...]:
+        """The trained trials whose epochs were evaluated: none of them, if tuning trained them on
+        all images again."""
+        return tuple(trial for trial in self.trained if trial.epochs[-1].evaluated)
 
     def curve(self, value: Callable[[Epoch], float]) -> list[Estimate]:
         """`value` epoch by epoch over the seeds, as far as every seed got."""

@@ -3,10 +3,13 @@
 Pure functions from options and records; what is chosen follows from the log alone.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
+from bench.analysis.formatting import listed
 from bench.analysis.intervals import Best, best_of
+from bench.analysis.trial_group import trait_text
 from bench.records.records import (
     Contestant,
     DatasetFacts,
@@ -24,13 +27,21 @@ POINTS_SEED = 0
 TRIAL_SEED = 1_000_000
 """The seed of all trials of points: none of those that `--seeds` gives to the others."""
 
+LABELS = {
+    "learning_rate": "learning rate",
+    "weight_decay": "weight decay",
+    "warmup": "warm-up",
+    "label_smoothing": "label smoothing",
+}
+"""What tuning chooses, by its name in a setting, in words."""
+
+CHOSEN = tuple(LABELS)
+
 FAILED = 0.0
 """The validation accuracy of a point whose trial failed: no other is as bad."""
 
 
-def declare(
-    budget: int, optimizers: Iterable[str], retrained_on: DatasetFacts
-) -> TuningDeclared:
+def declare(budget: int, optimizers: Iterable[str], retrained_on: DatasetFacts) -> TuningDeclared:
     """The spaces of the optimizers, and the same quasi-random points for all of them."""
     import numpy as np
     from scipy.stats import qmc
@@ -44,11 +55,9 @@ def declare(
     return TuningDeclared(spaces, points, POINTS_SEED, TRIAL_SEED, retrained_on)
 
 
-def setting_at(
-    default: Setting, space: Sequence[Dimension], point: Sequence[float]
-) -> Setting:
+def setting_at(default: Setting, space: Sequence[Dimension], point: Sequence[float]) -> Setting:
     """A contestant's setting at a point of the unit cube."""
-    values = {d.name: d.at(share) for d, share in zip(space, point, strict=True)}
+    values: dict[str, Any] = {d.name: d.at(share) for d, share in zip(space, point, strict=True)}
     return replace(default, **values)
 
 
@@ -101,3 +110,26 @@ def best_by_budget(run: Run, contestant: Contestant) -> list[Best]:
     """The best validation accuracy of k points, for k from 1 to as many as were tried."""
     results = tried(run, contestant)
     return best_of([accuracy_of(result) for result in results]) if results else []
+
+
+def values_text(setting: Setting) -> str:
+    """What tuning chose of a setting, in words that can be typed again: `lr 0.02, decay 0.0004`."""
+    values = asdict(setting)
+    return ", ".join(trait_text(name, f"{values[name]:g}") for name in CHOSEN)
+
+
+def edges_text(edges: Mapping[str, str]) -> str:
+    """Which chosen values lie at an end of their range, as a clause; empty if none does."""
+    ends = [f"{LABELS[name]} at the {end} end" for name, end in edges.items()]
+    return f"at the edge of its space ({listed(ends)}): a wider one may hold better" if ends else ""
+
+
+def declared_text(declared: TuningDeclared) -> str:
+    """What will be tried, how it is judged, and what comes after."""
+    count = len(declared.points)
+    points = "1 point" if count == 1 else f"the same {count} points"
+    return (
+        f"tuning: {points} of its optimizer's space for every contestant, judged on the validation "
+        f"images after the last epoch; then all {declared.retrained_on.train_images:,} training "
+        "images, at the chosen point and with the default values"
+    )

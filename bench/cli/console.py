@@ -19,6 +19,7 @@ from bench.analysis.formatting import image_counts
 from bench.analysis.intervals import median
 from bench.analysis.run_time import cut_sentence, prediction_text
 from bench.analysis.trial_group import setting_text, trial_groups
+from bench.analysis.tuning import declared_text, edges_text, values_text
 from bench.records import messages, records
 from bench.records.run import Run
 from bench.report.tables import Table, headline, picked, transposed
@@ -70,8 +71,10 @@ class Reporter:
     def finish(self, run: Run) -> None:
         """The comparison table, and where the files are."""
         self.close()
-        self.console.print(rich_table(transposed(headline(trial_groups(run)))))
-        self.console.print(picked(run.dataset.evaluated_on), style="dim", soft_wrap=True)
+        groups = trial_groups(run)
+        self.console.print(rich_table(transposed(headline(groups))))
+        if footnote := picked(groups):
+            self.console.print(footnote, style="dim", soft_wrap=True)
         self._print(map(_loud, run.dataset.notes))
         print_path(self.console, "report", run.path / "report.md")
         print_path(self.console, "page  ", run.path / "report.html")
@@ -164,9 +167,9 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
         case records.SeedsCut() as cut:
             yield _loud(cut_sentence(cut.seeds, cut))
         case records.TuningDeclared() as tuning:
-            yield from map(escape, tuning_sentences(tuning))
+            yield declared_text(tuning)
         case records.PointChosen() as choice:
-            yield _chosen_line(choice)
+            yield from _chosen(choice)
         case messages.Warned(text):
             yield _loud(text)
         case records.TrialStarted(trial=trial, notes=notes):
@@ -180,14 +183,30 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
             yield (
                 f"{escape(label(e.trial))}  epoch {e.epoch}  train loss {e.train_loss:.3f}{aux}"
                 f" accuracy {e.train_accuracy:.1%}"
-                f"  {e.evaluated_on} accuracy [bold]{e.accuracy:.1%}[/]"
-                f"  epoch {e.train_seconds:.1f} s + evaluation {e.test_seconds:.1f} s"
+                + (f"  {e.evaluated_on} accuracy [bold]{e.accuracy:.1%}[/]" if e.evaluated else "")
+                + f"  epoch {e.train_seconds:.1f} s + evaluation {e.test_seconds:.1f} s"
                 f"  {e.images_per_second:,.0f} images/s"
             )
         case records.FinalTest(trial=trial, accuracy=accuracy, seconds=seconds):
             yield f"{escape(label(trial))}  test accuracy [bold]{accuracy:.1%}[/]  {seconds:.1f} s"
         case records.TrialEnded(trial=trial, status=status, reason=why) if status != "done":
             yield f"[bold red]{status}[/] {escape(label(trial.id))}: {escape(why or '')}"
+
+
+def _chosen(choice: records.PointChosen) -> Iterator[str]:
+    """What tuning chose for a contestant, and whether that lies at the edge of its space."""
+    contestant = choice.contestant
+    name = f"[bold]{escape(contestant.model)}[/] at {setting_text(contestant.default)}"
+    if choice.setting is None:
+        yield _loud(f"{contestant.model}: all of {choice.tried} points failed")
+        return
+    failed = f", {choice.failed} of them failed" if choice.failed else ""
+    yield (
+        f"{name}: best of {choice.tried} points{failed} is {choice.point}: "
+        f"{values_text(choice.setting)}; validation accuracy {choice.validation_accuracy:.1%}"
+    )
+    if choice.edges:
+        yield _loud(f"{contestant.model}: the chosen point lies {edges_text(choice.edges)}")
 
 
 def _loud(text: str) -> str:

@@ -174,9 +174,9 @@ class TrainJob:
     `logged_epochs` of it are in the run's log. With a file for `kernels`, its initial weights are
     kept at `start` and the network is inspected after the last epoch. `calibrated` is the machine's
     speed where it is known because another trial has just ended. If it is `tested`, the test images
-    are not touched, although there is a validation split. If it is not `evaluated`, no epoch is, and
-    the test images are left for after the last. A rehearsal only times a few
-    steps: its one answer, besides calibrations, is a `StepsTimed`."""
+    are not touched, although there is a validation split. If it is not `evaluated`, no epoch is,
+    and the test images are left for after the last. A rehearsal only times a few steps: its one
+    answer, besides calibrations, is a `StepsTimed`."""
 
     trial: Trial
     epochs: int

@@ -42,7 +42,7 @@ def document(context: Context, answers: Sequence[Answer]) -> Document:
         facts=_facts(run),
         warnings=tuple(warnings(context)),
         headline=headline(context.groups),
-        footnote=picked(run.dataset.evaluated_on),
+        footnote=picked(context.groups),
         answers=tuple(answers),
         environment=_environment(run),
         command=run.started.command,

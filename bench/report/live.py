@@ -39,7 +39,7 @@ def _draw(axes: Axes, context: Context, what: str, value: Callable[[Epoch], floa
         style: Any = look.line_style
         label = shortened(group.label)
         for trial in (trial for trial in group.trials if trial.epochs):
-            y = [value(epoch) for epoch in trial.epochs]
+            y = [value(epoch) for epoch in trial.epochs if epoch.evaluated]
             x, marker = range(1, len(y) + 1), "o" if len(y) <= MOST_MARKED else None
             axes.plot(x, y, color=look.colour, linestyle=style, marker=marker, label=label)
             label = ""  # a group is named once

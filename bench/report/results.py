@@ -67,9 +67,8 @@ class Results(RunTables):
         """The comparison; None, so that the text is shown, while there is nothing to compare."""
         if not self.trials:
             return None
-        table = transposed(headline(trial_groups(self)))
-        page = template("results.html.jinja")
-        footnote = picked(self.dataset.evaluated_on)
+        groups, page = trial_groups(self), template("results.html.jinja")
+        table, footnote = transposed(headline(groups)), picked(groups)
         return page.render(table=table, run=self, footnote=footnote, completed=completed(self))
 
 

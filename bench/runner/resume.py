@@ -100,7 +100,9 @@ def check_same_place(before: RunTables, now: Prepared) -> None:
                 f"--resume {before.path}: the file of {model.name} is not the one that the run was "
                 "started with; restore it, or start a new run."
             )
-    whole = before.tuning_declared.retrained_on.sha256 if before.tuning_declared and now.whole else None
+    whole = (
+        before.tuning_declared.retrained_on.sha256 if before.tuning_declared and now.whole else None
+    )
     if now.dataset.sha256 != before.dataset.sha256 or (now.whole and whole != now.whole.sha256):
         raise Refused(
             f"--resume {before.path}: the images of {before.dataset.name} are not those that the "

@@ -275,9 +275,7 @@ class Session:
         limit = self.config.time_limit_seconds
         return limit is None or limit_needed(self.stopwatch.passed(), seconds) <= limit
 
-    def _cut(
-        self, seeds: tuple[int, ...], needed: float, points: tuple[int, ...] = ()
-    ) -> None:
+    def _cut(self, seeds: tuple[int, ...], needed: float, points: tuple[int, ...] = ()) -> None:
         """Record that the time limit leaves seeds or points out, the first of which needs so many
         seconds."""
         limit, passed = self.config.time_limit_seconds or 0.0, self.stopwatch.passed()

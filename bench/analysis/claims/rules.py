@@ -190,7 +190,7 @@ def sooner(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     a, b = evidence.subjects
     target = common_accuracy([a, b]) if a.trained and b.trained else None
     if target is None:
-        raise CannotTell("not trained")
+        raise CannotTell("not trained, or evaluated only after the last epoch")
     means = [estimate(list(seconds_to(target, group).values())) for group in (a, b)]
     text = (
         f"to {percent(target)} {a.evaluated_on} accuracy, which every seed reaches: "
@@ -358,6 +358,8 @@ def _check_evaluated(group: TrialGroup, name: str) -> None:
     """Raises CannotTell if a curve is of images that no epoch was evaluated on."""
     if not name.startswith(("train_", group.evaluated_on)):
         raise CannotTell(f"not measured: its epochs were evaluated on {group.evaluated_on} images")
+    if group.trained and not group.evaluated and not name.startswith("train_"):
+        raise CannotTell("not measured: only the last epoch was evaluated")
 
 
 def _ladders(evidence: Evidence) -> list[list[TrialGroup]]:

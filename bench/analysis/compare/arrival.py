@@ -10,14 +10,14 @@ from bench.analysis.trial_group import TrialGroup, Values
 
 def common_accuracy(groups: Sequence[TrialGroup]) -> float | None:
     """The highest accuracy that every seed of every group reaches."""
-    trained = [trial for group in groups for trial in group.trained]
+    trained = [trial for group in groups for trial in group.evaluated]
     return min((max(e.accuracy for e in trial.epochs) for trial in trained), default=None)
 
 
 def seconds_to(target: float, group: TrialGroup) -> Values:
     """Wall-clock seconds, training and evaluation, until an accuracy was first reached, by
     seed; of the seeds that got there."""
-    seconds = {t.trial.seed: reached(t.epochs, target).first_seconds for t in group.trained}
+    seconds = {t.trial.seed: reached(t.epochs, target).first_seconds for t in group.evaluated}
     return {seed: value for seed, value in seconds.items() if value is not None}
 
 

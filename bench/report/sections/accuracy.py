@@ -43,9 +43,9 @@ def _alone(context: Context) -> str | None:
 
 
 def _pictures(context: Context) -> tuple[Picture, ...]:
-    on = context.run.dataset.evaluated_on
+    on: HeldOut = context.groups[0].evaluated_on if context.groups else "test"
     diamonds = ""
-    if on == "validation":
+    if any(trial.final_test for group in context.trained for trial in group.trained):
         diamonds = (
             " A diamond is of the test images, which were evaluated once, after the last epoch."
         )
@@ -74,14 +74,14 @@ def _curves(on: HeldOut, what: str, label: str, caption: str) -> Picture:
         with canvas(context.run, title, columns=2) as (figure, axes):
             for ax, part in zip(axes, ("train", on), strict=True):
                 for group in context.trained:
-                    curve, look = (
-                        group.curve(attrgetter(f"{part}_{what}")),
-                        context.looks[group.label],
-                    )
-                    epochs = range(1, len(curve) + 1)
-                    draw_line(ax, group, look, epochs, curve)
-                    if part == "validation" and (mean := group.metric(TESTED[what])):
-                        at, room = (epochs[-1], mean.mean), mean.half_width
+                    look = context.looks[group.label]
+                    drawn = part == "train" or group.evaluated
+                    curve = group.curve(attrgetter(f"{part}_{what}")) if drawn else []
+                    draw_line(ax, group, look, range(1, len(curve) + 1), curve)
+                    tested = part != "train" and any(trial.final_test for trial in group.trained)
+                    if tested and (mean := group.metric(TESTED[what])):
+                        last = max(len(trial.epochs) for trial in group.trained)
+                        at, room = (last, mean.mean), mean.half_width
                         style: Any = {"mfc": "white", "ms": 8, "capsize": 4}
                         ax.errorbar(*at, yerr=room, fmt="D", color=look.colour, **style)
                 heading = "Training" if part == "train" else part.capitalize()

@@ -85,11 +85,11 @@ def until(groups: Sequence[TrialGroup], target: float | None) -> dict[str, list[
 
 def after_equal_seconds(groups: Sequence[TrialGroup]) -> dict[str, list[Cell]]:
     """A column: the accuracy of each group when the first of them was done."""
-    totals = [clock(trial.epochs)[-1] for group in groups for trial in group.trained]
+    totals = [clock(trial.epochs)[-1] for group in groups for trial in group.evaluated]
     if not totals:
         return {}
     seconds = min(totals)
-    known = [[accuracy_after(trial.epochs, seconds) for trial in g.trained] for g in groups]
+    known = [[accuracy_after(trial.epochs, seconds) for trial in g.evaluated] for g in groups]
     cells = [Cell(_share([a and a * 100 for a in seeds], 1)) for seeds in known]
     return {f"{groups[0].evaluated_on.capitalize()} accuracy after {seconds:,.0f} s (%)": cells}
 
