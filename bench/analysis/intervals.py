@@ -7,7 +7,17 @@ from functools import cache
 from statistics import fmean, median, stdev
 from typing import Any
 
-__all__ = ["Best", "Estimate", "Spread", "best_of", "estimate", "median", "percentile", "spread"]
+__all__ = [
+    "Best",
+    "Estimate",
+    "Spread",
+    "best_of",
+    "estimate",
+    "median",
+    "percentile",
+    "share_interval",
+    "spread",
+]
 
 OUTLIER = 14.826
 """A modified z-score (Iglewicz and Hoaglin's, 0.6745 |x - median| / MAD) above this is an outlier;
@@ -173,3 +183,11 @@ def percentile(values: Sequence[float], percent: float) -> float:
     import numpy as np
 
     return float(np.percentile(values, percent))
+
+
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `count` independent trials (E. B. Wilson, 1927)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(share * count), count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

@@ -114,6 +114,13 @@ TRAINING_MACS = 3
 (Kaplan et al., *Scaling Laws for Neural Language Models*, 2.1)."""
 
 
+def _evaluation_seconds(result: TrialResult) -> float | None:
+    """Of the one test, where no epoch was evaluated."""
+    if result.epochs and not result.epochs[-1].evaluated:
+        return result.final_test.seconds if result.final_test else None
+    return _over_epochs(lambda e: e.test_seconds)(result)
+
+
 def training_flop(result: TrialResult) -> float | None:
     """Floating-point operations of a trial's training, two for each multiply-add; without auxiliary
     heads, optimizer and evaluation. None where its operations were not counted."""
@@ -208,7 +215,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("epoch_seconds", "Epoch", "s", _over_epochs(lambda e: e.train_seconds),
            "Training for one epoch, evaluation apart: the median over the epochs after the first.",
            "lower"),
-    Metric("test_seconds", "Evaluation", "s", _over_epochs(lambda e: e.test_seconds),
+    Metric("test_seconds", "Evaluation", "s", _evaluation_seconds,
            "One pass over the test images, or over the validation images if there are any: the "
            "median over the epochs after the first.", "lower"),
     Metric("images_per_second", "Throughput", "images/s",

@@ -4,12 +4,13 @@ Pure functions from options and records; what is chosen follows from the log alo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from bench.analysis.formatting import listed
 from bench.analysis.intervals import Best, best_of
 from bench.analysis.trial_group import trait_text
+from bench.config import decay_of, label_smoothing_of, warmup_of
 from bench.records.records import (
     Contestant,
     DatasetFacts,
@@ -114,8 +115,13 @@ def best_by_budget(run: Run, contestant: Contestant) -> list[Best]:
 
 def values_text(setting: Setting) -> str:
     """What tuning chose of a setting, in words that can be typed again: `lr 0.02, decay 0.0004`."""
-    values = asdict(setting)
-    return ", ".join(trait_text(name, f"{values[name]:g}") for name in CHOSEN)
+    return ", ".join(trait_text(name, f"{value_of(setting, name):g}") for name in CHOSEN)
+
+
+def value_of(setting: Setting, name: str) -> float:
+    """What a setting has of one of `CHOSEN`."""
+    own = {"weight_decay": decay_of, "warmup": warmup_of, "label_smoothing": label_smoothing_of}
+    return own[name](setting) if name in own else setting.learning_rate
 
 
 def edges_text(edges: Mapping[str, str]) -> str:

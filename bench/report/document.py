@@ -12,6 +12,7 @@ from bench.records.run import Run
 from bench.report.context import Context
 from bench.report.sections.base import Answer
 from bench.report.sections.timing_noise import noisy_trials
+from bench.report.sections.tuning import edge_sentences
 from bench.report.tables import Table, headline, picked, table_of
 
 
@@ -80,12 +81,16 @@ def warnings(context: Context) -> Iterator[str]:
     """Sentences that a reader of the comparison must see first."""
     run = context.run
     yield from run.dataset.notes
-    bad = sum(trial.status != "done" for trial in run.trials)
+    counted = [trial for trial in run.trials if not trial.trial.is_point]
+    bad = sum(trial.status != "done" for trial in counted)
     if bad:
-        yield f"{bad} of {len(run.trials)} trials were not completed; the last section says why."
+        yield f"{bad} of {len(counted)} trials were not completed; the last section says why."
     cut = seeds_left_out(run)
     if cut and run.seeds_cut:
         yield cut_sentence(cut, run.seeds_cut)
+    if run.points_cut:
+        yield cut_sentence((), run.points_cut)
+    yield from edge_sentences(context)
     noisy = [context.labels[trial.trial.id] for trial, _ in noisy_trials(run)]
     if noisy:
         more = f" and {len(noisy) - 3} more" if len(noisy) > 3 else ""
@@ -94,7 +99,7 @@ def warnings(context: Context) -> Iterator[str]:
             f"({listed(noisy[:3])}{more}): the section on trust says why; --rerun-noisy trains "
             "such trials again."
         )
-    if len({trial.trial.seed for trial in run.trials}) < 2:
+    if len({trial.trial.seed for trial in counted}) < 2:
         yield "One seed: differences in accuracy may be chance; --seeds 5 gives intervals."
     updates = {g.label: g.trained[0].epochs[0].steps for g in context.trained}
     if len(set(updates.values())) > 1:

@@ -91,7 +91,11 @@ def make_plan(
     points = range(1, len(tuning.points) + 1)
     tried = [_at_point(trial, tuning, k) for k in points for trial in orders[(k - 1) % 2]]
     parts: tuple[Literal["default", "tuned"], ...] = ("default", "tuned")
-    again = [replace(t, tuning=TuningRole(part, t.setting)) for t in seeds for part in parts]
+    again = [
+        replace(trial, tuning=TuningRole(part, trial.setting))
+        for trial in seeds
+        for part in (parts[::-1] if trial.seed % 2 else parts)
+    ]
     return Plan((*tried, *again))
 
 

@@ -89,6 +89,7 @@ def _curves(on: HeldOut, what: str, label: str, caption: str) -> Picture:
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
                 if what == "accuracy":
                     percent_axis(ax)
+            axes[1].set_xlim(axes[0].get_xlim())
             limits = [ax.get_ylim() for ax in axes]
             for ax in axes:
                 ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
