@@ -168,7 +168,7 @@ def test_a_model_whose_steps_cannot_be_timed_holds_up_no_other(
     assert len(result.trials) == 2 * len(MODELS)
 
 
-class TestingWorker(ScriptedWorker):
+class ValidatingWorker(ScriptedWorker):
     """Has validation images, and evaluates the test images after the last epoch, unless that is
     done."""
 
@@ -191,16 +191,16 @@ class TestingWorker(ScriptedWorker):
 
 
 @pytest.fixture
-def testing(monkeypatch: pytest.MonkeyPatch) -> None:
+def validating(monkeypatch: pytest.MonkeyPatch) -> None:
     for room in ("run", "session", "batch_search", "rehearsal"):
-        monkeypatch.setattr(f"bench.runner.{room}.Worker", TestingWorker)
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", ValidatingWorker)
 
 
-def tests_in(folder: Path) -> list[str]:
+def final_tests(folder: Path) -> list[str]:
     return [record.trial for record in read_log(folder) if isinstance(record, FinalTest)]
 
 
-@pytest.mark.usefixtures("testing")
+@pytest.mark.usefixtures("validating")
 @pytest.mark.parametrize("kind", [Epoch, FinalTest, TrialEnded])
 @pytest.mark.parametrize("inspect", [True, False])
 def test_every_trial_is_tested_once_wherever_a_run_broke_off(
@@ -222,20 +222,20 @@ def test_every_trial_is_tested_once_wherever_a_run_broke_off(
     for _ in range(2):
         result = resume(output)
     assert {t.status for t in result.trials} == {"done"}
-    assert sorted(tests_in(output)) == sorted(t.trial.id for t in result.trials)
+    assert sorted(final_tests(output)) == sorted(t.trial.id for t in result.trials)
 
 
-@pytest.mark.usefixtures("testing")
+@pytest.mark.usefixtures("validating")
 def test_a_second_final_test_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even of a worker that evaluates the test images again."""
     monkeypatch.setattr("bench.runner.session.noise_of", lambda result: ("a neighbour sang",))
     asked = replace(config(tmp_path / "run"), validation=64, rerun_noisy=1)
     result = run(asked)
-    assert len(tests_in(tmp_path / "run")) == len(result.trials) == 4
+    assert len(final_tests(tmp_path / "run")) == len(result.trials) == 4
     assert {len(t.repeated) for t in result.trials} == {1}
     assert all(t.final_test for t in result.trials)
-    monkeypatch.setattr(TestingWorker, "stubborn", True)
+    monkeypatch.setattr(ValidatingWorker, "stubborn", True)
     result = run(replace(asked, output=tmp_path / "again"))
     assert {t.status for t in result.trials} == {"failed"}
     assert "the test images are evaluated once" in (result.trials[0].ended.reason or "")
-    assert len(tests_in(tmp_path / "again")) == 4
+    assert len(final_tests(tmp_path / "again")) == 4

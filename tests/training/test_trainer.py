@@ -42,7 +42,7 @@ class WatchedSplit(ResidentSplit):
 def a_trainer(
     folder: Path, *, inspect: bool = True, stop_at: int = 10**9, **job: Any
 ) -> tuple[Trainer, WatchedSplit]:
-    """A trainer of two epochs that is asked to stop after so many questions, and its test images."""
+    """A trainer of two epochs that has to stop at its n-th question, and its test images."""
     torch.manual_seed(0)
     body = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 3),
@@ -59,14 +59,10 @@ def a_trainer(
     )
     train, validation, test = map(WatchedSplit, SIZES.values())
     facts = a_dataset(**{f"{part}_images": images for part, images in SIZES.items()})
-    checkpoint, start, kernels = (
-        str(folder / f"{name}") for name in ("at.pt", "start.pt", "k.npz")
-    )
+    *files, kernels = (str(folder / name) for name in ("at.pt", "start.pt", "kernels.npz"))
     trial = a_trial(setting=a_setting(image_size=8), batch_size=4)
-    made = TrainJob(
-        trial, 2, str(folder), Conditions("cpu", facts, None, 0), checkpoint, start,
-        kernels if inspect else None,
-    )  # fmt: skip
+    conditions = Conditions("cpu", facts, None, 0)
+    made = TrainJob(trial, 2, str(folder), conditions, *files, kernels if inspect else None)
     how = (device, training, lambda *said: None, lambda: next(asked) >= stop_at)
     return Trainer(replace(made, **job), train, validation, *how, test), test
 
