@@ -167,7 +167,7 @@ class TrialGroup:
     @property
     def evaluated_on(self) -> HeldOut:
         """The images that its epochs were evaluated on."""
-        return self.trials[0].run.dataset.evaluated_on
+        return next((e.evaluated_on for trial in self.trials for e in trial.epochs), "test")
 
     def curve(self, value: Callable[[Epoch], float]) -> list[Estimate]:
         """`value` epoch by epoch over the seeds, as far as every seed got."""

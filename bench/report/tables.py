@@ -60,7 +60,7 @@ def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 def headline(groups: Sequence[TrialGroup]) -> Table:
     """The comparison: a row per group, its status where it is not done."""
-    on: HeldOut = groups[0].evaluated_on if groups else "test"
+    on: HeldOut = groups[0].trials[0].run.dataset.evaluated_on if groups else "test"
     return metric_table(groups, HEADLINE + BEST[on], predicted(groups))
 
 
