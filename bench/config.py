@@ -82,7 +82,7 @@ TUNED = ("lr", "weight_decay", "warmup", "label_smoothing")
 """Options that tuning chooses the values of."""
 
 DEFAULT_TARGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Test accuracies that are timed where no others were asked for."""
+"""Accuracies that are timed where no others were asked for."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"image_size": (32,), "epochs": 2, "train_limit": 384, "test_limit": 256},
@@ -369,7 +369,8 @@ class Options:
     """Resume the interrupted run in this folder, with the options it was started with."""
 
     target_accuracy: Annotated[tuple[Accuracy, ...], Help(Group.OUTPUT)] = DEFAULT_TARGETS
-    """Test accuracies to time: when each was first reached, and from when on it was held."""
+    """Accuracies to time, of test or validation images: when each was first reached, and from when
+    on it was held."""
 
     inspect: Annotated[bool, Help(Group.OUTPUT)] = True
     """After its last epoch, look at what training did to each network: kernels, weights and

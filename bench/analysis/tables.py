@@ -256,8 +256,8 @@ def _setting_cells(setting: Setting, added: set[str]) -> tuple[dict[str, Any], d
 
 
 def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, Any]:
-    # Thousands of times, and in no row.
-    plain = _evaluated(result.run, asdict(replace(epoch, step_times=())))
+    plain = asdict(replace(epoch, step_times=()))  # thousands of them, and in no row
+    kept = {name: plain.pop(name) for name in ("validation_loss", "validation_accuracy")}
     budget: dict[str, Any] = plain.pop("time_budget")
     aux = {f"train_loss_{head}": loss for head, loss in plain.pop("aux_losses").items()}
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
@@ -268,9 +268,10 @@ def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, 
     first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
     setting, last = _setting_cells(result.trial.setting, added)
     more = {"batch_size": result.trial.batch_size, "dataset": result.run.dataset.name}
+    row = first | setting | more | aux | plain | budget | telemetry | around | last | kept
     if result.trial.tuning is not None:
-        last["tuning"] = result.trial.tuning.text
-    return first | setting | more | aux | plain | budget | telemetry | around | last
+        row["tuning"] = result.trial.tuning.text
+    return _evaluated(result.run, row)
 
 
 def _frame(run: Run, rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:

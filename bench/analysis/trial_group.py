@@ -174,7 +174,7 @@ class TrialGroup:
     @property
     def evaluated_on(self) -> HeldOut:
         """The images that its epochs were evaluated on."""
-        return self.trials[0].dataset.evaluated_on
+        return next((e.evaluated_on for trial in self.trials for e in trial.epochs), "test")
 
     @property
     def evaluated(self) -> tuple[TrialResult, ...]:

@@ -60,14 +60,14 @@ def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 def headline(groups: Sequence[TrialGroup]) -> Table:
     """The comparison: a row per group, its status where it is not done."""
-    on: HeldOut = groups[0].evaluated_on if groups else "test"
+    on: HeldOut = groups[0].trials[0].dataset.evaluated_on if groups else "test"
     best = known(groups, BEST[on]) if any(group.trained for group in groups) else BEST[on]
     return metric_table(groups, (*HEADLINE, *best), predicted(groups))
 
 
 def picked(groups: Sequence[TrialGroup]) -> str:
     """The footnote of a best epoch: which images it was picked on; empty where none could be."""
-    on: HeldOut = groups[0].evaluated_on if groups else "test"
+    on: HeldOut = groups[0].trials[0].dataset.evaluated_on if groups else "test"
     if any(group.trained and not group.evaluated for group in groups):
         return ""
     if on == "test":
