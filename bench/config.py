@@ -6,7 +6,7 @@ values for the options that were not given; a `Config` already carries them.
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,12 +23,13 @@ from bench.options import (
     Group,
     Help,
     Size,
+    flag_of,
     one_of,
     options_of,
     shown,
 )
 from bench.own_code import DATASETS, parse_place, plugins
-from bench.recipes import AUGMENTATIONS, RECIPES
+from bench.recipes import AUGMENTATIONS, CONSTANT, RECIPES, Schedule
 from bench.records.records import ModelFacts, Setting
 from bench.units import parse_bytes, parse_duration
 
@@ -74,8 +75,14 @@ DEFAULT_MEMORY_BUDGET = "768MiB"
 DEFAULT_CARDS = ("t4", "rtx3060-12gb")
 """What a run without a GPU predicts for: the card of free notebooks, and one of classrooms."""
 
+DEFAULT_VALIDATION = 0.1
+"""The share of the training images that tuning is judged on where no other was asked for."""
+
+TUNED = ("lr", "weight_decay", "warmup", "label_smoothing")
+"""Options that tuning chooses the values of."""
+
 DEFAULT_TARGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Test accuracies that are timed where no others were asked for."""
+"""Accuracies that are timed where no others were asked for."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"image_size": (32,), "epochs": 2, "train_limit": 384, "test_limit": 256},
@@ -134,6 +141,11 @@ BatchSize = Annotated[
     Count | Literal["auto", "own", "max"],
     Meta(title="N|auto|own|max", description="a whole number above 0, auto, own or max"),
 ]
+Validation = Annotated[
+    Annotated[int, Meta(ge=0)] | Annotated[float, Meta(gt=0, lt=1)],
+    Meta(title="N|SHARE", description="a whole number of images, or a share between 0 and 1"),
+]
+Budget = Annotated[int, Meta(ge=1, le=1024, title="T", description="a whole number from 1 to 1024")]
 Limit = Annotated[
     Count | Literal["all"], Meta(title="N|all", description="a whole number above 0 or all")
 ]
@@ -142,6 +154,9 @@ Seconds = Annotated[float, Meta(gt=0, title="SECONDS", description="a number abo
 LearningRate = Annotated[float, Meta(gt=0, le=1e308, title="RATE", description="a positive number")]
 WeightDecay = Annotated[
     float, Meta(ge=0, le=1e308, title="DECAY", description="a number, 0 or more")
+]
+Share = Annotated[
+    float, Meta(ge=0, lt=1, title="SHARE", description="a share from 0 to below 1, such as 0.1")
 ]
 Accuracy = Annotated[
     float, Meta(gt=0, le=1, title="FRACTION", description="a fraction above 0, such as 0.7")
@@ -212,6 +227,17 @@ class Options:
     test_limit: Annotated[Limit | None, Help(Group.COMPARED, _by_preset("test_limit"))] = None
     """Evaluate on a class-balanced, seeded subset of N images."""
 
+    validation: Annotated[Validation | None, Help(Group.COMPARED, "none")] = None
+    """Keep N training images, or a share such as 0.1, for validation: the same of every class, the
+    same for every seed. Epochs are then evaluated on them, and the test images once, after the last
+    epoch."""
+
+    tune: Annotated[Budget | None, Help(Group.COMPARED, "none")] = None
+    """Give every model, with every optimizer and whatever else is compared, the same budget: T
+    points of its optimizer's search space, the same epochs each, judged by validation accuracy
+    (without --validation, on a share of 0.1). The best is trained again on all training images,
+    with every seed, beside the default values."""
+
     image_size: Annotated[
         tuple[ImageSize, ...] | None, Help(Group.COMPARED, _by_preset("image_size"))
     ] = None
@@ -252,6 +278,14 @@ class Options:
         ),
     ] = None
     """Weight decays of all parameters; decoupled from the rate for adamw alone."""
+
+    warmup: Annotated[tuple[Share, ...] | None, Help(Group.TRAINING, "the recipe's")] = None
+    """Shares of all updates in which the rate rises to its peak."""
+
+    label_smoothing: Annotated[tuple[Share, ...] | None, Help(Group.TRAINING, "the recipe's")] = (
+        None
+    )
+    """Label smoothing: the share of each label that is spread over all classes."""
 
     precision: Precisions = ("fp32",)
     """Arithmetic of a training step; tf32 and fp16 (with loss scaling) need a CUDA card."""
@@ -335,7 +369,8 @@ class Options:
     """Resume the interrupted run in this folder, with the options it was started with."""
 
     target_accuracy: Annotated[tuple[Accuracy, ...], Help(Group.OUTPUT)] = DEFAULT_TARGETS
-    """Test accuracies to time: when each was first reached, and from when on it was held."""
+    """Accuracies to time, of test or validation images: when each was first reached, and from when
+    on it was held."""
 
     inspect: Annotated[bool, Help(Group.OUTPUT)] = True
     """After its last epoch, look at what training did to each network: kernels, weights and
@@ -380,6 +415,8 @@ class Config(Options):
         for name, value in (_OTHERWISE | PRESETS[values["preset"]]).items():
             if values[name] is None:
                 values[name] = "all" if whole and name.endswith("_limit") else value
+        if values["tune"] is not None and values["validation"] is None:
+            values["validation"] = DEFAULT_VALIDATION
         super().__init__(**{name: known[name].checked(value) for name, value in values.items()})
         if 1 in self.batch_size:
             raise Refused("--batch-size 1 cannot train batch norm; use 2 or more.")
@@ -391,6 +428,12 @@ class Config(Options):
                 )
         if "body" in self.freeze and "yes" not in self.pretrained:
             raise Refused("--freeze body keeps random weights as they are; add --pretrained.")
+        several = [name for name in TUNED if len(getattr(self, name) or ()) > 1]
+        if self.tune is not None and several:
+            flag = flag_of(several[0])
+            raise Refused(f"--tune chooses the value of {flag}; give {flag} one value or none.")
+        if self.tune is not None and not self.validation:
+            raise Refused("--tune chooses by validation accuracy; give --validation, such as 0.1.")
         _ = self.memory_budget_bytes, self.time_limit_seconds
         if self.dry_run and self.resume is not None:
             raise Refused("--dry-run shows the plan of a new run; leave out --resume.")
@@ -436,7 +479,7 @@ def _current_value(name: str, value: Any) -> Any:
 
 VARIED = (
     *("image_size", "recipe", "optimizer", "lr", "weight_decay", "augment", "channels_last"),
-    *("pretrained", "freeze", "accumulate", "precision"),
+    *("pretrained", "freeze", "accumulate", "warmup", "label_smoothing", "precision"),
 )
 """Options that take several values and make settings, the last varying fastest."""
 
@@ -460,6 +503,8 @@ def make_setting(
     pretrained: str | None = None,
     freeze: str | None = None,
     accumulate: int | None = None,
+    warmup: float | None = None,
+    label_smoothing: float | None = None,
     precision: str | None = None,
 ) -> Setting:
     """A setting: what is None is as the recipe has it for a model of that family, and the recipe
@@ -483,6 +528,8 @@ def make_setting(
         pretrained == "yes",
         freeze or "none",
         accumulate or 1,
+        warmup,
+        label_smoothing,
     )
 
 
@@ -499,3 +546,22 @@ def decay_of(setting: Setting) -> float:
     """The weight decay that a setting comes to."""
     own = OPTIMIZERS[setting.optimizer].weight_decay
     return own if setting.weight_decay is None else setting.weight_decay
+
+
+def warmup_of(setting: Setting) -> float:
+    """The share of all updates in which the rate rises to its peak."""
+    return RECIPES[setting.recipe].warmup if setting.warmup is None else setting.warmup
+
+
+def label_smoothing_of(setting: Setting) -> float:
+    """The label smoothing that a setting comes to."""
+    own = RECIPES[setting.recipe].label_smoothing
+    return own if setting.label_smoothing is None else setting.label_smoothing
+
+
+def schedule_of(setting: Setting) -> Schedule | None:
+    """The schedule of a setting's rate; None where it is constant."""
+    schedule = RECIPES[setting.recipe].schedule
+    if setting.warmup is None or setting.warmup == warmup_of(replace(setting, warmup=None)):
+        return schedule
+    return (schedule or CONSTANT).warmed(setting.warmup)

@@ -25,7 +25,7 @@ DRAWING_SHARE = 0.1
 """Drawing takes at most this share of a run's time: where epochs are shorter than a picture takes,
 not every one is drawn."""
 
-UNTOLD = (records.Epoch, records.Predicted, records.SweepPoint)
+UNTOLD = (records.Epoch, records.FinalTest, records.Predicted, records.SweepPoint)
 """Records that are no line of text here: curves and the final table show them."""
 
 
@@ -73,9 +73,13 @@ class NotebookReporter:
                 self._trial = message.trial
                 self._say(self._label(message.trial.id))
             case records.Epoch():
-                done = f"epoch {message.epoch}: test accuracy {message.test_accuracy:.1%}"
+                done = f"epoch {message.epoch}"
+                if message.evaluated:
+                    done += f": {message.evaluated_on} accuracy {message.accuracy:.1%}"
                 self._say(f"{self._label(message.trial)} · {done}")
                 self._draw_soon()
+            case records.FinalTest():
+                self._say(f"{self._label(message.trial)} · test accuracy {message.accuracy:.1%}")
             case records.TrialEnded():
                 self._trial = None
                 self._draw()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 AUGMENTATIONS = {
@@ -43,6 +43,17 @@ class Schedule:
         """The share of all updates in which the rate rises to its peak."""
         return max(self.knots, key=lambda knot: knot[1])[0]
 
+    def warmed(self, share: float) -> "Schedule":
+        """The same with another warm-up: from 0 to the peak in a `share` (0 to below 1) of the
+        updates, and what follows the peak stretched or squeezed over the rest."""
+        rest = (1 - share) / (1 - self.warmup)
+        after = ((1 - (1 - at) * rest, part) for at, part in self.knots if at >= self.warmup)
+        rise = ((0.0, 0.0),) if share else ()
+        return replace(self, knots=(*rise, *after))
+
+
+CONSTANT = Schedule("constant", ((0, 1), (1, 1)))
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -67,6 +78,11 @@ class Recipe:
     aux_weight: float | None = None
     epochs: int | None = None
     batch_size: int | None = None
+
+    @property
+    def warmup(self) -> float:
+        """The share of all updates in which the rate rises to its peak."""
+        return self.schedule.warmup if self.schedule else 0.0
 
     def decay_of(self, family: str) -> float | None:
         """The weight decay for a family of models."""

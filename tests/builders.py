@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.tables import RunTables
+from bench.analysis.tuning import choose, contestants, declare
 from bench.config import Config
 from bench.records.records import (
     SCHEMA,
     DatasetFacts,
     DeviceFacts,
     Epoch,
+    FinalTest,
     LargestBatch,
     Layer,
     MemoryBreakdown,
@@ -36,10 +38,12 @@ from bench.records.records import (
     Trial,
     TrialEnded,
     TrialStarted,
+    TuningDeclared,
 )
 from bench.records.run import collect, read_run
 from bench.records.run_folder import RunFolder
 from bench.report.context import Context
+from bench.runner.plan import at_chosen, make_plan
 
 MIB = 2**20
 NOTE = "shapes10 is generated: its accuracies say nothing about photographs."
@@ -187,6 +191,29 @@ def a_done_trial(trial: Trial, epochs: int = 3, number: int = 0) -> list[Record]
     return [started, *measured, TrialEnded(trial, "done", None, 40.0)]
 
 
+def validated(records: Sequence[Record]) -> list[Record]:
+    """The same log of a run with validation images: what epochs measured on the test images is of
+    them, and each trial that is done has a final test, 0.02 and 0.1 nats worse than its last."""
+    made: list[Record] = []
+    last: dict[str, Epoch] = {}
+    for record in records:
+        match record:
+            case DatasetFacts():
+                record = replace(record, validation_images=64, validation_sha256="cd" * 32)
+            case Epoch(test_loss=loss, test_accuracy=accuracy):
+                last[record.trial] = record
+                ours = {"validation_loss": loss, "validation_accuracy": accuracy}
+                record = replace(record, **ours, test_loss=None, test_accuracy=None)
+            case TrialEnded(status="done", trial=trial):
+                made.append(a_final_test(trial, last[trial.id]))
+        made.append(record)
+    return made
+
+
+def a_final_test(trial: Trial, last: Epoch) -> FinalTest:
+    return FinalTest(trial.id, last.loss + 0.1, last.accuracy - 0.02, 320, 1.0)
+
+
 def a_refused_trial(trial: Trial, reason: str = "nothing fits.") -> list[Record]:
     return [TrialEnded(replace(trial, batch_size=None), "refused", reason, 0.0)]
 
@@ -243,3 +270,58 @@ def tables_of(folder: Path, records: Sequence[Record]) -> RunTables:
 def a_context(records: Sequence[Record], folder: Path = Path("somewhere")) -> Context:
     """What sections see of a run of these records."""
     return Context(collect(folder, records))
+
+
+def tuned_records(
+    *optimizers: str,
+    models: Sequence[str] = ("resnet18", "googlenet"),
+    budget: int = 4,
+    seeds: int = 2,
+    failed: Sequence[tuple[int, str]] = (),
+) -> list[Record]:
+    """A whole log of a run that tunes. The best point is that with the learning rate nearest to the
+    middle of its space, more so for a later model; trials of a `failed` point and model diverged.
+    """
+    names = optimizers or ("adam", "sgd")
+    options: dict[str, Any] = {"models": tuple(models), "optimizer": names, "epochs": 2}
+    options |= {"tune": budget, "seeds": seeds}
+    data = a_dataset(train_images=576, validation_images=64, validation_sha256="cd" * 32)
+    declared = declare(budget, names, a_dataset(sha256="ef" * 32))
+    facts = [some_facts(model) for model in models]
+    records = [r for r in run_start(**options) if not isinstance(r, DatasetFacts)]
+    records += [data, *facts, declared]
+    records += [a_description(model, number) for number, model in enumerate(models)]
+    config = Config(preset="smoke", device="cpu", **options)
+    plan = make_plan(config, facts, data, declared)
+    run = collect(Path("tuned"), records)
+    for planned in plan.trials:
+        if not planned.is_point and not run.chosen:
+            chosen = [choose(run, c, declared) for c in contestants(run)]
+            records += chosen
+            for choice in chosen:
+                run.add(choice)
+        trial = replace(at_chosen(planned, run.chosen) or planned, batch_size=64)
+        made = _tuned_trial(trial, models.index(trial.model), declared, failed)
+        records += made
+        for record in made:
+            run.add(record)
+    return [*records, RunEnded(0, 100.0)]
+
+
+def _tuned_trial(
+    trial: Trial, number: int, declared: TuningDeclared, failed: Sequence[tuple[int, str]]
+) -> list[Record]:
+    started, setting = TrialStarted(trial, "2026-01-02T03:05:00+00:00"), trial.setting
+    space = declared.spaces[setting.optimizer][0]
+    off = abs(space.share(setting.learning_rate) - 0.5)
+    accuracy = 0.5 - (number + 1) * 0.2 * off + 0.01 * (trial.seed % 7) + 0.03 * number
+    nothing: dict[str, Any] = {"test_loss": None, "test_accuracy": None}
+    if trial.is_point:
+        if (trial.tuning.point, trial.model) in failed:
+            return [started, TrialEnded(trial, "failed", "the training loss was nan.", 3.0)]
+        figures = nothing | {"validation_loss": 1.5, "validation_accuracy": round(accuracy, 4)}
+        epochs = [an_epoch(trial, epoch, number, **figures) for epoch in (1, 2)]
+        return [started, *epochs, TrialEnded(trial, "done", None, 30.0)]
+    epochs = [an_epoch(trial, epoch, number, **nothing) for epoch in (1, 2)]
+    tested = FinalTest(trial.id, 1.5, accuracy, 320, 1.0)
+    return [started, *epochs, tested, TrialEnded(trial, "done", None, 40.0)]

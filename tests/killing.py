@@ -8,6 +8,7 @@ must still be there.
 
 import contextlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,10 @@ from bench import load_run
 from bench.errors import Refused
 
 ROOT = Path(__file__).parents[1]
-CURVES = ["model", "seed", "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+CURVES = ["model", "seed", "epoch", "train_loss", "train_accuracy"]
+CURVES += ["validation_loss", "validation_accuracy"]
+FINAL = ["model", "seed", "final_test_loss", "final_test_accuracy"]
+MEASURED = re.compile('"event":"(Epoch|FinalTest)"')
 MODELS = ["googlenet"]  # its dropout needs the random state, its auxiliary heads their sums
 EPOCHS = 3
 
@@ -55,7 +59,7 @@ def command(images: Path, output: Path) -> list[str]:
     words += ["--preset", "smoke", "--dataset", "folder", "--data-dir", str(images)]
     words += ["--train-limit", "all", "--test-limit", "all", "--batch-size", "16"]
     words += f"--epochs {EPOCHS} --seeds 2 --recipe onecycle --augment cutout".split()
-    words += ["--card", "--device", "cpu"]
+    words += ["--validation", "16", "--card", "--device", "cpu"]
     return [*words, "--output", str(output)]
 
 
@@ -66,7 +70,8 @@ def resume_command(output: Path) -> list[str]:
 
 def curves(output: Path) -> pd.DataFrame:
     """What must not depend on interruptions."""
-    return load_run(output).epochs[CURVES]
+    run = load_run(output)
+    return run.epochs[CURVES].merge(run.models[FINAL], on=["model", "seed"])
 
 
 def uninterrupted(images: Path, output: Path) -> tuple[pd.DataFrame, float]:
@@ -131,9 +136,9 @@ def _begun(output: Path) -> bool:
 
 
 def _measured(output: Path) -> list[str]:
-    """Every epoch in the log, times included, in its order there."""
+    """Every epoch and final test in the log, times included, in their order there."""
     lines = (output / "events.jsonl").read_text().splitlines()
-    return [line for line in lines if '"event":"Epoch"' in line and line.endswith("}")]
+    return [line for line in lines if MEASURED.search(line) and line.endswith("}")]
 
 
 def _kill(process: "subprocess.Popen[str]", target: str) -> None:

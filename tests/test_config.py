@@ -51,6 +51,7 @@ FLAGS = {
     "--test-limit",
     "--time-limit",
     "--train-limit",
+    "--validation",
     "--weight-decay",
     "--workers",
 }
@@ -59,6 +60,7 @@ SAME_IN_EVERY_PRESET = {
     "models": ("resnet18", "googlenet"),
     "dataset": "auto",
     "data_dir": None,
+    "validation": None,
     "augment": None,
     "optimizer": None,
     "lr": None,
@@ -139,7 +141,8 @@ def test_these_are_the_defaults(preset: str) -> None:
 def test_the_command_line_gives_what_the_constructor_gives() -> None:
     line = (
         "--models resnet18 densenet* --preset smoke --dataset folder --data-dir /d "
-        "--train-limit all --test-limit 5 --augment --image-size native 64 --epochs 3 "
+        "--train-limit all --test-limit 5 --validation 0.1 --augment --image-size native 64 "
+        "--epochs 3 "
         "--batch-size auto 8 max "
         "--optimizer sgd adam --lr 0.1 --precision fp32 bf16 --channels-last no --pretrained "
         "--seeds 3 --no-max-batch --memory-budget 700MiB --device cuda:1 --workers 0 --output out"
@@ -151,6 +154,7 @@ def test_the_command_line_gives_what_the_constructor_gives() -> None:
         data_dir=Path("/d"),
         train_limit="all",
         test_limit=5,
+        validation=0.1,
         augment=True,
         image_size=("native", 64),
         epochs=3,
@@ -225,6 +229,10 @@ def test_lists_become_tuples() -> None:
         ({"dataset": "mnist"}, "--dataset mnist must be one of auto, cifar10"),
         ({"optimizer": ("adam", "lion")}, "--optimizer lion must be one of adam, adamw, sgd."),
         ({"precision": ("int8",)}, "--precision int8 must be one of fp32, tf32, bf16, fp16."),
+        *(
+            ({"validation": value}, f"--validation {value} must be a whole number of images, or a")
+            for value in (1.0, 0.0, -1, -0.1, float("nan"), float("inf"), "many", True)
+        ),
         ({"epochs": 0}, "--epochs 0 must be a whole number above 0."),
         ({"epochs": True}, "--epochs True must be a whole number above 0."),
         ({"epochs": 1.5}, "--epochs 1.5 must be"),

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis.trial_group import SEPARATOR, TrialGroup, trait_text
-from bench.config import decay_of
+from bench.config import decay_of, label_smoothing_of, warmup_of
+from bench.records.records import Setting
 
 NO_HEADS, SMALL_STEM = ":noaux", ":cifar"
 """What names of models without their auxiliary heads, and with the stem for small images, have."""
@@ -95,17 +96,22 @@ def _of_column(label: str, column: str, *following: str) -> Trait:
     return Trait(label, value, rest, lambda group: group.model)
 
 
-RECIPE = _of_column("Recipe", "recipe", "optimizer", "learning_rate", "weight_decay", "augment")
+def _resolved(label: str, column: str, value: Callable[[Setting], float]) -> Trait:
+    """A trait that is what a setting comes to where it says nothing itself."""
+    return replace(_of_column(label, column), value=lambda group: value(group.setting))
+
+
+RECIPE = _of_column(
+    *("Recipe", "recipe", "optimizer", "learning_rate", "weight_decay", "augment", "warmup"),
+    "label_smoothing",
+)
 OPTIMIZER = _of_column("Optimizer", "optimizer", "learning_rate", "weight_decay")
 LEARNING_RATE = _of_column("Learning rate", "learning_rate")
-WEIGHT_DECAY = Trait(
-    "Weight decay",
-    lambda group: decay_of(group.setting),
-    _of_column("", "weight_decay").rest,
-    lambda group: group.model,
-)
+WEIGHT_DECAY = _resolved("Weight decay", "weight_decay", decay_of)
 AUGMENTATION = _of_column("Augmentation", "augment")
 LAYOUT = _of_column("Memory layout", "channels_last")
+WARMUP = _resolved("Warm-up", "warmup", warmup_of)
+SMOOTHING = _resolved("Label smoothing", "label_smoothing", label_smoothing_of)
 FROZEN = _of_column("Frozen", "freeze")
 ACCUMULATION = _of_column("Parts of a batch", "accumulate")
 WEIGHTS = _of_column("Initial weights", "pretrained")

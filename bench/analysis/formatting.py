@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.analysis.compare.effects import Effect
 from bench.analysis.metrics import BY_NAME, Metric
+from bench.records.records import DatasetFacts
 
 MISSING = "–"
 
@@ -126,6 +127,12 @@ def ratio(a: float, b: float) -> str:
 def listed(words: Sequence[str]) -> str:
     """Words as a list in a sentence: `a, b and c`."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1] if words else "")))
+
+
+def image_counts(data: DatasetFacts, train: str = "train") -> str:
+    """How many images of each kind: `540 train, 60 validation and 200 test images`."""
+    names = {"train": train}
+    return listed([f"{n:,} {names.get(part, part)}" for part, n in data.parts.items()]) + " images"
 
 
 def sentence(clauses: str) -> str:

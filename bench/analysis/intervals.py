@@ -5,8 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean, median, stdev
+from typing import Any
 
-__all__ = ["Estimate", "Spread", "estimate", "median", "percentile", "spread"]
+__all__ = [
+    "Best",
+    "Estimate",
+    "Spread",
+    "best_of",
+    "estimate",
+    "median",
+    "percentile",
+    "share_interval",
+    "spread",
+]
 
 OUTLIER = 14.826
 """A modified z-score (Iglewicz and Hoaglin's, 0.6745 |x - median| / MAD) above this is an outlier;
@@ -93,7 +104,7 @@ def spread(values: Sequence[float]) -> Spread:
     times = np.asarray(values, dtype=float)
     middle, low, high, p95 = np.percentile(times, (50, 25, 75, 95))
     mad = float(stats.median_abs_deviation(times))
-    interval = stats.quantile_test(times, p=0.5).confidence_interval()
+    low_end, high_end = _quantile_interval(times, 0.5)
     far = np.flatnonzero(np.abs(times - middle) * 0.6745 > OUTLIER * mad) if mad else ()
     return Spread(
         n=len(values),
@@ -102,10 +113,69 @@ def spread(values: Sequence[float]) -> Spread:
         p95=float(p95),
         mad=mad,
         iqr=float(high - low),
-        low=None if np.isnan(interval.low) else float(interval.low),
-        high=None if np.isnan(interval.high) else float(interval.high),
+        low=low_end,
+        high=high_end,
         outliers=tuple(int(i) for i in far),
     )
+
+
+def _quantile_interval(values: Any, p: float) -> tuple[float | None, float | None]:
+    """The 95 % interval of the quantile p; an end is None where the values are too few for one."""
+    from scipy import stats
+
+    interval = stats.quantile_test(values, p=p).confidence_interval()
+    ends = (float(interval.low), float(interval.high))
+    low, high = (None if math.isnan(end) else end for end in ends)
+    return low, high
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best of `k` tries: its expected value, and the 95 % interval of its median. An end is
+    None where there are too few tries to set one."""
+
+    k: int
+    expected: float
+    low: float | None
+    high: float | None
+
+
+def best_of(values: Sequence[float]) -> list[Best]:
+    """The best of k = 1 to n of `values`, n tries, the highest being the best.
+
+    Expected is the mean of the maximum over all subsets of k of the n tries, drawn without
+    replacement: with v(1) ≤ … ≤ v(n),
+
+        E[k] = Σ_i C(i - 1, k - 1) / C(n, k) · v(i)
+
+    which is unbiased (Tang et al., *Showing Your Work Doesn't Always Work*, arXiv 2004.13705, where
+    drawing with replacement, as Dodge et al. do, is shown to be biased downwards). The median of
+    the best of k is the quantile 0.5^(1/k) of a single try, whose interval is made of order
+    statistics (Conover, 3.2; Lourie et al., arXiv 2311.09480): it supposes independent tries, and
+    a few set no upper end.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError("no values to choose from")
+    import numpy as np
+    from scipy.special import gammaln
+
+    ordered, n = np.sort(values), len(values)
+    below = np.arange(n)
+
+    def log_comb(of: Any, chosen: int) -> Any:
+        return gammaln(of + 1) - gammaln(chosen + 1) - gammaln(of - chosen + 1)
+
+    def expected(k: int) -> float:
+        # The best of k is among those that have k - 1 below them.
+        weights = np.exp(log_comb(below[k - 1 :], k - 1) - log_comb(n, k))
+        return float(weights @ ordered[k - 1 :])
+
+    return [
+        Best(k, expected(k), *_quantile_interval(ordered, 0.5 ** (1 / k))) for k in range(1, n + 1)
+    ]
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -113,3 +183,11 @@ def percentile(values: Sequence[float], percent: float) -> float:
     import numpy as np
 
     return float(np.percentile(values, percent))
+
+
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `count` independent trials (E. B. Wilson, 1927)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(share * count), count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

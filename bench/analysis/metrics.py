@@ -6,13 +6,14 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from statistics import fmean
 from typing import Literal
 
 from bench.analysis import noise
 from bench.analysis.intervals import Spread, median
 from bench.analysis.time_to_accuracy import clock
-from bench.config import decay_of
+from bench.config import decay_of, label_smoothing_of, warmup_of
 from bench.records.records import Epoch, SweepPoint
 from bench.records.run import TrialResult
 
@@ -113,6 +114,22 @@ TRAINING_MACS = 3
 (Kaplan et al., *Scaling Laws for Neural Language Models*, 2.1)."""
 
 
+def _evaluation_seconds(result: TrialResult) -> float | None:
+    """Of the one test, where no epoch was evaluated."""
+    if result.epochs and not result.epochs[-1].evaluated:
+        return result.final_test.seconds if result.final_test else None
+    return _over_epochs(lambda e: e.test_seconds)(result)
+
+
+def training_flop(result: TrialResult) -> float | None:
+    """Floating-point operations of a trial's training, two for each multiply-add; without auxiliary
+    heads, optimizer and evaluation. None where its operations were not counted."""
+    if result.described is None:
+        return None
+    images = sum(epoch.images_trained for epoch in result.epochs)
+    return 2 * TRAINING_MACS * result.described.gmacs * 1e9 * images
+
+
 def _mfu(result: TrialResult) -> float | None:
     """Model FLOP utilisation (Chowdhery et al., *PaLM*, appendix B), over the measured peak."""
     peak, rate, described = _matmul_peak(result), _step_rate(result), result.described
@@ -130,10 +147,21 @@ def _energy_per_image(result: TrialResult) -> float | None:
 _step_rate = _over_epochs(lambda e: e.images_trained / e.steps / e.step_seconds)
 
 
-def _best(name: str) -> Callable[[TrialResult], Value]:
+def _epochs_with(name: str, result: TrialResult) -> list[Epoch]:
+    """The epochs that have a figure: of the test, or of validation."""
+    return [epoch for epoch in result.epochs if getattr(epoch, name) is not None]
+
+
+def _best(by: str, name: str) -> Callable[[TrialResult], Value]:
     return lambda result: getattr(
-        max(result.epochs, key=lambda e: e.test_accuracy, default=None), name, None
+        max(_epochs_with(by, result), key=attrgetter(by), default=None), name, None
     )
+
+
+def _tested(name: str) -> Callable[[TrialResult], Value]:
+    """Of the test images after the last epoch, whether every epoch was evaluated on them or not."""
+    last = _last(lambda epoch: getattr(epoch, f"test_{name}"))
+    return lambda r: getattr(r.final_test, name) if r.final_test else last(r)
 
 
 def _highest(name: str) -> Callable[[TrialResult], int | None]:
@@ -187,8 +215,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("epoch_seconds", "Epoch", "s", _over_epochs(lambda e: e.train_seconds),
            "Training for one epoch, evaluation apart: the median over the epochs after the first.",
            "lower"),
-    Metric("test_seconds", "Evaluation", "s", _over_epochs(lambda e: e.test_seconds),
-           "One pass over the test images: the median over the epochs after the first.", "lower"),
+    Metric("test_seconds", "Evaluation", "s", _evaluation_seconds,
+           "One pass over the test images, or over the validation images if there are any: the "
+           "median over the epochs after the first.", "lower"),
     Metric("images_per_second", "Throughput", "images/s",
            _over_epochs(lambda e: e.images_per_second),
            "Training images per second of an epoch: the median over the epochs after the first.",
@@ -198,10 +227,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("peak_memory_bytes", "Peak memory", "bytes", _highest("peak_memory_bytes"),
            "Memory in tensors at most (CUDA), or how far the process grew (CPU).", "lower"),
     Metric("final_test_accuracy", "Test accuracy, last epoch", "fraction",
-           _last(lambda e: e.test_accuracy),
+           _tested("accuracy"),
            "Test accuracy after the last epoch, batch norm in inference mode.",
            "higher", aliases=("test_accuracy",)),
-    Metric("best_test_accuracy", "Test accuracy, best epoch¹", "fraction", _best("test_accuracy"),
+    Metric("best_test_accuracy", "Test accuracy, best epoch¹", "fraction",
+           _best("test_accuracy", "test_accuracy"),
            "The highest test accuracy of any epoch: picked on the test set, so optimistic.",
            "higher"),
     Metric("train_samples_per_sec", "Throughput of the median step", "images/s", _step_rate,
@@ -222,12 +252,12 @@ METRICS: tuple[Metric, ...] = (
            "What was decided for the user, or came to light during the trial."),
     Metric("dataset_asked", "Data set asked for", "", lambda r: r.run.dataset.asked,
            "The value of `--dataset`."),
-    Metric("dataset_sha256", "Data hash", "", lambda r: r.run.dataset.sha256,
+    Metric("dataset_sha256", "Data hash", "", lambda r: r.dataset.sha256,
            "SHA-256 of the prepared images and labels."),
-    Metric("train_images", "Training images", "images", lambda r: r.run.dataset.train_images,
+    Metric("train_images", "Training images", "images", lambda r: r.dataset.train_images,
            "Images that an epoch passes over.", exact=True),
     Metric("test_images", "Test images", "images", lambda r: r.run.dataset.test_images,
-           "Images that an evaluation passes over.", exact=True),
+           "Images of the test: of every evaluation, unless some are for validation.", exact=True),
     Metric("device_name", "Device name", "", lambda r: r.run.device.name,
            "The card or processor as its maker calls it."),
     Metric("threads", "Threads", "", lambda r: r.run.device.threads,
@@ -248,15 +278,16 @@ METRICS: tuple[Metric, ...] = (
            "The very first step, which loads and compiles kernels."),
     Metric("final_train_loss", "Train loss, last epoch", "nats", _last(lambda e: e.train_loss),
            "Running mean of the main head's loss over the last epoch."),
-    Metric("final_test_loss", "Test loss, last epoch", "nats", _last(lambda e: e.test_loss),
+    Metric("final_test_loss", "Test loss, last epoch", "nats", _tested("loss"),
            "Mean test loss after the last epoch."),
-    Metric("best_epoch", "Best epoch¹", "", _best("epoch"),
+    Metric("best_epoch", "Best epoch¹", "", _best("test_accuracy", "epoch"),
            "The epoch of `best_test_accuracy`: picked on the test set."),
     Metric("first_test_accuracy", "Test accuracy, first epoch", "fraction",
            _first(lambda e: e.test_accuracy),
            "Test accuracy after the first epoch."),
     Metric("lowest_test_accuracy", "Test accuracy, worst epoch", "fraction",
-           lambda r: min((e.test_accuracy for e in r.epochs), default=None),
+           lambda r: min(map(attrgetter("test_accuracy"), _epochs_with("test_accuracy", r)),
+                         default=None),
            "The lowest test accuracy of any epoch."),
     Metric("reserved_memory_bytes", "Peak memory reserved", "bytes",
            _highest("reserved_memory_bytes"),
@@ -360,10 +391,6 @@ METRICS: tuple[Metric, ...] = (
            "How often the trial was trained again because its times were noisy."),
     Metric("noise", "Why its times may mislead", "", lambda r: "; ".join(noise.noise_of(r)) or None,
            "Reasons to distrust the trial's times; empty where they are quiet."),
-    Metric("source_sha256", "Hash of the network's file", "",
-           lambda r: r.facts.source_sha256 if r.facts else None,
-           "SHA-256 of the file that a network of your own is from; the column is there, in every "
-           "table with a column `model`, only if the run has such a network.", optional=True),
     Metric("recipe", "Recipe", "", lambda r: r.trial.setting.recipe,
            "How it was trained, by the name of the recipe; left out where all are `constant`."),
     Metric("weight_decay", "Weight decay", "", lambda r: decay_of(r.trial.setting),
@@ -373,6 +400,43 @@ METRICS: tuple[Metric, ...] = (
     Metric("accumulate", "Parts of a batch", "parts", lambda r: r.trial.setting.accumulate,
            "Parts that a batch was trained in before each update; left out where all are 1.",
            exact=True),
+    Metric("warmup", "Warm-up", "fraction", lambda r: warmup_of(r.trial.setting),
+           "Share of all updates in which the rate rises; left out where all have their recipe's."),
+    Metric("label_smoothing", "Label smoothing", "fraction",
+           lambda r: label_smoothing_of(r.trial.setting),
+           "Share of each label that is spread over all classes; left out where all have their "
+           "recipe's."),
+    Metric("tuning", "Tuned", "", lambda r: r.trial.tuning.text if r.trial.tuning else None,
+           "`tuned` at the chosen point, or with the `default` values; only with `--tune`. The "
+           "points that were tried are in `tuning.csv`.", optional=True),
+    Metric("validation_images", "Validation images", "images",
+           lambda r: r.dataset.validation_images or None,
+           "Images that were kept from the training images, and that every epoch was evaluated on.",
+           exact=True, optional=True),
+    Metric("validation_sha256", "Hash of the validation split", "",
+           lambda r: r.dataset.validation_sha256,
+           "SHA-256 of which images of the training set are for validation.", optional=True),
+    Metric("final_validation_accuracy", "Validation accuracy, last epoch", "fraction",
+           _last(lambda e: e.validation_accuracy),
+           "Validation accuracy after the last epoch, batch norm in inference mode.",
+           "higher", aliases=("validation_accuracy",), optional=True),
+    Metric("best_validation_accuracy", "Validation accuracy, best epoch¹", "fraction",
+           _best("validation_accuracy", "validation_accuracy"),
+           "The highest validation accuracy of any epoch: picked on the validation images, so "
+           "optimistic.", "higher", optional=True),
+    Metric("best_validation_epoch", "Best epoch on validation images¹", "",
+           _best("validation_accuracy", "epoch"),
+           "The epoch of `best_validation_accuracy`.", optional=True),
+    Metric("first_validation_accuracy", "Validation accuracy, first epoch", "fraction",
+           _first(lambda e: e.validation_accuracy),
+           "Validation accuracy after the first epoch.", optional=True),
+    Metric("final_validation_loss", "Validation loss, last epoch", "nats",
+           _last(lambda e: e.validation_loss),
+           "Mean validation loss after the last epoch.", optional=True),
+    Metric("source_sha256", "Hash of the network's file", "",
+           lambda r: r.facts.source_sha256 if r.facts else None,
+           "SHA-256 of the file that a network of your own is from; the column is there, in every "
+           "table with a column `model`, only if the run has such a network.", optional=True),
 )
 # fmt: on
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from statistics import fmean
 
+from bench.analysis.tuning import point_of
 from bench.records.records import (
     DatasetFacts,
     SeedsCut,
@@ -33,35 +34,44 @@ share of all its steps."""
 
 def is_cheap_to_predict(trials: Sequence[Trial], images: int, epochs: int) -> bool:
     """Whether timing a few steps takes little time beside these trials of so many epochs."""
-    kinds = {(trial.model, trial.setting, trial.batch_size) for trial in trials}
+    kinds = {(trial.shape, trial.batch_size) for trial in trials}
     steps = sum(epochs * images / (trial.batch_size or images) for trial in trials)
     return 0 < REHEARSED_STEPS * len(kinds) <= REHEARSED_SHARE * steps
 
 
 def phases_of(
-    timed: StepsTimed, data: DatasetFacts, epochs: int, *, inspect: bool
+    timed: StepsTimed,
+    data: DatasetFacts,
+    epochs: int,
+    *,
+    inspect: bool,
+    evaluated: bool = True,
+    tested: bool = False,
 ) -> dict[str, float]:
     """Seconds of a trial by phase, from a few of its steps.
 
     The first step of each batch size takes longer than the others, and an epoch may end with a
-    smaller batch, whose time is taken to be in proportion to its images.
+    smaller batch, whose time is taken to be in proportion to its images. If it is not `evaluated`,
+    no epoch is; if it is `tested`, the test images are not touched after the last one.
     """
     size, step = timed.batch_size, fmean(timed.step_seconds or (timed.first_step_seconds,))
-    tested, image = timed.setting.part_of(size), timed.evaluation_seconds
+    part, image = timed.setting.part_of(size), timed.evaluation_seconds
     first_step = max(0.0, timed.first_step_seconds - step)
-    first_evaluation = timed.first_evaluation_seconds - min(tested, data.test_images) * image
+    first_evaluation = timed.first_evaluation_seconds - min(part, data.evaluated_images) * image
     sizes_trained, sizes_tested = (
         1 + (n > batch and n % batch > 1)
-        for n, batch in ((data.train_images, size), (data.test_images, tested))
+        for n, batch in ((data.train_images, size), (data.evaluated_images, part))
     )
+    apart = not tested and (not evaluated or data.evaluated_on == "validation")
+    once = data.test_images if apart else 0
     began = min(epochs, 1)
     return {
         "start workers": timed.start_seconds,
         "calibrate": timed.calibration_seconds,
         "train": epochs * data.train_images / size * step + began * sizes_trained * first_step,
-        "evaluate": epochs * data.test_images * image
+        "evaluate": (evaluated * epochs * data.evaluated_images + once) * image
         + began * sizes_tested * max(0.0, first_evaluation),
-        "checkpoints": max(0, epochs - (not inspect)) * timed.checkpoint_seconds,
+        "checkpoints": max(0, epochs - (not inspect and not once)) * timed.checkpoint_seconds,
         "inspect": inspect * timed.inspection_seconds,
     }
 
@@ -74,6 +84,14 @@ def by_seed(trials: Iterable[Trial]) -> dict[int, list[Trial]]:
     return seeds
 
 
+def by_point(trials: Iterable[Trial]) -> dict[int, list[Trial]]:
+    """The trials of each point of tuning, in their order."""
+    points: dict[int, list[Trial]] = {}
+    for trial in trials:
+        points.setdefault(point_of(trial), []).append(trial)
+    return points
+
+
 def limit_needed(passed: float, seconds: float) -> float:
     """The time limit within which trials of so many seconds, and the report, would surely be done
     if they were started now."""
@@ -81,11 +99,17 @@ def limit_needed(passed: float, seconds: float) -> float:
 
 
 def cut_seeds(times: Sequence[TrialTime], passed: float, limit: float | None) -> tuple[int, ...]:
-    """The seeds that do not fit in what is left of a limit: all from the first that does not."""
+    """The seeds that do not fit in what is left of a limit: all from the first that does not. The
+    points of tuning have to fit with the first of them."""
     seconds: dict[int, float] = {}
+    points = 0.0
     for time in times:
-        seconds[time.trial.seed] = seconds.get(time.trial.seed, 0.0) + time.total_seconds
-    totals = accumulate(seconds.values())
+        if time.trial.is_point:
+            points += time.total_seconds
+        else:
+            seconds[time.trial.seed] = seconds.get(time.trial.seed, 0.0) + time.total_seconds
+    totals = accumulate(seconds.values(), initial=points)
+    next(totals)
     kept = sum(limit is None or limit_needed(passed, total) <= limit for total in totals)
     return tuple(seconds)[kept:]
 
@@ -102,14 +126,17 @@ def too_short(predicted: TimePredicted) -> str | None:
     """Why a run cannot be done in its time limit, in a sentence; None if it can."""
     if predicted.limit_seconds is None or not predicted.trials:
         return None
-    first = predicted.trials[0].trial.seed
+    first = next((t.trial.seed for t in predicted.trials if not t.trial.is_point), None)
     if first not in predicted.cut_seeds:
         return None
-    one_seed = sum(t.total_seconds for t in predicted.trials if t.trial.seed == first)
-    least = limit_needed(predicted.passed_seconds, one_seed)
+    needed = [t for t in predicted.trials if t.trial.seed == first or t.trial.is_point]
+    least = limit_needed(predicted.passed_seconds, sum(t.total_seconds for t in needed))
+    tuned = any(time.trial.is_point for time in needed)
+    what = "tuning and one seed of every model are" if tuned else "one seed of every model is"
+    lower = "--tune or --epochs" if tuned else "--epochs"
     return (
-        f"--time-limit {duration_option(predicted.limit_seconds)} is too short: one seed of every "
-        f"model is done in {duration_option(least)}; allow that, or lower --epochs."
+        f"--time-limit {duration_option(predicted.limit_seconds)} is too short: {what} "
+        f"done in {duration_option(least)}; allow that, or lower {lower}."
     )
 
 
@@ -128,32 +155,34 @@ def prediction_text(predicted: TimePredicted) -> str:
     text, limit = f"about {duration_text(predicted.total_seconds)}", predicted.limit_seconds
     if limit is None:
         return text
-    seeds = len(by_seed(time.trial for time in predicted.trials))
+    seeds = len(by_seed(time.trial for time in predicted.trials if not time.trial.is_point))
     kept = seeds - len(predicted.cut_seeds)
     verb = "fits" if kept == seeds == 1 else "fit"
     return f"{text}; {kept} of {seeds} seeds {verb} in {duration_text(limit)}"
 
 
 def cut_sentence(seeds: Sequence[int], cut: SeedsCut) -> str:
-    """Which seeds a time limit left out, and why."""
-    which = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    """Which seeds, or points of tuning, a time limit left out, and why."""
+    what, left_out = ("point", cut.points) if cut.points else ("seed", tuple(seeds))
+    which = f"{what}{'s' if len(left_out) > 1 else ''} {', '.join(map(str, left_out))}"
     left = max(0.0, cut.limit_seconds - cut.passed_seconds)
+    takes = "a point and one seed afterwards take" if cut.points else "a seed takes"
     return (
         f"The time limit of {duration_option(cut.limit_seconds)} left out {which} of every model: "
-        f"a seed takes about {duration_text(cut.needed_seconds)}, and {duration_text(left)} were "
+        f"{takes} about {duration_text(cut.needed_seconds)}, and {duration_text(left)} were "
         "left, with the report to make."
     )
 
 
 def corrected_seconds(trial: Trial, run: Run) -> float:
-    """What a trial will take: the mean of those that differ only in seed, if any is done; else what
-    was predicted."""
-    same = (trial.model, trial.setting, trial.batch_choice)
+    """What a trial will take: the mean of those that differ only in seed, or in what tuning
+    changes, if any is done; else what was predicted."""
+    same = (trial.contestant, trial.is_point)
     measured = [
         result.ended.seconds
         for result in run.trials
         if result.ended
-        and (result.trial.model, result.trial.setting, result.trial.batch_choice) == same
+        and (result.trial.contestant, result.trial.is_point) == same
         and _is_whole(result)
     ]
     predicted = run.predicted_times.get(trial.id)

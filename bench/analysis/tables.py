@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.intervals import median
-from bench.analysis.metrics import METRICS
+from bench.analysis.metrics import METRICS, training_flop
 from bench.analysis.time_to_accuracy import reached, targets_of
+from bench.analysis.tuning import CHOSEN, accuracy_of, contestants, point_of, tried
 from bench.config import decay_of
 from bench.records.files import write_atomic
 from bench.records.records import Epoch, Setting, Surroundings, Telemetry
@@ -24,6 +25,7 @@ EPOCH_COLUMNS = (
 )
 SWEEP_COLUMNS = ("model", "batch_size", "images_per_second", "peak_memory_bytes")
 PREDICTION_COLUMNS = ("model", "card", "max_batch", "max_batch_low", "max_batch_high", "source")
+TUNING_COLUMNS = ("model", "optimizer", "point", *CHOSEN, "validation_accuracy", "chosen")
 _USUAL = Setting(0, "", 0.0, "")
 _LATER = {f.name for f in fields(Setting)} - {
     "image_size",
@@ -38,10 +40,14 @@ PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
 
 
 def models_frame(run: Run) -> pd.DataFrame:
-    """A row per trial."""
+    """A row per trial, but for the points of tuning, which have a table of their own."""
+    compared = [result for result in run.trials if not result.trial.is_point]
     absent = _LATER - _added(run) - _ALWAYS
-    kept = [m for m in METRICS if m.name not in absent and not m.optional]
-    rows = [{metric.name: metric.value(result) for metric in kept} for result in run.trials]
+    absent |= {
+        m.name for m in METRICS if m.optional and not any(m.value(t) is not None for t in compared)
+    }
+    kept = [m for m in METRICS if m.name not in absent]
+    rows = [{metric.name: metric.value(result) for metric in kept} for result in compared]
     return _frame(run, rows, [metric.name for metric in kept])
 
 
@@ -112,7 +118,7 @@ def layers_frame(run: Run) -> pd.DataFrame:
 def evaluation_modes_frame(run: Run) -> pd.DataFrame:
     """A row per trial and way to evaluate it: batch norm's mode and the batches' composition."""
     rows = [
-        _trial_columns(result) | asdict(mode)
+        _trial_columns(result) | _evaluated(run, asdict(mode))
         for result in run.trials
         if result.inspected
         for mode in result.inspected.evaluation_modes
@@ -126,12 +132,39 @@ def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
     """A row per trial and target accuracy: when it was first reached, and since when it was held;
     empty where it was not."""
     rows = [
-        _trial_columns(result) | {"status": result.status} | asdict(reached(result.epochs, target))
+        _trial_columns(result)
+        | {"status": result.status}
+        | asdict(reached(result.epochs, target))
+        | ({"evaluated_on": on} if (on := run.dataset.evaluated_on) != "test" else {})
         for result in run.trials
-        if result.epochs
+        if result.epochs and result.epochs[-1].evaluated and not result.trial.is_point
         for target in targets_of(result)
     ]
     return _frame(run, rows, ("model", "seed", "target", "first_epoch", "first_seconds"))
+
+
+def tuning_frame(run: Run) -> pd.DataFrame:
+    """A row per point that a contestant tried, `chosen` or not; accuracy is empty where its trial
+    came to nothing."""
+    rows = []
+    for contestant in contestants(run):
+        choice = run.chosen.get(contestant)
+        for result in tried(run, contestant):
+            setting, point = result.trial.setting, point_of(result.trial)
+            done = result.status == "done" and result.epochs
+            row = _trial_columns(result) | {"batch_choice": contestant.batch_choice}
+            row |= {"recipe": setting.recipe, "point": point}
+            row |= {name: getattr(setting, name) for name in CHOSEN} | {
+                "status": result.status,
+                "validation_accuracy": accuracy_of(result) if done else None,
+                "chosen": choice is not None and choice.point == point,
+                "epochs": len(result.epochs),
+                "seconds": result.ended.seconds if result.ended else None,
+                "training_flop": training_flop(result),
+                "reason": result.ended.reason if result.ended else None,
+            }
+            rows.append(row)
+    return _frame(run, rows, TUNING_COLUMNS)
 
 
 def steps_frame(run: Run) -> pd.DataFrame:
@@ -144,6 +177,12 @@ def steps_frame(run: Run) -> pd.DataFrame:
         for i, seconds in enumerate(epoch.step_times)
     ]
     return _frame(run, rows, ("model", "trial", "seed", "epoch", "step", "seconds"))
+
+
+def _evaluated(run: Run, row: dict[str, Any]) -> dict[str, Any]:
+    """A row, with figures of validation images only in a run that has some."""
+    kept = run.dataset.validation_images
+    return {name: value for name, value in row.items() if kept or "validation_" not in name}
 
 
 def _trial_columns(result: TrialResult) -> dict[str, Any]:
@@ -167,10 +206,11 @@ TABLES: dict[str, Callable[[Run], pd.DataFrame]] = {
     "predictions": predictions_frame,
     "evaluation_modes": evaluation_modes_frame,
     "time_to_accuracy": time_to_accuracy_frame,
+    "tuning": tuning_frame,
 }
 """Each CSV file of a run folder, by its name."""
 
-OPTIONAL = ("sweep", "predictions", "evaluation_modes", "time_to_accuracy")
+OPTIONAL = ("sweep", "predictions", "evaluation_modes", "time_to_accuracy", "tuning")
 """Tables that are written only if they have rows."""
 
 
@@ -186,6 +226,7 @@ class RunTables(Run):
     predictions = property(predictions_frame)
     evaluation_modes = property(evaluation_modes_frame)
     time_to_accuracy = property(time_to_accuracy_frame)
+    tuning = property(tuning_frame)
     steps = property(steps_frame)
 
 
@@ -216,6 +257,7 @@ def _setting_cells(setting: Setting, added: set[str]) -> tuple[dict[str, Any], d
 
 def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, Any]:
     plain = asdict(replace(epoch, step_times=()))  # thousands of them, and in no row
+    kept = {name: plain.pop(name) for name in ("validation_loss", "validation_accuracy")}
     budget: dict[str, Any] = plain.pop("time_budget")
     aux = {f"train_loss_{head}": loss for head, loss in plain.pop("aux_losses").items()}
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
@@ -226,7 +268,10 @@ def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, 
     first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
     setting, last = _setting_cells(result.trial.setting, added)
     more = {"batch_size": result.trial.batch_size, "dataset": result.run.dataset.name}
-    return first | setting | more | aux | plain | budget | telemetry | around | last
+    row = first | setting | more | aux | plain | budget | telemetry | around | last | kept
+    if result.trial.tuning is not None:
+        row["tuning"] = result.trial.tuning.text
+    return _evaluated(result.run, row)
 
 
 def _frame(run: Run, rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> pd.DataFrame:

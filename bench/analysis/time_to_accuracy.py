@@ -1,5 +1,6 @@
-"""Time to accuracy: when a trial first reached a test accuracy, and since when it stayed there.
+"""Time to accuracy: when a trial first reached an accuracy, and since when it stayed there.
 
+The accuracy is that of the images that every epoch is evaluated on: of validation, or of the test.
 Seconds are wall-clock, training and evaluation, from the start of the first epoch; they are known
 at the ends of epochs only.
 """
@@ -31,9 +32,9 @@ def clock(epochs: Iterable[Epoch]) -> list[float]:
 
 
 def reached(epochs: list[Epoch], target: float) -> Reached:
-    """When the test accuracy of these epochs was first at `target`, and when for good."""
+    """When the accuracy of these epochs was first at `target`, and when for good."""
     ends = clock(epochs)
-    above = [e.test_accuracy >= target for e in epochs]
+    above = [e.accuracy >= target for e in epochs]
     first = above.index(True) if any(above) else len(epochs)
     held = len(epochs) - above[::-1].index(False) if not all(above) else 0
 
@@ -44,12 +45,12 @@ def reached(epochs: list[Epoch], target: float) -> Reached:
 
 
 def accuracy_after(epochs: list[Epoch], seconds: float) -> float | None:
-    """The test accuracy after the last epoch that was over by then; None before the first."""
-    done = [e.test_accuracy for e, at in zip(epochs, clock(epochs), strict=True) if at <= seconds]
+    """The accuracy after the last epoch that was over by then; None before the first."""
+    done = [e.accuracy for e, at in zip(epochs, clock(epochs), strict=True) if at <= seconds]
     return done[-1] if done else None
 
 
 def targets_of(result: TrialResult) -> tuple[float, ...]:
-    """The test accuracies that the run was asked to time."""
+    """The accuracies that the run was asked to time."""
     given = result.run.started.config.get("target_accuracy") or DEFAULT_TARGETS
     return tuple(float(target) for target in given)

@@ -10,22 +10,26 @@ from functools import cached_property
 
 from bench.analysis.intervals import Estimate, estimate
 from bench.analysis.metrics import BY_NAME
-from bench.config import OPTIMIZERS, decay_of
+from bench.config import OPTIMIZERS, decay_of, label_smoothing_of, warmup_of
 from bench.errors import Refused
-from bench.records.records import Epoch, Setting, Trial
+from bench.recipes import RECIPES
+from bench.records.records import Contestant, Epoch, HeldOut, Setting, Trial
 from bench.records.run import Run, TrialResult
 from bench.units import finite_number
 
 TRAITS = (
     *("model", "image_size", "recipe", "precision", "optimizer", "learning_rate", "weight_decay"),
-    *("augment", "channels_last", "pretrained", "freeze", "accumulate", "batch_choice"),
+    *("augment", "channels_last", "pretrained", "freeze", "accumulate", "warmup"),
+    *("label_smoothing", "tuning", "batch_choice"),
 )
 """Columns that make two trials trials of the same thing, apart from the seed."""
 
 FOLLOWS = {
     "optimizer": ("recipe",),
-    "learning_rate": ("recipe", "optimizer"),
-    "weight_decay": ("model", "recipe", "optimizer"),
+    "learning_rate": ("model", "recipe", "optimizer", "tuning"),
+    "weight_decay": ("model", "recipe", "optimizer", "tuning"),
+    "warmup": ("model", "recipe", "optimizer", "tuning"),
+    "label_smoothing": ("model", "recipe", "optimizer", "tuning"),
     "augment": ("recipe",),
 }
 """Traits that may follow from others, which then say enough."""
@@ -64,7 +68,11 @@ class Row:
         if name == "weight_decay":
             own = OPTIMIZERS.get(self._cell("optimizer"))
             return str(own.weight_decay) if own else ""
-        return {"recipe": "constant", "freeze": "none", "accumulate": "1"}.get(name, "")
+        if name in ("warmup", "label_smoothing"):
+            recipe = RECIPES.get(self.text("recipe"))
+            return str(getattr(recipe, name)) if recipe else ""
+        usual = {"recipe": "constant", "freeze": "none", "accumulate": "1"}
+        return (usual | {"validation_images": "0"}).get(name, "")
 
     def number(self, name: str) -> float | None:
         """A cell as a number, None if it is empty; Refused if it is no number."""
@@ -163,6 +171,17 @@ class TrialGroup:
         """The counted trials that have at least one epoch."""
         return tuple(trial for trial in self.counted if trial.epochs)
 
+    @property
+    def evaluated_on(self) -> HeldOut:
+        """The images that its epochs were evaluated on."""
+        return next((e.evaluated_on for trial in self.trials for e in trial.epochs), "test")
+
+    @property
+    def evaluated(self) -> tuple[TrialResult, ...]:
+        """The trained trials whose epochs were evaluated: none of them, if tuning trained them on
+        all images again."""
+        return tuple(trial for trial in self.trained if trial.epochs[-1].evaluated)
+
     def curve(self, value: Callable[[Epoch], float]) -> list[Estimate]:
         """`value` epoch by epoch over the seeds, as far as every seed got."""
         columns = zip(*([value(e) for e in t.epochs] for t in self.trained), strict=False)
@@ -181,8 +200,12 @@ def trial_groups(run: Run) -> list[TrialGroup]:
 
 
 def rows_of(run: Run) -> list[Row]:
-    """The trials of a run as rows, in their order."""
-    return [Row({}, f"{run.path}, {result.trial.id}", result) for result in run.trials]
+    """The trials of a run as rows, in their order; not the points of tuning."""
+    return [
+        Row({}, f"{run.path}, {result.trial.id}", result)
+        for result in run.trials
+        if not result.trial.is_point
+    ]
 
 
 def grouped(rows: Iterable[Row]) -> list[TrialGroup]:
@@ -214,11 +237,21 @@ def trial_labels(trials: Iterable[Trial]) -> dict[str, str]:
     """
     trials = list(trials)
     traits = [_traits_of(trial) for trial in trials]
-    several = len({trial.seed for trial in trials}) > 1
+    several = len({trial.seed for trial in trials if not trial.is_point}) > 1
     return {
-        trial.id: f"{label}{SEPARATOR}seed {trial.seed}" if several else label
+        trial.id: f"{label}{SEPARATOR}seed {trial.seed}"
+        if several and not trial.is_point
+        else label
         for trial, label in zip(trials, labels_of(traits), strict=True)
     }
+
+
+def contestant_labels(contestants: Iterable[Contestant]) -> dict[Contestant, str]:
+    """What to call each contestant of a tuning: model, and what varies of its default values."""
+    contestants = list(contestants)
+    trials = [Trial(c.model, 0, c.default, c.batch_choice, None) for c in contestants]
+    labels = labels_of([_traits_of(trial) for trial in trials])
+    return dict(zip(contestants, labels, strict=True))
 
 
 def labels_of(traits: Sequence[Sequence[str]]) -> list[str]:
@@ -240,6 +273,9 @@ def labels_of(traits: Sequence[Sequence[str]]) -> list[str]:
 def _traits_of(trial: Trial) -> tuple[str, ...]:
     values = asdict(trial.setting) | {"model": trial.model, "batch_choice": trial.batch_choice}
     values["weight_decay"] = decay_of(trial.setting)
+    values["warmup"] = warmup_of(trial.setting)
+    values["label_smoothing"] = label_smoothing_of(trial.setting)
+    values["tuning"] = trial.tuning.text if trial.tuning else ""
     return tuple(f"{v:g}" if isinstance(v := values[name], float) else str(v) for name in TRAITS)
 
 
@@ -248,7 +284,10 @@ def setting_text(setting: Setting) -> str:
     usual = asdict(Setting(setting.image_size, setting.optimizer, 0.0, setting.precision))
     cells = asdict(setting)
     words = [trait_text(n, str(cells[n])) for n in ("image_size", "optimizer", "precision")]
-    more = ("recipe", "augment", "channels_last", "freeze", "accumulate")
+    more = (
+        *("recipe", "augment", "channels_last", "freeze", "accumulate", "warmup"),
+        "label_smoothing",
+    )
     return ", ".join(words + [trait_text(n, str(cells[n])) for n in more if cells[n] != usual[n]])
 
 
@@ -271,6 +310,9 @@ def trait_text(name: str, text: str) -> str:
         "image_size": f"{text} px",
         "learning_rate": f"lr {text}",
         "weight_decay": f"decay {text}",
+        "warmup": f"warm-up {text}",
+        "label_smoothing": f"smoothing {text}",
+        "tuning": {"default": "default values"}.get(text, text) or "not tuned",
         "augment": {"True": "shift", "False": "not augmented", "none": "not augmented"}.get(
             text, text
         ),

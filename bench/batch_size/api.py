@@ -88,7 +88,7 @@ def find_max_batch(
     with _unchanged(place):
         arithmetic = open_precision(precision, place.kind)
         images = BlankImages(cap, setting.image_size, channels_last, place)
-        setup = ProbeSetup(entry, setting, conditions, images, images, place, arithmetic)
+        setup = ProbeSetup(entry, setting, conditions, images, (images,), place, arithmetic)
         limit = budget if place.kind == "cpu" else place.limit_memory(budget)
 
         def attempt(batch_size: int, brief: bool) -> Attempt:

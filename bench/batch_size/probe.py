@@ -37,13 +37,13 @@ def make_network(entry: Entry, setting: Setting, conditions: Conditions, device:
 
 @dataclass(frozen=True)
 class ProbeSetup:
-    """What the probes of one model under one setting share."""
+    """What the probes of one model under one setting share; `held_out` is what is evaluated."""
 
     entry: Entry
     setting: Setting
     conditions: Conditions
     train: Split
-    test: Split
+    held_out: tuple[Split, ...]
     device: Device
     precision: Precision
 
@@ -117,8 +117,11 @@ class ProbeSetup:
         repeated = [batch_size] * (1 if brief else 2)
         train([*repeated, *_last_batch(self.train, batch_size)])
         part = self.setting.part_of(batch_size)
-        sizes = [min(part, len(self.test)), *_last_batch(self.test, part)]
-        evaluation = (self.test.first(size) for size in sizes)
+        evaluation = (
+            split.first(size)
+            for split in self.held_out
+            for size in (min(part, len(split)), *_last_batch(split, part))
+        )
         evaluation_pass(network, evaluation, self.precision)
         seconds = train([batch_size] * max(1, timed_steps))
         steps.seconds = seconds if timed_steps else []

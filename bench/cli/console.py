@@ -15,12 +15,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
+from bench.analysis.formatting import image_counts
 from bench.analysis.intervals import median
 from bench.analysis.run_time import cut_sentence, prediction_text
 from bench.analysis.trial_group import setting_text, trial_groups
+from bench.analysis.tuning import declared_text, edges_text, values_text
 from bench.records import messages, records
 from bench.records.run import Run
-from bench.report.tables import Table, headline, transposed
+from bench.report.tables import Table, headline, picked, transposed
 from bench.units import duration_text, size_text
 
 PLAIN_SECONDS = 30.0
@@ -69,8 +71,10 @@ class Reporter:
     def finish(self, run: Run) -> None:
         """The comparison table, and where the files are."""
         self.close()
-        self.console.print(rich_table(transposed(headline(trial_groups(run)))))
-        self.console.print("¹ picked on the test set: an optimistic figure.", style="dim")
+        groups = trial_groups(run)
+        self.console.print(rich_table(transposed(headline(groups))))
+        if footnote := picked(groups):
+            self.console.print(footnote, style="dim", soft_wrap=True)
         self._print(map(_loud, run.dataset.notes))
         print_path(self.console, "report", run.path / "report.md")
         print_path(self.console, "page  ", run.path / "report.html")
@@ -122,8 +126,7 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
         case records.DatasetFacts() as facts:
             kept = "kept on the device" if facts.resident else "streamed"
             yield (
-                f"data [bold]{facts.name}[/]: {facts.train_images:,} train and "
-                f"{facts.test_images:,} test images, {len(facts.classes)} classes, "
+                f"data [bold]{facts.name}[/]: {image_counts(facts)}, {len(facts.classes)} classes, "
                 f"stored at {facts.stored_size} px, {kept}"
             )
             yield from map(_loud, facts.notes)
@@ -163,6 +166,10 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
             yield f"time: {prediction_text(predicted)} (predicted)"
         case records.SeedsCut() as cut:
             yield _loud(cut_sentence(cut.seeds, cut))
+        case records.TuningDeclared() as tuning:
+            yield declared_text(tuning)
+        case records.PointChosen() as choice:
+            yield from _chosen(choice)
         case messages.Warned(text):
             yield _loud(text)
         case records.TrialStarted(trial=trial, notes=notes):
@@ -175,12 +182,31 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
             aux = "".join(f" {name} {loss:.3f}" for name, loss in e.aux_losses.items())
             yield (
                 f"{escape(label(e.trial))}  epoch {e.epoch}  train loss {e.train_loss:.3f}{aux}"
-                f" accuracy {e.train_accuracy:.1%}  test accuracy [bold]{e.test_accuracy:.1%}[/]"
-                f"  epoch {e.train_seconds:.1f} s + evaluation {e.test_seconds:.1f} s"
+                f" accuracy {e.train_accuracy:.1%}"
+                + (f"  {e.evaluated_on} accuracy [bold]{e.accuracy:.1%}[/]" if e.evaluated else "")
+                + f"  epoch {e.train_seconds:.1f} s + evaluation {e.test_seconds:.1f} s"
                 f"  {e.images_per_second:,.0f} images/s"
             )
+        case records.FinalTest(trial=trial, accuracy=accuracy, seconds=seconds):
+            yield f"{escape(label(trial))}  test accuracy [bold]{accuracy:.1%}[/]  {seconds:.1f} s"
         case records.TrialEnded(trial=trial, status=status, reason=why) if status != "done":
             yield f"[bold red]{status}[/] {escape(label(trial.id))}: {escape(why or '')}"
+
+
+def _chosen(choice: records.PointChosen) -> Iterator[str]:
+    """What tuning chose for a contestant, and whether that lies at the edge of its space."""
+    contestant = choice.contestant
+    name = f"[bold]{escape(contestant.model)}[/] at {setting_text(contestant.default)}"
+    if choice.setting is None:
+        yield _loud(f"{contestant.model}: all of {choice.tried} points failed")
+        return
+    failed = f", {choice.failed} of them failed" if choice.failed else ""
+    yield (
+        f"{name}: best of {choice.tried} points{failed} is {choice.point}: "
+        f"{values_text(choice.setting)}; validation accuracy {choice.validation_accuracy:.1%}"
+    )
+    if choice.edges:
+        yield _loud(f"{contestant.model}: the chosen point lies {edges_text(choice.edges)}")
 
 
 def _loud(text: str) -> str:

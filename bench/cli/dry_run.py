@@ -6,8 +6,8 @@ from statistics import fmean
 from rich.console import Console
 
 from bench.analysis.formatting import MISSING
-from bench.analysis.run_time import by_seed, kept_seconds, prediction_text, too_short
-from bench.analysis.trial_group import trial_labels
+from bench.analysis.run_time import kept_seconds, prediction_text, too_short
+from bench.analysis.trial_group import SEPARATOR, contestant_labels
 from bench.cli.console import rich_table
 from bench.errors import Refused
 from bench.records.records import TimePredicted, TrialTime
@@ -59,24 +59,27 @@ def plan_sentences(predicted: TimePredicted) -> list[str]:
 
 
 def _by_label(predicted: TimePredicted) -> dict[str, list[TrialTime]]:
-    """The trials that differ only in seed, by what they are called."""
-    first, *_ = by_seed(time.trial for time in predicted.trials).values()
-    labels = trial_labels(first)
-    kinds = {(t.model, t.setting, t.batch_choice): labels[t.id] for t in first}
-    groups: dict[str, list[TrialTime]] = {label: [] for label in labels.values()}
-    for time in predicted.trials:
-        trial = time.trial
-        groups[kinds[trial.model, trial.setting, trial.batch_choice]].append(time)
+    """The trials that differ only in seed, or only in the point that they try, by what they are
+    called."""
+    trials = [time.trial for time in predicted.trials]
+    labels = contestant_labels(dict.fromkeys(trial.contestant for trial in trials))
+    groups: dict[str, list[TrialTime]] = {}
+    for time, trial in zip(predicted.trials, trials, strict=True):
+        label = labels[trial.contestant]
+        if trial.tuning is not None:
+            part = {"point": "points", "default": "default values"}.get(trial.tuning.part, "tuned")
+            label += SEPARATOR + part
+        groups.setdefault(label, []).append(time)
     return groups
 
 
 def _row(run: Run, label: str, times: Sequence[TrialTime]) -> tuple[str, ...]:
     trial = times[0].trial
-    timed = run.steps_timed.get((trial.model, trial.setting, trial.batch_size or 0))
+    timed = run.steps_timed.get((*trial.shape, trial.batch_size or 0))
     if timed is None:
         return (label, str(trial.batch_size), *[MISSING] * 3, str(len(times)), MISSING)
     epoch = run.dataset.train_images / timed.batch_size * fmean(timed.step_seconds)
-    epoch += run.dataset.test_images * timed.evaluation_seconds
+    epoch += run.dataset.evaluated_images * timed.evaluation_seconds
     peak = timed.peak_memory_bytes
     return (
         label,

@@ -1,8 +1,8 @@
 """Prepared images that are kept from run to run, named after what they were made from.
 
-An entry is a folder with the four arrays of `bench.data.prepare` and the data set's facts, whose
-SHA-256 is of the arrays. Runs link to the arrays, or copy them, and so keep them even if the entry
-is removed. What was used longest ago makes room.
+An entry is a folder with the arrays of `bench.data.prepare`, two for each part, and the data set's
+facts, whose SHA-256 is of the arrays. Runs link to the arrays, or copy them, and so keep them even
+if the entry is removed. What was used longest ago makes room.
 """
 
 import contextlib
@@ -32,7 +32,6 @@ SIZE = "ARCHBENCH_CACHE_SIZE"
 """The environment variable for what prepared images may take; 0 keeps none."""
 
 DEFAULT_SIZE = "5GB"
-ARRAYS = tuple(f"{part}_{what}.npy" for part in ("train", "test") for what in ("images", "labels"))
 UNFINISHED_SECONDS = 3600
 """After this time, an entry that is still unfinished belongs to a process that was killed."""
 
@@ -52,14 +51,19 @@ def open_cache() -> "Cache":
     return Cache(cache_folder() / "prepared", 0 if size == "0" else parse_bytes(size, SIZE))
 
 
-def content_sha256(folder: Path) -> str:
-    """The SHA-256 of the arrays in a folder: training images and labels, then the test's.
+def arrays_of(facts: DatasetFacts) -> tuple[str, ...]:
+    """The files of a prepared data set's images and labels, part by part."""
+    return tuple(f"{part}_{what}.npy" for part in facts.parts for what in ("images", "labels"))
+
+
+def content_sha256(folder: Path, arrays: Sequence[str]) -> str:
+    """The SHA-256 of the arrays in a folder, one after another.
 
     Raises:
         OSError, ValueError: they cannot be read.
     """
     sha256 = hashlib.sha256()
-    for name in ARRAYS:
+    for name in arrays:
         array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
         sha256.update(np.ascontiguousarray(array).data)
     return sha256.hexdigest()
@@ -80,33 +84,36 @@ class Cache:
         """Put an entry's arrays into a folder, and return its facts; None if there is no such
         entry. A damaged one is removed."""
         entry = self.folder / key
+        arrays: tuple[str, ...] = ()
         try:
             facts = _read_facts(entry)
-            for name in ARRAYS:
+            arrays = arrays_of(facts)
+            for name in arrays:
                 _link(entry / name, into / name)
             # Reading what will be used anyway; in this folder, nobody else can change it.
-            if content_sha256(into) == facts.sha256 and _fits(into, facts):
+            if content_sha256(into, arrays) == facts.sha256 and _fits(into, facts):
                 os.utime(entry)
                 return facts
         except FileNotFoundError:
             return None
         except (OSError, ValueError, EOFError, msgspec.MsgspecError):
             pass
-        for name in ARRAYS:
+        for name in arrays:
             (into / name).unlink(missing_ok=True)
         _remove(entry)
         return None
 
     def keep(self, key: str, folder: Path, facts: DatasetFacts) -> None:
         """Make an entry of the arrays in a folder."""
-        size = sum((folder / name).stat().st_size for name in ARRAYS)
+        arrays = arrays_of(facts)
+        size = sum((folder / name).stat().st_size for name in arrays)
         if size > self.most_bytes:
             return
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             new = Path(tempfile.mkdtemp(dir=self.folder, prefix=".", suffix=".unfinished"))
             try:
-                for name in ARRAYS:
+                for name in arrays:
                     _link(folder / name, new / name)
                 (new / "facts.json").write_bytes(_checked(msgspec.json.encode(facts)))
                 os.rename(new, self.folder / key)
@@ -187,8 +194,8 @@ def _unchecked(data: bytes) -> bytes:
 
 
 def _fits(folder: Path, facts: DatasetFacts) -> bool:
-    side, counts = facts.stored_size, (facts.train_images, facts.test_images)
-    for part, count in zip(("train", "test"), counts, strict=True):
+    side = facts.stored_size
+    for part, count in facts.parts.items():
         images, labels = (
             np.load(folder / f"{part}_{what}.npy", mmap_mode="r", allow_pickle=False)
             for what in ("images", "labels")

@@ -62,6 +62,10 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
+SPLIT_SEED = 1
+"""Which images are for validation is drawn from this seed, whatever the seed of a trial."""
+
+
 def balanced_subset(labels: NDArray[np.int64], limit: int, seed: int = 0) -> NDArray[np.int64]:
     """Indices of `limit` items in random order, with classes as equally frequent as possible.
 
@@ -78,3 +82,20 @@ def balanced_subset(labels: NDArray[np.int64], limit: int, seed: int = 0) -> NDA
         turn[members] = np.arange(len(members))
     taken = shuffled[np.argsort(turn[shuffled], kind="stable")][:limit]
     return np.asarray(rng.permutation(taken))
+
+
+def stratified_subset(
+    labels: NDArray[np.int64], count: int, seed: int = SPLIT_SEED
+) -> NDArray[np.int64]:
+    """Indices, ascending, of `count` random items with classes as frequent as among all of them.
+
+    Shares are rounded by the method of Webster and Sainte-Laguë, but no class is left out, and of
+    none is everything taken: that takes two items of each class, and a `count` that leaves room.
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+        place[members[0]], place[members[-1]] = 0, 1
+    return np.sort(shuffled[np.argsort(place[shuffled], kind="stable")][:count])

@@ -17,7 +17,16 @@ import PIL
 from numpy.typing import NDArray
 
 from bench.data.cache import Cache, open_cache
-from bench.data.dataset import Arrays, Channels, Files, Packed, Source, Split, balanced_subset
+from bench.data.dataset import (
+    Arrays,
+    Channels,
+    Files,
+    Packed,
+    Source,
+    Split,
+    balanced_subset,
+    stratified_subset,
+)
 from bench.data.download import Tell, sha256_of
 from bench.data.image_folder import decode
 from bench.data.own import loader_of
@@ -35,7 +44,8 @@ VERSION = 1
 @dataclass(frozen=True)
 class DataRequest:
     """What to prepare. Limits count images (None for all); `largest_size` is the largest image size
-    of the run in pixels, `memory_bytes` the memory that images may take."""
+    of the run in pixels, `memory_bytes` the memory that images may take. `validation` is how many
+    of the training images, or which share of them, are for validation."""
 
     dataset: str
     data_dir: str | None
@@ -43,6 +53,7 @@ class DataRequest:
     test_limit: int | None
     largest_size: int
     memory_bytes: int
+    validation: int | float = 0
 
 
 def prepare(
@@ -57,7 +68,8 @@ def prepare(
         cache: where prepared images are kept; the user's if None.
 
     Raises:
-        Refused: there is no such data set, an image cannot be read, or there are too few classes.
+        Refused: there is no such data set, an image cannot be read, there are too few classes, or
+            too few training images to keep some for validation.
     """
     data_dir = Path(request.data_dir) if request.data_dir else None
     source = loader_of(request.dataset)(data_dir, tell)
@@ -83,8 +95,9 @@ class _Preparation:
 
     def _read(self, train: Split | Packed, test: Split | Packed, key: str | None) -> DatasetFacts:
         request = self.request
-        train, train_notes = _limited(_unpacked(train), request.train_limit, "train")
-        test, test_notes = _limited(_unpacked(test), request.test_limit, "test")
+        train, places, train_notes = _limited(_unpacked(train), request.train_limit, "train")
+        test, _, test_notes = _limited(_unpacked(test), request.test_limit, "test")
+        held_out = self._held_out(train.labels)
         stored, resident, notes = *self._layout(train, test), train_notes + test_notes
         if not resident:
             notes += ("The images do not fit in memory and are streamed from disk.",)
@@ -94,7 +107,14 @@ class _Preparation:
             key = self._key(PIL.__version__, stored, labels, contents)
             if facts := self.cache.open(key, self.into):
                 return facts
-        facts = self._write(train, test, stored, resident, notes)
+        parts = {"train": train, "test": test}
+        if len(held_out):
+            rest = np.delete(np.arange(len(train.labels)), held_out)
+            parts = {"train": train.take(rest), "validation": train.take(held_out), "test": test}
+        facts = self._write(parts, stored, resident, notes)
+        if len(held_out):
+            sha256 = _places_sha256(places[held_out])
+            facts = replace(facts, validation_images=len(held_out), validation_sha256=sha256)
         if key is not None:
             self.cache.keep(key, self.into, facts)
         return facts
@@ -121,16 +141,44 @@ class _Preparation:
         """The name of what is prepared from content that the parts identify."""
         request, source = self.request, self.source
         options = (VERSION, source.name, source.classes, source.mean, source.std)
-        limits = (request.train_limit, request.test_limit)
+        limits: tuple[object, ...] = (request.train_limit, request.test_limit)
+        if request.validation:
+            limits = (*limits, request.validation)
         return hashlib.sha256(repr((options, limits, parts)).encode()).hexdigest()
 
+    def _held_out(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which of the training images are for validation, ascending.
+
+        Raises:
+            Refused: some class would have none of them, or none left to train on.
+        """
+        asked, total, classes = self.request.validation, len(labels), self.source.classes
+        if not asked:
+            return np.arange(0)
+        count = round(asked * total) if isinstance(asked, float) else asked
+        each = np.bincount(labels, minlength=len(classes))
+        if each.min() < 2:
+            raise Refused(
+                f"--validation needs two training images of every class, and {each.min()} of "
+                f"{classes[each.argmin()]} is there; raise --train-limit or leave --validation out."
+            )
+        least, most = len(classes), total - len(classes)
+        if not least <= count <= most:
+            raise Refused(
+                f"--validation {asked} asks for {count:,} of {total:,} training images, but each "
+                f"of {least} classes needs one to train on and one beside: use {least} to {most}."
+            )
+        return stratified_subset(labels, count)
+
     def _write(
-        self, train: Split, test: Split, stored: int, resident: bool, notes: tuple[str, ...]
+        self, parts: dict[str, Split], stored: int, resident: bool, notes: tuple[str, ...]
     ) -> DatasetFacts:
         source, into = self.source, self.into
         sha256 = hashlib.sha256()
         mean, std = source.mean, source.std
-        for part, split in (("train", train), ("test", test)):
+        if "validation" in parts:  # what is published is of validation images, too
+            mean = std = None
+        for part, split in parts.items():
             arrays = _decoded(split, stored) if resident else None
             if part == "train" and (mean is None or std is None):
                 sample = balanced_subset(split.labels, STATISTICS_IMAGES)
@@ -142,8 +190,8 @@ class _Preparation:
             source.name,
             shown_place(self.request.dataset),
             source.classes,
-            len(train.labels),
-            len(test.labels),
+            len(parts["train"].labels),
+            len(parts["test"].labels),
             stored,
             mean,
             std,
@@ -165,13 +213,20 @@ def _content(files: Sequence[Path]) -> str:
     return hashes.hexdigest()
 
 
-def _limited(split: Split, limit: int | None, part: str) -> tuple[Split, tuple[str, ...]]:
+def _limited(
+    split: Split, limit: int | None, part: str
+) -> tuple[Split, NDArray[np.int64], tuple[str, ...]]:
+    """A part, or the subset of it that a limit allows, its places in the whole part, and notes."""
     total = len(split.labels)
-    if limit is None or limit == total:
-        return split, ()
-    if limit > total:
-        return split, (f"--{part}-limit {limit} is more than the {total} {part} images there are.",)
-    return split.take(balanced_subset(split.labels, limit)), ()
+    if limit is not None and limit < total:
+        places = balanced_subset(split.labels, limit)
+        return split.take(places), places, ()
+    more = f"--{part}-limit {limit} is more than the {total} {part} images there are."
+    return split, np.arange(total), (more,) if limit is not None and limit > total else ()
+
+
+def _places_sha256(places: NDArray[np.int64]) -> str:
+    return hashlib.sha256(np.sort(places).astype("<i8").tobytes()).hexdigest()
 
 
 def _common_side(paths: Sequence[Path]) -> int | None:

@@ -96,8 +96,7 @@ def _place(device: str) -> torch.device:
 def _resident(dataset: DatasetFacts, setting: Setting, place: torch.device) -> list[Split]:
     layout = setting.channels_last
     transform = Transform(setting.image_size, dataset.mean, dataset.std, place, layout)
-    counts = (dataset.train_images, dataset.test_images)
-    return [blank_split(count, dataset, transform) for count in counts]
+    return [blank_split(count, dataset, transform) for count in dataset.parts.values()]
 
 
 def trace(

@@ -22,6 +22,9 @@ from bench.records.records import (
     convert,
 )
 
+WHOLE = "whole"
+"""The folder, within that of a run's images, of the data set without validation images."""
+
 STOP = b"stop\n"
 """The line that asks a worker to finish its step, save and end."""
 
@@ -50,7 +53,9 @@ class ExamineJob:
 class PrepareJob:
     """Check everything that a run needs before it starts, and write its images to `data_folder`.
 
-    Limits count images, None for all; `image_sizes` are pixels or `native`.
+    Limits count images, None for all; `image_sizes` are pixels or `native`; `validation` is how
+    many training images to keep, or which share. With `whole`, the data set is prepared without
+    validation images, too.
     """
 
     models: tuple[str, ...]
@@ -63,17 +68,21 @@ class PrepareJob:
     image_sizes: tuple[int | str, ...]
     data_folder: str
     own: tuple[OwnModel, ...] = ()
+    validation: int | float = 0
+    whole: bool = False
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The answer to a `PrepareJob`."""
+    """The answer to a `PrepareJob`. `whole` is the data set without validation images, in the
+    folder `WHOLE` of the same place, if it was asked for."""
 
     models: tuple[ModelFacts, ...]
     device: DeviceFacts
     dataset: DatasetFacts
     environment: dict[str, Any]
     own: tuple[OwnModel, ...] = ()
+    whole: DatasetFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -164,8 +173,10 @@ class TrainJob:
     """Train one trial on the images in `data_folder`, from its `checkpoint` if there is one;
     `logged_epochs` of it are in the run's log. With a file for `kernels`, its initial weights are
     kept at `start` and the network is inspected after the last epoch. `calibrated` is the machine's
-    speed where it is known because another trial has just ended. A rehearsal only times a few
-    steps: its one answer, besides calibrations, is a `StepsTimed`."""
+    speed where it is known because another trial has just ended. If it is `tested`, the test images
+    are not touched, although there is a validation split. If it is not `evaluated`, no epoch is,
+    and the test images are left for after the last. A rehearsal only times a few steps: its one
+    answer, besides calibrations, is a `StepsTimed`."""
 
     trial: Trial
     epochs: int
@@ -177,6 +188,8 @@ class TrainJob:
     logged_epochs: int = 0
     rehearsal: bool = False
     calibrated: Calibrated | None = None
+    tested: bool = False
+    evaluated: bool = True
 
 
 @dataclass(frozen=True)

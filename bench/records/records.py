@@ -16,11 +16,13 @@ from typing import Any, Literal
 import msgspec
 
 from bench.errors import Refused
+from bench.search_spaces import Dimension
 
 SCHEMA = 3
 
 Status = Literal["done", "failed", "refused"]
 Source = Literal["measured", "predicted", "published"]
+HeldOut = Literal["validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class DatasetFacts:
     `name` is the data set, `asked` the option given for it; `stored_size` the side in pixels at
     which images are stored; `mean` and `std` per channel, of training pixels in [0, 1]; `resident`
     is False if batches are streamed from disk. `notes` are sentences that readers must see.
+    `validation_images` were kept from the training images, which are then only the rest of them;
+    `validation_sha256` is of their places among all training images of the data set, ascending, as
+    little-endian 64-bit integers.
     """
 
     name: str
@@ -54,6 +59,24 @@ class DatasetFacts:
     sha256: str
     resident: bool
     notes: tuple[str, ...] = ()
+    validation_images: int = 0
+    validation_sha256: str | None = None
+
+    @property
+    def evaluated_on(self) -> HeldOut:
+        """The images that every epoch is evaluated on."""
+        return "validation" if self.validation_images else "test"
+
+    @property
+    def evaluated_images(self) -> int:
+        """How many images every epoch is evaluated on."""
+        return self.parts[self.evaluated_on]
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """How many images each part has, in their order; `validation` only where there is one."""
+        validation = {"validation": self.validation_images} if self.validation_images else {}
+        return {"train": self.train_images, **validation, "test": self.test_images}
 
 
 @dataclass(frozen=True)
@@ -155,7 +178,8 @@ class Setting:
     `learning_rate` is the peak of the recipe's schedule. `weight_decay` is None where it is the
     optimizer's own. Optimizer, rate, decay and augmentation are those that were used, whether the
     recipe or an option says so. `freeze` is what keeps its weights (`none` or `body`), `accumulate`
-    the number of parts that a batch is trained in before each update.
+    the number of parts that a batch is trained in before each update. `warmup`, the share of all
+    updates in which the rate rises, and `label_smoothing` are None where they are the recipe's.
     """
 
     image_size: int
@@ -169,6 +193,8 @@ class Setting:
     pretrained: bool = False
     freeze: str = "none"
     accumulate: int = 1
+    warmup: float | None = None
+    label_smoothing: float | None = None
 
     def part_of(self, images: int) -> int:
         """Images that are on their way through the network at once, of a batch of so many."""
@@ -282,10 +308,40 @@ class MemoryBreakdown:
 
 
 @dataclass(frozen=True)
+class TuningRole:
+    """What a trial is for in a run that tunes: a `point` that is tried, to be judged by validation;
+    or a training on all images, `tuned` at the chosen point, or with the `default` values.
+
+    `default` is the setting before tuning: with model and choice of batch, a contestant. Points
+    count from 1.
+    """
+
+    part: Literal["point", "tuned", "default"]
+    default: Setting
+    point: int | None = None
+
+    @property
+    def text(self) -> str:
+        """As columns and labels have it: `point 3`, `tuned`."""
+        return self.part if self.point is None else f"point {self.point}"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """What tuning gives its budget to: a model in the setting that it has by `default`, and how its
+    batch is chosen."""
+
+    model: str
+    default: Setting
+    batch_choice: str
+
+
+@dataclass(frozen=True)
 class Trial:
     """One model with one seed under one setting. `batch_choice` is the option given (a number,
     `auto`, `own`, `max`), `batch_size` the size that follows from it; None if no size works.
-    `variant` tells trials apart that differ in nothing else that their name has."""
+    `variant` tells trials apart that differ in nothing else that their name has. `tuning` is its
+    part where a run tunes."""
 
     model: str
     seed: int
@@ -293,13 +349,31 @@ class Trial:
     batch_choice: str
     batch_size: int | None
     variant: str = ""
+    tuning: TuningRole | None = None
 
     @property
     def id(self) -> str:
         """The name in the log, unique within a run."""
         s = self.setting
         parts = (self.model, f"{s.image_size}px", s.optimizer, s.precision, f"b{self.batch_choice}")
-        return " ".join(filter(None, (*parts, self.variant, f"seed{self.seed}")))
+        role = self.tuning.text.replace(" ", "") if self.tuning else ""
+        return " ".join(filter(None, (*parts, self.variant, role, f"seed{self.seed}")))
+
+    @property
+    def shape(self) -> tuple[str, Setting]:
+        """What its memory and its speed depend on, besides the batch size: the values that tuning
+        changes make no difference to them."""
+        return self.model, self.tuning.default if self.tuning else self.setting
+
+    @property
+    def contestant(self) -> Contestant:
+        """Whose budget it belongs to, where a run tunes."""
+        return Contestant(*self.shape, self.batch_choice)
+
+    @property
+    def is_point(self) -> bool:
+        """Whether it only tries a point: it then has no part in comparisons."""
+        return self.tuning is not None and self.tuning.part == "point"
 
 
 @dataclass(frozen=True)
@@ -365,12 +439,47 @@ class TimePredicted:
 @dataclass(frozen=True)
 class SeedsCut:
     """Seeds that a time limit left out, of every model: the next of them would have taken
-    `needed_seconds`, when `passed_seconds` of the limit had passed."""
+    `needed_seconds`, when `passed_seconds` of the limit had passed. With `points`, those of tuning
+    that it left out, of every contestant."""
 
     seeds: tuple[int, ...]
     limit_seconds: float
     passed_seconds: float
     needed_seconds: float
+    points: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class TuningDeclared:
+    """What tuning may change, written before the first trial: the `spaces` by optimizer, and the
+    `points` that every contestant tries, as shares (0 to 1) of each dimension in its scale.
+
+    The points are a scrambled Sobol sequence with the seed `points_seed`; all of them are trained
+    with the seed `trial_seed`, which no other trial has. `retrained_on` are the images of all other
+    trials: the validation images are training images again.
+    """
+
+    spaces: dict[str, tuple[Dimension, ...]]
+    points: tuple[tuple[float, ...], ...]
+    points_seed: int
+    trial_seed: int
+    retrained_on: DatasetFacts
+
+
+@dataclass(frozen=True)
+class PointChosen:
+    """The best of the points that a contestant `tried`, by validation accuracy after the last
+    epoch; of equals the first. `failed` of them came to nothing and count as tried. All is None
+    where every point failed. `edges` has the dimensions whose value lies at an end of their range:
+    `low` or `high`."""
+
+    contestant: Contestant
+    tried: int
+    failed: int
+    point: int | None
+    setting: Setting | None
+    validation_accuracy: float | None
+    edges: dict[str, Literal["low", "high"]]
 
 
 @dataclass(frozen=True)
@@ -466,16 +575,28 @@ class Surroundings:
     involuntary_switches: int | None
 
 
+def _known(validation: float | None, test: float | None) -> float:
+    """The figure of the images that were evaluated; ValueError if there is none."""
+    if validation is not None:
+        return validation
+    if test is None:
+        raise ValueError("it has no evaluation")
+    return test
+
+
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training images and one over the test images.
+    """One pass over the training images and one over the validation images, or over the test images
+    if none are for validation; figures of what it was not evaluated on are None: of both, where
+    tuning has chosen and the validation images are trained on again.
 
     `epoch` counts from 1. Train loss and accuracy are running means over the images as they were
     trained on; `train_loss` is of the main head, `aux_losses` of the auxiliary heads by name.
-    `train_seconds` includes the first step. `step_seconds` is the median over the steps, without
-    the trial's first. `step_times` are the seconds of every step in order, or of every
-    `step_times_every`-th step of a long epoch. `resumed` if the epoch was interrupted or is the
-    first in a new process: its times are not comparable with the others.
+    `train_seconds` includes the first step; `test_seconds` are of the evaluation on either.
+    `step_seconds` is the median over the steps, without the trial's first. `step_times` are the
+    seconds of every step in order, or of every `step_times_every`-th step of a long epoch.
+    `resumed` if the epoch was interrupted or is the first in a new process: its times are not
+    comparable with the others.
     """
 
     model: str
@@ -487,8 +608,8 @@ class Epoch:
     images_per_second: float
     train_loss: float
     train_accuracy: float
-    test_loss: float
-    test_accuracy: float
+    test_loss: float | None
+    test_accuracy: float | None
     aux_losses: dict[str, float]
     steps: int
     images_trained: int
@@ -505,6 +626,40 @@ class Epoch:
     step_times: tuple[float, ...] = ()
     step_times_every: int = 1
     surroundings: Surroundings | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether it was evaluated."""
+        return self.validation_accuracy is not None or self.test_accuracy is not None
+
+    @property
+    def evaluated_on(self) -> HeldOut:
+        """The images that it was evaluated on."""
+        return "test" if self.validation_accuracy is None else "validation"
+
+    @property
+    def loss(self) -> float:
+        """Loss on the images that it was evaluated on."""
+        return _known(self.validation_loss, self.test_loss)
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on the images that it was evaluated on."""
+        return _known(self.validation_accuracy, self.test_accuracy)
+
+
+@dataclass(frozen=True)
+class FinalTest:
+    """The one evaluation of a trial on the test images, after its last epoch, where every epoch was
+    evaluated on validation images. A log has at most one of each trial."""
+
+    trial: str
+    loss: float
+    accuracy: float
+    images: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -553,14 +708,24 @@ class LayerChange:
 
 @dataclass(frozen=True)
 class EvaluationMode:
-    """Test accuracy over `images` images with batch norm in inference or training mode, in batches
-    of `batch_size` that are `shuffled` or `sorted by class`."""
+    """Accuracy over `images` images with batch norm in inference or training mode, in batches of
+    `batch_size` that are `shuffled` or `sorted by class`: of validation images, or of test images
+    if there are none."""
 
     mode: str
     composition: str
     batch_size: int
     images: int
-    test_accuracy: float
+    test_accuracy: float | None
+    validation_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.accuracy
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on the images that it was evaluated on."""
+        return _known(self.validation_accuracy, self.test_accuracy)
 
 
 @dataclass(frozen=True)
@@ -619,12 +784,15 @@ Record = (
     | StepsTimed
     | TimePredicted
     | SeedsCut
+    | TuningDeclared
+    | PointChosen
     | TrialStarted
     | TrialResumed
     | TrialRepeated
     | TrialNoted
     | Calibrated
     | Epoch
+    | FinalTest
     | Inspected
     | TrialEnded
     | RunTimed

@@ -18,7 +18,7 @@ class TrialResult:
     """One trial and what came of it. `batch_size` and the rest of `trial` are as it was run.
 
     If it was repeated, for its times could not be trusted, its figures are those of the last time;
-    `repeated` says why, each time.
+    `repeated` says why, each time. `final_test` is of the first time: a trial is tested once.
     """
 
     trial: records.Trial
@@ -26,6 +26,7 @@ class TrialResult:
     notes: tuple[str, ...] = ()
     epochs: list[records.Epoch] = field(default_factory=list)
     ended: records.TrialEnded | None = None
+    final_test: records.FinalTest | None = None
     inspected: records.Inspected | None = None
     calibrations: list[records.Calibrated] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
@@ -34,6 +35,13 @@ class TrialResult:
     def status(self) -> str:
         """`done`, `failed`, `refused`, or `unfinished` if the log ends before the trial did."""
         return self.ended.status if self.ended else "unfinished"
+
+    @property
+    def dataset(self) -> records.DatasetFacts:
+        """The images that it trained on."""
+        declared, role = self.run.tuning_declared, self.trial.tuning
+        retrained = declared is not None and role is not None and role.part != "point"
+        return declared.retrained_on if declared and retrained else self.run.dataset
 
     @property
     def facts(self) -> records.ModelFacts | None:
@@ -48,17 +56,16 @@ class TrialResult:
     @property
     def largest_batch(self) -> records.LargestBatch | None:
         """The search for its largest batch, if there was one."""
-        return self.run.largest_batches.get((self.trial.model, self.trial.setting))
+        return self.run.largest_batches.get(self.trial.shape)
 
     @property
     def sweep(self) -> list[records.SweepPoint]:
         """Speed and memory at a few batch sizes, if they were timed."""
-        key = (self.trial.model, self.trial.setting)
-        return [p for p in self.run.sweep_points if (p.model, p.setting) == key]
+        return [p for p in self.run.sweep_points if (p.model, p.setting) == self.trial.shape]
 
     def predicted(self, card: str) -> records.Predicted | None:
         """The largest batch predicted for a card, if it was."""
-        key = (self.trial.model, self.trial.setting, card)
+        key = (*self.trial.shape, card)
         predictions = self.run.all_predictions
         return next((p for p in predictions if (p.model, p.setting, p.card) == key), None)
 
@@ -84,6 +91,9 @@ class Run:
         self.time_predicted: records.TimePredicted | None = None
         self.predicted_times: dict[str, records.TrialTime] = {}
         self.seeds_cut: records.SeedsCut | None = None
+        self.points_cut: records.SeedsCut | None = None
+        self.tuning_declared: records.TuningDeclared | None = None
+        self.chosen: dict[records.Contestant, records.PointChosen] = {}
         self.phase_seconds: dict[str, float] = {}
         self.older: dict[str, Any] = {}
         self._trials: dict[str, TrialResult] = {}
@@ -121,7 +131,14 @@ class Run:
                 for time in record.trials:  # of a resumed trial, its whole is compared
                     self.predicted_times.setdefault(time.trial.id, time)
             case records.SeedsCut():
-                self.seeds_cut = record
+                if record.points:
+                    self.points_cut = record
+                else:
+                    self.seeds_cut = record
+            case records.TuningDeclared():
+                self.tuning_declared = record
+            case records.PointChosen():
+                self.chosen[record.contestant] = record
             case records.TrialStarted():
                 self._trials[record.trial.id] = TrialResult(record.trial, self, record.notes)
             case records.TrialResumed():
@@ -144,6 +161,11 @@ class Run:
                 if record.trial not in self._trials:
                     raise Refused(f"the log of {self.path} has an epoch of no trial.")
                 self._trials[record.trial].epochs.append(record)
+            case records.FinalTest() if record.trial in self._trials:
+                tested = self._trials[record.trial]
+                if tested.final_test is not None:
+                    raise Refused(f"the log of {self.path} has two final tests of {record.trial}.")
+                tested.final_test = record
             case records.Inspected() if record.trial in self._trials:
                 self._trials[record.trial].inspected = record
             case records.TrialEnded():

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, Refused
 from bench.records.files import remove_unfinished, write_atomic
-from bench.records.records import SCHEMA, Record, RunStarted, decode, encode
+from bench.records.records import SCHEMA, FinalTest, Record, RunStarted, decode, encode
 
 LOG = "events.jsonl"
 LOCK = ".lock"
@@ -37,6 +37,7 @@ class RunFolder:
     def __init__(self, path: Path, *, resume: bool = False) -> None:
         self.path = path
         self._broken = False
+        self._tested: set[str] | None = None
         if not resume:
             check_output(path)
         elif not (path / LOG).is_file():
@@ -60,9 +61,12 @@ class RunFolder:
         """Write one record to the log; it is on disk when this returns.
 
         Raises:
+            Refused: it is a second final test of a trial.
             BenchError: it cannot be written. Nothing more is then written, because it would
                 follow an incomplete line.
         """
+        if isinstance(record, FinalTest):
+            self._check_untested(record.trial)
         line = line_of(record)
         try:
             if self._broken:
@@ -77,6 +81,17 @@ class RunFolder:
                 f"cannot write to {self.path / LOG}: {error.strerror}; its records stay "
                 "readable, and --resume continues from there."
             ) from error
+
+    def _check_untested(self, trial: str) -> None:
+        """Raises Refused if the log, whoever wrote it, has a final test of a trial."""
+        if self._tested is None:
+            self._tested = {r.trial for r in read_log(self.path) if isinstance(r, FinalTest)}
+        if trial in self._tested:
+            raise Refused(
+                f"{self.path} has a final test of {trial} already: the test images are evaluated "
+                "once per trial; start a new run to train it anew."
+            )
+        self._tested.add(trial)
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
         """Replace a JSON file of the folder."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis.formatting import listed
+from bench.analysis.formatting import image_counts, listed
 from bench.analysis.run_time import cut_sentence, seeds_left_out
 from bench.config import logged_options
 from bench.own_code import shown_place
@@ -12,19 +12,21 @@ from bench.records.run import Run
 from bench.report.context import Context
 from bench.report.sections.base import Answer
 from bench.report.sections.timing_noise import noisy_trials
-from bench.report.tables import Table, headline, table_of
+from bench.report.sections.tuning import edge_sentences
+from bench.report.tables import Table, headline, picked, table_of
 
 
 @dataclass(frozen=True)
 class Document:
-    """A report in its order: facts and warnings, the comparison, an answer per section, the
-    environment, how to repeat the run, and what failed."""
+    """A report in its order: facts and warnings, the comparison and its footnote, an answer per
+    section, the environment, how to repeat the run, and what failed."""
 
     run: Run
     models: str
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     headline: Table
+    footnote: str
     answers: tuple[Answer, ...]
     environment: tuple[tuple[str, str], ...]
     command: str
@@ -41,6 +43,7 @@ def document(context: Context, answers: Sequence[Answer]) -> Document:
         facts=_facts(run),
         warnings=tuple(warnings(context)),
         headline=headline(context.groups),
+        footnote=picked(context.groups),
         answers=tuple(answers),
         environment=_environment(run),
         command=run.started.command,
@@ -58,8 +61,7 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     return (
         (
             "Data set",
-            f"{data.name}: {data.train_images:,} training and {data.test_images:,} test images, "
-            f"{len(data.classes)} classes",
+            f"{data.name}: {image_counts(data, 'training')}, {len(data.classes)} classes",
         ),
         ("Device", f"{device.name} ({device.device}{threads})"),
         ("Precision", ", ".join(precisions) or "–"),
@@ -79,12 +81,16 @@ def warnings(context: Context) -> Iterator[str]:
     """Sentences that a reader of the comparison must see first."""
     run = context.run
     yield from run.dataset.notes
-    bad = sum(trial.status != "done" for trial in run.trials)
+    counted = [trial for trial in run.trials if not trial.trial.is_point]
+    bad = sum(trial.status != "done" for trial in counted)
     if bad:
-        yield f"{bad} of {len(run.trials)} trials were not completed; the last section says why."
+        yield f"{bad} of {len(counted)} trials were not completed; the last section says why."
     cut = seeds_left_out(run)
     if cut and run.seeds_cut:
         yield cut_sentence(cut, run.seeds_cut)
+    if run.points_cut:
+        yield cut_sentence((), run.points_cut)
+    yield from edge_sentences(context)
     noisy = [context.labels[trial.trial.id] for trial, _ in noisy_trials(run)]
     if noisy:
         more = f" and {len(noisy) - 3} more" if len(noisy) > 3 else ""
@@ -93,7 +99,7 @@ def warnings(context: Context) -> Iterator[str]:
             f"({listed(noisy[:3])}{more}): the section on trust says why; --rerun-noisy trains "
             "such trials again."
         )
-    if len({trial.trial.seed for trial in run.trials}) < 2:
+    if len({trial.trial.seed for trial in counted}) < 2:
         yield "One seed: differences in accuracy may be chance; --seeds 5 gives intervals."
     updates = {g.label: g.trained[0].epochs[0].steps for g in context.trained}
     if len(set(updates.values())) > 1:
@@ -115,7 +121,8 @@ def _environment(run: Run) -> tuple[tuple[str, str], ...]:
             rows.append((name, ", ".join(f"{k} {v}" for k, v in value.items())))
         elif value is not None:
             rows.append((name, str(value)))
-    return (*rows, ("data, SHA-256", run.dataset.sha256))
+    hashes = {"data": run.dataset.sha256, "validation split": run.dataset.validation_sha256}
+    return (*rows, *((f"{what}, SHA-256", sha256) for what, sha256 in hashes.items() if sha256))
 
 
 def _failures(context: Context) -> Table:

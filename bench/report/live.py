@@ -19,13 +19,14 @@ SIZE = (8.5, 2.6)
 
 
 def live_curves(context: Context) -> ReportFigure:
-    """Test accuracy and loss after every epoch so far: a curve per trial, in the look of its group,
-    because a mean over seeds would leave out those that have only begun."""
+    """Accuracy and loss of evaluation after every epoch so far: a curve per trial, in the look of
+    its group, because a mean over seeds would leave out those that have only begun."""
     with mpl.rc_context({**STYLE, "font.size": 9, "lines.linewidth": 1.5, "lines.markersize": 3}):
         figure = ReportFigure(figsize=SIZE, dpi=DPI, layout=ConstrainedLayoutEngine(h_pad=0.1))
         accuracy, loss = figure.subplots(1, 2)
-        _draw(accuracy, context, "Test accuracy", attrgetter("test_accuracy"))
-        _draw(loss, context, "Test loss (nats)", attrgetter("test_loss"))
+        of = context.run.dataset.evaluated_on.capitalize()
+        _draw(accuracy, context, f"{of} accuracy", attrgetter("accuracy"))
+        _draw(loss, context, f"{of} loss (nats)", attrgetter("loss"))
         percent_axis(accuracy, decimals=None)
         lines, labels = accuracy.get_legend_handles_labels()
         legend_beside(figure, handles=lines, labels=labels)
@@ -38,7 +39,7 @@ def _draw(axes: Axes, context: Context, what: str, value: Callable[[Epoch], floa
         style: Any = look.line_style
         label = shortened(group.label)
         for trial in (trial for trial in group.trials if trial.epochs):
-            y = [value(epoch) for epoch in trial.epochs]
+            y = [value(epoch) for epoch in trial.epochs if epoch.evaluated]
             x, marker = range(1, len(y) + 1), "o" if len(y) <= MOST_MARKED else None
             axes.plot(x, y, color=look.colour, linestyle=style, marker=marker, label=label)
             label = ""  # a group is named once

@@ -9,7 +9,7 @@ from bench.analysis.trial_group import trial_groups
 from bench.errors import Refused, did_you_mean
 from bench.records.run import Run, read_run
 from bench.report.render.markdown import template
-from bench.report.tables import headline, transposed
+from bench.report.tables import headline, picked, transposed
 
 if TYPE_CHECKING:  # matplotlib is imported when something is drawn
     from matplotlib.figure import Figure
@@ -67,9 +67,9 @@ class Results(RunTables):
         """The comparison; None, so that the text is shown, while there is nothing to compare."""
         if not self.trials:
             return None
-        table = transposed(headline(trial_groups(self)))
-        page = template("results.html.jinja")
-        return page.render(table=table, run=self, completed=completed(self))
+        groups, page = trial_groups(self), template("results.html.jinja")
+        table, footnote = transposed(headline(groups)), picked(groups)
+        return page.render(table=table, run=self, footnote=footnote, completed=completed(self))
 
 
 @dataclass(frozen=True)

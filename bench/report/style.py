@@ -17,7 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bench.analysis.formatting import shortened
+from bench.analysis.formatting import image_counts, shortened
 from bench.analysis.intervals import Estimate
 from bench.analysis.trial_group import TrialGroup
 from bench.records.files import write_atomic
@@ -171,16 +171,18 @@ def _save_or_fail(share: Sequence[tuple[Figure, Path]]) -> None:
 
 @contextmanager
 def canvas(
-    source: Run | str, title: str, columns: int = 1, bars: int | None = None
+    source: Run | str, title: str, columns: int = 1, bars: int | None = None, rows: int = 1
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure in the report's style with its title and, below, a caption or what it was measured
-    on; as high as its bars need."""
+    on; as high as its bars or its rows of axes need."""
     height = 5.0 if bars is None else 1.8 + 0.7 * bars
+    if rows > 1:
+        height = 1.4 + 3.2 * rows
     with mpl.rc_context(STYLE):
         size = (8 if columns == 1 else 5.5 * columns, height)
         figure = ReportFigure(figsize=size, dpi=DPI, layout="constrained")
-        axes = figure.subplots(1, columns, squeeze=False)[0]
-        yield figure, list(axes)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        yield figure, list(axes.flat)
         figure.suptitle(title, fontsize=14, fontweight="bold")
         caption = source if isinstance(source, str) else measured_on(source)
         figure.supxlabel(caption, fontsize=8, color="#555555")
@@ -190,9 +192,9 @@ def measured_on(run: Run) -> str:
     """The line below a picture: data, image sizes, seeds and device."""
     data, device = run.dataset, run.device
     sizes = sorted({t.trial.setting.image_size for t in run.trials})
-    seeds = len({t.trial.seed for t in run.trials})
+    seeds = len({t.trial.seed for t in run.trials if not t.trial.is_point})
     return (
-        f"measured: {data.name}, {data.train_images:,} train and {data.test_images:,} test images, "
+        f"measured: {data.name}, {image_counts(data)}, "
         f"{', '.join(map(str, sizes))} px, {seeds} seed{'s' if seeds > 1 else ''}, "
         f"{device.name} ({device.device})"
     )

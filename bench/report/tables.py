@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bench.analysis.formatting import MISSING, display_of, header_of, quantity, supported
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.trial_group import TrialGroup
-from bench.records.records import Predicted
+from bench.records.records import HeldOut, Predicted
 from bench.records.run import TrialResult
 
 
@@ -38,8 +38,13 @@ Cells = Mapping[str, Sequence[Cell]]
 HEADLINE = (
     *("params", "params_imagenet", "gmacs", "max_batch", "batch_size"),
     *("epoch_seconds", "test_seconds", "total_seconds", "images_per_second"),
-    *("peak_memory_bytes", "final_test_accuracy", "best_test_accuracy"),
+    *("peak_memory_bytes", "final_test_accuracy"),
 )
+BEST: dict[HeldOut, tuple[str, ...]] = {
+    "test": ("best_test_accuracy",),
+    "validation": ("final_validation_accuracy", "best_validation_accuracy"),
+}
+"""Further columns, by the images that epochs were evaluated on."""
 
 
 def table_of(columns: Mapping[str, Sequence[Cell | str]], *, prose: bool = False) -> Table:
@@ -55,7 +60,22 @@ def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 def headline(groups: Sequence[TrialGroup]) -> Table:
     """The comparison: a row per group, its status where it is not done."""
-    return metric_table(groups, HEADLINE, predicted(groups))
+    on: HeldOut = groups[0].trials[0].dataset.evaluated_on if groups else "test"
+    best = known(groups, BEST[on]) if any(group.trained for group in groups) else BEST[on]
+    return metric_table(groups, (*HEADLINE, *best), predicted(groups))
+
+
+def picked(groups: Sequence[TrialGroup]) -> str:
+    """The footnote of a best epoch: which images it was picked on; empty where none could be."""
+    on: HeldOut = groups[0].trials[0].dataset.evaluated_on if groups else "test"
+    if any(group.trained and not group.evaluated for group in groups):
+        return ""
+    if on == "test":
+        images, instead = "the test set", "the last epoch's is the one to compare"
+    else:
+        images = "the validation images"
+        instead = "the test accuracy, measured once after the last epoch, is the one to compare"
+    return f"¹ picked on {images}, so an optimistic figure; {instead}."
 
 
 def metric_table(

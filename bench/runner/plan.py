@@ -1,16 +1,27 @@
 """From options to trials: what will be run, in which order, or why it cannot work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
+from bench.analysis.tuning import setting_at
 from bench.config import VARIED, Config, choices, make_setting
 from bench.errors import Refused
-from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Setting, Trial
+from bench.records.records import (
+    Contestant,
+    DatasetFacts,
+    LargestBatch,
+    ModelFacts,
+    PointChosen,
+    Setting,
+    Trial,
+    TuningDeclared,
+    TuningRole,
+)
 
 AUTO_LIMIT = 128
 """The largest batch that `auto` and `own` choose: the lecture's."""
@@ -31,11 +42,19 @@ class Plan:
     @property
     def shapes(self) -> tuple[Shape, ...]:
         """What the largest batch is searched for, each once."""
-        return tuple(dict.fromkeys((t.model, t.setting) for t in self.trials))
+        return tuple(dict.fromkeys(trial.shape for trial in self.trials))
 
 
-def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFacts) -> Plan:
+def make_plan(
+    config: Config,
+    models: Sequence[ModelFacts],
+    dataset: DatasetFacts,
+    tuning: TuningDeclared | None = None,
+) -> Plan:
     """The product of models, settings, batch sizes and seeds.
+
+    With tuning, every one of them first tries all points, and then each seed is trained twice: with
+    the default values, and with those that are chosen, which are not known yet (`at_chosen`).
 
     Trials of one seed run model after model, those of the next in the reverse order (A B, B A), so
     that a machine that warms up or slows down favours none.
@@ -66,8 +85,34 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
         for model in models
     )
     orders = (list(one_seed), list(reversed(one_seed)))
-    seeds = range(config.seeds)
-    return Plan(tuple(replace(trial, seed=k) for k in seeds for trial in orders[k % 2]))
+    seeds = [replace(trial, seed=k) for k in range(config.seeds) for trial in orders[k % 2]]
+    if tuning is None:
+        return Plan(tuple(seeds))
+    points = range(1, len(tuning.points) + 1)
+    tried = [_at_point(trial, tuning, k) for k in points for trial in orders[(k - 1) % 2]]
+    parts: tuple[Literal["default", "tuned"], ...] = ("default", "tuned")
+    again = [
+        replace(trial, tuning=TuningRole(part, trial.setting))
+        for trial in seeds
+        for part in (parts[::-1] if trial.seed % 2 else parts)
+    ]
+    return Plan((*tried, *again))
+
+
+def _at_point(trial: Trial, tuning: TuningDeclared, point: int) -> Trial:
+    default = trial.setting
+    setting = setting_at(default, tuning.spaces[default.optimizer], tuning.points[point - 1])
+    role = TuningRole("point", default, point)
+    return replace(trial, seed=tuning.trial_seed, setting=setting, tuning=role)
+
+
+def at_chosen(trial: Trial, chosen: Mapping[Contestant, PointChosen]) -> Trial | None:
+    """A trial of a plan as it is to be trained: with the values that were chosen for it, if it
+    trains those; None if nothing could be chosen."""
+    if trial.tuning is None or trial.tuning.part != "tuned":
+        return trial
+    setting = chosen[trial.contestant].setting
+    return None if setting is None else replace(trial, setting=setting)
 
 
 def _setting(model: ModelFacts, choice: dict[str, Any]) -> Setting:
@@ -87,7 +132,8 @@ def _variant(config: Config, choice: dict[str, Any]) -> str:
 def check_trials(config: Config, models: int) -> None:
     """Raises Refused, before anything is built, if that many models make too many trials."""
     varied = (getattr(config, name) or (None,) for name in (*VARIED, "batch_size"))
-    trials = models * prod(map(len, varied)) * config.seeds
+    each = config.seeds if config.tune is None else config.tune + 2 * config.seeds
+    trials = models * prod(map(len, varied)) * each
     if trials > MOST_TRIALS:
         raise Refused(
             f"these options make {trials:,} trials, and a run has at most {MOST_TRIALS:,}: lower "
@@ -121,7 +167,7 @@ def choose_batches(
     """
     trials = list(trials)
     ceiling = power_of_two(min(AUTO_LIMIT, train_images))
-    answers = {trial: searched.get((trial.model, trial.setting)) for trial in trials}
+    answers = {trial: searched.get(trial.shape) for trial in trials}
     largest = {t: answer.max_batch if answer else None for t, answer in answers.items()}
     own = {t: ceiling if n is None else min(ceiling, power_of_two(n)) for t, n in largest.items()}
     shared = min((size for size in own.values() if size), default=0)

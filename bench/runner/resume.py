@@ -13,7 +13,7 @@ from bench.records.messages import Prepared
 from bench.records.run import read_run
 from bench.records.run_folder import RunFolder
 from bench.runner.plan import make_plan
-from bench.runner.run import carry_out, prepare
+from bench.runner.run import carry_out, declaration, prepare
 from bench.runner.scratch import scratch_folder
 from bench.runner.session import Listener, Session
 from bench.runner.stopwatch import Stopwatch
@@ -59,9 +59,12 @@ def resume(
             check_same_place(before, prepared)
             if claims is not None:
                 keep_claims(Path(claims), path)
-            plan = make_plan(config, prepared.models, prepared.dataset)
+            tuning = before.tuning_declared or declaration(config, prepared)
+            plan = make_plan(config, prepared.models, prepared.dataset, tuning)
             stopwatch.lap("data")
-            session = Session(config, prepared, scratch, listener, folder, before, stopwatch)
+            session = Session(
+                config, prepared, scratch, listener, folder, before, stopwatch, tuning
+            )
             return carry_out(session, plan, session.catch_up)
     finally:
         folder.close()
@@ -97,7 +100,10 @@ def check_same_place(before: RunTables, now: Prepared) -> None:
                 f"--resume {before.path}: the file of {model.name} is not the one that the run was "
                 "started with; restore it, or start a new run."
             )
-    if now.dataset.sha256 != before.dataset.sha256:
+    whole = (
+        before.tuning_declared.retrained_on.sha256 if before.tuning_declared and now.whole else None
+    )
+    if now.dataset.sha256 != before.dataset.sha256 or (now.whole and whole != now.whole.sha256):
         raise Refused(
             f"--resume {before.path}: the images of {before.dataset.name} are not those that the "
             "run was started with; restore them, or start a new run."

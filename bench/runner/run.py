@@ -13,10 +13,12 @@ from pathlib import Path
 
 from bench.analysis.claims.reader import read_claims
 from bench.analysis.tables import RunTables
-from bench.config import Config, has_cuda_card
+from bench.analysis.tuning import declare
+from bench.config import Config, has_cuda_card, settings_of
 from bench.errors import BenchError, Interrupted, Refused
 from bench.prediction.cards import find_card
 from bench.records.messages import Prepared, PrepareJob, Progress
+from bench.records.records import TuningDeclared
 from bench.records.run_folder import RunFolder, check_output, new_folder
 from bench.runner.own_models import examine_models
 from bench.runner.plan import Plan, check_image_sizes, check_trials, make_plan
@@ -44,12 +46,21 @@ def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
         expect_workers(limited=True)
     with scratch_folder() as scratch:
         prepared = prepare(config, scratch, listener)
-        plan = make_plan(config, prepared.models, prepared.dataset)
+        tuning = declaration(config, prepared)
+        plan = make_plan(config, prepared.models, prepared.dataset, tuning)
         stopwatch.lap("data")
         folder = RunFolder(scratch / "dry-run" if config.dry_run else _output(config))
         run = RunTables(folder.path)
-        session = Session(config, prepared, scratch, listener, folder, run, stopwatch)
+        session = Session(config, prepared, scratch, listener, folder, run, stopwatch, tuning)
         return carry_out(session, plan, session.start)
+
+
+def declaration(config: Config, prepared: Prepared) -> TuningDeclared | None:
+    """What a run tunes, if it does."""
+    if config.tune is None or prepared.whole is None:
+        return None
+    settings = [s for facts in prepared.models for s in settings_of(facts, config)]
+    return declare(config.tune, {s.optimizer: None for s in settings}, prepared.whole)
 
 
 def carry_out(session: Session, plan: Plan, start: Callable[[], None]) -> RunTables:
@@ -136,6 +147,8 @@ def prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
         image_sizes=config.image_size,
         data_folder=str(scratch),
         own=own,
+        validation=config.validation or 0,
+        whole=config.tune is not None,
     )
     listener(Progress("preparing data", 0, 1))
     with Worker(job, scratch / "worker.log") as worker:

@@ -14,6 +14,7 @@ from typing import Any
 from bench.analysis.claims.reader import keep_claims
 from bench.analysis.noise import noise_of
 from bench.analysis.run_time import (
+    by_point,
     by_seed,
     corrected_seconds,
     is_cheap_to_predict,
@@ -24,6 +25,7 @@ from bench.analysis.run_time import (
 )
 from bench.analysis.tables import RunTables, write_tables
 from bench.analysis.trial_group import trial_labels
+from bench.analysis.tuning import choose
 from bench.batch_size.certificate import SMALLEST_BATCH
 from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config, settings_of
 from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
@@ -36,7 +38,7 @@ from bench.records.run_folder import RunFolder
 from bench.runner.batch_search import Prober
 from bench.runner.interrupts import Interrupts
 from bench.runner.own_models import one_at_a_time
-from bench.runner.plan import Plan, Shape, choose_batches, refusal
+from bench.runner.plan import Plan, Shape, at_chosen, choose_batches, refusal
 from bench.runner.provenance import redacted, shown_command
 from bench.runner.rehearsal import rehearse
 from bench.runner.stopwatch import Stopwatch
@@ -71,6 +73,7 @@ class Session:
         folder: RunFolder,
         run: RunTables,
         stopwatch: Stopwatch,
+        tuning: records.TuningDeclared | None = None,
     ) -> None:
         self.config = config
         self.prepared = prepared
@@ -79,6 +82,7 @@ class Session:
         self.folder = folder
         self.run = run
         self.stopwatch = stopwatch
+        self.tuning = tuning
         self.interrupts = Interrupts()
         self.log = self.folder.path / "workers.log"
         self.began = perf_counter()
@@ -116,12 +120,16 @@ class Session:
         self.record(self.prepared.dataset)
         for facts in self.prepared.models:
             self.record(facts)
+        if self.tuning is not None:
+            self.record(self.tuning)
 
     def catch_up(self) -> None:
         """Record what a run that was killed at its start did not."""
         for facts in self.prepared.models:
             if facts.name not in self.run.facts:
                 self.record(facts)
+        if self.tuning is not None and self.run.tuning_declared is None:
+            self.record(self.tuning)
 
     def search_all(self, plan: Plan) -> None:
         """Describe every model and find the largest batch of each shape."""
@@ -150,7 +158,11 @@ class Session:
         for result in self.run.trials:
             for epoch in result.epochs:
                 self.listener(epoch)
-        seeds = by_seed(trial for trial in self._decided(plan) if not self._is_over(trial))
+        decided = self._decided(plan)
+        seeds = by_seed(t for t in decided if not t.is_point and not self._is_over(t))
+        if self.tuning is not None:
+            reserved = next(iter(seeds.values()), [])
+            self._tune(decided, sum(corrected_seconds(trial, self.run) for trial in reserved))
         for place, trials in enumerate(seeds.values()):
             needed = sum(corrected_seconds(trial, self.run) for trial in trials)
             if place and not self._has_time(needed):
@@ -159,9 +171,35 @@ class Session:
             for trial in trials:
                 self._attempt(trial)
 
+    def _tune(self, trials: Sequence[records.Trial], reserved_seconds: float) -> None:
+        """Try the points that are left, one of every contestant after the other, and choose the
+        best of each; the time limit must have room for one seed afterwards.
+
+        Once anything is chosen, no point is tried any more: also in a resumed run, what was chosen
+        follows from what was tried before.
+        """
+        assert self.tuning is not None
+        left = [t for t in trials if t.is_point and not self.run.chosen and not self._is_over(t)]
+        points = by_point(left)
+        for place, (point, tries) in enumerate(points.items()):
+            needed = sum(corrected_seconds(trial, self.run) for trial in tries)
+            if place and not self._has_time(needed + reserved_seconds):
+                cut = tuple(number for number in points if number >= point)
+                self._cut((), needed + reserved_seconds, cut)
+                break
+            for trial in tries:
+                self._attempt(trial)
+        for contestant in dict.fromkeys(trial.contestant for trial in trials):
+            if contestant not in self.run.chosen:
+                self.record(choose(self.run, contestant, self.tuning))
+
     def _attempt(self, trial: records.Trial) -> None:
         """Train a trial, unless it is known to fail."""
         error, reason = self._known_to_fail(trial)
+        chosen = at_chosen(trial, self.run.chosen)
+        if chosen is None:
+            reason = reason or "every point of its tuning failed, so there is none to train again."
+        trial = chosen or trial
         if error is not None:
             self.record(self._failed(trial, error, 0.0))
         elif reason is not None:
@@ -172,9 +210,8 @@ class Session:
 
     def _known_to_fail(self, trial: records.Trial) -> tuple[BenchError | None, str | None]:
         """Why the search failed for a trial, and why it does not fit in memory; None if not."""
-        shape = (trial.model, trial.setting)
-        reason = refusal(trial, trial.batch_size, self.run.largest_batches.get(shape))
-        return self.failed_shapes.get(shape), reason
+        largest = self.run.largest_batches.get(trial.shape)
+        return self.failed_shapes.get(trial.shape), refusal(trial, trial.batch_size, largest)
 
     def _decided(self, plan: Plan) -> list[records.Trial]:
         """The trials with their batch sizes, which are known after the search."""
@@ -215,7 +252,15 @@ class Session:
         if timed is None:
             return {}
         left = self.config.epochs - (len(earlier.epochs) if earlier else 0)
-        return phases_of(timed, self.prepared.dataset, left, inspect=self.config.inspect)
+        job = self._job(trial)
+        return phases_of(
+            timed,
+            job.conditions.dataset,
+            left,
+            inspect=job.kernels is not None,
+            evaluated=job.evaluated,
+            tested=job.tested,
+        )
 
     def _rehearse(self, trial: records.Trial) -> None:
         self.listener(messages.Progress(f"timing a few steps of {trial.model}", 0, 1))
@@ -230,10 +275,11 @@ class Session:
         limit = self.config.time_limit_seconds
         return limit is None or limit_needed(self.stopwatch.passed(), seconds) <= limit
 
-    def _cut(self, seeds: tuple[int, ...], needed: float) -> None:
-        """Record that the time limit leaves seeds out, the first of which needs so many seconds."""
+    def _cut(self, seeds: tuple[int, ...], needed: float, points: tuple[int, ...] = ()) -> None:
+        """Record that the time limit leaves seeds or points out, the first of which needs so many
+        seconds."""
         limit, passed = self.config.time_limit_seconds or 0.0, self.stopwatch.passed()
-        self.record(records.SeedsCut(seeds, limit, passed, needed))
+        self.record(records.SeedsCut(seeds, limit, passed, needed, points))
 
     def repeat_noisy(self, plan: Plan) -> None:
         """Repeat trials whose timings were noisy, up to `rerun_noisy` times each.
@@ -243,7 +289,8 @@ class Session:
         for _ in range(self.config.rerun_noisy):
             for result in self.run.trials:
                 reasons = noise_of(result)
-                may_repeat = len(result.repeated) < self.config.rerun_noisy
+                few = len(result.repeated) < self.config.rerun_noisy
+                may_repeat = few and not result.trial.is_point
                 has_time = self._has_time(corrected_seconds(result.trial, self.run))
                 if result.status == "done" and reasons and may_repeat and has_time:
                     self.record(records.TrialRepeated(result.trial, _now(), "; ".join(reasons)))
@@ -347,10 +394,10 @@ class Session:
         if earlier is None:
             self.record(records.TrialStarted(trial, _now(), self._notes(trial)))
         logged = len(earlier.epochs) if earlier else 0
-        inspected = not self.config.inspect or bool(earlier and earlier.inspected)
         job = self._job(trial, logged)
+        inspected = job.kernels is None or bool(earlier and earlier.inspected)
         try:
-            if logged < self.config.epochs or not inspected:
+            if logged < self.config.epochs or not inspected or not job.tested:
                 self._train_in_worker(job)
             ended = records.TrialEnded(trial, "done", None, perf_counter() - start)
         except (TrialFailed, Refused) as error:
@@ -365,17 +412,29 @@ class Session:
 
     def _job(self, trial: records.Trial, logged_epochs: int = 0) -> messages.TrainJob:
         checkpoint, start_weights, kernels = self._files(trial)
+        data, whole = self.prepared.dataset, self.prepared.whole
+        retrained = trial.tuning is not None and not trial.is_point
+        if retrained and whole is not None:
+            data = whole
         return messages.TrainJob(
             trial=trial,
             epochs=self.config.epochs,
-            data_folder=str(self.scratch),
-            conditions=self.training,
+            data_folder=str(self.scratch / messages.WHOLE if retrained else self.scratch),
+            conditions=replace(self.training, dataset=data),
             checkpoint=str(checkpoint),
             start=str(start_weights),
-            kernels=str(kernels) if self.config.inspect else None,
+            kernels=str(kernels) if self.config.inspect and trial.tuning is None else None,
             logged_epochs=logged_epochs,
             calibrated=self._calibrated(trial.setting.precision),
+            tested=trial.is_point or self._is_tested(trial),
+            evaluated=not retrained,
         )
+
+    def _is_tested(self, trial: records.Trial) -> bool:
+        """Whether nothing is left to evaluate after the last epoch."""
+        result = self.run.trial(trial.id)
+        tested = result is not None and result.final_test is not None
+        return tested or self.prepared.dataset.evaluated_on == "test"
 
     def _calibrated(self, precision: str) -> records.Calibrated | None:
         """The machine's speed, if a trial in that precision has just ended."""
@@ -415,6 +474,8 @@ class Session:
                     case records.Epoch():
                         train, test = message.train_seconds, message.test_seconds
                         self.stopwatch.lap("checkpoints", train=train, evaluate=test)
+                    case records.FinalTest():
+                        self.stopwatch.lap("checkpoints", evaluate=message.seconds)
                     case records.Inspected():
                         self.stopwatch.lap("inspect")
                 match message:
@@ -485,7 +546,7 @@ def _has_batch_norm(described: records.ModelDescribed) -> bool:
 
 
 def _timed_key(trial: records.Trial) -> tuple[str, records.Setting, int]:
-    return trial.model, trial.setting, trial.batch_size or 0
+    return *trial.shape, trial.batch_size or 0
 
 
 def _now() -> str:
@@ -493,5 +554,5 @@ def _now() -> str:
 
 
 def exit_code(run: Run) -> int:
-    """0 if every trial is done, else 1."""
-    return 0 if all(result.status == "done" for result in run.trials) else 1
+    """0 if every trial is done, else 1; that a point of tuning fails is one of its results."""
+    return 0 if all(r.status == "done" for r in run.trials if not r.trial.is_point) else 1

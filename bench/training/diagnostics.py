@@ -1,5 +1,5 @@
 """What training did to a network: weights and gradients before and after, and the effect of batch
-norm's mode on test accuracy.
+norm's mode on accuracy.
 
 All of it runs after the last epoch, where it disturbs no timing; before training, only the initial
 weights are saved. They are restored at the end to compute the gradients at the start.
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bench.data.loader import Split
 from bench.records.files import atomic_file
-from bench.records.records import EvaluationMode, LayerChange
+from bench.records.records import EvaluationMode, HeldOut, LayerChange
 from bench.training.checkpoint import write_state
 from bench.training.loop import Batch, Sums
 from bench.training.precision import Precision
@@ -27,7 +27,7 @@ CHANGED = 0.01
 root mean square."""
 
 MODE_IMAGES = 1000
-"""Evaluations in several modes use at most this many test images."""
+"""Evaluations in several modes use at most this many images."""
 
 SMALL_BATCH = 4
 """A batch size whose own statistics are poor."""
@@ -110,13 +110,18 @@ def gradient_norms(network: Network, batch: Batch, precision: Precision) -> dict
 
 
 def evaluation_modes(
-    network: Network, test: Split, batch_size: int, precision: Precision
+    network: Network,
+    split: Split,
+    batch_size: int,
+    precision: Precision,
+    of: HeldOut = "test",
 ) -> Iterator[EvaluationMode]:
-    """Test accuracy on the same images with batch norm in inference mode, and with each batch's own
-    statistics: shuffled batches, small batches, and batches sorted by class."""
+    """Accuracy on the same images, which are `of` the test or of validation, with batch norm in
+    inference mode, and with each batch's own statistics: shuffled batches, small batches, and
+    batches sorted by class."""
     random = torch.Generator().manual_seed(0)
-    shuffled = torch.randperm(len(test), generator=random)[:MODE_IMAGES]
-    by_class = shuffled[torch.argsort(test.labels.cpu()[shuffled], stable=True)]
+    shuffled = torch.randperm(len(split), generator=random)[:MODE_IMAGES]
+    by_class = shuffled[torch.argsort(split.labels.cpu()[shuffled], stable=True)]
     size = min(batch_size, len(shuffled))
     for mode, composition, order, images in (
         ("inference", "shuffled", shuffled, size),
@@ -132,11 +137,13 @@ def evaluation_modes(
                 if isinstance(part, BATCH_NORMS):
                     part.train(mode == "training")
             sums = Sums()
-            for pixels, labels in test.ordered(kept, images):
+            for pixels, labels in split.ordered(kept, images):
                 with precision.autocast():
                     logits = network(pixels)
                 sums.add(logits, labels, {"main": logits.new_zeros(())})
-        yield EvaluationMode(mode, composition, images, len(kept), sums.result().accuracy)
+        accuracy = sums.result().accuracy
+        figures = (accuracy, None) if of == "test" else (None, accuracy)
+        yield EvaluationMode(mode, composition, images, len(kept), *figures)
 
 
 @contextmanager

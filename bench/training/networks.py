@@ -1,5 +1,6 @@
 """A model as its setting says: built, with the losses of its recipe."""
 
+from bench.config import label_smoothing_of
 from bench.recipes import RECIPES
 from bench.records.records import Setting
 from models.building.network import Network, build_network
@@ -24,6 +25,6 @@ def open_network(entry: Entry, classes: int, setting: Setting, *, fetched: bool 
         classes,
         pretrained=setting.pretrained and fetched,
         aux_weight=recipe.aux_weight,
-        label_smoothing=recipe.label_smoothing,
+        label_smoothing=label_smoothing_of(setting),
         frozen=setting.freeze == "body",
     )

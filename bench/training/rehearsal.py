@@ -33,7 +33,7 @@ def rehearse(trainer: Trainer) -> StepsTimed:
     _, saved = timed(device, lambda: _save(trainer))
     # As `bench.training.diagnostics` does it: three evaluations in batches, one in small ones, and
     # the gradients of two steps.
-    images = min(MODE_IMAGES, len(trainer.test_split))
+    images = min(MODE_IMAGES, len(trainer.evaluation_split))
     inspection = images * (3 * per_image + small_image) + 2 * min(steps or [first_step])
     return StepsTimed(
         model=trial.model,
@@ -70,7 +70,7 @@ def _step_seconds(trainer: Trainer, size: int) -> list[float]:
 
 def _evaluation_seconds(trainer: Trainer, size: int) -> tuple[float, float]:
     """Seconds of the first batch, and per image of those that follow."""
-    split, training, device = trainer.test_split, trainer.training, trainer.device
+    split, training, device = trainer.evaluation_split, trainer.training, trainer.device
     batches = _whole(lambda: split.in_order(size), len(split) // size)
 
     def evaluate(some: Batches) -> Sums:

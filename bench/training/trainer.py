@@ -36,6 +36,7 @@ KEPT_STEPS = 2000
 TrialMessage = (
     records.Calibrated
     | records.Epoch
+    | records.FinalTest
     | records.Inspected
     | Resumed
     | records.StepsTimed
@@ -55,15 +56,17 @@ class ProgressSink(Protocol):
 
 @dataclass
 class Trainer:
-    """One trial in this process."""
+    """One trial in this process. Every epoch is evaluated on `evaluation_split`, unless the job has
+    none evaluated; a `test_split` is evaluated once, after the last."""
 
     job: TrainJob
     train_split: Split
-    test_split: Split
+    evaluation_split: Split
     device: Device
     training: Training
     progress: ProgressSink
     stopping: Callable[[], bool]
+    test_split: Split | None = None
 
     def epochs(self) -> Iterator[TrialMessage]:
         """Train the remaining epochs, from the checkpoint if there is one; a message for each."""
@@ -94,15 +97,21 @@ class Trainer:
                 return
             record = replace(record, resumed=resumed)
             at, sums, resumed = Position(at.epoch + 1, record=records.encode(record)), Sums(), False
-            if at.epoch <= self.job.epochs or self.job.kernels is not None:
+            if at.epoch <= self.job.epochs or self.job.kernels is not None or self._tests:
                 self._save(at, self.training.order.get_state(), sums)
             yield record
+        if self._tests:
+            try:
+                yield self._final_test(at)
+            except _Stop:
+                yield Stopped()
+                return
         if self.job.kernels is not None:
             yield self._inspected(Path(self.job.kernels))
 
     def epoch(self, at: Position, sums: Sums) -> records.Epoch:
         """Train the rest of an epoch and evaluate it; raises _Stop once the parent asks to stop."""
-        device, precision = self.device, self.training.precision
+        device = self.device
         batch_size = self.job.trial.batch_size or 0
         steps = steps_per_epoch(len(self.train_split), batch_size)
         timer = StepTimer(device, steps - at.steps)
@@ -111,6 +120,7 @@ class Trainer:
 
         def train_all() -> Pass:
             network, optimizer = self.training.network, self.training.optimizer
+            precision = self.training.precision
             made = train_pass(
                 *(network, train_batches, optimizer, precision, timer, sums),
                 self.training.schedule,
@@ -118,27 +128,51 @@ class Trainer:
             )
             return made.result()
 
-        def test_all() -> Pass:
+        def evaluate_all() -> Pass:
             trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
-            part = self.job.trial.setting.part_of(batch_size)
-            batches = self._unless_stopped(self.test_split.in_order(part), trained_at)
-            return evaluation_pass(self.training.network, batches, precision).result()
+            return self._evaluated(self.evaluation_split, trained_at)
 
         with Sampler(device.pci_bus_id()) as sampler, Watch() as watch:
             trained, train_time = timed(device, train_all)
         _check_finite("training", trained, at.epoch)
-        tested, test_time = timed(device, test_all)
-        _check_finite("test", tested, at.epoch)
+        evaluated, test_time = None, Timed(0.0, 0.0)
+        if self.job.evaluated:
+            evaluated, test_time = timed(device, evaluate_all)
+            _check_finite(self._evaluated_on, evaluated, at.epoch)
         train_time = train_time.plus(at.seconds, at.cpu_seconds)
-        beside = sampler.result(), watch.result()
-        return self._record(at.epoch, steps, trained, tested, train_time, test_time, timer, *beside)
+        times, beside = (train_time, test_time, timer), (sampler.result(), watch.result())
+        return self._record(at.epoch, steps, trained, evaluated, *times, *beside)
+
+    @property
+    def _evaluated_on(self) -> records.HeldOut:
+        return self.job.conditions.dataset.evaluated_on
+
+    @property
+    def _tests(self) -> bool:
+        """Whether the test images are left for after the last epoch."""
+        return self.test_split is not None and not self.job.tested
+
+    def _final_test(self, at: Position) -> records.FinalTest:
+        """Evaluate the test images; raises _Stop once the parent asks to stop."""
+        split = self.test_split
+        assert split is not None
+        tested, time = timed(self.device, lambda: self._evaluated(split, at))
+        _check_finite("test", tested, self.job.epochs)
+        figures = tested.loss, tested.accuracy, tested.images
+        return records.FinalTest(self.job.trial.id, *figures, time.seconds)
+
+    def _evaluated(self, split: Split, at: Position) -> Pass:
+        part = self.job.trial.setting.part_of(self.job.trial.batch_size or 0)
+        batches = self._unless_stopped(split.in_order(part), at)
+        network, precision = self.training.network, self.training.precision
+        return evaluation_pass(network, batches, precision).result()
 
     def _record(
         self,
         epoch: int,
         steps: int,
         trained: Pass,
-        tested: Pass,
+        evaluated: Pass | None,
         train_time: Timed,
         test_time: Timed,
         timer: StepTimer,
@@ -150,6 +184,8 @@ class Trainer:
         every = -(-len(seconds) // KEPT_STEPS)
         steady = (seconds[1:] or seconds) if epoch == 1 else seconds
         parts = timer.part_seconds(train_time.seconds)
+        validation = evaluated if self._evaluated_on == "validation" else None
+        test = None if validation else evaluated
         return records.Epoch(
             model=trial.model,
             seed=trial.seed,
@@ -160,8 +196,8 @@ class Trainer:
             images_per_second=trained.images / train_time.seconds,
             train_loss=trained.loss,
             train_accuracy=trained.accuracy,
-            test_loss=tested.loss,
-            test_accuracy=tested.accuracy,
+            test_loss=test.loss if test else None,
+            test_accuracy=test.accuracy if test else None,
             aux_losses=trained.aux_losses,
             steps=steps,
             images_trained=trained.images,
@@ -181,6 +217,8 @@ class Trainer:
             step_times=tuple(round(s, 6) for s in seconds[::every]),
             step_times_every=every,
             surroundings=surroundings,
+            validation_loss=validation.loss if validation else None,
+            validation_accuracy=validation.accuracy if validation else None,
         )
 
     def _inspected(self, kernels: Path) -> records.Inspected | Warned:
@@ -189,12 +227,13 @@ class Trainer:
         trial, training = self.job.trial, self.training
         network, precision = training.network, training.precision
         size = trial.setting.part_of(trial.batch_size or 0)
+        split, on = self.evaluation_split, self._evaluated_on
         try:
             with self.device.unlimited():
                 start = load_start(Path(self.job.start))
                 if start is None:
                     return Warned("its initial weights are lost, so its changes are not known.")
-                modes = tuple(evaluation_modes(network, self.test_split, size, precision))
+                modes = tuple(evaluation_modes(network, split, size, precision, on))
                 save_kernels(kernels, network, start)
                 batch = self.train_split.first(min(size, len(self.train_split)))
                 layers = tuple(changes(network, start, batch, precision))

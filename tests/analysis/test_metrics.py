@@ -18,6 +18,7 @@ from tests.builders import (
     an_epoch,
     run_start,
     some_records,
+    validated,
 )
 
 
@@ -130,6 +131,22 @@ def test_the_best_epoch_is_not_the_last() -> None:
     assert found["best_epoch"] == 2
     assert found["final_test_accuracy"] == 0.6
     assert found["lowest_test_accuracy"] == 0.2
+
+
+def test_with_validation_images_the_test_accuracy_is_of_the_one_test(tmp_path: Path) -> None:
+    accuracies = (0.2, 0.7, 0.6)
+    epochs = [an_epoch(a_trial(), i, test_accuracy=a) for i, a in enumerate(accuracies, 1)]
+    start, *_, end = a_done_trial(a_trial())
+    run = collect(tmp_path, validated([*run_start(), start, *epochs, end]))
+    found = {metric.name: metric.value(run.trials[0]) for metric in METRICS}
+    assert found["final_test_accuracy"] == pytest.approx(0.58)
+    assert found["final_test_loss"] == pytest.approx(2.2 / 3 + 0.1)
+    assert found["best_validation_accuracy"] == 0.7
+    assert (found["best_validation_epoch"], found["validation_images"]) == (2, 64)
+    assert found["final_validation_accuracy"] == 0.6
+    assert found["first_validation_accuracy"] == 0.2
+    for name in ("best_test_accuracy", "best_epoch", "first_test_accuracy", "lowest_test_accuracy"):
+        assert found[name] is None
 
 
 def test_a_peak_that_no_device_told_is_not_known() -> None:

@@ -57,6 +57,13 @@ def test_seconds_of_a_trial_follow_from_a_few_steps() -> None:
     )
 
 
+def test_with_validation_the_test_is_evaluated_once() -> None:
+    data = a_dataset(train_images=640, validation_images=64, test_images=320)
+    phases = phases_of(some_steps(), data, 2, inspect=False)
+    assert phases["evaluate"] == pytest.approx((2 * 64 + 320) * 0.1 + 3.0)
+    assert phases["checkpoints"] == pytest.approx(2 * 0.5)
+
+
 def test_a_smaller_last_batch_takes_its_share_and_is_slow_once_too() -> None:
     data = a_dataset(train_images=96, test_images=96)
     phases = phases_of(some_steps(), data, 1, inspect=False)

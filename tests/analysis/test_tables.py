@@ -23,6 +23,7 @@ from tests.builders import (
     some_facts,
     some_records,
     tables_of,
+    validated,
 )
 
 # People's scripts read these: columns are only ever added, at the end, never renamed or moved.
@@ -215,6 +216,27 @@ def test_what_a_run_sets_otherwise_has_columns_at_the_end(tmp_path: Path) -> Non
     for frame in (run.epochs, run.probes):
         assert list(frame.columns)[-3:] == ["recipe", "weight_decay", "augment"]
         assert frame.iloc[-1][["recipe", "augment"]].tolist() == ["onecycle", "crop"]
+
+
+def test_validation_has_columns_at_the_end(tmp_path: Path) -> None:
+    plain, kept = (
+        tables_of(tmp_path, made) for made in (some_records(), validated(some_records()))
+    )
+    assert "evaluated_on" not in plain.time_to_accuracy
+    assert not [name for name in [*plain.models, *plain.epochs] if "validation" in name]
+    added = [name for name in kept.models if name not in plain.models]
+    assert list(kept.models.columns)[-len(added) :] == added
+    assert set(added) == {
+        *("validation_images", "validation_sha256", "best_validation_epoch"),
+        *("first_validation_accuracy", "final_validation_accuracy", "best_validation_accuracy"),
+        "final_validation_loss",
+    }
+    epochs = kept.epochs
+    assert epochs.validation_accuracy.tolist() == plain.epochs.test_accuracy.tolist()
+    assert epochs.test_accuracy.isna().all()
+    assert set(kept.time_to_accuracy.evaluated_on) == {"validation"}
+    first = kept.time_to_accuracy.drop(columns="evaluated_on")
+    assert first.equals(plain.time_to_accuracy)
 
 
 def test_fractions_are_not_rounded(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def a_setup() -> ProbeSetup:
     blank = [blank_split(count, FACTS, transform) for count in (1000, 100)]
     fp32 = Precision("fp32", None, "cpu", None)
     return ProbeSetup(
-        REGISTRY.get("resnet18"), SETTING, CONDITIONS, blank[0], blank[1], CpuDevice(), fp32
+        REGISTRY.get("resnet18"), SETTING, CONDITIONS, blank[0], (blank[1],), CpuDevice(), fp32
     )
 
 

@@ -9,12 +9,14 @@ from PIL import Image
 
 from bench.data import cache as cache_module
 from bench.data import image_folder, prepare, shapes10
-from bench.data.cache import ARRAYS, Cache, open_cache
+from bench.data.cache import Cache, arrays_of, open_cache
 from bench.data.prepare import DataRequest
 from bench.errors import Refused
 from bench.records.records import DatasetFacts
+from tests.builders import a_dataset
 from tests.data.small_cifar import FORMS, PUBLISHED, small_cifar10
 
+ARRAYS = arrays_of(a_dataset())
 MANY = 10**9
 OLD = 1_600_000_000
 """A time of change of files that nobody writes to any more."""
@@ -53,13 +55,14 @@ def run(tmp_path: Path, cache: Cache) -> Callable[..., tuple[DatasetFacts, dict[
         limits: tuple[int | None, int | None] = (None, None),
         largest: int = 32,
         cache: Cache = cache,
+        validation: float = 0,
     ) -> tuple[DatasetFacts, dict[str, bytes]]:
         into = tmp_path / f"into{next(numbers)}"
         into.mkdir()
         where = None if data_dir is None else str(data_dir)
-        request = DataRequest(dataset, where, *limits, largest, MANY)
+        request = DataRequest(dataset, where, *limits, largest, MANY, validation)
         facts = prepare.prepare(request, into, cache=cache)
-        return facts, {name: (into / name).read_bytes() for name in ARRAYS}
+        return facts, {name: (into / name).read_bytes() for name in arrays_of(facts)}
 
     return prepared
 
@@ -126,8 +129,22 @@ class TestTheSecondRun:
         assert first[0].notes == ("--train-limit 99 is more than the 12 train images there are.",)
         assert (first[0].asked, again[0].asked) == ("cifar10", "auto")
 
+    @pytest.mark.parametrize("validation", [2, 0.5])
+    def test_has_the_same_validation_images(
+        self, validation: float, images: Path, run: Run, decoded: list[Path]
+    ) -> None:
+        first = run(images, validation=validation)
+        assert "validation_images.npy" in first[1]
+        assert run(images, validation=validation) == first
+        assert len(decoded) == 10
+
 
 class TestWhatMakesADifference:
+    def test_validation(self, images: Path, run: Run, decoded: list[Path]) -> None:
+        seen = [run(images, validation=kept)[0].sha256 for kept in (0, 2, 4)]
+        assert len(set(seen)) == 3
+        assert len(decoded) == 30
+
     def test_options(self, images: Path, run: Run, decoded: list[Path]) -> None:
         for limits, largest in (((None, None), 32), ((4, 2), 32), ((4, 3), 32), ((4, 2), 6)):
             before = len(decoded)

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.data.dataset import Arrays, balanced_subset
+from bench.data import prepare as preparation
+from bench.data.dataset import Arrays, Source, balanced_subset, stratified_subset
 from bench.data.prepare import DataRequest, channel_statistics, prepare
 from bench.errors import Refused
 from bench.records.records import DatasetFacts
@@ -37,10 +39,12 @@ def prepared(
     limits: tuple[int | None, int | None] = (None, None),
     largest: int = 32,
     memory: int = MANY,
+    validation: float = 0,
 ) -> tuple[DatasetFacts, Path]:
     folder = images.parent / into
     folder.mkdir()
-    return prepare(DataRequest("folder", str(images), *limits, largest, memory), folder), folder
+    request = DataRequest("folder", str(images), *limits, largest, memory, validation)
+    return prepare(request, folder), folder
 
 
 labels_and_limit = st.lists(st.integers(0, 5), min_size=1, max_size=60).flatmap(
@@ -71,6 +75,115 @@ class TestBalancedSubset:
 
     def test_all_of_them_stay_in_order(self) -> None:
         assert balanced_subset(np.array([1, 0, 1]), 3).tolist() == [0, 1, 2]
+
+
+class TestStratifiedSubset:
+    @settings(max_examples=200, deadline=None)
+    @given(st.lists(st.integers(2, 40), min_size=2, max_size=6), st.data())
+    def test_every_class_has_its_share(self, sizes: list[int], data: st.DataObject) -> None:
+        labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+        count = data.draw(st.integers(len(sizes), len(labels) - len(sizes)))
+        chosen = stratified_subset(labels, count)
+        taken = np.bincount(labels[chosen], minlength=len(sizes))
+        assert len(np.unique(chosen)) == len(chosen) == count
+        assert (np.diff(chosen) > 0).all()
+        assert ((taken >= 1) & (taken < np.array(sizes))).all()
+        if count >= 4 * len(sizes) and min(sizes) > 8:  # else a class may be at its bound
+            assert np.abs(taken - np.array(sizes) * count / len(labels)).max() < 2
+
+    def test_balanced_classes_give_equally_many(self) -> None:
+        labels = np.tile(np.arange(10), 500)
+        chosen = stratified_subset(labels, 1000)
+        assert np.bincount(labels[chosen]).tolist() == [100] * 10
+
+    def test_it_is_the_same_every_time_and_another_than_a_limit_keeps(self) -> None:
+        labels = np.tile(np.arange(3), 30)
+        chosen = stratified_subset(labels, 30)
+        np.testing.assert_array_equal(chosen, stratified_subset(labels, 30))
+        assert chosen.tolist() != sorted(balanced_subset(labels, 30))
+
+
+class TestValidation:
+    @pytest.mark.parametrize(("asked", "count"), [(2, 2), (4, 4), (0.34, 2), (0.5, 3), (0.66, 4)])
+    def test_is_kept_from_the_training_images(self, asked: float, count: int, images: Path) -> None:
+        whole, all_images = prepared(images, "whole")
+        facts, folder = prepared(images, validation=asked)
+        assert facts.parts == {"train": 6 - count, "validation": count, "test": 4}
+        assert (facts.evaluated_on, facts.evaluated_images) == ("validation", count)
+        kept, rest, train = (
+            {image.tobytes() for image in np.load(path)}
+            for path in (
+                folder / "validation_images.npy",
+                folder / "train_images.npy",
+                all_images / "train_images.npy",
+            )
+        )
+        assert kept.isdisjoint(rest)
+        assert kept | rest == train
+        assert set(np.load(folder / "validation_labels.npy")) == {0, 1}
+        assert set(np.load(folder / "train_labels.npy")) == {0, 1}
+        assert (folder / "test_images.npy").read_bytes() == (
+            all_images / "test_images.npy"
+        ).read_bytes()
+        assert facts.sha256 != whole.sha256
+        assert (whole.evaluated_on, whole.validation_sha256) == ("test", None)
+
+    def test_the_hash_says_which_images(self, images: Path) -> None:
+        facts, folder = prepared(images, validation=2)
+        _, all_images = prepared(images, "whole")
+        train = [image.tobytes() for image in np.load(all_images / "train_images.npy")]
+        kept = [image.tobytes() for image in np.load(folder / "validation_images.npy")]
+        places = np.array([train.index(image) for image in kept], dtype="<i8")
+        assert facts.validation_sha256 == hashlib.sha256(places.tobytes()).hexdigest()
+
+    def test_comes_after_the_limit(self, images: Path) -> None:
+        facts, _ = prepared(images, limits=(4, None), validation=0.5)
+        assert facts.parts == {"train": 2, "validation": 2, "test": 4}
+        other, _ = prepared(images, "other", validation=2)
+        assert facts.validation_sha256 != other.validation_sha256
+
+    def test_statistics_are_of_the_rest(self, images: Path) -> None:
+        facts, folder = prepared(images, validation=4)
+        pixels = np.load(folder / "train_images.npy") / 255
+        np.testing.assert_allclose(facts.mean, pixels.mean((0, 1, 2)))
+        np.testing.assert_allclose(facts.std, pixels.std((0, 1, 2)))
+
+    def test_published_statistics_are_of_all_images_and_not_used(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pixels = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), dtype=np.uint8)
+        arrays, grey = Arrays(pixels, np.arange(8) % 2), (0.5, 0.5, 0.5)
+        source = Source("noise", ("cat", "dog"), arrays, arrays, grey, grey)
+        monkeypatch.setattr(preparation, "loader_of", lambda name: lambda folder, tell: source)
+        means = {}
+        for validation in (0, 4):
+            (folder := tmp_path / str(validation)).mkdir()
+            facts = prepare(DataRequest("noise", None, None, None, 32, MANY, validation), folder)
+            means[validation] = facts.mean
+        assert means[0] == grey
+        np.testing.assert_allclose(
+            means[4], (np.load(folder / "train_images.npy") / 255).mean((0, 1, 2))
+        )
+
+    def test_streamed(self, images: Path) -> None:
+        facts, folder = prepared(images, memory=0, validation=2)
+        kept, rest = (
+            set(json.loads((folder / f"{part}_files.json").read_text()))
+            for part in ("validation", "train")
+        )
+        assert (facts.resident, len(kept), len(rest)) == (False, 2, 4)
+        assert kept.isdisjoint(rest)
+
+    @pytest.mark.parametrize("asked", [1, 5, 6, 7, 5000, 0.01, 0.99])
+    def test_every_class_needs_an_image_on_either_side(self, asked: float, images: Path) -> None:
+        with pytest.raises(Refused, match=rf"--validation {asked} asks for .*: use 2 to 4\."):
+            prepared(images, validation=asked)
+
+    def test_a_class_with_a_single_image(self, images: Path) -> None:
+        for number in (1, 2):
+            (images / "train" / "dog" / f"{number}.png").unlink()
+        with pytest.raises(Refused, match="needs two training images of every class, and 1 of dog"):
+            prepared(images, validation=2)
 
 
 class TestStatistics:

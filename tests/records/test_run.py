@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import Refused
+from bench.records.records import FinalTest, TrialRepeated
 from bench.records.run import collect, load_run
 from bench.records.run_folder import LOG
 from tests.builders import (
@@ -17,6 +18,7 @@ from tests.builders import (
     a_trial,
     run_start,
     some_records,
+    validated,
 )
 
 HERE = Path("somewhere")
@@ -103,6 +105,22 @@ def test_each_status_is_told_apart() -> None:
         "cut": "unfinished",
     }
     assert run.ended is None
+
+
+def test_a_log_with_two_final_tests_of_a_trial_is_refused(tmp_path: Path) -> None:
+    log = validated(some_records())
+    assert all(trial.final_test for trial in collect(HERE, log).trials)
+    tested = next(record for record in log if isinstance(record, FinalTest))
+    with pytest.raises(Refused, match=f"has two final tests of {tested.trial}"):
+        collect(HERE, [*log, replace(tested, accuracy=1.0)])
+
+
+def test_a_repeated_trial_keeps_its_final_test() -> None:
+    log = validated(a_done_trial(a_trial()))
+    run = collect(HERE, [*run_start(), *log, TrialRepeated(a_trial(), "now", "noisy")])
+    [result] = run.trials
+    assert (result.epochs, result.ended) == ([], None)
+    assert result.final_test in log
 
 
 def test_probes_are_kept_in_order() -> None:

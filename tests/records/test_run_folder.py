@@ -3,13 +3,14 @@ import json
 import os
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.errors import BenchError, Refused
 from bench.records.files import atomic_file
-from bench.records.records import RunEnded, RunStarted
+from bench.records.records import FinalTest, RunEnded, RunStarted
 from bench.records.run_folder import LOG, RunFolder, check_output, read_log
 from tests.builders import some_records, write_log
 
@@ -137,6 +138,26 @@ def test_a_full_disk_is_said_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"cannot write to .*events\.jsonl: No space left"):
         folder.append(ENDED)
     folder.close()
+
+
+def test_a_trial_is_tested_once(tmp_path: Path) -> None:
+    """Also after it was resumed; what is refused is not written, and the log goes on."""
+    [a, b] = [FinalTest(name, 1.0, 0.5, 100, 2.0) for name in ("a", "b")]
+    folder = RunFolder(tmp_path / "run")
+    folder.append(a)
+    for resume in (False, True):
+        if resume:
+            folder.close()
+            folder = RunFolder(tmp_path / "run", resume=True)
+        before = (tmp_path / "run" / LOG).read_bytes()
+        with pytest.raises(Refused, match="has a final test of a already: the test images are"):
+            folder.append(replace(a, accuracy=0.9))
+        assert (tmp_path / "run" / LOG).read_bytes() == before
+    folder.append(b)
+    with pytest.raises(Refused, match="final test of b"):
+        folder.append(b)
+    folder.close()
+    assert list(read_log(tmp_path / "run")) == [a, b]
 
 
 def test_write_json_can_be_read_back(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from bench.report.tables import (
     Cell,
     Table,
     headline,
+    picked,
     prediction_text,
     transposed,
 )
@@ -25,6 +26,7 @@ from tests.builders import (
     an_epoch,
     run_start,
     some_records,
+    validated,
 )
 
 
@@ -47,6 +49,20 @@ def test_a_row_per_model_and_a_cell_per_header(two: Table) -> None:
     assert [row[0].text for row in two.rows] == ["resnet18", "googlenet"]
     assert [len(row) for row in two.rows] == [13, 13]
     assert len(two.headers) == 13
+
+
+def test_validation_has_columns_and_a_footnote_of_its_own(two: Table) -> None:
+    kept = table_of(validated(some_records()))
+    picked_on = {"validation": set(kept.headers), "test": set(two.headers)}
+    assert picked_on["validation"] - picked_on["test"] == {
+        "Validation accuracy, last epoch (%)",
+        "Validation accuracy, best epoch¹ (%)",
+    }
+    assert picked_on["test"] - picked_on["validation"] == {"Test accuracy, best epoch¹ (%)"}
+    texts = [cell.text for cell in column(kept, "Test accuracy, last epoch (%)")]
+    assert texts == ["58.0", "63.0"]
+    assert picked("test").startswith("¹ picked on the test set, so an optimistic figure; the last")
+    assert picked("validation").startswith("¹ picked on the validation images, so an optimistic")
 
 
 @pytest.mark.parametrize(

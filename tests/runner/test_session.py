@@ -10,9 +10,10 @@ import pytest
 
 from bench import resume, run
 from bench.errors import Interrupted, Refused, TrialFailed
-from bench.records.messages import Planned, TrainJob, Warned
+from bench.records.messages import Planned, Prepared, TrainJob, Warned
 from bench.records.records import (
     Epoch,
+    FinalTest,
     SeedsCut,
     StepsTimed,
     TimePredicted,
@@ -20,8 +21,10 @@ from bench.records.records import (
     TrialEnded,
     TrialStarted,
 )
+from bench.records.run_folder import read_log
 from bench.runner.session import exit_code
 from bench.runner.stopwatch import Stopwatch
+from tests.builders import a_final_test, an_epoch
 from tests.runner.test_faults import MODELS, ScriptedWorker, config
 
 
@@ -163,3 +166,76 @@ def test_a_model_whose_steps_cannot_be_timed_holds_up_no_other(
         m.text for m in of(Warned, messages)
     ]
     assert len(result.trials) == 2 * len(MODELS)
+
+
+class ValidatingWorker(ScriptedWorker):
+    """Has validation images, and evaluates the test images after the last epoch, unless that is
+    done."""
+
+    stubborn = False
+
+    def messages(self) -> Iterator[Any]:
+        epoch = None
+        for message in super().messages():
+            if isinstance(message, Prepared):
+                kept = {"validation_images": 64, "validation_sha256": "cd" * 32}
+                message = replace(message, dataset=replace(message.dataset, **kept))
+            if isinstance(message, Epoch):
+                values = {"validation_loss": message.test_loss, "validation_accuracy": 0.5}
+                message = epoch = replace(message, **values, test_loss=None, test_accuracy=None)
+            yield message
+        if isinstance(self.job, TrainJob) and not self.job.rehearsal:
+            epoch = epoch or an_epoch(self.job.trial)
+            if self.stubborn or not self.job.tested:
+                yield a_final_test(self.job.trial, epoch)
+
+
+@pytest.fixture
+def validating(monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("run", "session", "batch_search", "rehearsal"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", ValidatingWorker)
+
+
+def final_tests(folder: Path) -> list[str]:
+    return [record.trial for record in read_log(folder) if isinstance(record, FinalTest)]
+
+
+@pytest.mark.usefixtures("validating")
+@pytest.mark.parametrize("kind", [Epoch, FinalTest, TrialEnded])
+@pytest.mark.parametrize("inspect", [True, False])
+def test_every_trial_is_tested_once_wherever_a_run_broke_off(
+    kind: type[Any], inspect: bool, tmp_path: Path
+) -> None:
+    """After any of the first records of a kind: between test and record, and between record and
+    end, too."""
+    output = tmp_path / "run"
+    asked = replace(config(output), validation=64, inspect=inspect)
+    seen: list[Any] = []
+
+    def interrupt(message: Any) -> None:
+        seen.append(message)
+        if isinstance(message, kind) and len(of(kind, seen)) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        run(asked, interrupt)
+    for _ in range(2):
+        result = resume(output)
+    assert {t.status for t in result.trials} == {"done"}
+    assert sorted(final_tests(output)) == sorted(t.trial.id for t in result.trials)
+
+
+@pytest.mark.usefixtures("validating")
+def test_a_second_final_test_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even of a worker that evaluates the test images again."""
+    monkeypatch.setattr("bench.runner.session.noise_of", lambda result: ("a neighbour sang",))
+    asked = replace(config(tmp_path / "run"), validation=64, rerun_noisy=1)
+    result = run(asked)
+    assert len(final_tests(tmp_path / "run")) == len(result.trials) == 4
+    assert {len(t.repeated) for t in result.trials} == {1}
+    assert all(t.final_test for t in result.trials)
+    monkeypatch.setattr(ValidatingWorker, "stubborn", True)
+    result = run(replace(asked, output=tmp_path / "again"))
+    assert {t.status for t in result.trials} == {"failed"}
+    assert "the test images are evaluated once" in (result.trials[0].ended.reason or "")
+    assert len(final_tests(tmp_path / "again")) == 4

@@ -17,7 +17,10 @@ from bench.analysis.intervals import Estimate, estimate
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.trial_group import TrialGroup
 
-CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+CURVES = (
+    *("train_loss", "train_accuracy", "test_loss", "test_accuracy"),
+    *("validation_loss", "validation_accuracy"),
+)
 """Figures with a value per epoch."""
 
 LAYER_CHANGES = ("changed_share", "relative_change")
@@ -111,8 +114,13 @@ def same(claim: Claim, evidence: Evidence) -> ClaimVerdict:
 @rule(among=CURVES, threshold=True, at=True)
 def at_epoch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """After epoch `at`, the curve is at the threshold, give or take the tolerance."""
-    (group,), epoch = evidence.subjects, claim.at or 1
-    curve = group.curve(attrgetter(claim.metric[0]))
+    (group,), epoch, name = evidence.subjects, claim.at or 1, claim.metric[0]
+    if all(len(trial.epochs) == epoch for trial in group.trained):
+        last = f"final_{name}"  # which may be known although no epoch was evaluated on it
+        if last in BY_NAME and (mean := group.metric(last)):
+            return _placed(mean, claim)
+    _check_evaluated(group, name)
+    curve = group.curve(attrgetter(name))
     if len(curve) < epoch:
         raise CannotTell(f"the run has {len(curve)} epochs")
     return _placed(curve[epoch - 1], claim)
@@ -182,11 +190,14 @@ def sooner(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     a, b = evidence.subjects
     target = common_accuracy([a, b]) if a.trained and b.trained else None
     if target is None:
-        raise CannotTell("not trained")
+        raise CannotTell("not trained, or evaluated only after the last epoch")
     means = [estimate(list(seconds_to(target, group).values())) for group in (a, b)]
-    text = f"to {percent(target)}, which every seed reaches: " + ", ".join(
-        f"{group.label} {shown('total_seconds', mean.mean, mean.half_width)}"
-        for group, mean in zip((a, b), means, strict=True)
+    text = (
+        f"to {percent(target)} {a.evaluated_on} accuracy, which every seed reaches: "
+        + ", ".join(
+            f"{group.label} {shown('total_seconds', mean.mean, mean.half_width)}"
+            for group, mean in zip((a, b), means, strict=True)
+        )
     )
     ranking = arrivals(target, [a, b])
     assert ranking is not None
@@ -336,10 +347,19 @@ def _text(group: TrialGroup, metric: str) -> str:
 def _curves(claim: Claim, evidence: Evidence, at_least: int) -> list[list[float]]:
     """The metric epoch by epoch, a curve per seed."""
     (group,), value = evidence.subjects, attrgetter(claim.metric[0])
+    _check_evaluated(group, claim.metric[0])
     curves = [[value(epoch) for epoch in trial.epochs] for trial in group.trained]
     if min(map(len, curves), default=0) < at_least:
         raise CannotTell(f"too few epochs: it takes {at_least}")
     return curves
+
+
+def _check_evaluated(group: TrialGroup, name: str) -> None:
+    """Raises CannotTell if a curve is of images that no epoch was evaluated on."""
+    if not name.startswith(("train_", group.evaluated_on)):
+        raise CannotTell(f"not measured: its epochs were evaluated on {group.evaluated_on} images")
+    if group.trained and not group.evaluated and not name.startswith("train_"):
+        raise CannotTell("not measured: only the last epoch was evaluated")
 
 
 def _ladders(evidence: Evidence) -> list[list[TrialGroup]]:

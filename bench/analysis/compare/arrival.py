@@ -1,4 +1,4 @@
-"""Who is first at a test accuracy: seconds to it by seed, compared like any other metric."""
+"""Who is first at an accuracy: seconds to it by seed, compared like any other metric."""
 
 from collections.abc import Sequence
 
@@ -9,26 +9,26 @@ from bench.analysis.trial_group import TrialGroup, Values
 
 
 def common_accuracy(groups: Sequence[TrialGroup]) -> float | None:
-    """The highest test accuracy that every seed of every group reaches."""
-    trained = [trial for group in groups for trial in group.trained]
-    return min((max(e.test_accuracy for e in trial.epochs) for trial in trained), default=None)
+    """The highest accuracy that every seed of every group reaches."""
+    trained = [trial for group in groups for trial in group.evaluated]
+    return min((max(e.accuracy for e in trial.epochs) for trial in trained), default=None)
 
 
 def seconds_to(target: float, group: TrialGroup) -> Values:
-    """Wall-clock seconds, training and evaluation, until a test accuracy was first reached, by
+    """Wall-clock seconds, training and evaluation, until an accuracy was first reached, by
     seed; of the seeds that got there."""
-    seconds = {t.trial.seed: reached(t.epochs, target).first_seconds for t in group.trained}
+    seconds = {t.trial.seed: reached(t.epochs, target).first_seconds for t in group.evaluated}
     return {seed: value for seed, value in seconds.items() if value is not None}
 
 
 def arrivals(target: float, groups: Sequence[TrialGroup]) -> Ranking | None:
-    """The groups ranked by when they reached a test accuracy; None if fewer than two did."""
+    """The groups ranked by when they reached an accuracy; None if fewer than two did."""
     metric = Metric(
         "seconds_to_accuracy",
         "Time to accuracy",
         "s",
         lambda result: reached(result.epochs, target).first_seconds,
-        "Wall-clock seconds until a test accuracy was first reached.",
+        "Wall-clock seconds until an accuracy was first reached.",
         "lower",
     )
     return rank(metric, groups, values_of=lambda group: seconds_to(target, group))

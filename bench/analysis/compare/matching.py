@@ -30,6 +30,9 @@ Across = Literal[
     "weight_decay",
     "freeze",
     "accumulate",
+    "warmup",
+    "label_smoothing",
+    "tuning",
 ]
 """What a comparison can be told to go across."""
 
@@ -43,12 +46,15 @@ _TRAITS: dict[Across, str] = {
     "weight_decay": "weight_decay",
     "freeze": "freeze",
     "accumulate": "accumulate",
+    "warmup": "warmup",
+    "label_smoothing": "label_smoothing",
+    "tuning": "tuning",
     "batch_size": "batch_choice",
 }
 """The trait that each crosses."""
 
 _COLUMNS: dict[Across, tuple[str, ...]] = {
-    "dataset": ("dataset", "dataset_sha256", "train_images", "test_images"),
+    "dataset": ("dataset", "dataset_sha256", "train_images", "validation_images", "test_images"),
     "preset": ("preset",),
     "device": ("device", "device_name", "threads"),
     "epochs": ("epochs",),
@@ -227,8 +233,8 @@ def _values(group: TrialGroup, name: Across) -> tuple[str, ...]:
 
 
 def _dataset(cells: Sequence[str]) -> str:
-    name, digest, train, test = cells
-    return f"{name} ({train} + {test} images, {digest[:8]})"
+    name, digest, *counts = cells
+    return f"{name} ({' + '.join(n for n in counts if n != '0')} images, {digest[:8]})"
 
 
 def _device(cells: Sequence[str]) -> str:

@@ -129,6 +129,30 @@ def rank(
                 metric, seen, p, comparisons=comparisons, margins=margins, machine=machine
             )
             differences[one.label, other.label] = Difference(seen, p, verdict, machine)
+    return _placed(metric, field, values, differences, margins)
+
+
+def among(ranking: Ranking, groups: Collection[TrialGroup]) -> Ranking | None:
+    """The places that some of the groups have among themselves, by the same comparisons; None where
+    there are not two of them."""
+    labels = {group.label for group in groups}
+    kept = [place for place in ranking.places if place.group.label in labels]
+    if len(kept) < 2:
+        return None
+    values = {place.group.label: place.values for place in kept}
+    differences = {k: d for k, d in ranking.differences.items() if labels.issuperset(k)}
+    field = [place.group for place in kept]
+    return _placed(ranking.metric, field, values, differences, ranking.margins)
+
+
+def _placed(
+    metric: Metric,
+    field: list[TrialGroup],
+    values: Mapping[str, Values],
+    differences: Mapping[tuple[str, str], Difference],
+    margins: Margins,
+) -> Ranking:
+    """The groups in their order, by the verdicts on every two of them."""
     # The second of each of these pairs is beyond chance better, or higher where neither way is.
     higher_first = metric.better != "lower"
     beats = [

@@ -1,15 +1,18 @@
 """Accuracy and loss over epochs: the lecture's two pictures."""
 
 from operator import attrgetter
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.records.records import HeldOut
 from bench.report.context import Context
 from bench.report.sections.base import Picture, Section, certainty, metrics_of_trained, value
 from bench.report.style import canvas, draw_legend, draw_line, percent_axis
 
 FINAL = "final_test_accuracy"
+TESTED = {"accuracy": FINAL, "loss": "final_test_loss"}
 
 
 def _finding(context: Context) -> str | None:
@@ -39,28 +42,61 @@ def _alone(context: Context) -> str | None:
     return None
 
 
-def _curves(what: str, label: str, caption: str) -> Picture:
-    """Train and test side by side, a curve per group."""
+def _pictures(context: Context) -> tuple[Picture, ...]:
+    on: HeldOut = context.groups[0].evaluated_on if context.groups else "test"
+    diamonds = ""
+    if any(trial.final_test for group in context.trained for trial in group.trained):
+        diamonds = (
+            " A diamond is of the test images, which were evaluated once, after the last epoch."
+        )
+    return (
+        _curves(
+            on,
+            "accuracy",
+            "Accuracy",
+            f"Training accuracy is a running mean while the weights change; {on} accuracy is "
+            f"measured after the epoch, with batch norm in inference mode.{diamonds}",
+        ),
+        _curves(
+            on,
+            "loss",
+            "Loss, main head (nats)",
+            f"Of the main head alone; auxiliary losses are in epochs.csv.{diamonds}",
+        ),
+    )
+
+
+def _curves(on: HeldOut, what: str, label: str, caption: str) -> Picture:
+    """Training and evaluation side by side, a curve per group."""
     title = f"{label.partition(',')[0]} over epochs"
 
     def draw(context: Context) -> Figure:
         with canvas(context.run, title, columns=2) as (figure, axes):
-            for ax, part in zip(axes, ("train", "test"), strict=True):
+            for ax, part in zip(axes, ("train", on), strict=True):
                 for group in context.trained:
-                    curve = group.curve(attrgetter(f"{part}_{what}"))
-                    epochs = range(1, len(curve) + 1)
-                    draw_line(ax, group, context.looks[group.label], epochs, curve)
-                ax.set(xlabel="Epoch", ylabel=label, title={"train": "Training"}.get(part, "Test"))
+                    look = context.looks[group.label]
+                    drawn = part == "train" or group.evaluated
+                    curve = group.curve(attrgetter(f"{part}_{what}")) if drawn else []
+                    draw_line(ax, group, look, range(1, len(curve) + 1), curve)
+                    tested = part != "train" and any(trial.final_test for trial in group.trained)
+                    if tested and (mean := group.metric(TESTED[what])):
+                        last = max(len(trial.epochs) for trial in group.trained)
+                        at, room = (last, mean.mean), mean.half_width
+                        style: Any = {"mfc": "white", "ms": 8, "capsize": 4}
+                        ax.errorbar(*at, yerr=room, fmt="D", color=look.colour, **style)
+                heading = "Training" if part == "train" else part.capitalize()
+                ax.set(xlabel="Epoch", ylabel=label, title=heading)
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
                 if what == "accuracy":
                     percent_axis(ax)
+            axes[1].set_xlim(axes[0].get_xlim())
             limits = [ax.get_ylim() for ax in axes]
             for ax in axes:
                 ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
             draw_legend(axes[0])
         return figure
 
-    return Picture(what, f"{title}, training and test, a curve per model", caption, draw)
+    return Picture(what, f"{title}, training and {on}, a curve per model", caption, draw)
 
 
 SECTIONS = (
@@ -70,24 +106,10 @@ SECTIONS = (
         "Accuracy over epochs",
         _finding,
         metrics_of_trained(
-            "first_test_accuracy",
-            FINAL,
-            "best_test_accuracy",
-            "final_train_loss",
-            "final_test_loss",
+            *("first_test_accuracy", FINAL, "best_test_accuracy"),
+            *("first_validation_accuracy", "final_validation_accuracy", "best_validation_accuracy"),
+            *("final_train_loss", "final_validation_loss", "final_test_loss"),
         ),
-        (
-            _curves(
-                "accuracy",
-                "Accuracy",
-                "Training accuracy is a running mean while the weights change; test accuracy is "
-                "measured after the epoch, with batch norm in inference mode.",
-            ),
-            _curves(
-                "loss",
-                "Loss, main head (nats)",
-                "Of the main head alone; auxiliary losses are in epochs.csv.",
-            ),
-        ),
+        gallery=_pictures,
     ),
 )

@@ -39,7 +39,7 @@ def _nothing(context: Context) -> tuple[()]:
 class Section:
     """A question of the report. `order` is its place; `finding` is one sentence, None where the run
     does not answer the question, and the section is then left out; `remarks` are sentences below
-    the tables; `gallery` are pictures of which there are as many as the run has groups."""
+    the tables; `gallery` are pictures whose number or words depend on the run."""
 
     order: int
     name: str

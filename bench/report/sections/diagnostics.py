@@ -57,11 +57,11 @@ def by_layer(group: TrialGroup, value: Callable[[LayerChange], float]) -> list[f
 
 
 def modes_of(group: TrialGroup) -> dict[str, Estimate]:
-    """The mean test accuracy over the seeds by way to evaluate."""
+    """The mean accuracy over the seeds by way to evaluate."""
     accuracies: dict[str, list[float]] = {}
     for trial in group.trained:
         for mode in trial.inspected.evaluation_modes if trial.inspected else ():
-            accuracies.setdefault(_mode_name(mode), []).append(mode.test_accuracy)
+            accuracies.setdefault(_mode_name(mode), []).append(mode.accuracy)
     return {name: estimate(values) for name, values in accuracies.items()}
 
 
@@ -158,8 +158,8 @@ def _modes_finding(context: Context) -> str | None:
     if not parts:
         return None
     return (
-        "Test accuracy with batch norm in inference mode, and where training mode is farthest from "
-        f"it: {'; '.join(parts)}."
+        f"{_accuracy(context)} with batch norm in inference mode, and where training mode is "
+        f"farthest from it: {'; '.join(parts)}."
     )
 
 
@@ -168,7 +168,7 @@ def _mode_tables(context: Context) -> tuple[Table, ...]:
     columns = {
         "Model": [group.label for group, *_ in modes],
         "Batch norm": [name for _, name, _ in modes],
-        "Test accuracy (%)": [
+        f"{_accuracy(context)} (%)": [
             f"{100 * mean.mean:.1f}"
             + ("" if mean.half_width is None else f" ± {100 * mean.half_width:.1f}")
             for *_, mean in modes
@@ -229,22 +229,30 @@ def _draw_by_depth(context: Context, axes: Sequence[Axes], panels: Sequence[Pane
     draw_legend(axes[0])
 
 
-@picture(
-    "evaluation_modes",
-    "Test accuracy by batch norm's mode, bars for each model",
-    "The same test images, at most 1,000. In training mode the answer for an image depends on the "
-    "other images of its batch.",
-)
+def _accuracy(context: Context) -> str:
+    return f"{context.run.dataset.evaluated_on.capitalize()} accuracy"
+
+
+def _mode_pictures(context: Context) -> Iterator[Picture]:
+    yield Picture(
+        "evaluation_modes",
+        f"{_accuracy(context)} by batch norm's mode, bars for each model",
+        f"The same {context.run.dataset.evaluated_on} images, at most 1,000. In training mode the "
+        "answer for an image depends on the other images of its batch.",
+        _evaluation_modes,
+    )
+
+
 def _evaluation_modes(context: Context) -> Figure:
-    """Bars of test accuracy, a block per group."""
-    bars, title = _all_modes(context), "Batch norm's mode and test accuracy"
+    """Bars of accuracy, a block per group."""
+    bars, title = _all_modes(context), f"Batch norm's mode and {_accuracy(context).lower()}"
     with canvas(context.run, title, bars=len(bars)) as (figure, (ax,)):
         for row, (group, name, mean) in enumerate(bars):
             look: Any = {"color": context.looks[group.label].colour, "ecolor": "#333333"}
             alpha = 1.0 if name == INFERENCE else 0.45
             ax.barh(row, mean.mean, alpha=alpha, xerr=mean.half_width, **look)
         name_rows(ax, [f"{shortened(g.label)}: {name}" for g, name, _ in bars], fontsize=10)
-        ax.set(xlabel="Test accuracy", xlim=(0, 1))
+        ax.set(xlabel=_accuracy(context), xlim=(0, 1))
         percent_axis(ax, "x")
     return figure
 
@@ -349,6 +357,6 @@ SECTIONS = (
         "Why evaluation switches batch norm to inference",
         _modes_finding,
         _mode_tables,
-        (_evaluation_modes,),
+        gallery=_mode_pictures,
     ),
 )

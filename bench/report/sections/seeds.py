@@ -3,6 +3,8 @@
 from matplotlib.figure import Figure
 
 from bench.analysis.formatting import MISSING, percent, shortened
+from bench.analysis.metrics import BY_NAME
+from bench.analysis.trial_group import TrialGroup
 from bench.report.context import Context
 from bench.report.sections.base import Section, picture, value
 from bench.report.style import canvas, percent_axis
@@ -11,12 +13,18 @@ from bench.report.tables import Table, table_of
 FINAL = "final_test_accuracy"
 
 
+def _finals(group: TrialGroup) -> dict[int, float]:
+    """Test accuracy after the last epoch, by seed."""
+    finals = {trial.trial.seed: BY_NAME[FINAL].value(trial) for trial in group.trained}
+    return {seed: value for seed, value in finals.items() if isinstance(value, float)}
+
+
 def _finding(context: Context) -> str | None:
     """The widest spread of any group."""
     several = [
         (group, values)
         for group in context.finished
-        if len(values := [trial.epochs[-1].test_accuracy for trial in group.trained]) > 1
+        if len(values := [*_finals(group).values()]) > 1
     ]
     if not several:
         return None
@@ -31,7 +39,7 @@ def _finding(context: Context) -> str | None:
 def _tables(context: Context) -> tuple[Table, ...]:
     numbers = sorted({t.trial.seed for group in context.groups for t in group.trained})
     finals = [
-        {t.trial.seed: f"{t.epochs[-1].test_accuracy * 100:.1f}" for t in group.trained}
+        {seed: f"{value * 100:.1f}" for seed, value in _finals(group).items()}
         for group in context.groups
     ]
     means = [value(FINAL, group.metric(FINAL)) or MISSING for group in context.groups]
@@ -51,7 +59,7 @@ def _figure(context: Context) -> Figure:
     with canvas(context.run, title, bars=len(trained)) as (figure, (ax,)):
         for row, group in enumerate(trained):
             colour = context.looks[group.label].colour
-            finals = [trial.epochs[-1].test_accuracy for trial in group.trained]
+            finals = [*_finals(group).values()]
             ax.plot(finals, [row] * len(finals), "o", color=colour, alpha=0.5, ms=8)
             mean = group.metric(FINAL)
             if mean is not None:

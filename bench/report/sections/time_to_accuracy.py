@@ -25,14 +25,15 @@ def _finding(context: Context) -> str | None:
     if ranking is None:
         group = next(g for g in context.finished if g.trained)
         after = value("total_seconds", _seconds(group, target))
-        return f"{group.label} reaches its best, {percent(target)}, after {after}."
+        on = group.evaluated_on
+        return f"{group.label} reaches its best {on} accuracy, {percent(target)}, after {after}."
     first, last = ranking.places[0].group, ranking.places[-1].group
     a, b = (_seconds(group, target) for group in (first, last))
     return (
-        f"{first.label} is first at {percent(target)}, the accuracy that every seed reaches, after "
-        f"{value('total_seconds', a)} of training and evaluation; {last.label} is last, after "
-        f"{value('total_seconds', b)}, {ratio(b.mean, a.mean)} as long: "
-        f"{certainty(ranking.places[-1].difference)}."
+        f"{first.label} is first at {percent(target)}, the {first.evaluated_on} accuracy that "
+        f"every seed reaches, after {value('total_seconds', a)} of training and evaluation; "
+        f"{last.label} is last, after {value('total_seconds', b)}, {ratio(b.mean, a.mean)} as "
+        f"long: {certainty(ranking.places[-1].difference)}."
     )
 
 
@@ -60,7 +61,7 @@ def target_table(trained: Sequence[TrialGroup]) -> Table:
     held_epochs = [[seed.held_epoch for seed in seeds] for *_, seeds in rows]
     columns = {
         "Model": [label for label, *_ in rows],
-        "Target": [percent(target) for _, target, _ in rows],
+        f"Target{_of(trained)}": [percent(target) for _, target, _ in rows],
         "First reached (epoch)": [_mean(epochs, 1) for epochs in first_epochs],
         "First reached (s)": [_mean([s.first_seconds for s in seeds], 0) for *_, seeds in rows],
         "by seeds": [f"{_known(epochs)} of {len(epochs)}" for epochs in first_epochs],
@@ -72,24 +73,31 @@ def target_table(trained: Sequence[TrialGroup]) -> Table:
 
 
 def until(groups: Sequence[TrialGroup], target: float | None) -> dict[str, list[Cell]]:
-    """Columns: epochs and seconds until each group first reached a test accuracy."""
+    """Columns: epochs and seconds until each group first reached an accuracy."""
     if target is None:
         return {}
     arrived = [[reached(trial.epochs, target) for trial in group.trained] for group in groups]
     epochs = [Cell(_share([seed.first_epoch for seed in seeds], 1)) for seeds in arrived]
     seconds = [Cell(_share([seed.first_seconds for seed in seeds], 0)) for seeds in arrived]
-    return {f"Until {percent(target)} (epochs)": epochs, f"Until {percent(target)} (s)": seconds}
+    until = f"Until {percent(target)}{_of(groups)}"
+    return {f"{until} (epochs)": epochs, f"{until} (s)": seconds}
 
 
 def after_equal_seconds(groups: Sequence[TrialGroup]) -> dict[str, list[Cell]]:
-    """A column: the test accuracy of each group when the first of them was done."""
-    totals = [clock(trial.epochs)[-1] for group in groups for trial in group.trained]
+    """A column: the accuracy of each group when the first of them was done."""
+    totals = [clock(trial.epochs)[-1] for group in groups for trial in group.evaluated]
     if not totals:
         return {}
     seconds = min(totals)
-    known = [[accuracy_after(trial.epochs, seconds) for trial in g.trained] for g in groups]
+    known = [[accuracy_after(trial.epochs, seconds) for trial in g.evaluated] for g in groups]
     cells = [Cell(_share([a and a * 100 for a in seeds], 1)) for seeds in known]
-    return {f"Test accuracy after {seconds:,.0f} s (%)": cells}
+    return {f"{groups[0].evaluated_on.capitalize()} accuracy after {seconds:,.0f} s (%)": cells}
+
+
+def _of(groups: Sequence[TrialGroup]) -> str:
+    """What an accuracy is of, where that is not the test."""
+    on = groups[0].evaluated_on if groups else "test"
+    return "" if on == "test" else f" {on} accuracy"
 
 
 def _share(seeds: Sequence[float | None], decimals: int) -> str:
@@ -115,20 +123,24 @@ def _mean(seeds: Sequence[float | None], decimals: int) -> str:
 
 
 def _progress(
-    file: str, label: str, caption: str, position: Callable[[TrialResult], list[float]]
+    accuracy: str,
+    file: str,
+    label: str,
+    caption: str,
+    position: Callable[[TrialResult], list[float]],
 ) -> Picture:
-    """Test accuracy over something that models spend at different rates."""
-    title = f"Test accuracy over {label.partition(' (')[0].lower()}"
+    """Accuracy over something that models spend at different rates."""
+    title = f"{accuracy} over {label.partition(' (')[0].lower()}"
 
     @picture(file, f"{title}, a curve per model", caption)
     def draw(context: Context) -> Figure:
         with canvas(context.run, title) as (figure, (ax,)):
             for group in context.trained:
-                curve = group.curve(lambda epoch: epoch.test_accuracy)
+                curve = group.curve(lambda epoch: epoch.accuracy)
                 spent = zip(*(position(trial) for trial in group.trained), strict=False)
                 x = [sum(values) / len(values) for values in spent]
                 draw_line(ax, group, context.looks[group.label], x, curve)
-            ax.set(xlabel=label, ylabel="Test accuracy", xlim=(0, None))
+            ax.set(xlabel=label, ylabel=accuracy, xlim=(0, None))
             ax.xaxis.set_major_formatter("{x:,.0f}")
             percent_axis(ax)
             draw_legend(ax)
@@ -137,26 +149,24 @@ def _progress(
     return draw
 
 
-SECTIONS = (
-    Section(
-        30,
-        "time",
-        "Accuracy over time",
-        _finding,
-        _tables,
-        (
-            _progress(
-                "accuracy_over_time",
-                "Wall-clock time (s)",
-                "Training and evaluation: which model gets there sooner on this machine.",
-                lambda trial: clock(trial.epochs),
-            ),
-            _progress(
-                "accuracy_over_updates",
-                "Updates",
-                "A larger batch means fewer updates an epoch.",
-                lambda trial: list(accumulate(float(e.steps) for e in trial.epochs)),
-            ),
+def _pictures(context: Context) -> tuple[Picture, ...]:
+    accuracy = f"{context.run.dataset.evaluated_on.capitalize()} accuracy"
+    return (
+        _progress(
+            accuracy,
+            "accuracy_over_time",
+            "Wall-clock time (s)",
+            "Training and evaluation: which model gets there sooner on this machine.",
+            lambda trial: clock(trial.epochs),
         ),
-    ),
-)
+        _progress(
+            accuracy,
+            "accuracy_over_updates",
+            "Updates",
+            "A larger batch means fewer updates an epoch.",
+            lambda trial: list(accumulate(float(e.steps) for e in trial.epochs)),
+        ),
+    )
+
+
+SECTIONS = (Section(30, "time", "Accuracy over time", _finding, _tables, gallery=_pictures),)

@@ -16,6 +16,7 @@ from torch import nn
 from bench.batch_size.forked import probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace
 from bench.batch_size.probe import ProbeSetup, make_network
+from bench.config import schedule_of
 from bench.data.download import Tell
 from bench.data.loader import Transform, blank_split, open_split, steps_per_epoch
 from bench.data.prepare import DataRequest
@@ -73,10 +74,15 @@ def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> mess
         job.test_limit,
         largest_size=max(sizes),
         memory_bytes=device.available_memory() // 2,
+        validation=job.validation,
     )
-    dataset = prepare_data(request, Path(job.data_folder), tell)
+    folder, whole = Path(job.data_folder), None
+    dataset = prepare_data(request, folder, tell)
+    if job.whole:
+        (folder / messages.WHOLE).mkdir()
+        whole = prepare_data(replace(request, validation=0), folder / messages.WHOLE, tell)
     surroundings = environment(device.facts(), device.pci_bus_id())
-    return messages.Prepared(models, device.facts(), dataset, surroundings, job.own)
+    return messages.Prepared(models, device.facts(), dataset, surroundings, job.own, whole)
 
 
 def resolve_all(job: messages.ResolveJob) -> messages.Resolved:
@@ -131,12 +137,13 @@ def _open_setup(
     _warm_up(entry, device, job.setting)
     facts = job.conditions.dataset
     transform = _transform(job.setting, facts, device)
+    train, *held_out = (blank_split(n, facts, transform) for n in facts.parts.values())
     setup = ProbeSetup(
         entry,
         job.setting,
         job.conditions,
-        blank_split(facts.train_images, facts, transform),
-        blank_split(facts.test_images, facts, transform),
+        train,
+        tuple(held_out),
         device,
         precision,
     )
@@ -198,7 +205,7 @@ def _train(
     entry = _entry(trial.model, conditions)
     _warm_up(entry, device, trial.setting)
     torch.manual_seed(trial.seed)
-    train_split, test_split = (
+    train_split, *held_out = (
         open_split(
             Path(job.data_folder),
             part,
@@ -206,7 +213,7 @@ def _train(
             _transform(trial.setting, conditions.dataset, device),
             conditions.workers,
         )
-        for part in ("train", "test")
+        for part in conditions.dataset.parts
     )
     # Before the limit is set: buffers of a library's matrix product are not the model's memory.
     name = trial.setting.precision
@@ -218,10 +225,14 @@ def _train(
         optimizer = optimizer_of(trial.setting, network.parameters())
         order = torch.Generator().manual_seed(trial.seed)
         updates = job.epochs * steps_per_epoch(len(train_split), trial.batch_size)
-        schedule = RECIPES[trial.setting.recipe].schedule
+        schedule = schedule_of(trial.setting)
         rates = open_schedule(optimizer, schedule, updates) if schedule else None
         training = Training(network, optimizer, precision, order, rates)
-        trainer = Trainer(job, train_split, test_split, device, training, progress, stopping)
+        evaluated, *tested = held_out
+        if not job.evaluated:
+            tested = [evaluated]
+        how = (device, training, progress, stopping)
+        trainer = Trainer(job, train_split, evaluated, *how, *tested)
         stopped = False
         for message in [rehearse(trainer)] if job.rehearsal else trainer.epochs():
             stopped = isinstance(message, messages.Stopped)

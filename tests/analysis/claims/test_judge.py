@@ -29,6 +29,7 @@ from tests.builders import (
     run_start,
     some_facts,
     some_records,
+    validated,
 )
 from tests.report.rich import a_look
 
@@ -311,3 +312,35 @@ def test_the_lectures_claims_can_be_put_to_any_run(records: list[Record]) -> Non
     judged = judge_all(lecture_claims(), run, Standings(trial_groups(run)))
     assert len(judged) == len(lecture_claims())
     assert all(one.verdict.reason for one in judged)
+
+
+class TestValidation:
+    """A claim about the test accuracy is judged by the one test, and a claim about a curve by the
+    images that it is of."""
+
+    def verdict(self, claim: Claim, *curve: float) -> ClaimVerdict:
+        return verdict(claim, validated([*run_start(), *curves(curve, curve)]))
+
+    def test_the_last_epoch_has_a_test_accuracy(self) -> None:
+        made = self.verdict(replace(FIRST, at=2, threshold=0.58), 0.4, 0.6)
+        assert (made.answer, made.measured) == ("holds", "58.0 %")
+
+    @pytest.mark.parametrize("claim", [FIRST, BETWEEN, BENT])
+    def test_an_earlier_epoch_has_none(self, claim: Claim) -> None:
+        made = self.verdict(claim, 0.5, 0.6, 0.55)
+        reason = "not measured: its epochs were evaluated on validation images"
+        assert (made.answer, made.reason) == ("cannot tell", reason)
+
+    def test_but_a_validation_accuracy(self) -> None:
+        metric = ("validation_accuracy",)
+        assert self.verdict(replace(FIRST, metric=metric), 0.5, 0.6).answer == "holds"
+        assert self.verdict(replace(BENT, metric=metric), 0.5, 0.6, 0.55).answer == "holds"
+
+    def test_without_validation_images_there_is_none(self) -> None:
+        made = verdict(replace(FIRST, metric=("validation_accuracy",)), curves((0.5, 0.6)))
+        assert made.reason == "not measured: its epochs were evaluated on test images"
+
+    def test_sooner_says_which_images(self) -> None:
+        both = [*run_start(), *timed("a", [1.0] * 3), *timed("b", [9.0] * 3)]
+        made = verdict(claim("sooner", "", "a b"), validated(both))
+        assert made.measured.startswith("to 60.0 % validation accuracy, which every seed reaches")

@@ -42,6 +42,7 @@ def test_models_and_settings_that_are_the_same_match(sides) -> None:
         ({"dataset": "shapes10"}, "dataset is cifar10 (50000 + 10000 images, abababab)", "dataset"),
         ({"dataset_sha256": "cd" * 32}, "images, cdcdcdcd) in", "dataset"),
         ({"train_images": 5000}, "cifar10 (5000 + 10000 images", "dataset"),
+        ({"validation_images": 500}, "cifar10 (50000 + 500 + 10000 images, ab", "dataset"),
         ({"preset": "smoke"}, "preset is quick in", "preset"),
         ({"device": "cuda:0"}, "Test CPU (cuda, 2 threads)", "device"),
         ({"device_name": "Other"}, "device is Test CPU (cpu, 2 threads) in", "device"),

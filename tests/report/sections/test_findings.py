@@ -19,6 +19,7 @@ from tests.builders import (
     a_trial,
     run_start,
     some_records,
+    validated,
 )
 
 SGD = a_setting(optimizer="sgd", learning_rate=1e-2)
@@ -67,6 +68,7 @@ FAR = [*trials("a", 0, 3), *trials("b", 7, 3)]
             trials("a"),
             "a ends at 60.0 % test accuracy after 3 epochs, from 40.0 % after the first.",
         ),
+        (validated(trials("a")), "a ends at 58.0 % test accuracy after 3 epochs."),
         (run_start(), None),
         ([*run_start(), *a_refused_trial(a_trial("a"))], None),
     ],
@@ -80,11 +82,15 @@ def test_accuracy(records: list[Record], said: str | None) -> None:
     [
         (
             TWO,
-            "a is first at 60.0 %, the accuracy that every seed reaches, after 38.0 s of training "
-            "and evaluation; b is last, after 68.0 s, 1.79 times as long: this run cannot tell "
-            "them apart (1 seed; at least 3 a side are needed).",
+            "a is first at 60.0 %, the test accuracy that every seed reaches, after 38.0 s of "
+            "training and evaluation; b is last, after 68.0 s, 1.79 times as long: this run cannot "
+            "tell them apart (1 seed; at least 3 a side are needed).",
         ),
-        (trials("a"), "a reaches its best, 60.0 %, after 38.0 s."),
+        (trials("a"), "a reaches its best test accuracy, 60.0 %, after 38.0 s."),
+        (
+            validated(trials("a")),
+            "a reaches its best validation accuracy, 60.0 %, after 38.0 s.",
+        ),
         (run_start(), None),
     ],
 )
