@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench.analysis import noise
 from bench.analysis.intervals import Spread, median
@@ -15,6 +15,9 @@ from bench.analysis.time_to_accuracy import clock
 from bench.config import decay_of
 from bench.records.records import Epoch, SweepPoint
 from bench.records.run import TrialResult
+
+if TYPE_CHECKING:  # with numpy and scipy
+    from bench.analysis.classification import Classification
 
 Value = str | int | float | None
 
@@ -48,6 +51,23 @@ def _augmentation(result: TrialResult) -> Value:
     """True for what `--augment` meant when it was yes or no."""
     kind = result.trial.setting.augment
     return {"none": False, "shift": True}.get(kind, kind)
+
+
+def _answers(value: Callable[["Classification", TrialResult], Value]) -> Callable[..., Value]:
+    def of(result: TrialResult) -> Value:
+        if result.logits is None:
+            return None
+        # Arrays are for those runs alone that have any.
+        from bench.analysis.classified import classified
+
+        answers = classified(result)
+        return value(answers, result) if answers else None
+
+    return of
+
+
+def _worst_class(answers: "Classification", result: TrialResult) -> str:
+    return result.run.dataset.classes[answers.worst_class]
 
 
 def _over_epochs(value: Callable[[Epoch], float]) -> Callable[[TrialResult], float | None]:
@@ -360,10 +380,6 @@ METRICS: tuple[Metric, ...] = (
            "How often the trial was trained again because its times were noisy."),
     Metric("noise", "Why its times may mislead", "", lambda r: "; ".join(noise.noise_of(r)) or None,
            "Reasons to distrust the trial's times; empty where they are quiet."),
-    Metric("source_sha256", "Hash of the network's file", "",
-           lambda r: r.facts.source_sha256 if r.facts else None,
-           "SHA-256 of the file that a network of your own is from; the column is there, in every "
-           "table with a column `model`, only if the run has such a network.", optional=True),
     Metric("recipe", "Recipe", "", lambda r: r.trial.setting.recipe,
            "How it was trained, by the name of the recipe; left out where all are `constant`."),
     Metric("weight_decay", "Weight decay", "", lambda r: decay_of(r.trial.setting),
@@ -373,6 +389,22 @@ METRICS: tuple[Metric, ...] = (
     Metric("accumulate", "Parts of a batch", "parts", lambda r: r.trial.setting.accumulate,
            "Parts that a batch was trained in before each update; left out where all are 1.",
            exact=True),
+    Metric("ece", "Calibration error", "fraction",
+           _answers(lambda answers, _: answers.reliability.ece),
+           "Expected calibration error on the test images after the last epoch, in 15 bins of "
+           "equal width: how far confidence is from accuracy. Only in runs that kept test logits.",
+           "lower", optional=True),
+    Metric("worst_class", "Worst class", "",
+           _answers(_worst_class),
+           "The class with the lowest test accuracy after the last epoch.", optional=True),
+    Metric("worst_class_accuracy", "Test accuracy, worst class", "fraction",
+           _answers(lambda answers, _: answers.worst_accuracy),
+           "The test accuracy in that class, the lowest of its network: picked, so pessimistic.",
+           "higher", optional=True),
+    Metric("source_sha256", "Hash of the network's file", "",
+           lambda r: r.facts.source_sha256 if r.facts else None,
+           "SHA-256 of the file that a network of your own is from; the column is there, in every "
+           "table with a column `model`, only if the run has such a network.", optional=True),
 )
 # fmt: on
 

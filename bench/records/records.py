@@ -467,6 +467,19 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
+class KeptLogits:
+    """The logits of all test images after a trial's last epoch: `file` in the run folder's
+    `logits/`, float16 (images, classes) as numpy writes it, each image's highest moved to 0. Beside
+    it, `labels.npy` has the images' labels in the same order. Hashes are of the files, SHA-256."""
+
+    file: str
+    images: int
+    classes: int
+    sha256: str
+    labels_sha256: str
+
+
+@dataclass(frozen=True)
 class Epoch:
     """One pass over the training images and one over the test images.
 
@@ -475,7 +488,8 @@ class Epoch:
     `train_seconds` includes the first step. `step_seconds` is the median over the steps, without
     the trial's first. `step_times` are the seconds of every step in order, or of every
     `step_times_every`-th step of a long epoch. `resumed` if the epoch was interrupted or is the
-    first in a new process: its times are not comparable with the others.
+    first in a new process: its times are not comparable with the others. `logits` only of the
+    trial's last epoch.
     """
 
     model: str
@@ -505,6 +519,7 @@ class Epoch:
     step_times: tuple[float, ...] = ()
     step_times_every: int = 1
     surroundings: Surroundings | None = None
+    logits: KeptLogits | None = None
 
 
 @dataclass(frozen=True)

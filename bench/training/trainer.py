@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -15,6 +15,7 @@ import torch
 from bench.data.loader import Split, dropped_images, steps_per_epoch
 from bench.errors import BenchError, Diverged, first_line
 from bench.records import records
+from bench.records.logits import keep_logits
 from bench.records.messages import Resumed, Stopped, TrainJob, Warned
 from bench.system.cpu_load import Watch
 from bench.system.devices import Device
@@ -64,6 +65,7 @@ class Trainer:
     training: Training
     progress: ProgressSink
     stopping: Callable[[], bool]
+    logits: list[torch.Tensor] = field(default_factory=list)
 
     def epochs(self) -> Iterator[TrialMessage]:
         """Train the remaining epochs, from the checkpoint if there is one; a message for each."""
@@ -93,6 +95,11 @@ class Trainer:
                 yield Stopped()
                 return
             record = replace(record, resumed=resumed)
+            if self.job.logits is not None and self.logits:
+                try:
+                    record = replace(record, logits=self._kept_logits(Path(self.job.logits)))
+                except BenchError as error:
+                    yield Warned(f"its test logits are not kept: {error}")
             at, sums, resumed = Position(at.epoch + 1, record=records.encode(record)), Sums(), False
             if at.epoch <= self.job.epochs or self.job.kernels is not None:
                 self._save(at, self.training.order.get_state(), sums)
@@ -122,7 +129,10 @@ class Trainer:
             trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
             part = self.job.trial.setting.part_of(batch_size)
             batches = self._unless_stopped(self.test_split.in_order(part), trained_at)
-            return evaluation_pass(self.training.network, batches, precision).result()
+            # The last epoch's logits stay on the device until the clock has stopped.
+            last = self.job.logits is not None and at.epoch == self.job.epochs
+            kept = self.logits if last else None
+            return evaluation_pass(self.training.network, batches, precision, kept).result()
 
         with Sampler(device.pci_bus_id()) as sampler, Watch() as watch:
             trained, train_time = timed(device, train_all)
@@ -182,6 +192,11 @@ class Trainer:
             step_times_every=every,
             surroundings=surroundings,
         )
+
+    def _kept_logits(self, path: Path) -> records.KeptLogits:
+        with self.device.unlimited():
+            logits = torch.cat(self.logits).float().cpu().numpy()
+            return keep_logits(path, logits, self.test_split.labels.cpu().numpy())
 
     def _inspected(self, kernels: Path) -> records.Inspected | Warned:
         """What training did to the network, which holds its initial weights afterwards. A failed
