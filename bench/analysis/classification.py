@@ -30,6 +30,11 @@ class Reliability:
         equation 3). Of few images, chance alone makes it larger."""
         return float(np.abs(self.right - self.confidence).sum() / self.images.sum())
 
+    @property
+    def overconfidence(self) -> float:
+        """Mean confidence minus accuracy."""
+        return float((self.confidence - self.right).sum() / self.images.sum())
+
     def __add__(self, other: "Reliability") -> "Reliability":
         """Both together."""
         return Reliability(
@@ -89,11 +94,14 @@ def worst_and_best(confusion: Counts) -> tuple[int, int]:
     return int(np.nanargmin(accuracies)), int(np.nanargmax(accuracies))
 
 
-def wilson(right: float, images: int) -> tuple[float, float]:
-    """The 95 % interval of a share of images (E. B. Wilson, 1927), for the images of a class are a
-    sample. A fractional count, a mean over seeds, is rounded."""
-    interval = stats.binomtest(round(right), images).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+def wilson(right: NDArray[Any], images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The ends of the 95 % intervals of shares of images, for the images of a class are a sample
+    (E. B. Wilson, 1927): of counts, which may be means over seeds, and of at least one image."""
+    z2 = stats.norm.ppf(0.975) ** 2
+    shrunk, share = 1 + z2 / images, right / images
+    middle = (share + z2 / (2 * images)) / shrunk
+    half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * images)) / images) / shrunk
+    return np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)
 
 
 def confused_with(confusion: Counts, of: int) -> int | None:

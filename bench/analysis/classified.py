@@ -4,9 +4,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.analysis.classification import (
     Classification,
-    class_accuracies,
     classify,
     confused_with,
     wilson,
@@ -43,25 +44,25 @@ def class_rows(result: TrialResult) -> list[dict[str, Any]]:
     answers = classified(result)
     if answers is None:
         return []
-    names, confusion, rows = result.run.dataset.classes, answers.confusion, []
-    for number, accuracy in enumerate(class_accuracies(confusion)):
-        if images := int(confusion[number].sum()):
-            right, other = int(confusion[number, number]), confused_with(confusion, number)
-            low, high = wilson(right, images)
-            rows.append(
-                {
-                    "class": names[number],
-                    "images": images,
-                    "right": right,
-                    "accuracy": float(accuracy),
-                    "accuracy_low": low,
-                    "accuracy_high": high,
-                    "answered": int(confusion[:, number].sum()),
-                    "confused_with": None if other is None else names[other],
-                    "confused": 0 if other is None else int(confusion[number, other]),
-                }
-            )
-    return rows
+    names, confusion = result.run.dataset.classes, answers.confusion
+    tested = np.flatnonzero(confusion.sum(axis=1))
+    images, right = confusion.sum(axis=1)[tested], confusion.diagonal()[tested]
+    accuracies, (low, high) = right / images, wilson(right, images)
+    others = [confused_with(confusion, number) for number in tested]
+    return [
+        {
+            "class": names[number],
+            "images": int(images[row]),
+            "right": int(right[row]),
+            "accuracy": float(accuracies[row]),
+            "accuracy_low": float(low[row]),
+            "accuracy_high": float(high[row]),
+            "answered": int(confusion[:, number].sum()),
+            "confused_with": None if other is None else names[other],
+            "confused": 0 if other is None else int(confusion[number, other]),
+        }
+        for row, (number, other) in enumerate(zip(tested, others, strict=True))
+    ]
 
 
 @lru_cache(maxsize=1024)

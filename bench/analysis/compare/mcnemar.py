@@ -5,7 +5,7 @@ out, so it says nothing of architectures: `bench.analysis.compare.effects` does,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -34,26 +34,23 @@ class SameImages:
         return self.p < ALPHA
 
 
-def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[int, int, float]:
-    """How many images only `a` gets right, only `b`, and p: McNemar's test, exact (Q. McNemar,
-    1947). Where both are right or both wrong, nothing tells them apart; of the other images, each
-    is right on half if they are equally good.
+def on_same_images(right: Mapping[str, NDArray[np.bool_]]) -> list[SameImages]:
+    """Every two of these networks, by their labels: McNemar's test, exact (Q. McNemar, 1947). Where
+    both are right or both wrong, nothing tells them apart; of the other images, each is right on
+    half if they are equally good. p is corrected for the number of pairs.
 
     Args:
-        a: whether a network is right, (images,).
-        b: the same of another, in the same order.
+        right: whether each network is right, (images,), in the same order for all.
     """
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    if not only_a + only_b:
-        return 0, 0, 1.0
-    return only_a, only_b, float(stats.binomtest(only_a, only_a + only_b).pvalue)
-
-
-def on_same_images(right: Mapping[str, NDArray[np.bool_]]) -> list[SameImages]:
-    """Every two of these networks, by their labels; p is corrected for the number of pairs."""
-    pairs = [
-        SameImages(a, b, len(right[a]), *mcnemar(right[a], right[b]))
-        for a, b in combinations(right, 2)
-    ]
-    corrected = holm([pair.p for pair in pairs])
-    return [replace(pair, p=p) for pair, p in zip(pairs, corrected, strict=True)]
+    pairs = list(combinations(right, 2))
+    if not pairs:
+        return []
+    answers = np.stack(list(right.values())).astype(np.float32)
+    only = (answers @ (1 - answers).T).astype(int)  # [a, b]: right are a and not b
+    first, second = np.triu_indices(len(right), 1)
+    only_a, only_b = only[first, second], only[second, first]
+    # Both tails of a binomial with one half; scipy's binomtest gives the same, pair by pair.
+    ps = np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(only_a, only_b), only_a + only_b, 0.5))
+    figures = zip(only_a.tolist(), only_b.tolist(), holm(ps.tolist()), strict=True)
+    images = answers.shape[1]
+    return [SameImages(*pair, images, *of) for pair, of in zip(pairs, figures, strict=True)]
