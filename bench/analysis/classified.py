@@ -48,7 +48,7 @@ def class_rows(result: TrialResult) -> list[dict[str, Any]]:
     tested = np.flatnonzero(confusion.sum(axis=1))
     images, right = confusion.sum(axis=1)[tested], confusion.diagonal()[tested]
     accuracies, (low, high) = right / images, wilson(right, images)
-    others = [confused_with(confusion, number) for number in tested]
+    others = [confused_with(confusion, number) for number in tested.tolist()]
     return [
         {
             "class": names[number],

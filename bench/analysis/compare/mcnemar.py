@@ -53,4 +53,7 @@ def on_same_images(right: Mapping[str, NDArray[np.bool_]]) -> list[SameImages]:
     ps = np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(only_a, only_b), only_a + only_b, 0.5))
     figures = zip(only_a.tolist(), only_b.tolist(), holm(ps.tolist()), strict=True)
     images = answers.shape[1]
-    return [SameImages(*pair, images, *of) for pair, of in zip(pairs, figures, strict=True)]
+    return [
+        SameImages(a, b, images, only_a, only_b, p)
+        for (a, b), (only_a, only_b, p) in zip(pairs, figures, strict=True)
+    ]
