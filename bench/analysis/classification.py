@@ -10,7 +10,8 @@ from scipy import special, stats
 BINS = 15
 """Bins of equal width for the expected calibration error, as many as Guo et al. take."""
 
-Counts = NDArray[np.int64]
+Counts = NDArray[Any]
+"""Numbers of images; also their means over seeds."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,12 +28,14 @@ def classified(result: TrialResult) -> Classification | None:
 
 
 def left_out(run: Run) -> dict[str, str]:
-    """The trials whose logits the log has and the run folder lacks, by id, and what is wrong."""
+    """The trials that came to their end and whose logits are not there, by id, and why."""
     reasons = {}
     for result in run.trials:
         try:
             if result.logits:
                 _classified(run.path, result.logits)
+            elif result.status == "done":
+                reasons[result.trial.id] = "not kept"
         except Refused as error:
             reasons[result.trial.id] = str(error)
     return reasons

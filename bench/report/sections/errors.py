@@ -1,7 +1,6 @@
 """Errors beyond accuracy: which classes go wrong, what they are taken for, and whether confidence
 can be trusted."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -75,12 +74,17 @@ class Answers:
 
     @property
     def mistake(self) -> str:
-        """The most frequent one, in words."""
-        found = most_confused(self.confusion)
-        if found is None:
-            return ""
-        of, taken_for, share = found
-        return f"{percent(share)} of {self.names[of]} taken for {self.names[taken_for]}"
+        """The most frequent one, in words; empty if all is right."""
+        return mistake(self.confusion, self.names)
+
+
+def mistake(confusion: Counts, names: Sequence[str]) -> str:
+    """The most frequent mistake in words, of the share of a class; empty if all is right."""
+    found = most_confused(confusion)
+    if found is None:
+        return ""
+    of, taken_for, share = found
+    return f"{percent(share)} of {names[of]} taken for {names[taken_for]}"
 
 
 def answers(groups: Iterable[TrialGroup]) -> list[Answers]:
@@ -101,13 +105,12 @@ def _finding(context: Context) -> str | None:
         return None
     if len(found) == 1:
         return _alone(found[0])
-    lowest = Counter(a.names[worst_and_best(a.confusion)[0]] for a in found)
-    mistakes = Counter(a.mistake.partition(" of ")[2] for a in found if a.mistake)
-    name, times = lowest.most_common(1)[0]
-    clauses = [f"The class with the lowest accuracy is {name} for {times} of {len(found)} models"]
-    if mistakes:
-        pair, times = mistakes.most_common(1)[0]
-        clauses.append(f"the most frequent mistake of {times} is {pair}")
+    together = np.sum([a.confusion / a.seeds for a in found], axis=0)
+    accuracies, ends = class_accuracies(together), worst_and_best(together)
+    worst, best = (f"{found[0].names[n]} ({percent(accuracies[n])})" for n in ends)
+    clauses = [f"Over all {len(found)} models, accuracy is lowest in {worst} and highest in {best}"]
+    if most := mistake(together, found[0].names):
+        clauses.append(f"the most frequent mistake is {most}")
     return "; ".join([*clauses, *_calibration(context)]) + "."
 
 
@@ -263,7 +266,7 @@ def _remarks(context: Context) -> Iterator[str]:
         yield f"Drawn are the {MOST_MODELS} models that end highest; the table has all."
     if lacking := left_out(context.run):
         reasons = [f"{context.labels[trial]} ({why})" for trial, why in lacking.items()]
-        yield f"Left out, for their logits are not what the run kept: {listed(reasons)}."
+        yield f"Left out, for want of their logits: {listed(reasons)}."
 
 
 SECTIONS = (

@@ -43,7 +43,8 @@ def test_several_models_and_what_the_one_judge_says_of_them(tmp_path: Path) -> N
     of = context(tmp_path, {"a": 2.0, "b": 1.9, "c": 1.0}, seeds=3)
     finding = ERRORS.finding(of)
     assert finding is not None
-    assert "lowest accuracy is cat for 3 of 3 models" in finding
+    assert finding.startswith("Over all 3 models, accuracy is lowest in cat (")
+    assert " % of cat taken for dog; calibration error is lowest for " in finding
     ranking = of.standings.ranking("ece")
     assert ranking is not None
     assert finding.endswith(f"{ranking.places[-1].difference.verdict.certainty}.")
@@ -98,12 +99,16 @@ def test_pictures(tmp_path: Path, classes: int) -> None:
 
 
 def test_what_is_missing_or_damaged_is_said_and_left_out(tmp_path: Path) -> None:
-    of = context(tmp_path, {"a": 2.0, "b": 1.9, "c": 1.0}, images=100)
+    records = answering_records(tmp_path, {"a": 2.0, "b": 1.9, "c": 1.0, "d": 1.0}, images=100)
+    without = [
+        replace(r, logits=None) if isinstance(r, Epoch) and r.model == "d" else r for r in records
+    ]
+    of = a_context(without, tmp_path)
     files = sorted((tmp_path / FOLDER).glob("0*.npy"))
     files[0].unlink()
     files[1].write_bytes(b"nonsense")
     assert [row[0] for row in cells(ERRORS, of)] == ["c"]
     (text,) = [t for t in ERRORS.remarks(of) if t.startswith("Left out")]
-    assert "a (logits/00.npy is missing) and b (logits/01.npy is damaged)" in text
+    assert "a (logits/00.npy is missing), b (logits/01.npy is damaged) and d (not kept)" in text
     assert SAME.finding(of) is None
     assert of.run.trials[0].status == "done"
