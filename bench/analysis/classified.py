@@ -1,5 +1,6 @@
 """The answers of trained networks to the test images, from the logits that their runs kept."""
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,10 @@ from bench.records.run import Run, TrialResult
 
 
 def classified(result: TrialResult) -> Classification | None:
-    """What a trial's network answered; None if its logits were not kept, or no longer are what they
-    were."""
-    try:
-        return _classified(result.run.path, result.logits) if result.logits else None
-    except Refused:
-        return None
+    """What a trial's network answered; None if its logits are not there."""
+    with suppress(Refused):
+        return _answers(result)
+    return None
 
 
 def left_out(run: Run) -> dict[str, str]:
@@ -32,13 +31,19 @@ def left_out(run: Run) -> dict[str, str]:
     reasons = {}
     for result in run.trials:
         try:
-            if result.logits:
-                _classified(run.path, result.logits)
-            elif result.status == "done":
-                reasons[result.trial.id] = "not kept"
+            if result.status == "done":
+                _answers(result)
         except Refused as error:
             reasons[result.trial.id] = str(error)
     return reasons
+
+
+def _answers(result: TrialResult) -> Classification:
+    if result.logits is None:
+        raise Refused("not kept")
+    if result.logits.classes != len(result.run.dataset.classes):
+        raise Refused("of another number of classes")
+    return _classified(result.run.path, result.logits)
 
 
 def class_rows(result: TrialResult) -> list[dict[str, Any]]:

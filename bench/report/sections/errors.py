@@ -244,7 +244,7 @@ def _confusion(a: Answers, context: Context) -> Figure:
         image = ax.imshow(cells, cmap="Blues", vmin=0, vmax=1)
         for (row, column), share in np.ndenumerate(cells):
             if share >= 0.005:
-                colour = "white" if share > 0.5 else "#333333"
+                colour = "white" if share > 0.45 else "#333333"
                 text = f"{share * 100:.0f}"
                 ax.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
         ax.set_xticks(range(len(shown)), [names[n] for n in shown], rotation=45, ha="right")
