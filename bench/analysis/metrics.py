@@ -397,7 +397,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("worst_class", "Worst class", "",
            _answers(_worst_class),
            "The class with the lowest test accuracy after the last epoch.", optional=True),
-    Metric("worst_class_accuracy", "Test accuracy, worst class", "fraction",
+    Metric("worst_class_accuracy", "Accuracy in the worst class", "fraction",
            _answers(lambda answers, _: answers.worst_accuracy),
            "The test accuracy in that class, the lowest of its network: picked, so pessimistic.",
            "higher", optional=True),
