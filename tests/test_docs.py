@@ -20,7 +20,13 @@ import bench.config
 from bench.analysis.claims.reader import lecture_claims, read_claims
 from bench.analysis.claims.rules import RULES
 from bench.analysis.metrics import METRICS
-from bench.analysis.tables import EPOCH_COLUMNS, PREDICTION_COLUMNS, PROBE_COLUMNS, SWEEP_COLUMNS
+from bench.analysis.tables import (
+    CLASS_COLUMNS,
+    EPOCH_COLUMNS,
+    PREDICTION_COLUMNS,
+    PROBE_COLUMNS,
+    SWEEP_COLUMNS,
+)
 from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
 from bench.records.records import Record
 from docs import hooks
@@ -72,6 +78,7 @@ def test_every_column_of_models_csv_has_its_row(metric):
         ("probes.csv", PROBE_COLUMNS),
         ("predictions.csv", PREDICTION_COLUMNS),
         ("sweep.csv", SWEEP_COLUMNS),
+        ("classes.csv", CLASS_COLUMNS),
     ],
 )
 def test_the_columns_of_the_other_tables_are_there(table, columns):

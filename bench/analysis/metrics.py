@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from statistics import fmean
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench.analysis import noise
 from bench.analysis.intervals import Spread, median
@@ -16,6 +16,9 @@ from bench.analysis.time_to_accuracy import clock
 from bench.config import decay_of, label_smoothing_of, warmup_of
 from bench.records.records import Epoch, SweepPoint
 from bench.records.run import TrialResult
+
+if TYPE_CHECKING:  # with numpy and scipy
+    from bench.analysis.classification import Classification
 
 Value = str | int | float | None
 
@@ -49,6 +52,23 @@ def _augmentation(result: TrialResult) -> Value:
     """True for what `--augment` meant when it was yes or no."""
     kind = result.trial.setting.augment
     return {"none": False, "shift": True}.get(kind, kind)
+
+
+def _answers(value: Callable[["Classification", TrialResult], Value]) -> Callable[..., Value]:
+    def of(result: TrialResult) -> Value:
+        if result.logits is None:
+            return None
+        # Arrays are for those runs alone that have any.
+        from bench.analysis.classified import classified
+
+        answers = classified(result)
+        return value(answers, result) if answers else None
+
+    return of
+
+
+def _worst_class(answers: "Classification", result: TrialResult) -> str:
+    return result.run.dataset.classes[answers.worst_class]
 
 
 def _over_epochs(value: Callable[[Epoch], float]) -> Callable[[TrialResult], float | None]:
@@ -433,6 +453,18 @@ METRICS: tuple[Metric, ...] = (
     Metric("final_validation_loss", "Validation loss, last epoch", "nats",
            _last(lambda e: e.validation_loss),
            "Mean validation loss after the last epoch.", optional=True),
+    Metric("ece", "Calibration error", "fraction",
+           _answers(lambda answers, _: answers.reliability.ece),
+           "Expected calibration error on the test images after the last epoch, in 15 bins of "
+           "equal width: how far confidence is from accuracy. Only in runs that kept test logits.",
+           "lower", optional=True),
+    Metric("worst_class", "Worst class", "",
+           _answers(_worst_class),
+           "The class with the lowest test accuracy after the last epoch.", optional=True),
+    Metric("worst_class_accuracy", "Accuracy in the worst class", "fraction",
+           _answers(lambda answers, _: answers.worst_accuracy),
+           "The test accuracy in that class, the lowest of its network: picked, so pessimistic.",
+           "higher", optional=True),
     Metric("source_sha256", "Hash of the network's file", "",
            lambda r: r.facts.source_sha256 if r.facts else None,
            "SHA-256 of the file that a network of your own is from; the column is there, in every "

@@ -26,6 +26,10 @@ EPOCH_COLUMNS = (
 SWEEP_COLUMNS = ("model", "batch_size", "images_per_second", "peak_memory_bytes")
 PREDICTION_COLUMNS = ("model", "card", "max_batch", "max_batch_low", "max_batch_high", "source")
 TUNING_COLUMNS = ("model", "optimizer", "point", *CHOSEN, "validation_accuracy", "chosen")
+CLASS_COLUMNS = (
+    *("model", "seed", "class", "images", "right", "accuracy", "accuracy_low", "accuracy_high"),
+    *("answered", "confused_with", "confused"),
+)
 _USUAL = Setting(0, "", 0.0, "")
 _LATER = {f.name for f in fields(Setting)} - {
     "image_size",
@@ -167,6 +171,23 @@ def tuning_frame(run: Run) -> pd.DataFrame:
     return _frame(run, rows, TUNING_COLUMNS)
 
 
+def classes_frame(run: Run) -> pd.DataFrame:
+    """A row per class of every trial whose test logits were kept: how it was answered after the
+    last epoch."""
+    rows, added = [], _added(run)
+    for result in run.trials:
+        if result.logits is None:
+            continue
+        # Arrays are for those runs alone that have any.
+        from bench.analysis.classified import class_rows
+
+        first, last = _setting_cells(result.trial.setting, added)
+        trial = {"model": result.trial.model, "seed": result.trial.seed}
+        more = first | {"trained_batch_size": result.trial.batch_size} | last
+        rows += [trial | row | more for row in class_rows(result)]
+    return _frame(run, rows, CLASS_COLUMNS)
+
+
 def steps_frame(run: Run) -> pd.DataFrame:
     """A row per step whose time was kept."""
     rows = [
@@ -207,10 +228,11 @@ TABLES: dict[str, Callable[[Run], pd.DataFrame]] = {
     "evaluation_modes": evaluation_modes_frame,
     "time_to_accuracy": time_to_accuracy_frame,
     "tuning": tuning_frame,
+    "classes": classes_frame,
 }
 """Each CSV file of a run folder, by its name."""
 
-OPTIONAL = ("sweep", "predictions", "evaluation_modes", "time_to_accuracy", "tuning")
+OPTIONAL = ("sweep", "predictions", "evaluation_modes", "time_to_accuracy", "tuning", "classes")
 """Tables that are written only if they have rows."""
 
 
@@ -227,6 +249,7 @@ class RunTables(Run):
     evaluation_modes = property(evaluation_modes_frame)
     time_to_accuracy = property(time_to_accuracy_frame)
     tuning = property(tuning_frame)
+    classes = property(classes_frame)
     steps = property(steps_frame)
 
 
@@ -263,7 +286,7 @@ def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, 
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
     telemetry["throttled_by"] = ", ".join(telemetry["throttled_by"] or ()) or None
     around = plain.pop("surroundings") or dict.fromkeys(Surroundings.__annotations__)
-    for name in ("trial", "step_times", "step_times_every"):
+    for name in ("trial", "step_times", "step_times_every", "logits"):
         plain.pop(name)
     first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
     setting, last = _setting_cells(result.trial.setting, added)

@@ -29,8 +29,11 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         BenchError: it cannot be written; the old file is unchanged.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror}.") from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -172,7 +172,8 @@ class Simulated:
 class TrainJob:
     """Train one trial on the images in `data_folder`, from its `checkpoint` if there is one;
     `logged_epochs` of it are in the run's log. With a file for `kernels`, its initial weights are
-    kept at `start` and the network is inspected after the last epoch. `calibrated` is the machine's
+    kept at `start` and the network is inspected after the last epoch; with a file for `logits`,
+    those of the test images are kept then. `calibrated` is the machine's
     speed where it is known because another trial has just ended. If it is `tested`, the test images
     are not touched, although there is a validation split. If it is not `evaluated`, no epoch is,
     and the test images are left for after the last. A rehearsal only times a few steps: its one
@@ -185,6 +186,7 @@ class TrainJob:
     checkpoint: str
     start: str
     kernels: str | None = None
+    logits: str | None = None
     logged_epochs: int = 0
     rehearsal: bool = False
     calibrated: Calibrated | None = None

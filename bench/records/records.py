@@ -585,6 +585,19 @@ def _known(validation: float | None, test: float | None) -> float:
 
 
 @dataclass(frozen=True)
+class KeptLogits:
+    """The logits of all test images after a trial's last epoch: `file` in the run folder's
+    `logits/`, float16 (images, classes) as numpy writes it, each image's highest moved to 0. Beside
+    it, `labels.npy` has the images' labels in the same order. Hashes are of the files, SHA-256."""
+
+    file: str
+    images: int
+    classes: int
+    sha256: str
+    labels_sha256: str
+
+
+@dataclass(frozen=True)
 class Epoch:
     """One pass over the training images and one over the validation images, or over the test images
     if none are for validation; figures of what it was not evaluated on are None: of both, where
@@ -596,7 +609,8 @@ class Epoch:
     `step_seconds` is the median over the steps, without the trial's first. `step_times` are the
     seconds of every step in order, or of every `step_times_every`-th step of a long epoch.
     `resumed` if the epoch was interrupted or is the first in a new process: its times are not
-    comparable with the others.
+    comparable with the others. `logits` only of the trial's last epoch, if it was evaluated on the
+    test images.
     """
 
     model: str
@@ -628,6 +642,7 @@ class Epoch:
     surroundings: Surroundings | None = None
     validation_loss: float | None = None
     validation_accuracy: float | None = None
+    logits: KeptLogits | None = None
 
     @property
     def evaluated(self) -> bool:
@@ -660,6 +675,7 @@ class FinalTest:
     accuracy: float
     images: int
     seconds: float
+    logits: KeptLogits | None = None
 
 
 @dataclass(frozen=True)

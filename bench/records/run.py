@@ -54,6 +54,13 @@ class TrialResult:
         return self.run.described.get((self.trial.model, self.trial.setting.image_size))
 
     @property
+    def logits(self) -> records.KeptLogits | None:
+        """The test logits after its last epoch, if they were kept."""
+        if self.final_test is not None:
+            return self.final_test.logits
+        return self.epochs[-1].logits if self.epochs else None
+
+    @property
     def largest_batch(self) -> records.LargestBatch | None:
         """The search for its largest batch, if there was one."""
         return self.run.largest_batches.get(self.trial.shape)

@@ -32,7 +32,7 @@ from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
 from bench.recipes import RECIPES
-from bench.records import messages, records
+from bench.records import logits, messages, records
 from bench.records.run import Run
 from bench.records.run_folder import RunFolder
 from bench.runner.batch_search import Prober
@@ -411,7 +411,7 @@ class Session:
             Path(job.start).unlink(missing_ok=True)
 
     def _job(self, trial: records.Trial, logged_epochs: int = 0) -> messages.TrainJob:
-        checkpoint, start_weights, kernels = self._files(trial)
+        checkpoint, start_weights, kernels, kept = self._files(trial)
         data, whole = self.prepared.dataset, self.prepared.whole
         retrained = trial.tuning is not None and not trial.is_point
         if retrained and whole is not None:
@@ -424,6 +424,7 @@ class Session:
             checkpoint=str(checkpoint),
             start=str(start_weights),
             kernels=str(kernels) if self.config.inspect and trial.tuning is None else None,
+            logits=str(kept) if self._keeps_logits() and not trial.is_point else None,
             logged_epochs=logged_epochs,
             calibrated=self._calibrated(trial.setting.precision),
             tested=trial.is_point or self._is_tested(trial),
@@ -435,6 +436,10 @@ class Session:
         result = self.run.trial(trial.id)
         tested = result is not None and result.final_test is not None
         return tested or self.prepared.dataset.evaluated_on == "test"
+
+    def _keeps_logits(self) -> bool:
+        data = self.prepared.dataset
+        return logits.are_small(data.test_images, len(data.classes))
 
     def _calibrated(self, precision: str) -> records.Calibrated | None:
         """The machine's speed, if a trial in that precision has just ended."""
@@ -501,24 +506,28 @@ class Session:
             end = perf_counter()
             self.tables_due = end + (end - start) / TABLES_SHARE
 
-    def _files(self, trial: records.Trial) -> tuple[Path, Path, Path]:
-        """The paths of a trial's checkpoint, initial weights and kernels; hashed, because names
-        from outside never become paths.
+    def _files(self, trial: records.Trial) -> tuple[Path, Path, Path, Path]:
+        """The paths of a trial's checkpoint, initial weights, kernels and logits; hashed, because
+        names from outside never become paths.
 
         Raises:
             BenchError: their folders cannot be created.
         """
         name = hashlib.sha256(trial.id.encode()).hexdigest()[:24]
-        checkpoints, kernels = (self.folder.path.absolute() / n for n in ("checkpoints", "kernels"))
+        names = ("checkpoints", "kernels", logits.FOLDER)
+        checkpoints, kernels, kept = (self.folder.path.absolute() / name for name in names)
         try:
             checkpoints.mkdir(exist_ok=True)
             if self.config.inspect:
                 kernels.mkdir(exist_ok=True)
+            if self._keeps_logits():
+                kept.mkdir(exist_ok=True)
         except OSError as error:
             raise BenchError(
                 f"cannot create a folder in {self.folder.path}: {error.strerror}."
             ) from error
-        return checkpoints / f"{name}.pt", checkpoints / f"{name}.start.pt", kernels / f"{name}.npz"
+        weights = checkpoints / f"{name}.pt", checkpoints / f"{name}.start.pt"
+        return *weights, kernels / f"{name}.npz", kept / f"{name}.npy"
 
     def _notes(self, trial: records.Trial) -> tuple[str, ...]:
         """Decisions made for the user."""
@@ -528,6 +537,8 @@ class Session:
         images = self.prepared.dataset.train_images
         if trial.batch_size and images % trial.batch_size == 1:
             notes.append("One image is left out of each epoch: batch norm cannot train on one.")
+        if not self._keeps_logits():
+            notes.append("The test logits are not kept, because they are too large.")
         described = self.run.described.get((trial.model, trial.setting.image_size))
         part = trial.setting.part_of(trial.batch_size or 0)
         if part < (trial.batch_size or 0) and described and _has_batch_norm(described):

@@ -152,8 +152,14 @@ def train_pass(
     return sums
 
 
-def evaluation_pass(network: Network, batches: Iterable[Batch], precision: Precision) -> Sums:
-    """Evaluate every image with batch norm and dropout in inference mode; no auxiliary heads."""
+def evaluation_pass(
+    network: Network,
+    batches: Iterable[Batch],
+    precision: Precision,
+    kept: list[Tensor] | None = None,
+) -> Sums:
+    """Evaluate every image with batch norm and dropout in inference mode; no auxiliary heads. The
+    logits of each batch, (batch, classes), go to `kept`, if given, as they are on the device."""
     network.eval()
     sums = Sums()
     with torch.inference_mode():
@@ -162,4 +168,6 @@ def evaluation_pass(network: Network, batches: Iterable[Batch], precision: Preci
                 logits = network(images)
                 loss = torch.nn.functional.cross_entropy(logits, labels)
             sums.add(logits, labels, {"main": loss})
+            if kept is not None:
+                kept.append(logits)
     return sums

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ import torch
 from bench.data.loader import Split, dropped_images, steps_per_epoch
 from bench.errors import BenchError, Diverged, first_line
 from bench.records import records
+from bench.records.logits import keep_logits
 from bench.records.messages import Resumed, Stopped, TrainJob, Warned
 from bench.system.cpu_load import Watch
 from bench.system.devices import Device
@@ -46,6 +47,8 @@ TrialMessage = (
 )
 """What a trial sends to its parent."""
 
+Tested = TypeVar("Tested", records.Epoch, records.FinalTest)
+
 
 class ProgressSink(Protocol):
     """Progress callback."""
@@ -67,6 +70,7 @@ class Trainer:
     progress: ProgressSink
     stopping: Callable[[], bool]
     test_split: Split | None = None
+    logits: list[torch.Tensor] = field(default_factory=list)
 
     def epochs(self) -> Iterator[TrialMessage]:
         """Train the remaining epochs, from the checkpoint if there is one; a message for each."""
@@ -96,16 +100,20 @@ class Trainer:
                 yield Stopped()
                 return
             record = replace(record, resumed=resumed)
+            record, warnings = self._with_logits(record, self.evaluation_split)
+            yield from warnings
             at, sums, resumed = Position(at.epoch + 1, record=records.encode(record)), Sums(), False
             if at.epoch <= self.job.epochs or self.job.kernels is not None or self._tests:
                 self._save(at, self.training.order.get_state(), sums)
             yield record
         if self._tests:
             try:
-                yield self._final_test(at)
+                tested, warnings = self._final_test(at)
             except _Stop:
                 yield Stopped()
                 return
+            yield from warnings
+            yield tested
         if self.job.kernels is not None:
             yield self._inspected(Path(self.job.kernels))
 
@@ -130,7 +138,9 @@ class Trainer:
 
         def evaluate_all() -> Pass:
             trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
-            return self._evaluated(self.evaluation_split, trained_at)
+            # The last epoch's logits stay on the device until the clock has stopped.
+            last = at.epoch == self.job.epochs and self._evaluated_on == "test"
+            return self._evaluated(self.evaluation_split, trained_at, kept=last)
 
         with Sampler(device.pci_bus_id()) as sampler, Watch() as watch:
             trained, train_time = timed(device, train_all)
@@ -152,20 +162,24 @@ class Trainer:
         """Whether the test images are left for after the last epoch."""
         return self.test_split is not None and not self.job.tested
 
-    def _final_test(self, at: Position) -> records.FinalTest:
+    def _final_test(self, at: Position) -> tuple[records.FinalTest, list[Warned]]:
         """Evaluate the test images; raises _Stop once the parent asks to stop."""
         split = self.test_split
         assert split is not None
-        tested, time = timed(self.device, lambda: self._evaluated(split, at))
+        tested, time = timed(self.device, lambda: self._evaluated(split, at, kept=True))
         _check_finite("test", tested, self.job.epochs)
         figures = tested.loss, tested.accuracy, tested.images
-        return records.FinalTest(self.job.trial.id, *figures, time.seconds)
+        return self._with_logits(
+            records.FinalTest(self.job.trial.id, *figures, time.seconds), split
+        )
 
-    def _evaluated(self, split: Split, at: Position) -> Pass:
+    def _evaluated(self, split: Split, at: Position, *, kept: bool) -> Pass:
+        """One pass over a split; its logits are kept if the job has a file for them."""
         part = self.job.trial.setting.part_of(self.job.trial.batch_size or 0)
         batches = self._unless_stopped(split.in_order(part), at)
         network, precision = self.training.network, self.training.precision
-        return evaluation_pass(network, batches, precision).result()
+        logits = self.logits if kept and self.job.logits is not None else None
+        return evaluation_pass(network, batches, precision, logits).result()
 
     def _record(
         self,
@@ -220,6 +234,20 @@ class Trainer:
             validation_loss=validation.loss if validation else None,
             validation_accuracy=validation.accuracy if validation else None,
         )
+
+    def _with_logits(self, record: Tested, split: Split) -> tuple[Tested, list[Warned]]:
+        """The record with the logits of the split that its evaluation kept, if it kept any; without
+        them, and a warning, if they cannot be written."""
+        if self.job.logits is None or not self.logits:
+            return record, []
+        try:
+            with self.device.unlimited():
+                logits = torch.cat(self.logits).float().cpu().numpy()
+                labels = split.labels.cpu().numpy()
+                kept = keep_logits(Path(self.job.logits), logits, labels)
+        except BenchError as error:
+            return record, [Warned(f"its test logits are not kept: {error}")]
+        return replace(record, logits=kept), []
 
     def _inspected(self, kernels: Path) -> records.Inspected | Warned:
         """What training did to the network, which holds its initial weights afterwards. A failed

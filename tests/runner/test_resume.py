@@ -89,6 +89,7 @@ class TestCtrlC:
         pd.testing.assert_frame_equal(after.iloc[: len(before)], before)
         assert [t.status for t in run.trials] == ["done", "done"]
         assert [t.inspected is not None for t in run.trials] == [True, True]
+        assert run.models.ece.notna().all()
         assert after.resumed.sum() == 1
         assert any(isinstance(r, TrialResumed) for r in read_log(output))
         assert not list((output / "checkpoints").glob("*"))

@@ -76,6 +76,11 @@ def test_a_run_is_on_disk_and_can_be_derived_again_from_its_log_alone(two_seeds)
     wall_clock = epochs.train_seconds + epochs.test_seconds
     assert parts.shape[1] == 6
     assert parts.sum(axis=1).to_numpy() == pytest.approx(wall_clock.to_numpy())
+    # Of the last epoch of each trial there is an answer to every test image.
+    classes = pd.read_csv(folder / "classes.csv").groupby("seed")[["right", "images"]].sum()
+    assert (classes.right / classes.images).tolist() == models.final_test_accuracy.tolist()
+    assert set(classes.images) == {18}
+    assert models.ece.between(0, 1).all()
     before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
     for path in folder.glob("*.csv"):
         path.unlink()

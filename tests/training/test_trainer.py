@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from bench.data.loader import Batches, ResidentSplit, Transform
+from bench.records.logits import FOLDER, read_logits
 from bench.records.messages import Conditions, Resumed, TrainJob
-from bench.records.records import FinalTest, Inspected
+from bench.records.records import Epoch, FinalTest, Inspected
 from bench.system.devices import open_device
 from bench.training.checkpoint import Training
 from bench.training.optimizers import open_optimizer
@@ -112,6 +113,22 @@ def test_what_was_tested_is_not_tested_again(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     assert kinds(repeated.epochs()) == ["Epoch", "Epoch"]
     assert test.reads == other.reads == 0
+
+
+@pytest.mark.parametrize("calls", [10**9, 15])
+def test_kept_logits_are_of_the_test_images(calls: int, tmp_path: Path) -> None:
+    path = str(tmp_path / FOLDER / "a.npy")
+    first, _ = a_trainer(tmp_path, logits=path, stop_at=calls)
+    messages = list(first.epochs())
+    if calls == 15:  # within the test
+        again, _ = a_trainer(tmp_path, logits=path, logged_epochs=2)
+        messages += again.epochs()
+    assert [m.logits for m in messages if isinstance(m, Epoch)] == [None, None]
+    (tested,) = (m for m in messages if isinstance(m, FinalTest))
+    assert tested.logits is not None
+    logits, labels = read_logits(tmp_path, tested.logits)
+    assert len(labels) == SIZES["test"]
+    assert (logits.argmax(1) == labels).mean() == pytest.approx(tested.accuracy)
 
 
 def test_asked_to_stop_within_the_test(tmp_path: Path) -> None:

@@ -228,11 +228,10 @@ def _train(
         schedule = schedule_of(trial.setting)
         rates = open_schedule(optimizer, schedule, updates) if schedule else None
         training = Training(network, optimizer, precision, order, rates)
-        evaluated, *tested = held_out
-        if not job.evaluated:
-            tested = [evaluated]
+        evaluated, *rest = held_out
+        tested = next(iter(rest), None) if job.evaluated else evaluated
         how = (device, training, progress, stopping)
-        trainer = Trainer(job, train_split, evaluated, *how, *tested)
+        trainer = Trainer(job, train_split, evaluated, *how, tested)
         stopped = False
         for message in [rehearse(trainer)] if job.rehearsal else trainer.epochs():
             stopped = isinstance(message, messages.Stopped)
