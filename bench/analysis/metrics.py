@@ -360,10 +360,6 @@ METRICS: tuple[Metric, ...] = (
            "How often the trial was trained again because its times were noisy."),
     Metric("noise", "Why its times may mislead", "", lambda r: "; ".join(noise.noise_of(r)) or None,
            "Reasons to distrust the trial's times; empty where they are quiet."),
-    Metric("source_sha256", "Hash of the network's file", "",
-           lambda r: r.facts.source_sha256 if r.facts else None,
-           "SHA-256 of the file that a network of your own is from; the column is there, in every "
-           "table with a column `model`, only if the run has such a network.", optional=True),
     Metric("recipe", "Recipe", "", lambda r: r.trial.setting.recipe,
            "How it was trained, by the name of the recipe; left out where all are `constant`."),
     Metric("weight_decay", "Weight decay", "", lambda r: decay_of(r.trial.setting),
@@ -373,6 +369,14 @@ METRICS: tuple[Metric, ...] = (
     Metric("accumulate", "Parts of a batch", "parts", lambda r: r.trial.setting.accumulate,
            "Parts that a batch was trained in before each update; left out where all are 1.",
            exact=True),
+    Metric("tta_test_accuracy", "Test accuracy with test-time augmentation", "fraction",
+           _last(lambda e: e.tta_test_accuracy),
+           "After the last epoch, over six views of each image; the column is there only in runs "
+           "with the recipe `airbench94`.", "higher", optional=True),
+    Metric("source_sha256", "Hash of the network's file", "",
+           lambda r: r.facts.source_sha256 if r.facts else None,
+           "SHA-256 of the file that a network of your own is from; the column is there, in every "
+           "table with a column `model`, only if the run has such a network.", optional=True),
 )
 # fmt: on
 

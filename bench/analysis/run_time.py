@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from statistics import fmean
 
+from bench.recipes import RECIPES
 from bench.records.records import (
     DatasetFacts,
     SeedsCut,
@@ -55,11 +56,12 @@ def phases_of(
         for n, batch in ((data.train_images, size), (data.test_images, tested))
     )
     began = min(epochs, 1)
+    tests = epochs + began * RECIPES[timed.setting.recipe].views
     return {
         "start workers": timed.start_seconds,
         "calibrate": timed.calibration_seconds,
         "train": epochs * data.train_images / size * step + began * sizes_trained * first_step,
-        "evaluate": epochs * data.test_images * image
+        "evaluate": tests * data.test_images * image
         + began * sizes_tested * max(0.0, first_evaluation),
         "checkpoints": max(0, epochs - (not inspect)) * timed.checkpoint_seconds,
         "inspect": inspect * timed.inspection_seconds,

@@ -40,9 +40,11 @@ PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
 def models_frame(run: Run) -> pd.DataFrame:
     """A row per trial."""
     absent = _LATER - _added(run) - _ALWAYS
-    kept = [m for m in METRICS if m.name not in absent and not m.optional]
+    kept = [m for m in METRICS if m.name not in absent]
     rows = [{metric.name: metric.value(result) for metric in kept} for result in run.trials]
-    return _frame(run, rows, [metric.name for metric in kept])
+    nowhere = {m.name for m in kept if m.optional and all(row[m.name] is None for row in rows)}
+    rows = [{n: value for n, value in row.items() if n not in nowhere} for row in rows]
+    return _frame(run, rows, [metric.name for metric in kept if metric.name not in nowhere])
 
 
 def epochs_frame(run: Run) -> pd.DataFrame:
@@ -221,7 +223,7 @@ def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, 
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
     telemetry["throttled_by"] = ", ".join(telemetry["throttled_by"] or ()) or None
     around = plain.pop("surroundings") or dict.fromkeys(Surroundings.__annotations__)
-    for name in ("trial", "step_times", "step_times_every"):
+    for name in ("trial", "step_times", "step_times_every", "tta_test_accuracy"):
         plain.pop(name)
     first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
     setting, last = _setting_cells(result.trial.setting, added)

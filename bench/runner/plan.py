@@ -8,8 +8,9 @@ from typing import Any
 
 import psutil
 
-from bench.config import VARIED, Config, choices, make_setting
+from bench.config import VARIED, Config, choices, make_setting, suits
 from bench.errors import Refused
+from bench.recipes import RECIPES
 from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Setting, Trial
 
 AUTO_LIMIT = 128
@@ -35,7 +36,8 @@ class Plan:
 
 
 def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFacts) -> Plan:
-    """The product of models, settings, batch sizes and seeds.
+    """The product of models, settings, batch sizes and seeds, without recipes that are for other
+    models.
 
     Trials of one seed run model after model, those of the next in the reverse order (A B, B A), so
     that a machine that warms up or slows down favours none.
@@ -64,6 +66,7 @@ def make_plan(config: Config, models: Sequence[ModelFacts], dataset: DatasetFact
         )
         for choice, batch in product(choices(config), config.batch_size)
         for model in models
+        if suits(choice, model.name)
     )
     orders = (list(one_seed), list(reversed(one_seed)))
     seeds = range(config.seeds)
@@ -93,6 +96,20 @@ def check_trials(config: Config, models: int) -> None:
             f"these options make {trials:,} trials, and a run has at most {MOST_TRIALS:,}: lower "
             "--seeds or compare less."
         )
+
+
+def check_recipes(recipes: Sequence[str], models: Sequence[str]) -> None:
+    """Raises Refused if a recipe is for a model that is not there, or a model has none."""
+    only = {name: model for name in recipes if (model := RECIPES[name].model)}
+    for recipe, model in only.items():
+        if model not in models:
+            raise Refused(f"--recipe {recipe} is for {model} alone: add that to --models.")
+    for model in models:
+        if not any(RECIPES[name].trains(model) for name in recipes):
+            raise Refused(
+                f"--recipe {' '.join(only)} is not for {model}: add another recipe, or leave the "
+                "model out."
+            )
 
 
 def check_image_sizes(

@@ -14,6 +14,7 @@ import torch
 
 from bench.data.loader import Split, dropped_images, steps_per_epoch
 from bench.errors import BenchError, Diverged, first_line
+from bench.recipes import RECIPES
 from bench.records import records
 from bench.records.messages import Resumed, Stopped, TrainJob, Warned
 from bench.system.cpu_load import Watch
@@ -28,7 +29,9 @@ from bench.training.diagnostics import (
     save_start,
 )
 from bench.training.loop import Batch, Pass, Sums, evaluation_pass, train_pass
+from bench.training.networks import begin_epoch
 from bench.training.step_timer import StepTimer, Timed, timed
+from bench.training.views import SixViews
 
 KEPT_STEPS = 2000
 """At most this many step times of an epoch are kept; of a longer one, every n-th."""
@@ -107,6 +110,8 @@ class Trainer:
         steps = steps_per_epoch(len(self.train_split), batch_size)
         timer = StepTimer(device, steps - at.steps)
         train_batches = self._remaining_batches(at, steps)
+        recipe = RECIPES[self.job.trial.setting.recipe]
+        begin_epoch(self.training.network, recipe, at.epoch)
         device.reset_peak()
 
         def train_all() -> Pass:
@@ -118,20 +123,25 @@ class Trainer:
             )
             return made.result()
 
-        def test_all() -> Pass:
-            trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
+        def test_all(network: torch.nn.Module) -> Pass:
             part = self.job.trial.setting.part_of(batch_size)
             batches = self._unless_stopped(self.test_split.in_order(part), trained_at)
-            return evaluation_pass(self.training.network, batches, precision).result()
+            return evaluation_pass(network, batches, precision).result()
 
         with Sampler(device.pci_bus_id()) as sampler, Watch() as watch:
             trained, train_time = timed(device, train_all)
+        trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
         _check_finite("training", trained, at.epoch)
-        tested, test_time = timed(device, test_all)
+        tested, test_time = timed(device, lambda: test_all(self.training.network))
         _check_finite("test", tested, at.epoch)
         train_time = train_time.plus(at.seconds, at.cpu_seconds)
         beside = sampler.result(), watch.result()
-        return self._record(at.epoch, steps, trained, tested, train_time, test_time, timer, *beside)
+        times = train_time, test_time, timer
+        record = self._record(at.epoch, steps, trained, tested, *times, *beside)
+        if recipe.views and at.epoch == self.job.epochs:
+            views = test_all(SixViews(self.training.network))
+            record = replace(record, tta_test_accuracy=views.accuracy)
+        return record
 
     def _record(
         self,
@@ -207,7 +217,8 @@ class Trainer:
         batch_size = self.job.trial.batch_size or 0
         phase = f"epoch {at.epoch}/{self.job.epochs}"
         augment = self.job.trial.setting.augment
-        shuffled = self.train_split.shuffled(batch_size, self.training.order, augment)
+        order = self.training.order
+        shuffled = self.train_split.shuffled(batch_size, order, augment, at.epoch)
         start, cpu, done = perf_counter(), process_time(), at.steps
         for batch in islice(shuffled, at.steps, None):
             if self.stopping():

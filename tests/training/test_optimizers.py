@@ -57,7 +57,7 @@ def test_weight_decay_is_torchs_unless_given(name: str, decay: float) -> None:
 def test_a_schedule_sets_the_rate_of_every_update() -> None:
     layer = nn.Linear(2, 2)
     setting = a_setting(optimizer="sgd", learning_rate=0.4, weight_decay=1e-4)
-    optimizer = optimizer_of(setting, layer.parameters())
+    optimizer = optimizer_of(setting, layer, 8)
     rates = open_schedule(optimizer, Schedule("", ((0, 0), (0.25, 1), (1, 0))), 4)
     seen = []
     for _ in range(4):

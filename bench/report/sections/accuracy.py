@@ -72,6 +72,7 @@ SECTIONS = (
         metrics_of_trained(
             "first_test_accuracy",
             FINAL,
+            "tta_test_accuracy",
             "best_test_accuracy",
             "final_train_loss",
             "final_test_loss",
