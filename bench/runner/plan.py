@@ -103,7 +103,7 @@ def check_recipes(recipes: Sequence[str], models: Sequence[str]) -> None:
     only = {name: model for name in recipes if (model := RECIPES[name].model)}
     for recipe, model in only.items():
         if model not in models:
-            raise Refused(f"--recipe {recipe} is for {model} alone: add that to --models.")
+            raise Refused(f"--recipe {recipe} is for {model} alone: add it to --models.")
     for model in models:
         if not any(RECIPES[name].trains(model) for name in recipes):
             raise Refused(
