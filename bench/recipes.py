@@ -66,10 +66,12 @@ class Decoupled:
 
 
 @dataclass(frozen=True)
-class Averaging:
-    """Lookahead (https://arxiv.org/abs/1907.08610): every so many updates, the network's state
-    becomes its running average, whose decay rises to `decay` with the cube of progress; after the
-    last update it becomes the average as it stands."""
+class Lookahead:
+    """Every so many updates, the network's state becomes its running average, whose decay rises to
+    `decay` with the cube of progress; after the last update, the average as it stands.
+
+    https://arxiv.org/abs/1907.08610
+    """
 
     every: int
     decay: float
@@ -110,7 +112,7 @@ class Recipe:
     published: str | None = None
     model: str | None = None
     decoupled: Decoupled | None = None
-    averaging: Averaging | None = None
+    lookahead: Lookahead | None = None
     first_epochs: Mapping[str, int] = field(default_factory=dict)
     views: int = 0
 
@@ -196,7 +198,7 @@ RECIPES: dict[str, Recipe] = {
         published="94.01 % with test-time augmentation, the mean of 1,000 runs of 9.9 epochs",
         model="airbench94",
         decoupled=Decoupled(momentum=0.85, bias_scale=64),
-        averaging=Averaging(every=5, decay=0.95**5),
+        lookahead=Lookahead(every=5, decay=0.95**5),
         first_epochs={"whiten.bias": 3},
         views=6,
     ),

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.recipes import Averaging
+from bench.recipes import Lookahead
 from bench.training.loop import Stepped
 
 
-class Lookahead:
-    """Follows each update, after the schedule of the rate: see `bench.recipes.Averaging`. The state
+class LookaheadState:
+    """Follows each update, after the schedule of the rate: see `bench.recipes.Lookahead`. The state
     that is averaged includes batch norm's statistics."""
 
     def __init__(
-        self, network: nn.Module, how: Averaging, updates: int, schedule: Stepped | None
+        self, network: nn.Module, how: Lookahead, updates: int, schedule: Stepped | None
     ) -> None:
         self._how, self._updates, self._done, self._schedule = how, updates, 0, schedule
         self._state = [v for v in network.state_dict().values() if v.is_floating_point()]

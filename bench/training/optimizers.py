@@ -13,7 +13,7 @@ from bench.config import OPTIMIZERS
 from bench.errors import Refused
 from bench.recipes import RECIPES, Schedule
 from bench.records.records import Setting
-from bench.training.lookahead import Lookahead
+from bench.training.lookahead import LookaheadState
 from bench.training.loop import Stepped
 from models.building.network import BATCH_NORMS
 
@@ -68,4 +68,5 @@ def open_updates(
     """What follows each of so many updates by a setting's recipe; None if nothing does."""
     recipe = RECIPES[setting.recipe]
     rates = open_schedule(optimizer, recipe.schedule, updates) if recipe.schedule else None
-    return Lookahead(network, recipe.averaging, updates, rates) if recipe.averaging else rates
+    how = recipe.lookahead
+    return LookaheadState(network, how, updates, rates) if how else rates

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench.recipes import RECIPES, Averaging
-from bench.training.lookahead import Lookahead
+from bench.recipes import RECIPES, Lookahead
+from bench.training.lookahead import LookaheadState
 
-HOW = Averaging(every=5, decay=0.95**5)
+HOW = Lookahead(every=5, decay=0.95**5)
 UPDATES = 23
 
 
@@ -31,7 +31,7 @@ def train(network: nn.Module, update: int) -> None:
 def test_states_are_those_of_the_source() -> None:
     """`LookaheadState` of `legacy/airbench94.py`: https://github.com/KellerJordan/cifar10-airbench."""
     network, other = a_network(), a_network()
-    lookahead = Lookahead(network, HOW, UPDATES, None)
+    lookahead = LookaheadState(network, HOW, UPDATES, None)
     alphas = 0.95**5 * (torch.arange(UPDATES + 1) / UPDATES) ** 3
     average = {k: v.clone() for k, v in other.state_dict().items()}
 
@@ -57,12 +57,12 @@ def test_states_are_those_of_the_source() -> None:
 
 def test_it_goes_on_where_it_was_saved() -> None:
     whole = a_network()
-    lookahead = Lookahead(whole, HOW, UPDATES, None)
+    lookahead = LookaheadState(whole, HOW, UPDATES, None)
     for update in range(1, 8):
         train(whole, update)
         lookahead.step()
     resumed, state = a_network(), copy.deepcopy(lookahead.state_dict())
-    again = Lookahead(resumed, HOW, UPDATES, None)
+    again = LookaheadState(resumed, HOW, UPDATES, None)
     resumed.load_state_dict(whole.state_dict())
     again.load_state_dict(state)
     for update in range(8, UPDATES + 1):
@@ -74,6 +74,6 @@ def test_it_goes_on_where_it_was_saved() -> None:
 
 
 def test_the_recipes_decay_rises_with_the_cube() -> None:
-    how = RECIPES["airbench94"].averaging
+    how = RECIPES["airbench94"].lookahead
     assert how == HOW
     assert [how.decay_at(p) for p in (0, 0.5, 1)] == pytest.approx([0, 0.77378 / 8, 0.77378], 1e-5)
