@@ -100,11 +100,12 @@ class MaxBatchOptions:
             if known and size != "native" and all(m.nearest_pixels(size) != size for m in known):
                 known[0].pixels(size)
 
-    def too_small(self, model: str, pixels: int) -> str | None:
+    def other_size(self, model: str, pixels: int) -> str | None:
         """What to say of a model that is shown at another size; None if that was asked for."""
         if "native" in self.image_size or pixels in self.image_size:
             return None
         sizes = ", ".join(map(str, self.image_size))
+        sizes = f"all of {sizes}" if len(self.image_size) > 1 else sizes
         return f"{model} cannot take {sizes} px; it is shown at {pixels} px, the nearest."
 
     @property
