@@ -299,7 +299,8 @@ class Options:
     ] = None
     """Change training images at random. shift: flip, and shift by up to an eighth. crop: flip, and
     crop from a black border of an eighth. cutout: the same from a reflected border, with a square
-    blanked. Without a value, shift."""
+    blanked. alternate: flip half of the images in one epoch, the other half in the next, and shift
+    by a sixteenth. Without a value, shift."""
 
     pretrained: Annotated[tuple[Switch, ...], Help(Group.TRAINING)] = ("no",)
     """Start from published ImageNet weights instead of random ones."""
@@ -533,11 +534,18 @@ def make_setting(
     )
 
 
+def suits(choice: Mapping[str, Any], model: str) -> bool:
+    """Whether a model is trained by the recipe of a choice."""
+    return RECIPES[choice["recipe"] or "constant"].trains(model)
+
+
 def settings_of(facts: ModelFacts, options: Any) -> list[Setting]:
-    """A model's settings, each once; a size that it cannot take becomes its smallest."""
+    """A model's settings, each once; a size that it cannot take becomes the nearest that it
+    can, and recipes that are for other models are left out."""
     made = (
         make_setting(facts.nearest_pixels(choice.pop("image_size")), family=facts.family, **choice)
         for choice in choices(options)
+        if suits(choice, facts.name)
     )
     return list(dict.fromkeys(made))
 

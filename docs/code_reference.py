@@ -82,7 +82,7 @@ def recipes() -> str:
     rows = [(f"`{name}`", *_recipe(recipe)) for name, recipe in RECIPES.items()]
     header = (
         *("Recipe", "Optimizer", "Peak rate", "Schedule", "Weight decay", "Label smoothing"),
-        *("Augmentation", "Pixels", "Auxiliary weight", "Made for", "Source"),
+        *("Augmentation", "Pixels", "Auxiliary weight", "Made for", "Published accuracy", "Source"),
     )
     return _table(header, rows)
 
@@ -98,7 +98,9 @@ def _recipe(recipe: Recipe) -> Iterator[str]:
     yield recipe.augment
     yield "normalised" if recipe.normalised else "in [0, 1]"
     yield "the paper's" if recipe.aux_weight is None else f"{recipe.aux_weight:g}"
-    yield recipe.made_for(0, None) or "any number of epochs"
+    length = recipe.made_for(0, None) or "any number of epochs"
+    yield f"{recipe.model} alone, {length}" if recipe.model else length
+    yield recipe.published or _NONE
     yield re.sub(r"(https://[^\s,;]+)", r"<\1>", recipe.source)
 
 

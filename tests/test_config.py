@@ -260,7 +260,7 @@ def test_lists_become_tuples() -> None:
         ({"device": "tpu"}, "--device tpu must be one of auto, cpu, cuda, cuda:N, mps."),
         ({"device": "cuda:x"}, "--device cuda:x must be one of"),
         ({"device": "cpu\n"}, "--device cpu"),
-        ({"augment": "yes"}, "--augment yes must be one of none, shift, crop, cutout."),
+        ({"augment": "yes"}, "--augment yes must be one of none, shift, crop, cutout, alternate."),
         ({"channels_last": "maybe"}, "--channels-last maybe must be one of yes, no."),
         ({"recipe": "onecyle"}, "--recipe onecyle must be one of constant, lecture, onecycle"),
         ({"accumulate": 0}, "--accumulate 0 must be a whole number above 0."),
@@ -285,7 +285,7 @@ def test_what_cannot_work_is_refused(options: dict[str, Any], message: str) -> N
 
 
 def test_a_name_that_is_nearly_right_is_suggested() -> None:
-    with pytest.raises(Refused, match=r"fast70: did you mean onecycle\?$"):
+    with pytest.raises(Refused, match=r"airbench94: did you mean onecycle\?$"):
         smoke(recipe="onecyle")
 
 

@@ -40,6 +40,10 @@ def test_no_rate_is_above_the_peak_or_negative(name: str, progress: float) -> No
         ("fast70", 18.5 / 70, 1.0),
         ("fast70", 67 / 70, 0.001 / 0.4),
         ("fast70", 1.0, 0.0001 / 0.4),
+        ("airbench94", 0.0, 0.2),
+        ("airbench94", 0.115, 0.6),
+        ("airbench94", 0.23, 1.0),
+        ("airbench94", 1.0, 0.07),
     ],
 )
 def test_rates_are_those_of_the_source(name: str, progress: float, factor: float) -> None:

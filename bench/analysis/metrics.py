@@ -184,6 +184,14 @@ def _tested(name: str) -> Callable[[TrialResult], Value]:
     return lambda r: getattr(r.final_test, name) if r.final_test else last(r)
 
 
+def _in_views(result: TrialResult) -> Value:
+    return (
+        result.final_test.tta_accuracy
+        if result.final_test
+        else _last(lambda e: e.tta_test_accuracy)(result)
+    )
+
+
 def _highest(name: str) -> Callable[[TrialResult], int | None]:
     return lambda result: max(filter(None, (getattr(e, name) for e in result.epochs)), default=None)
 
@@ -465,6 +473,10 @@ METRICS: tuple[Metric, ...] = (
            _answers(lambda answers, _: answers.worst_accuracy),
            "The test accuracy in that class, the lowest of its network: picked, so pessimistic.",
            "higher", optional=True),
+    Metric("tta_test_accuracy", "Test accuracy with test-time augmentation", "fraction",
+           _in_views,
+           "After the last epoch, over six views of each image; the column is there only in runs "
+           "with the recipe `airbench94`.", "higher", optional=True),
     Metric("source_sha256", "Hash of the network's file", "",
            lambda r: r.facts.source_sha256 if r.facts else None,
            "SHA-256 of the file that a network of your own is from; the column is there, in every "

@@ -9,6 +9,7 @@ from itertools import accumulate
 from statistics import fmean
 
 from bench.analysis.tuning import point_of
+from bench.recipes import RECIPES
 from bench.records.records import (
     DatasetFacts,
     SeedsCut,
@@ -63,15 +64,17 @@ def phases_of(
         for n, batch in ((data.train_images, size), (data.evaluated_images, part))
     )
     apart = not tested and (not evaluated or data.evaluated_on == "validation")
-    once = data.test_images if apart else 0
     began = min(epochs, 1)
+    last = began and evaluated and data.evaluated_on == "test"
+    views = RECIPES[timed.setting.recipe].views if apart or last else 0
+    once = data.test_images * (apart + views)
     return {
         "start workers": timed.start_seconds,
         "calibrate": timed.calibration_seconds,
         "train": epochs * data.train_images / size * step + began * sizes_trained * first_step,
         "evaluate": (evaluated * epochs * data.evaluated_images + once) * image
         + began * sizes_tested * max(0.0, first_evaluation),
-        "checkpoints": max(0, epochs - (not inspect and not once)) * timed.checkpoint_seconds,
+        "checkpoints": max(0, epochs - (not inspect and not apart)) * timed.checkpoint_seconds,
         "inspect": inspect * timed.inspection_seconds,
     }
 

@@ -286,7 +286,7 @@ def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, 
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
     telemetry["throttled_by"] = ", ".join(telemetry["throttled_by"] or ()) or None
     around = plain.pop("surroundings") or dict.fromkeys(Surroundings.__annotations__)
-    for name in ("trial", "step_times", "step_times_every", "logits"):
+    for name in ("trial", "step_times", "step_times_every", "tta_test_accuracy", "logits"):
         plain.pop(name)
     first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
     setting, last = _setting_cells(result.trial.setting, added)

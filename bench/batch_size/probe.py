@@ -20,7 +20,7 @@ from bench.records.records import Probe, Setting
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory
 from bench.training.loop import evaluation_pass, train_pass
 from bench.training.networks import open_network
-from bench.training.optimizers import optimizer_of
+from bench.training.optimizers import open_updates, optimizer_of
 from bench.training.precision import Precision
 from bench.training.step_timer import StepTimer
 from models.building.network import Network
@@ -100,14 +100,19 @@ class ProbeSetup:
         self, batch_size: int, timed_steps: int, brief: bool, steps: "_Steps"
     ) -> None:
         network = make_network(self.entry, self.setting, self.conditions, self.device)
-        optimizer = optimizer_of(self.setting, network.parameters())
+        optimizer = optimizer_of(self.setting, network, batch_size)
+        after = open_updates(self.setting, network, optimizer, updates=1000)
 
         def train(sizes: list[int]) -> list[float]:
             augment = Augmentation(self.setting.augment, torch.Generator().manual_seed(0))
             batches = (self.train.first(size, augment) for size in sizes)
             timer = StepTimer(self.device, len(sizes))
             parts = self.setting.accumulate
-            train_pass(network, batches, optimizer, self.precision, timer, accumulate=parts)
+            train_pass(
+                *(network, batches, optimizer, self.precision, timer),
+                schedule=after,
+                accumulate=parts,
+            )
             self.device.synchronize()
             steps.done += len(sizes)
             return timer.step_seconds()

@@ -51,7 +51,7 @@ def show_batches(options: MaxBatchOptions) -> int:
         open_console().print(rich_table(table))
         print(note)
     shown = dict.fromkeys((record["model"], record["image_size"]) for record in records)
-    notes = (options.too_small(model, pixels) for model, pixels in shown)
+    notes = (options.other_size(model, pixels) for model, pixels in shown)
     for sentence in (*filter(None, notes), *problems):
         print(f"archbench: {sentence}", file=sys.stderr)
     if options.output is not None or not options.json:

@@ -24,6 +24,9 @@ from bench.records.records import DatasetFacts
 MAX_SHIFT = 1 / 8
 """The largest shift of augmentation as a share of the side: 4 of CIFAR's 32 pixels, as usual."""
 
+SMALL_SHIFT = 1 / 16
+"""The same of `alternate`: 2 pixels."""
+
 CUTOUT = 1 / 4
 """The side of the square that `cutout` blanks as a share of the image's: 8 of CIFAR's 32 pixels."""
 
@@ -67,35 +70,41 @@ class Transform:
 @dataclass(frozen=True)
 class Augmentation:
     """How training images are changed at random (`bench.recipes.AUGMENTATIONS`), and what it is
-    drawn from."""
+    drawn from; `flipped`, bool (images,), says which images of the split are flipped, None that it
+    is drawn."""
 
     kind: str
     generator: Generator
+    flipped: Tensor | None = None
 
 
-def augmented(images: Tensor, how: Augmentation, mean: Tensor | None = None) -> Tensor:
-    """Stored images (batch, side, side, 3), each flipped with probability one half and shifted by
-    up to an eighth of its side. Pixels outside the image repeat its edge (`shift`), are black
-    (`crop`) or reflect it (`cutout`, which also gives a square the `mean` colour, (3,) uint8)."""
+def augmented(
+    images: Tensor, how: Augmentation, mean: Tensor | None = None, flipped: Tensor | None = None
+) -> Tensor:
+    """Stored images (batch, side, side, 3), each flipped with probability one half, unless it is
+    given which are `flipped`, and shifted by up to an eighth of its side, or a sixteenth
+    (`alternate`). Pixels outside the image repeat its edge (`shift`), are black (`crop`) or reflect
+    it (`alternate`, `cutout`, which also gives a square the `mean` colour, (3,) uint8)."""
     count, side = images.shape[:2]
     generator = how.generator
-    reach = int(side * MAX_SHIFT)
+    reach = int(side * (SMALL_SHIFT if how.kind == "alternate" else MAX_SHIFT))
     shifts = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
-    flips = torch.rand(count, 1, generator=generator) < 0.5
+    if flipped is None:
+        flipped = torch.rand(count, generator=generator) < 0.5
     line = torch.arange(side)
     rows = line + shifts[0]
-    columns = torch.where(flips, side - 1 - line, line) + shifts[1]
+    columns = torch.where(flipped[:, None], side - 1 - line, line) + shifts[1]
     index = torch.arange(count)[:, None, None]
+    reflects = how.kind in ("alternate", "cutout")
+    within = [_reflected(p, side) if reflects else p.clamp(0, side - 1) for p in (rows, columns)]
+    place = (index, within[0][:, :, None], within[1][:, None, :])
+    changed = images[tuple(part.to(images.device, non_blocking=True) for part in place)]
+    if how.kind in ("shift", "alternate"):
+        return changed
     if how.kind == "cutout":
-        place = (index, _reflected(rows, side)[:, :, None], _reflected(columns, side)[:, None, :])
         blank = _squares(count, side, generator)
     else:
-        within = (rows.clamp(0, side - 1), columns.clamp(0, side - 1))
-        place = (index, within[0][:, :, None], within[1][:, None, :])
         blank = (within[0] != rows)[:, :, None] | (within[1] != columns)[:, None, :]
-    changed = images[tuple(part.to(images.device, non_blocking=True) for part in place)]
-    if how.kind == "shift":
-        return changed
     colour = torch.zeros(3, dtype=torch.uint8) if mean is None or how.kind == "crop" else mean
     blank = blank[..., None].to(images.device, non_blocking=True)
     return torch.where(blank, colour.to(images.device), changed)
@@ -137,16 +146,27 @@ class Split(ABC):
         """The images at `order` (int64, on the CPU), augmented if that is given; the last batch may
         be smaller."""
         colour = self.transform.mean_colour
-        for images, labels in self._stored(order, batch_size):
+        places = torch.split(order, batch_size)
+        for (images, labels), which in zip(self._stored(order, batch_size), places, strict=True):
             if augment is not None and augment.kind != "none":
-                images = augmented(images, augment, colour)
+                flipped = None if augment.flipped is None else augment.flipped[which]
+                images = augmented(images, augment, colour, flipped)
             yield self.transform(images), labels
 
-    def shuffled(self, batch_size: int, generator: Generator, augment: str = "none") -> Batches:
+    def shuffled(
+        self, batch_size: int, generator: Generator, augment: str = "none", epoch: int = 1
+    ) -> Batches:
         """Every image once in random order, except for a last batch of one, which is dropped."""
         order = torch.randperm(len(self), generator=generator)
         kept = order[: len(self) - dropped_images(len(self), batch_size)]
-        yield from self.ordered(kept, batch_size, Augmentation(augment, generator))
+        flipped = self._flipped(generator.initial_seed(), epoch) if augment == "alternate" else None
+        yield from self.ordered(kept, batch_size, Augmentation(augment, generator, flipped))
+
+    def _flipped(self, seed: int, epoch: int) -> Tensor:
+        """Which images are flipped in an epoch of `alternate`: a random half, drawn apart from the
+        order, in the first and every second one after it, and the others in between."""
+        half = np.random.default_rng(seed).random(len(self)) < 0.5
+        return torch.from_numpy(half ^ (epoch % 2 == 0))
 
     def first(self, count: int, augment: Augmentation | None = None) -> tuple[Tensor, Tensor]:
         """A batch of the first `count` images, augmented if that is given."""

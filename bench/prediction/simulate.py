@@ -26,7 +26,7 @@ from bench.prediction.torch_private import FakeTensorMode, TorchDispatchMode, tr
 from bench.records.memory_trace import Allocation, Category, Trace
 from bench.records.records import DatasetFacts, Setting
 from bench.training.loop import Batch, train_pass
-from bench.training.optimizers import optimizer_of
+from bench.training.optimizers import open_updates, optimizer_of
 from bench.training.precision import Precision, autocast_dtype
 from models.building.network import Network
 
@@ -75,7 +75,9 @@ def simulate(
             images = torch.empty(shape, device=place).contiguous(memory_format=layout)
             return images, torch.zeros(images_of_update, dtype=torch.int64, device=place)
 
-        optimizer = optimizer_of(setting, module.parameters())
+        optimizer = optimizer_of(setting, module, batch_size)
+        memory.category = "optimizer state"
+        after = open_updates(setting, module, optimizer, updates=1000)
         memory.watch(optimizer)
         batches = (batch() for _ in range(2))
         precision = FakePrecision(
@@ -83,7 +85,7 @@ def simulate(
         )
         timer = PhaseTimer(memory)
         parts = setting.accumulate
-        train_pass(network, batches, optimizer, precision, timer, accumulate=parts)
+        train_pass(network, batches, optimizer, precision, timer, schedule=after, accumulate=parts)
 
     return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
 

@@ -86,7 +86,8 @@ class ModelFacts:
     `params_imagenet` includes auxiliary heads; `gmacs` are billions of multiply-adds of one
     inference at the native size, without them. None where nothing was published.
     `published_weights` is False where no ImageNet weights can fit it. `source_sha256` is the hash
-    of the file that a network of the user's own is from.
+    of the file that a network of the user's own is from. `largest_size` is None where there is
+    none.
     """
 
     name: str
@@ -99,14 +100,20 @@ class ModelFacts:
     gmacs: float | None
     source_sha256: str | None = None
     published_weights: bool = True
+    largest_size: int | None = None
 
     def pixels(self, image_size: int | str) -> int:
         """Pixels per side for an image size that may be `native`.
 
         Raises:
-            Refused: the model needs larger images.
+            Refused: the model needs larger or smaller images.
         """
         size = self.native_size if image_size == "native" else int(image_size)
+        if self.largest_size and size > self.largest_size:
+            raise Refused(
+                f"--image-size {size} is too large for {self.name}, which takes at most "
+                f"{self.largest_size}; use --image-size native or leave the model out."
+            )
         if size < self.smallest_size:
             raise Refused(
                 f"--image-size {size} is too small for {self.name}, which needs "
@@ -117,15 +124,16 @@ class ModelFacts:
     def check_pretrained(self) -> None:
         """Raises Refused if there are no published weights to start from."""
         if not self.published_weights:
+            original, _, variant = self.name.partition(":")
+            other = f", or train {original}" if variant else ""
             raise Refused(
-                f"--pretrained: there are no ImageNet weights for {self.name}; leave it out, or "
-                f"train {self.name.partition(':')[0]}."
+                f"--pretrained: there are no ImageNet weights for {self.name}; leave it out{other}."
             )
 
     def nearest_pixels(self, image_size: int | str) -> int:
-        """Pixels per side for an image size, or the smallest that the model accepts."""
+        """Pixels per side for an image size, or the nearest that the model accepts."""
         size = self.native_size if image_size == "native" else int(image_size)
-        return max(size, self.smallest_size)
+        return min(max(size, self.smallest_size), self.largest_size or size)
 
 
 @dataclass(frozen=True)
@@ -609,8 +617,9 @@ class Epoch:
     `step_seconds` is the median over the steps, without the trial's first. `step_times` are the
     seconds of every step in order, or of every `step_times_every`-th step of a long epoch.
     `resumed` if the epoch was interrupted or is the first in a new process: its times are not
-    comparable with the others. `logits` only of the trial's last epoch, if it was evaluated on the
-    test images.
+    comparable with the others. Of the trial's last epoch only, if it was evaluated on the test
+    images, are `logits`, and `tta_test_accuracy`, with test-time augmentation where the recipe has
+    it.
     """
 
     model: str
@@ -643,6 +652,7 @@ class Epoch:
     validation_loss: float | None = None
     validation_accuracy: float | None = None
     logits: KeptLogits | None = None
+    tta_test_accuracy: float | None = None
 
     @property
     def evaluated(self) -> bool:
@@ -668,7 +678,8 @@ class Epoch:
 @dataclass(frozen=True)
 class FinalTest:
     """The one evaluation of a trial on the test images, after its last epoch, where every epoch was
-    evaluated on validation images. A log has at most one of each trial."""
+    evaluated on validation images. A log has at most one of each trial. `tta_accuracy` is with
+    test-time augmentation, where the recipe has it."""
 
     trial: str
     loss: float
@@ -676,6 +687,7 @@ class FinalTest:
     images: int
     seconds: float
     logits: KeptLogits | None = None
+    tta_accuracy: float | None = None
 
 
 @dataclass(frozen=True)

@@ -96,16 +96,17 @@ class MaxBatchOptions:
             )
         known = _known(self.models)
         for size in self.image_size:
-            # A model that cannot take a size is shown at its smallest, if any other can take it.
+            # A model that cannot take a size is shown at the nearest, if any other can take it.
             if known and size != "native" and all(m.nearest_pixels(size) != size for m in known):
                 known[0].pixels(size)
 
-    def too_small(self, model: str, pixels: int) -> str | None:
-        """What to say of a model that is shown at its smallest size; None if it was asked for."""
+    def other_size(self, model: str, pixels: int) -> str | None:
+        """What to say of a model that is shown at another size; None if that was asked for."""
         if "native" in self.image_size or pixels in self.image_size:
             return None
         sizes = ", ".join(map(str, self.image_size))
-        return f"{model} cannot take {sizes} px; it is shown at {pixels} px, its smallest."
+        sizes = f"all of {sizes}" if len(self.image_size) > 1 else sizes
+        return f"{model} cannot take {sizes} px; it is shown at {pixels} px, the nearest."
 
     @property
     def choices(self) -> config.Options:

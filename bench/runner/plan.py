@@ -9,8 +9,9 @@ from typing import Any, Literal
 import psutil
 
 from bench.analysis.tuning import setting_at
-from bench.config import VARIED, Config, choices, make_setting
+from bench.config import VARIED, Config, choices, make_setting, suits
 from bench.errors import Refused
+from bench.recipes import RECIPES
 from bench.records.records import (
     Contestant,
     DatasetFacts,
@@ -51,7 +52,8 @@ def make_plan(
     dataset: DatasetFacts,
     tuning: TuningDeclared | None = None,
 ) -> Plan:
-    """The product of models, settings, batch sizes and seeds.
+    """The product of models, settings, batch sizes and seeds, without recipes that are for other
+    models.
 
     With tuning, every one of them first tries all points, and then each seed is trained twice: with
     the default values, and with those that are chosen, which are not known yet (`at_chosen`).
@@ -83,6 +85,7 @@ def make_plan(
         )
         for choice, batch in product(choices(config), config.batch_size)
         for model in models
+        if suits(choice, model.name)
     )
     orders = (list(one_seed), list(reversed(one_seed)))
     seeds = [replace(trial, seed=k) for k in range(config.seeds) for trial in orders[k % 2]]
@@ -139,6 +142,20 @@ def check_trials(config: Config, models: int) -> None:
             f"these options make {trials:,} trials, and a run has at most {MOST_TRIALS:,}: lower "
             "--seeds or compare less."
         )
+
+
+def check_recipes(recipes: Sequence[str], models: Sequence[str]) -> None:
+    """Raises Refused if a recipe is for a model that is not there, or a model has none."""
+    only = {name: model for name in recipes if (model := RECIPES[name].model)}
+    for recipe, model in only.items():
+        if model not in models:
+            raise Refused(f"--recipe {recipe} is for {model} alone: add it to --models.")
+    for model in models:
+        if not any(RECIPES[name].trains(model) for name in recipes):
+            raise Refused(
+                f"--recipe {' '.join(only)} is not for {model}: add another recipe, or leave the "
+                "model out."
+            )
 
 
 def check_image_sizes(

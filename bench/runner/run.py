@@ -21,7 +21,7 @@ from bench.records.messages import Prepared, PrepareJob, Progress
 from bench.records.records import TuningDeclared
 from bench.records.run_folder import RunFolder, check_output, new_folder
 from bench.runner.own_models import examine_models
-from bench.runner.plan import Plan, check_image_sizes, check_trials, make_plan
+from bench.runner.plan import Plan, check_image_sizes, check_recipes, check_trials, make_plan
 from bench.runner.scratch import scratch_folder
 from bench.runner.session import CPU_LIMIT_HOLDS, Listener, Session
 from bench.runner.stopwatch import Stopwatch
@@ -113,6 +113,7 @@ def refuse_early(config: Config) -> None:
     if own and "yes" in config.pretrained:
         raise Refused(f"{next(iter(own))} has no published weights: leave out --pretrained.")
     check_trials(config, len(names))
+    check_recipes(config.recipe, names)
     known = [name for name in names if name in REGISTRY]
     for name, size in product(known, config.image_size):
         REGISTRY.get(name).facts.pixels(size)

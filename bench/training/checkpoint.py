@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from bench.errors import BenchError, Unsaved
 from bench.records.files import atomic_file
-from bench.training.loop import Sums
+from bench.training.loop import Stepped, Sums
 from bench.training.precision import Precision
 from models.building.network import Network
 
@@ -44,13 +43,13 @@ class Position:
 @dataclass(frozen=True)
 class Training:
     """The parts of a trial that have a state: network, optimizer, loss scale, order of the data,
-    and the schedule of the rate, if it has one."""
+    and what follows each update (the schedule of the rate), if anything."""
 
     network: Network
     optimizer: Optimizer
     precision: Precision
     order: torch.Generator
-    schedule: LRScheduler | None = None
+    schedule: Stepped | None = None
 
     def state(self) -> dict[str, Any]:
         """Everything but the position, including random states."""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from bench.records.records import parts_of
 from bench.training.precision import Precision
@@ -45,6 +44,19 @@ class Timer(Protocol):
 
     def step(self) -> None:
         """A step has ended; the next one begins."""
+
+
+class Stepped(Protocol):
+    """What follows an update: a schedule of the rate, an average of the weights."""
+
+    def step(self) -> None:
+        """An update is done."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its state, for a checkpoint."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from the state of a checkpoint."""
 
 
 class Sums:
@@ -87,7 +99,7 @@ def train_step(
     precision: Precision,
     timer: Timer,
     sums: Sums,
-    schedule: LRScheduler | None = None,
+    schedule: Stepped | None = None,
     accumulate: int = 1,
 ) -> None:
     """Forward with auxiliary losses, backward, update: the step of probes and epochs alike.
@@ -121,8 +133,8 @@ def _forward_backward(
     with precision.autocast():
         losses = network.losses(pixels, labels)
     timer.part()
-    whole = len(labels) == images
-    precision.backward(losses.total if whole else losses.total * (len(labels) / images))
+    share = len(labels) if network.summed else len(labels) / images
+    precision.backward(losses.total if share == 1 else losses.total * share)
     timer.part()
     means = {"main": losses.main, **losses.aux}
     return losses.logits.detach(), labels, {name: loss.detach() for name, loss in means.items()}
@@ -135,7 +147,7 @@ def train_pass(
     precision: Precision,
     timer: Timer,
     sums: Sums | None = None,
-    schedule: LRScheduler | None = None,
+    schedule: Stepped | None = None,
     accumulate: int = 1,
 ) -> Sums:
     """Train on every batch once, adding to `sums` if given; the schedule sets the rate of each
@@ -153,7 +165,7 @@ def train_pass(
 
 
 def evaluation_pass(
-    network: Network,
+    network: nn.Module,
     batches: Iterable[Batch],
     precision: Precision,
     kept: list[Tensor] | None = None,

@@ -4,14 +4,18 @@
 from collections.abc import Callable, Iterable
 
 import torch
+from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from bench.config import OPTIMIZERS
+from bench.config import OPTIMIZERS, schedule_of
 from bench.errors import Refused
-from bench.recipes import Schedule
+from bench.recipes import RECIPES, Schedule
 from bench.records.records import Setting
+from bench.training.lookahead import LookaheadState
+from bench.training.loop import Stepped
+from models.building.network import BATCH_NORMS
 
 
 def open_optimizer(
@@ -23,18 +27,30 @@ def open_optimizer(
         raise Refused(f"unknown optimizer {name!r}: there are {', '.join(OPTIMIZERS)}.")
     facts = OPTIMIZERS[name]
     trained = [p for p in parameters if p.requires_grad]
-    fused = all(
-        p.device.type in ("cpu", "cuda", "mps") and p.dtype == torch.float32 for p in trained
-    )
     decay = facts.weight_decay if weight_decay is None else weight_decay
     kind: Callable[..., Optimizer] = getattr(torch.optim, facts.torch_name)
-    return kind(trained, lr=lr, weight_decay=decay, fused=fused, **facts.arguments)
+    return kind(trained, lr=lr, weight_decay=decay, fused=_fused(trained), **facts.arguments)
 
 
-def optimizer_of(setting: Setting, parameters: Iterable[Parameter]) -> Optimizer:
+def optimizer_of(setting: Setting, network: nn.Module, batch_size: int) -> Optimizer:
     """The optimizer of a setting, at the peak of its rate."""
-    return open_optimizer(
-        setting.optimizer, parameters, setting.learning_rate, setting.weight_decay
+    name, rate, decay = setting.optimizer, setting.learning_rate, setting.weight_decay
+    how = RECIPES[setting.recipe].decoupled_with(name)
+    if how is None:
+        return open_optimizer(name, network.parameters(), rate, decay)
+    biases = {id(part.bias) for part in network.modules() if isinstance(part, BATCH_NORMS)}
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if (id(p) in biases) is bias]}
+        | how.group(rate, decay or 0.0, batch_size, bias=bias)
+        for bias in (True, False)
+    ]
+    return torch.optim.SGD(groups, momentum=how.momentum, nesterov=True, fused=_fused(trained))
+
+
+def _fused(parameters: Iterable[Parameter]) -> bool:
+    return all(
+        p.device.type in ("cpu", "cuda", "mps") and p.dtype == torch.float32 for p in parameters
     )
 
 
@@ -44,3 +60,14 @@ def open_schedule(optimizer: Optimizer, schedule: Schedule, updates: int) -> Lam
     An update takes the rate at its middle, so that neither a first one at 0 nor a last one is lost.
     """
     return LambdaLR(optimizer, lambda update: schedule.factor(min(1, (update + 0.5) / updates)))
+
+
+def open_updates(
+    setting: Setting, network: nn.Module, optimizer: Optimizer, updates: int
+) -> Stepped | None:
+    """What follows each of so many updates by a setting's recipe; None if nothing does."""
+    recipe = RECIPES[setting.recipe]
+    schedule = schedule_of(setting)
+    rates = open_schedule(optimizer, schedule, updates) if schedule else None
+    how = recipe.lookahead
+    return LookaheadState(network, how, updates, rates) if how else rates

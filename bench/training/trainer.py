@@ -14,6 +14,7 @@ import torch
 
 from bench.data.loader import Split, dropped_images, steps_per_epoch
 from bench.errors import BenchError, Diverged, first_line
+from bench.recipes import RECIPES
 from bench.records import records
 from bench.records.logits import keep_logits
 from bench.records.messages import Resumed, Stopped, TrainJob, Warned
@@ -29,7 +30,9 @@ from bench.training.diagnostics import (
     save_start,
 )
 from bench.training.loop import Batch, Pass, Sums, evaluation_pass, train_pass
+from bench.training.networks import begin_epoch
 from bench.training.step_timer import StepTimer, Timed, timed
+from bench.training.views import SixViews
 
 KEPT_STEPS = 2000
 """At most this many step times of an epoch are kept; of a longer one, every n-th."""
@@ -124,6 +127,8 @@ class Trainer:
         steps = steps_per_epoch(len(self.train_split), batch_size)
         timer = StepTimer(device, steps - at.steps)
         train_batches = self._remaining_batches(at, steps)
+        recipe = RECIPES[self.job.trial.setting.recipe]
+        begin_epoch(self.training.network, recipe, at.epoch)
         device.reset_peak()
 
         def train_all() -> Pass:
@@ -137,21 +142,25 @@ class Trainer:
             return made.result()
 
         def evaluate_all() -> Pass:
-            trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
             # The last epoch's logits stay on the device until the clock has stopped.
-            last = at.epoch == self.job.epochs and self._evaluated_on == "test"
             return self._evaluated(self.evaluation_split, trained_at, kept=last)
 
         with Sampler(device.pci_bus_id()) as sampler, Watch() as watch:
             trained, train_time = timed(device, train_all)
+        trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
         _check_finite("training", trained, at.epoch)
         evaluated, test_time = None, Timed(0.0, 0.0)
+        last = at.epoch == self.job.epochs and self._evaluated_on == "test"
         if self.job.evaluated:
             evaluated, test_time = timed(device, evaluate_all)
             _check_finite(self._evaluated_on, evaluated, at.epoch)
         train_time = train_time.plus(at.seconds, at.cpu_seconds)
         times, beside = (train_time, test_time, timer), (sampler.result(), watch.result())
-        return self._record(at.epoch, steps, trained, evaluated, *times, *beside)
+        record = self._record(at.epoch, steps, trained, evaluated, *times, *beside)
+        if not last or evaluated is None:
+            return record
+        views = self._in_views(self.evaluation_split, trained_at)
+        return replace(record, tta_test_accuracy=views)
 
     @property
     def _evaluated_on(self) -> records.HeldOut:
@@ -169,17 +178,27 @@ class Trainer:
         tested, time = timed(self.device, lambda: self._evaluated(split, at, kept=True))
         _check_finite("test", tested, self.job.epochs)
         figures = tested.loss, tested.accuracy, tested.images
-        return self._with_logits(
-            records.FinalTest(self.job.trial.id, *figures, time.seconds), split
-        )
+        record = records.FinalTest(self.job.trial.id, *figures, time.seconds)
+        views = self._in_views(split, at)
+        return self._with_logits(replace(record, tta_accuracy=views), split)
 
-    def _evaluated(self, split: Split, at: Position, *, kept: bool) -> Pass:
-        """One pass over a split; its logits are kept if the job has a file for them."""
+    def _evaluated(
+        self, split: Split, at: Position, *, kept: bool = False, views: bool = False
+    ) -> Pass:
+        """One pass over a split, or as many as there are views of each image; its logits are kept
+        if the job has a file for them."""
         part = self.job.trial.setting.part_of(self.job.trial.batch_size or 0)
         batches = self._unless_stopped(split.in_order(part), at)
         network, precision = self.training.network, self.training.precision
         logits = self.logits if kept and self.job.logits is not None else None
-        return evaluation_pass(network, batches, precision, logits).result()
+        seen = SixViews(network) if views else network
+        return evaluation_pass(seen, batches, precision, logits).result()
+
+    def _in_views(self, split: Split, at: Position) -> float | None:
+        """The accuracy with test-time augmentation, where the recipe has it."""
+        if not RECIPES[self.job.trial.setting.recipe].views:
+            return None
+        return self._evaluated(split, at, views=True).accuracy
 
     def _record(
         self,
@@ -274,7 +293,8 @@ class Trainer:
         batch_size = self.job.trial.batch_size or 0
         phase = f"epoch {at.epoch}/{self.job.epochs}"
         augment = self.job.trial.setting.augment
-        shuffled = self.train_split.shuffled(batch_size, self.training.order, augment)
+        order = self.training.order
+        shuffled = self.train_split.shuffled(batch_size, order, augment, at.epoch)
         start, cpu, done = perf_counter(), process_time(), at.steps
         for batch in islice(shuffled, at.steps, None):
             if self.stopping():

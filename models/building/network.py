@@ -43,7 +43,10 @@ def outputs_by_name(output: Any) -> Mapping[str, Tensor]:
 
 
 class Network(nn.Module):
-    """A classifier with cross-entropy losses; those of auxiliary heads are weighted in the sum."""
+    """A classifier with cross-entropy losses; those of auxiliary heads are weighted in the sum.
+
+    If `summed`, an update takes the gradient of the losses' sum over its batch, not of their mean.
+    """
 
     def __init__(
         self,
@@ -52,12 +55,14 @@ class Network(nn.Module):
         label_smoothing: float = 0.0,
         *,
         frozen: bool = False,
+        summed: bool = False,
     ) -> None:
         super().__init__()
         self.module = module
         self.aux_weights = aux_weights
         self.label_smoothing = label_smoothing
         self.frozen = frozen
+        self.summed = summed
 
     def train(self, mode: bool = True) -> "Network":
         """As every module, but that a frozen body keeps its batch norm's statistics."""
@@ -93,9 +98,11 @@ def build_network(
     aux_weight: float | None = None,
     label_smoothing: float = 0.0,
     frozen: bool = False,
+    summed: bool = False,
 ) -> Network:
     """Build an entry for a number of classes, on the CPU and in training mode; `aux_weight` is the
-    weight of each auxiliary loss, None for the entry's own. If `frozen`, only last layers train.
+    weight of each auxiliary loss, None for the entry's own. If `frozen`, only last layers train;
+    `summed` as in `Network`.
 
     Raises:
         TrialFailed: pretrained weights are not available, or there is no last layer to train.
@@ -106,4 +113,4 @@ def build_network(
     module = entry.build(classes, pretrained)
     if frozen:
         freeze_body(module, classes)
-    return Network(module, weights, label_smoothing, frozen=frozen).train()
+    return Network(module, weights, label_smoothing, frozen=frozen, summed=summed).train()

@@ -132,6 +132,13 @@ class TestAugmented:
         line = torch.tensor([-2, -1, 0, 1, 14, 15, 16, 17])
         assert _reflected(line, 16).tolist() == [2, 1, 0, 1, 14, 15, 14, 13]
 
+    def test_alternate_reflects_and_shifts_by_a_sixteenth(self) -> None:
+        line = torch.arange(16, dtype=torch.uint8)
+        images = line[None, None, :, None].expand(300, 16, 16, 3)
+        changed = augmented(images, Augmentation("alternate", generator()))[:, 0, :, 0].long()
+        first = {tuple(row.tolist()[:3]) for row in changed}
+        assert first == {(1, 0, 1), (0, 1, 2), (1, 2, 3), (14, 15, 14), (15, 14, 13), (14, 13, 12)}
+
     @pytest.mark.parametrize("kind", AUGMENTATIONS)
     def test_every_augmentation_keeps_shape_and_type(self, kind: str) -> None:
         images, labels = a_split(9).first(5, Augmentation(kind, generator()))
@@ -159,7 +166,7 @@ class TestSplit:
         assert labels != sorted(labels)
         assert values == labels
 
-    @pytest.mark.parametrize("augment", ["none", "shift", "crop", "cutout"])
+    @pytest.mark.parametrize("augment", AUGMENTATIONS)
     def test_a_seed_decides_the_batches(self, augment: str) -> None:
         split = ResidentSplit(noise(30, 8), torch.arange(30), a_transform(8))
         first, again, other = (
@@ -174,6 +181,30 @@ class TestSplit:
             torch.cat([labels for _, labels in a_split(50).shuffled(8, order)]) for _ in range(2)
         ]
         assert not torch.equal(*epochs)
+
+    def test_alternate_flips_in_one_epoch_what_it_does_not_in_the_next(self) -> None:
+        ramp = torch.arange(8, dtype=torch.uint8)[None, None, :, None].expand(200, 8, 8, 3)
+        split = ResidentSplit(ramp, torch.arange(200), a_transform(8))
+
+        def flipped(order: torch.Generator, epoch: int) -> list[bool]:
+            batches = split.shuffled(32, order, "alternate", epoch)
+            return [
+                x
+                for _, x in sorted(
+                    (int(n), bool(image[0, 0, 0] > image[0, 0, 7]))
+                    for images, labels in batches
+                    for image, n in zip(images, labels, strict=True)
+                )
+            ]
+
+        order = generator(3)
+        epochs = [flipped(order, epoch) for epoch in (1, 2, 3)]
+        resumed = generator(0)
+        resumed.set_state(order.get_state())
+        assert epochs[0] == epochs[2] == flipped(resumed, 5)
+        assert epochs[1] == [not flip for flip in epochs[0]]
+        assert 70 < sum(epochs[0]) < 130
+        assert flipped(generator(4), 1) != epochs[0]
 
     def test_first(self) -> None:
         images, labels = a_split(9, size=16).first(3)

@@ -81,7 +81,7 @@ def on_meta(name: str, size: int) -> Tensor:
 
 
 def test_every_entry_is_checked_here() -> None:
-    assert set(NAMES) == PUBLISHED.keys() | STEMS.keys()
+    assert set(NAMES) == PUBLISHED.keys() | STEMS.keys() | {"airbench94"}  # test_airbench
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

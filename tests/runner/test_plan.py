@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.config import Config
+from bench.config import Config, settings_of
 from bench.errors import Refused
 from bench.records.records import Trial
 from bench.runner.plan import (
     MOST_TRIALS,
     Plan,
     check_image_sizes,
+    check_recipes,
     check_trials,
     choose_batches,
     make_plan,
@@ -128,6 +129,42 @@ def test_weights_that_do_not_exist_are_refused() -> None:
     config = Config(preset="smoke", device="cpu", pretrained=True)
     with pytest.raises(Refused, match="no ImageNet weights for a:cifar; leave it out, or train a"):
         make_plan(config, [A, small], a_dataset())
+
+
+def test_a_recipe_for_one_model_is_left_out_for_the_others() -> None:
+    fast = some_facts("airbench94", family="airbench", native_size=32)
+    config = Config(preset="smoke", device="cpu", recipe=("onecycle", "airbench94"))
+    trials = make_plan(config, [A, fast], a_dataset()).trials
+    assert [(t.model, t.setting.recipe) for t in trials] == [
+        ("a", "onecycle"),
+        ("airbench94", "onecycle"),
+        ("airbench94", "airbench94"),
+    ]
+    shapes = [(m.name, s) for m in (A, fast) for s in settings_of(m, config)]
+    assert len(shapes) == len(trials)
+
+
+@pytest.mark.parametrize(
+    ("recipes", "models", "message"),
+    [
+        (
+            ("airbench94",),
+            ("a",),
+            "--recipe airbench94 is for airbench94 alone: add it to --models",
+        ),
+        (
+            ("airbench94",),
+            ("airbench94", "a"),
+            "--recipe airbench94 is not for a: add another recipe",
+        ),
+    ],
+)
+def test_a_model_without_a_recipe_is_refused(
+    recipes: tuple[str, ...], models: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(Refused, match=message):
+        check_recipes(recipes, models)
+    check_recipes((*recipes, "onecycle"), (*models, "airbench94"))
 
 
 def test_native_is_each_models_own_size() -> None:

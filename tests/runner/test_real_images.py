@@ -41,3 +41,24 @@ def test_learns_from_photographs(tmp_path: Path) -> None:
         "probes.csv",
         "layers.csv",
     }
+
+
+def test_airbench94_learns_in_a_few_updates(tmp_path: Path) -> None:
+    config = Config(
+        models=("airbench94",),
+        recipe="airbench94",
+        preset="smoke",
+        device="cpu",
+        dataset="folder",
+        data_dir=Path(IMAGES),
+        train_limit=320,
+        test_limit=100,
+        epochs=3,
+        batch_size=32,
+        max_batch=False,
+        card=(),
+        output=tmp_path / "run",
+    )
+    [row] = run(config).models.to_dict("records")
+    assert row["final_test_accuracy"] > 0.2
+    assert row["tta_test_accuracy"] > 0.2

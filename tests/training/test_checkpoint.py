@@ -58,7 +58,7 @@ def test_a_checkpoint_of_another_trial_or_version_is_not_read(tmp_path: Path) ->
 def a_training(seed: int) -> Training:
     torch.manual_seed(seed)
     network = Network(torch.nn.Linear(3, 2), {})
-    optimizer = optimizer_of(a_setting(optimizer="sgd"), network.parameters())
+    optimizer = optimizer_of(a_setting(optimizer="sgd"), network, 4)
     schedule = RECIPES["onecycle"].schedule
     assert schedule is not None
     rates = open_schedule(optimizer, schedule, 10)

@@ -178,3 +178,20 @@ def test_training_turns_training_mode_on_again() -> None:
     result = train(network, some_batches(4), lr=0.1)
     assert network.training
     assert set(result.aux_losses) == {"aux"}
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_summed_loss_counts_every_image_the_same(parts: int) -> None:
+    """The gradient is that of the batch's mean times its images, also in unequal parts."""
+    changes = []
+    for summed in (False, True):
+        torch.manual_seed(0)
+        network = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), {}, summed=summed)
+        before = network.module[1].weight.detach().clone()
+        optimizer = SGD(network.parameters(), lr=0.01)
+        clock = StepTimer(CpuDevice(), 1)
+        result = train_pass(network, some_batches(8), optimizer, FP32, clock, accumulate=parts)
+        changes.append((network.module[1].weight.detach() - before, result.result().loss))
+    (mean, loss), (total, same) = changes
+    assert torch.allclose(total, 8 * mean, atol=1e-6)
+    assert loss == same

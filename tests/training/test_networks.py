@@ -1,4 +1,5 @@
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
+from collections.abc import Iterable
 
 import pytest
 import torch
@@ -6,9 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench import recipes
+from bench.data.loader import ResidentSplit, Transform
 from bench.errors import TrialFailed
 from bench.recipes import Recipe
-from bench.training.networks import open_network
+from bench.training.networks import begin_epoch, initialise_from, open_network
+from models.building.network import Network
 from models.entry import Entry
 from models.zoo import resolve
 from tests.builders import a_setting, some_facts
@@ -86,3 +89,32 @@ def test_a_network_without_last_layers_cannot_be_frozen() -> None:
     entry = Entry(some_facts(), lambda classes, pretrained: Stub())
     with pytest.raises(TrialFailed, match="no last layer with 7 outputs to train; drop --freeze"):
         open_network(entry, 7, a_setting(freeze="body"))
+
+
+def test_a_network_that_asks_for_training_images_gets_them_as_it_sees_them() -> None:
+    class Whitened(Stub):
+        def initialise_from(self, batches: Iterable[Tensor]) -> None:
+            self.seen = torch.cat(list(batches))
+
+    transform = Transform(2, (0.5,) * 3, (0.5,) * 3, torch.device("cpu"), True)
+    values = torch.arange(200, dtype=torch.uint8).view(-1, 1, 1, 1).expand(200, 2, 2, 3)
+    split = ResidentSplit(values, torch.zeros(200, dtype=torch.int64), transform)
+    network, plain = Network(Whitened(), {}), Network(Stub(), {})
+    random = torch.get_rng_state()
+    for each in (network, plain):
+        initialise_from(split, each)
+    assert torch.equal(torch.get_rng_state(), random)
+    seen = network.module.seen[:, 0, 0, 0]
+    assert sorted(seen.tolist()) == pytest.approx([n / 127.5 - 1 for n in range(200)], abs=1e-6)
+    assert seen.tolist() != sorted(seen.tolist())
+
+
+def test_parameters_of_the_first_epochs_train_only_then() -> None:
+    network = Network(nn.Sequential(OrderedDict(whiten=nn.Linear(2, 2), head=nn.Linear(2, 2))), {})
+    recipe = Recipe("", "sgd", first_epochs={"whiten.bias": 3})
+    trained = []
+    for epoch in (1, 3, 4, 2):  # also where a trial is resumed
+        begin_epoch(network, recipe, epoch)
+        trained.append([p.requires_grad for p in network.parameters()])
+    assert [each[1] for each in trained] == [True, True, False, True]
+    assert all(each[0] and each[2] and each[3] for each in trained)

@@ -3,10 +3,16 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
-from bench.config import OPTIMIZERS
+from bench.config import OPTIMIZERS, make_setting
 from bench.errors import Refused
 from bench.recipes import Schedule
-from bench.training.optimizers import open_optimizer, open_schedule, optimizer_of
+from bench.training.optimizers import (
+    open_optimizer,
+    open_schedule,
+    open_updates,
+    optimizer_of,
+)
+from models.building.airbench import Airbench
 from tests.builders import a_setting
 
 
@@ -57,7 +63,7 @@ def test_weight_decay_is_torchs_unless_given(name: str, decay: float) -> None:
 def test_a_schedule_sets_the_rate_of_every_update() -> None:
     layer = nn.Linear(2, 2)
     setting = a_setting(optimizer="sgd", learning_rate=0.4, weight_decay=1e-4)
-    optimizer = optimizer_of(setting, layer.parameters())
+    optimizer = optimizer_of(setting, layer, 8)
     rates = open_schedule(optimizer, Schedule("", ((0, 0), (0.25, 1), (1, 0))), 4)
     seen = []
     for _ in range(4):
@@ -65,6 +71,56 @@ def test_a_schedule_sets_the_rate_of_every_update() -> None:
         optimizer.step()
         rates.step()
     assert seen == pytest.approx([0.2, 0.4 * 5 / 6, 0.2, 0.4 / 6])
+
+
+@pytest.mark.parametrize("batch", [1024, 250])
+def test_decoupled_rates_are_those_of_the_source(batch: int) -> None:
+    """`legacy/airbench94.py`: https://github.com/KellerJordan/cifar10-airbench."""
+    network = Airbench(10)
+    setting = make_setting(32, recipe="airbench94")
+    optimizer = optimizer_of(setting, network, batch)
+    scale = 1024 * (1 + 1 / (1 - 0.85))
+    lr, decay = 11.5 / scale, 0.0153 * batch / scale
+    biases, others = optimizer.param_groups
+    assert (biases["lr"], others["lr"]) == pytest.approx((64 * lr, lr))
+    assert lr == pytest.approx(0.00146484, rel=1e-5)
+    assert biases["weight_decay"] == pytest.approx(decay / (64 * lr))
+    assert others["weight_decay"] == pytest.approx(decay / lr)
+    for group in optimizer.param_groups:
+        assert (group["momentum"], group["nesterov"], group["fused"]) == (0.85, True, True)
+    assert [p.shape[0] for p in biases["params"]] == [64, 64, 256, 256, 256, 256]
+    names = {id(p): name for name, p in network.named_parameters()}
+    assert {names[id(p)] for p in others["params"]} == {
+        *("whiten.bias", "head.weight"),
+        *(f"body.{group}.{layer}.weight" for group in (1, 2, 3) for layer in (0, 4)),
+    }
+
+
+def test_another_optimizer_has_its_own_units() -> None:
+    optimizer = optimizer_of(
+        make_setting(32, recipe="airbench94", optimizer="adamw"), Airbench(10), 1024
+    )
+    [group] = optimizer.param_groups
+    assert (group["lr"], group["weight_decay"]) == (1e-3, 0.01)
+
+
+def test_the_schedule_of_airbench94_is_that_of_its_source() -> None:
+    """Within half an update, because ours takes the rate at the middle of an update."""
+    layer, updates = nn.Linear(2, 2), 490
+    setting = make_setting(32, recipe="airbench94", lr=2.0)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    after = open_updates(setting, layer, optimizer, updates)
+    assert after is not None
+    warmup = int(updates * 0.23)
+    for step in range(updates):
+        if step < warmup:
+            wanted = 0.2 + 0.8 * step / warmup
+        else:
+            wanted = 1 - 0.93 * (step - warmup) / (updates - warmup)
+        most = 0.8 / warmup
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(wanted, abs=most)
+        optimizer.step()
+        after.step()
 
 
 def test_unknown() -> None:

@@ -106,7 +106,7 @@ SECTIONS = (
         "Accuracy over epochs",
         _finding,
         metrics_of_trained(
-            *("first_test_accuracy", FINAL, "best_test_accuracy"),
+            *("first_test_accuracy", FINAL, "tta_test_accuracy", "best_test_accuracy"),
             *("first_validation_accuracy", "final_validation_accuracy", "best_validation_accuracy"),
             *("final_train_loss", "final_validation_loss", "final_test_loss"),
         ),

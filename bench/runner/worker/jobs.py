@@ -16,7 +16,6 @@ from torch import nn
 from bench.batch_size.forked import probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace
 from bench.batch_size.probe import ProbeSetup, make_network
-from bench.config import schedule_of
 from bench.data.download import Tell
 from bench.data.loader import Transform, blank_split, open_split, steps_per_epoch
 from bench.data.prepare import DataRequest
@@ -34,8 +33,8 @@ from bench.system.reference_matmul import calibrate
 from bench.training.checkpoint import Training
 from bench.training.determinism import determinism
 from bench.training.loop import evaluation_pass, train_pass
-from bench.training.networks import open_network
-from bench.training.optimizers import open_schedule, optimizer_of
+from bench.training.networks import initialise_from, open_network
+from bench.training.optimizers import open_updates, optimizer_of
 from bench.training.precision import check_precision, open_precision
 from bench.training.rehearsal import rehearse
 from bench.training.step_timer import StepTimer
@@ -222,12 +221,13 @@ def _train(
     device.limit_memory(_with_slack(conditions.budget_bytes, device))
     try:
         network = make_network(entry, trial.setting, conditions, device)
-        optimizer = optimizer_of(trial.setting, network.parameters())
+        with device.unlimited():
+            initialise_from(train_split, network)
+        optimizer = optimizer_of(trial.setting, network, trial.batch_size)
         order = torch.Generator().manual_seed(trial.seed)
         updates = job.epochs * steps_per_epoch(len(train_split), trial.batch_size)
-        schedule = schedule_of(trial.setting)
-        rates = open_schedule(optimizer, schedule, updates) if schedule else None
-        training = Training(network, optimizer, precision, order, rates)
+        after = open_updates(trial.setting, network, optimizer, updates)
+        training = Training(network, optimizer, precision, order, after)
         evaluated, *rest = held_out
         tested = next(iter(rest), None) if job.evaluated else evaluated
         how = (device, training, progress, stopping)
@@ -276,7 +276,7 @@ def _warm_up(entry: Entry, device: Device, setting: Setting) -> None:
         entry.build(2, False)
     layers = (nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     network = Network(nn.Sequential(*layers, nn.Linear(8, 2)), {}).to(device.torch)
-    optimizer = optimizer_of(setting, network.parameters())
+    optimizer = optimizer_of(setting, network, 4)
     precision = open_precision(setting.precision, device.kind)
     images = torch.zeros(4, 3, 32, 32, device=device.torch)
     batch = (images, torch.zeros(4, dtype=torch.int64, device=device.torch))
