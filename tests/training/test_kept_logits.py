@@ -9,6 +9,7 @@ import torch
 from bench.records.logits import FOLDER, read_logits
 from bench.records.messages import Warned
 from bench.records.records import Epoch
+from bench.training.precision import Precision
 from bench.training.trainer import Trainer, TrialMessage
 from tests.training.test_rehearsal import a_trainer
 
@@ -25,8 +26,14 @@ def epochs(messages: list[TrialMessage]) -> list[Epoch]:
     return [message for message in messages if isinstance(message, Epoch)]
 
 
-def test_those_of_the_last_epoch_are_kept_and_say_what_the_record_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_those_of_the_last_epoch_are_kept_and_say_what_the_record_says(tmp_path, dtype) -> None:
     trainer = keeping(tmp_path, tmp_path / FOLDER / "a.npy")
+    # In bfloat16, the highest logits of an image are often equal.
+    precision = Precision("bf16" if dtype else "fp32", dtype, "cpu", None)
+    trainer.training = replace(trainer.training, precision=precision)
+    pixels = torch.randint(0, 256, trainer.test_split.images.shape, dtype=torch.uint8)
+    trainer.test_split.images = pixels
     first, last = epochs(list(trainer.epochs()))
     assert first.logits is None
     assert last.logits is not None
