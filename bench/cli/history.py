@@ -11,6 +11,7 @@ from tyro.conf import Positional
 
 from bench.analysis.compare.pairwise import USUAL
 from bench.analysis.compare.thresholds import find_metric, parse_margins
+from bench.analysis.history.news import Reported
 from bench.analysis.metrics import Metric
 from bench.cli.compare import REGRESSED, Margin
 from bench.cli.console import open_console, print_path, rich_table
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
     return REGRESSED if history.regressions else 0
 
 
-def _known(folder: Path | None) -> tuple[texts.Reported, ...] | None:
+def _known(folder: Path | None) -> tuple[Reported, ...] | None:
     """What was reported before; None where nothing is remembered."""
     if folder is None:
         return None
@@ -101,7 +102,7 @@ def _known(folder: Path | None) -> tuple[texts.Reported, ...] | None:
     return texts.reported_in(read_text(values, LARGEST_FILE, str(values)), str(values))
 
 
-def _history(options: HistoryOptions, known: tuple[texts.Reported, ...] | None) -> texts.History:
+def _history(options: HistoryOptions, known: tuple[Reported, ...] | None) -> texts.History:
     from bench.analysis.history.changes import changes_of
     from bench.analysis.history.news import news
     from bench.analysis.history.runs import read_runs

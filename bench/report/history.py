@@ -121,22 +121,21 @@ def _count(number: int, what: str) -> str:
 def series_table(history: History, series: Sequence[Series]) -> Table:
     """A row per series."""
     changed = [sum(change.series is one for change in history.changes) for one in series]
-    newest = [(one, one.points[-1]) for one in series]
     columns = {
         "Model": [one.label for one in series],
         "Metric": [name_of(one.metric) for one in series],
         "Points": [str(len(one.points)) for one in series],
         "First": [_shown(one, 0) for one in series],
         "Newest": [_shown(one, -1) for one in series],
-        "Newest, on the first's machine": [
-            shown(one.metric.name, point.estimate.mean * one.scaled(point))
+    }
+    if any(one.scalable for one in series):
+        columns["Newest, on the first's machine"] = [
+            shown(one.metric.name, one.points[-1].estimate.mean * one.scaled(one.points[-1]))
             if one.scalable
             else MISSING
-            for one, point in newest
-        ],
-        "Changes": [str(count) for count in changed],
-    }
-    return table_of(columns)
+            for one in series
+        ]
+    return table_of(columns | {"Changes": [str(count) for count in changed]})
 
 
 def _shown(series: Series, index: int) -> str:
@@ -200,9 +199,7 @@ def as_json(history: History) -> str:
         ],
         "left_out": [asdict(one) for one in history.unusable],
         "series": [_series_record(one, names) for one in history.series],
-        "changes": [
-            _change_record(history, change, new=id(change) in new) for change, _ in found
-        ],
+        "changes": [_change_record(history, change, new=id(change) in new) for change, _ in found],
         "regressions": history.regressions,
         "reported": [asdict(one) for one in remembered],
     }

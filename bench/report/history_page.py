@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from bench.analysis.formatting import sentence
 from bench.records.files import write_atomic
 from bench.report.history import (
     History,
@@ -14,7 +15,7 @@ from bench.report.history import (
     runs_table,
     series_table,
 )
-from bench.report.history_pictures import history_figure
+from bench.report.history_pictures import CAPTION, history_figure
 from bench.report.render.html import render_page
 from bench.report.style import saved_in_parallel
 from bench.report.tables import Table
@@ -57,6 +58,7 @@ def write_history(history: History, folder: Path) -> None:
         answer=answer(history),
         changes=changes_table(history, history.changes),
         sections=sections,
+        caption=sentence(CAPTION),
         runs=runs_table(history),
     )
     write_atomic(folder / PAGE, page)

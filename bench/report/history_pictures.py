@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,6 +13,11 @@ from bench.analysis.history.series import Point, Series, changes_between
 from bench.report.forest import LOOKS
 from bench.report.history import History, heading
 from bench.report.style import PALETTE, canvas
+
+CAPTION = (
+    "means over trials with 95 % intervals; dotted lines: machine, versions or images changed, so "
+    "the curve breaks; triangles: confirmed changes"
+)
 
 MOST_NAMES = 12
 """Places whose names stand below the axis."""
@@ -24,19 +30,19 @@ def history_figure(history: History, series: Sequence[Series], *, scaled: bool) 
     """Series of one metric, as they were measured or as on the first point's machine."""
     metric = series[0].metric
     how = "on a machine as fast as at the first point" if scaled else "as measured"
-    caption = (
-        "means over trials with 95 % intervals; dotted: machine, versions or images changed, so "
-        "the line breaks; triangles: confirmed changes"
-    )
-    with canvas(caption, f"{header_of(metric.name)}, {how}", rows=len(series)) as (figure, axes):
+    devices = dict.fromkeys(p.conditions.get("device", "") for one in series for p in one.points)
+    measured = f"measured: {len(history.moments)} points, {shortened(', '.join(devices), 90)}"
+    with canvas(measured, f"{header_of(metric.name)}, {how}", rows=len(series)) as (figure, axes):
         for number, (ax, one) in enumerate(zip(axes, series, strict=True)):
             factor = one.scaled if scaled else _unscaled
             _draw(ax, one, factor, PALETTE[number % len(PALETTE)])
+            ax.set_xlim(-0.5, len(history.moments) - 0.5)
             _draw_breaks(ax, one)
             _draw_changes(ax, history, one, factor)
             ax.set_title(shortened(one.label, 60), fontsize=11, loc="left")
-            ax.set_xlim(-0.5, len(history.moments) - 0.5)
-            _name_places(ax, [m.name for m in history.moments] if ax is axes[-1] else [])
+            ax.margins(y=0.15)
+            _name_places(ax, [moment.name for moment in history.moments])
+            ax.tick_params(labelbottom=ax is axes[-1])
     return figure
 
 
@@ -51,7 +57,8 @@ def _draw(ax: Axes, series: Series, factor: Callable[[Point], float], colour: st
         means = [s * p.estimate.mean for s, p in zip(scales, track, strict=True)]
         rooms = [s * (p.estimate.half_width or 0.0) for s, p in zip(scales, track, strict=True)]
         places = [point.at for point in track]
-        ax.errorbar(places, means, yerr=rooms, color=colour, marker="o", elinewidth=1, linewidth=1.4)
+        look: Any = {"color": colour, "marker": "o", "linewidth": 1.4, "elinewidth": 1}
+        ax.errorbar(places, means, yerr=rooms, **look)
 
 
 def _unbroken(points: Sequence[Point]) -> list[list[Point]]:
@@ -73,12 +80,14 @@ def _draw_breaks(ax: Axes, series: Series) -> None:
         if len(breaks) <= MOST_BREAKS:
             words = list(changes_between(before.conditions, after.conditions))
             more = f" (+{len(words) - 1})" if len(words) > 1 else ""
-            text = shortened(words[0], 30) + more
+            left = place > ax.get_xlim()[1] / 2
             ax.annotate(
-                *(text, (place, 1.0)),
+                shortened(words[0], 56) + more,
+                (place, 1.0),
                 xycoords=("data", "axes fraction"),
-                xytext=(3, -2),
+                xytext=(-3 if left else 3, -1),
                 textcoords="offset points",
+                ha="right" if left else "left",
                 va="top",
                 fontsize=8,
                 color="#555555",
@@ -112,4 +121,5 @@ def _name_places(ax: Axes, names: Sequence[str]) -> None:
     step = max(1, -(-len(names) // MOST_NAMES))
     places = range(0, len(names), step)
     ax.xaxis.set_major_locator(FixedLocator(list(places)))
-    ax.set_xticklabels([shortened(names[i], 18) for i in places], rotation=35, ha="right", fontsize=8)
+    shown = [shortened(names[i], 18) for i in places]
+    ax.set_xticklabels(shown, rotation=35, ha="right", fontsize=8)

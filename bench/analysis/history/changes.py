@@ -26,11 +26,12 @@ from bench.errors import Refused
 
 T = TypeVar("T")
 
-LEVEL_WORSE, LEVEL_BETTER = 7e-4, 5e-5
+LEVEL_WORSE, LEVEL_BETTER = 7e-4, 3e-5
 """What a single test may err by, for one series: chosen by simulation."""
 
 FEWEST = FEWEST_SEEDS
-"""Points on either side of a change, of what chance has a part in."""
+"""Points on either side of a change; one is enough after it if chance has no part in a count that
+was the same before."""
 
 LONGEST = 100
 """Points that a change is looked for in: what came long before says little of today's machine."""
@@ -122,14 +123,8 @@ def _changes_in(
             values = [point.value * series.scaled(point) for point in span]
             scaled = _effect(metric, values, split)
         before, after = span[split - 1], span[split]
-        changes.append(
-            Change(series, before, after, track[one.confirmed], effect, verdict, scaled)
-        )
+        changes.append(Change(series, before, after, track[one.confirmed], effect, verdict, scaled))
     return changes
-
-
-def _fewest(metric: Metric) -> int:
-    return 1 if metric.exact else FEWEST
 
 
 def _split(metric: Metric, values: Sequence[float]) -> int | None:
@@ -137,7 +132,7 @@ def _split(metric: Metric, values: Sequence[float]) -> int | None:
     import numpy as np
     import ruptures
 
-    fewest = _fewest(metric)
+    fewest = 1 if metric.exact else FEWEST
     if len(values) < 2 * fewest:
         return None
     signal = _signal(metric, values)
@@ -163,13 +158,18 @@ def _confirmed(
     metric: Metric, window: Sequence[Point], split: int, noisy: int, margins: Margins
 ) -> bool:
     """Whether a split is a change: beyond the penalty, and for the engine that judges."""
+    import numpy as np
+
     signal, count = _signal(metric, [point.value for point in window]), len(window)
     before, after = signal[:split], signal[split:]
+    counted = metric.exact and not np.ptp(before) and not np.ptp(after)
+    if len(before) < FEWEST or (len(after) < FEWEST and not counted):
+        return False
     up = bool(after.mean() > before.mean())
     level = (LEVEL_WORSE if _worse(metric, up) else LEVEL_BETTER) / noisy
     within = before.var() * len(before) + after.var() * len(after)
     fall = signal.var() * count - within
-    if not metric.exact and fall * (count - 2) <= _penalty(level, count) * within:
+    if fall * (count - 2) <= _penalty(level, count) * within:
         return False
     return _judged(metric, window, split, margins)[1].apart
 
@@ -191,8 +191,8 @@ def _judged(
     metric: Metric, span: Sequence[Point], split: int, margins: Margins
 ) -> tuple[Effect, Verdict]:
     found = _effect(metric, [point.value for point in span], split)
-    speeds = [{i: p.machine for i, p in enumerate(part) if p.machine} for part in _parts(span, split)]
-    machine = speed_ratio(*speeds)
+    parts = _parts([point.machine for point in span], split)
+    machine = speed_ratio(*({i: s for i, s in enumerate(part) if s} for part in parts))
     return found, judge(metric, found, found.p, margins=margins, machine=machine)
 
 

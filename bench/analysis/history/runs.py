@@ -85,7 +85,8 @@ def read_runs(
             seen[digest] = name
         except Refused as error:
             # Where it lies on this machine is nobody else's business.
-            unusable.append(Unusable(name, str(error).replace(str(folder), name)))
+            reason = str(error).removeprefix(f"{folder}, ").replace(str(folder), name)
+            unusable.append(Unusable(name, reason))
     if not runs:
         reason = f": {unusable[0].name}: {unusable[0].reason}" if unusable else "."
         raise Refused(f"none of these runs can be used{reason}")
@@ -112,6 +113,8 @@ def _run_folders(paths: Sequence[Path]) -> list[Path]:
 
 def _digest(folder: Path) -> str:
     """The hash of a folder's log; Refused if it cannot be read."""
+    if not (folder / LOG).is_file():
+        raise Refused("it is no run folder, and there is none in it.")
     try:
         with (folder / LOG).open("rb") as log:
             return hashlib.file_digest(log, "sha256").hexdigest()

@@ -155,4 +155,3 @@ def _own_conditions(groups: Sequence[Measured]) -> dict[str, str]:
 def _mean(values: Sequence[float], ratio: bool) -> float:
     """The arithmetic mean, or the geometric one of what is compared as a ratio."""
     return math.exp(fmean(map(math.log, values))) if ratio else fmean(values)
-

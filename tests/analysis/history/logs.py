@@ -29,9 +29,7 @@ def day_records(
     assert isinstance(started, RunStarted)
     date = f"2026-01-{day:02}T03:04:05+00:00"
     commit = {"commit": f"c{day:011}", "committed_at": date}
-    started = replace(
-        started, started_at=date, environment=ENVIRONMENT | commit | environment
-    )
+    started = replace(started, started_at=date, environment=ENVIRONMENT | commit | environment)
     records: list[Record] = [started, a_device(name=device), data]
     rng = np.random.default_rng(day)
     for number, model in enumerate(models):
