@@ -37,7 +37,7 @@ def day_records(
         for seed in range(seeds):
             trial = a_trial(model, seed)
             begun, *epochs, ended = a_done_trial(trial, 3, number)
-            slower = factor * float(np.exp(rng.normal(0, 0.01)))
+            slower = factor * float(np.exp(rng.normal(0, 0.002)))
             epochs = [
                 replace(
                     epoch,
