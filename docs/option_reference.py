@@ -40,6 +40,11 @@ def compare_options() -> str:
     )
 
 
+def history_options() -> str:
+    """The options of the verb `history`."""
+    return option_sections(_dataclass_in("bench.cli.history"), "history")
+
+
 def data_options() -> str:
     """The options of the verb `data`."""
     return option_sections(_dataclass_in("bench.cli.data"), "data")

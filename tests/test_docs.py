@@ -140,7 +140,7 @@ def test_options_have_groups_values_aliases_and_defaults():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["run", "fit", "list", "data", "report", "compare"])
+@pytest.mark.parametrize("verb", ["run", "fit", "list", "data", "report", "compare", "history"])
 def test_every_option_that_help_shows_is_there(verb):
     command = [sys.executable, "-m", "bench", verb, "--help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

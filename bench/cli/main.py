@@ -17,6 +17,7 @@ VERBS = {
     "data": "fetch a data set ahead, see what is kept on disk, or remove it",
     "report": "make tables, plots and report again from a run folder",
     "compare": "which to use, and how sure that is: two runs, or the models of one",
+    "history": "runs over time: lines per model and metric, and where they changed",
 }
 """What there is to do. A verb is a module of this package with a function `main`."""
 

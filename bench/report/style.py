@@ -174,15 +174,13 @@ def canvas(
     source: Run | str, title: str, columns: int = 1, bars: int | None = None, rows: int = 1
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure in the report's style with its title and, below, a caption or what it was measured
-    on; as high as its bars or its rows of axes need."""
-    height = 5.0 if bars is None else 1.8 + 0.7 * bars
-    if rows > 1:
-        height = 1.4 + 3.2 * rows
+    on; as high as its bars, or its rows of axes, need."""
+    height = 2.5 * (1 + rows) if bars is None else 1.8 + 0.7 * bars
     with mpl.rc_context(STYLE):
         size = (8 if columns == 1 else 5.5 * columns, height)
         figure = ReportFigure(figsize=size, dpi=DPI, layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
-        yield figure, list(axes.flat)
+        axes = figure.subplots(rows, columns, squeeze=False).flat
+        yield figure, list(axes)
         figure.suptitle(title, fontsize=14, fontweight="bold")
         caption = source if isinstance(source, str) else measured_on(source)
         figure.supxlabel(caption, fontsize=8, color="#555555")

@@ -19,10 +19,15 @@ _PACKAGES = ("archbench", "torch", "torchvision", "timm", "numpy", "pandas", "pi
 
 
 def environment(device: DeviceFacts, pci_bus_id: str | None = None) -> dict[str, Any]:
-    """Versions, processor, memory, card and the harness's commit; no names of users or hosts.
+    """Versions, processor, memory, card, and commits with their dates: the harness's, and that of
+    the repository that it was started in, if it is another. No names of users or hosts.
 
     A container's limits are None outside a container, or where it has none.
     """
+    root, here = Path(__file__).parents[2], Path.cwd()
+    # Installed packages may lie in a folder of somebody else's repository.
+    harness = root if (root / ".git").exists() else None
+    project = None if here.is_relative_to(root) else here
     facts, limit = torch_facts(), container_memory_bytes()
     memory = psutil.virtual_memory().total
     return {
@@ -46,7 +51,10 @@ def environment(device: DeviceFacts, pci_bus_id: str | None = None) -> dict[str,
         "container_cpus": container_cpus(),
         "container_memory_bytes": limit if limit < memory else None,
         "threads_asked": os.environ.get("OMP_NUM_THREADS"),
-        "commit": _commit(),
+        "commit": harness and _commit(harness),
+        "committed_at": harness and _committed_at(harness),
+        "project_commit": project and _commit(project),
+        "project_committed_at": project and _committed_at(project),
     }
 
 
@@ -63,14 +71,21 @@ def _affinity() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
-def _commit() -> str | None:
-    """The commit of the harness, with `+changes` if files differ from it."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None
+def _commit(folder: Path) -> str | None:
+    """The commit that a folder of a repository is at, with `+changes` if files differ from it."""
+    return _git(folder, "describe", "--always", "--abbrev=12", "--dirty=+changes")
+
+
+def _committed_at(folder: Path) -> str | None:
+    """The date of that commit (ISO 8601)."""
+    return _git(folder, "log", "-1", "--format=%cI")
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """What git says of a folder; None if it is in no repository, or there is no git."""
     try:
-        describe = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+changes"],  # noqa: S607
+        said = subprocess.run(
+            ["git", "-C", str(folder), *words],  # noqa: S607
             capture_output=True,
             text=True,
             timeout=5,
@@ -78,4 +93,4 @@ def _commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return describe.stdout.strip()
+    return said.stdout.strip() or None

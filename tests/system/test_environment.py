@@ -37,17 +37,37 @@ def test_no_names_of_users_hosts_or_folders(monkeypatch: pytest.MonkeyPatch) -> 
         assert name not in text
 
 
-def test_the_commit_says_whether_files_were_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[str]] = []
+def git(folder: Path, *words: str) -> str:
+    """What git says in a folder, whoever its user is."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(folder), *who, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    def answer(command: list[str], **_options: Any) -> subprocess.CompletedProcess[str]:
-        asked.append(command)
-        return subprocess.CompletedProcess(command, 0, "0123456789ab+changes\n", "")
 
-    monkeypatch.setattr(subprocess, "run", answer)
-    monkeypatch.setattr(Path, "exists", lambda path: path.name == ".git")
-    assert module._commit() == "0123456789ab+changes"
-    assert "--dirty=+changes" in asked[0]
+def test_the_commit_of_the_project_and_whether_its_files_were_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert environment(CPU)["project_commit"] is None
+    (tmp_path / "net.py").write_text("first")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first", "--date", "2026-01-02T03:04:05+00:00")
+    found = environment(CPU)
+    assert found["project_commit"] == git(tmp_path, "rev-parse", "--short=12", "HEAD")
+    assert found["project_committed_at"] == git(tmp_path, "log", "-1", "--format=%cI")
+    (tmp_path / "net.py").write_text("second")
+    assert environment(CPU)["project_commit"] == f"{found['project_commit']}+changes"
+
+
+def test_the_harness_is_no_project_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(module.__file__).parents[2]
+    monkeypatch.chdir(root)
+    found = environment(CPU)
+    assert found["project_commit"] is found["project_committed_at"] is None
+    if (root / ".git").exists():
+        assert found["commit"]
+        assert found["committed_at"] == git(root, "log", "-1", "--format=%cI")
 
 
 @pytest.mark.parametrize(
@@ -58,4 +78,4 @@ def test_no_git_no_commit(error: Exception, monkeypatch: pytest.MonkeyPatch) -> 
         raise error
 
     monkeypatch.setattr(subprocess, "run", fail)
-    assert module._commit() is None
+    assert module._commit(Path()) is None

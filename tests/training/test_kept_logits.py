@@ -32,8 +32,8 @@ def test_those_of_the_last_epoch_are_kept_and_say_what_the_record_says(tmp_path,
     # In bfloat16, the highest logits of an image are often equal.
     precision = Precision("bf16" if dtype else "fp32", dtype, "cpu", None)
     trainer.training = replace(trainer.training, precision=precision)
-    pixels = torch.randint(0, 256, trainer.test_split.images.shape, dtype=torch.uint8)
-    trainer.test_split.images = pixels
+    pixels = torch.randint(0, 256, trainer.evaluation_split.images.shape, dtype=torch.uint8)
+    trainer.evaluation_split.images = pixels
     first, last = epochs(list(trainer.epochs()))
     assert first.logits is None
     assert last.logits is not None

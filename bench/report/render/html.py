@@ -7,6 +7,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from markupsafe import Markup
 
@@ -23,13 +24,15 @@ _NUMBER = re.compile(r"[\d.,±–()%\s+-]*")
 
 def render_html(document: Document, pictures: Mapping[str, str]) -> str:
     """The report as a page of HTML; `pictures` are SVG files by name, as matplotlib writes them."""
-    page = template(
-        "report.html.jinja", numeric=numeric_columns, predicted=predicted_columns, unbroken=unbroken
-    )
+    return render_page("report.html.jinja", pictures, document=document, run=document.run)
+
+
+def render_page(name: str, pictures: Mapping[str, str], **values: Any) -> str:
+    """A page of HTML from a template with these values, in the report's style."""
+    page = template(name, numeric=numeric_columns, predicted=predicted_columns, unbroken=unbroken)
     script = (TEMPLATES / "report.js").read_text("utf-8")
     return page.render(
-        document=document,
-        run=document.run,
+        **values,
         pictures={name: inline_svg(svg, name.replace("/", "-")) for name, svg in pictures.items()},
         # The files beside the template are ours: what they hold is markup.
         style=Markup((TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704

@@ -1,0 +1,1 @@
+"""Runs over time: a series per model and metric, and where it changed."""
