@@ -22,6 +22,7 @@ from bench.analysis.intervals import Estimate
 from bench.analysis.trial_group import TrialGroup
 from bench.records.files import write_atomic
 from bench.records.run import Run
+from bench.report.hover import titles_of, with_titles
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 """Okabe and Ito's colours, which people with any colour vision tell apart (yellow, too pale for
@@ -128,7 +129,11 @@ def _png(figure: Figure, buffer: BytesIO) -> None:
 
 
 def _svg(figure: Figure, buffer: BytesIO) -> None:
-    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    titles, plain = titles_of(figure), BytesIO()
+    for number, one in enumerate(titles):
+        one.artist.set_gid(f"titled-{number}")
+    FigureCanvasSVG(figure).print_svg(plain, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    buffer.write(with_titles(plain.getvalue().decode(), titles).encode())
 
 
 FORMATS = {"png": _png, "svg": _svg}

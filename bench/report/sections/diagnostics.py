@@ -102,7 +102,7 @@ def _kernels_tables(context: Context) -> tuple[Table, ...]:
         "Second layer: relative change": [relative for relative, _ in second],
         "weights changed (%) ": [share for _, share in second],
     }
-    return (table_of(columns),)
+    return (table_of(columns, source="layers.csv"),)
 
 
 def gradients_finding(groups: Sequence[TrialGroup]) -> str | None:
@@ -140,7 +140,7 @@ def _gradient_tables(context: Context) -> tuple[Table, ...]:
         "First tenth, after": [f"{first:.3g}" for _, (first, _) in ends],
         "Last tenth, after": [f"{last:.3g}" for _, (_, last) in ends],
     }
-    return (table_of(columns),)
+    return (table_of(columns, source="layers.csv"),)
 
 
 def _modes_finding(context: Context) -> str | None:
@@ -174,7 +174,7 @@ def _mode_tables(context: Context) -> tuple[Table, ...]:
             for *_, mean in modes
         ],
     }
-    return (table_of(columns),)
+    return (table_of(columns, source="evaluation_modes.csv"),)
 
 
 @picture(

@@ -1,5 +1,7 @@
 """What parameters and multiply-adds buy in accuracy."""
 
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from bench.analysis.formatting import ratio, shortened
@@ -54,8 +56,9 @@ def _figure(context: Context) -> Figure:
             for group in context.trained:
                 accuracy, x = (mean_of(group, name) for name in (FINAL, metric))
                 at, colour = (x.mean * scale, accuracy.mean), context.looks[group.label].colour
-                ax.errorbar(*at, accuracy.half_width, fmt="o", color=colour, ms=9, capsize=3)
                 name, beside = shortened(group.label), (8, 6)
+                style: Any = {"fmt": "o", "color": colour, "ms": 9, "capsize": 3}
+                ax.errorbar(*at, accuracy.half_width, label=name, **style)
                 ax.annotate(name, at, xytext=beside, textcoords="offset points", color=colour)
             ax.margins(x=0.3, y=0.25)
             percent_axis(ax, decimals=None)

@@ -74,7 +74,7 @@ def _tables(context: Context) -> tuple[Table, ...]:
     noisy = noisy_trials(context.run)
     names = [context.labels[trial.trial.id] for trial, _ in noisy]
     reasons = {"Trial": names, "Why its times may mislead": ["; ".join(why) for _, why in noisy]}
-    return known_table(context.trained, COLUMNS), table_of(reasons)
+    return known_table(context.trained, COLUMNS), table_of(reasons, source="models.csv")
 
 
 def _remarks(context: Context) -> list[str]:
