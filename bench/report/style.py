@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -57,6 +58,15 @@ MOST_MARKED = 30
 
 MOST_INSIDE = 6
 """Labels above which a legend would cover the curves."""
+
+MOST_BELOW = 20
+"""Labels below each other in a legend beside a picture."""
+
+FEW_BARS = 8
+"""Bars that are drawn as thick as they look best."""
+
+CAPTION_LETTERS = 14
+"""Letters of a caption in an inch of a picture's width."""
 
 CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 """Processes that draw; elsewhere a fork is missing, or not safe."""
@@ -176,19 +186,21 @@ def _save_or_fail(share: Sequence[tuple[Figure, Path]]) -> None:
 
 @contextmanager
 def canvas(
-    source: Run | str, title: str, columns: int = 1, bars: int | None = None
+    source: Run | str, title: str, columns: int = 1, bars: int | None = None, rows: int = 1
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure in the report's style with its title and, below, a caption or what it was measured
-    on; as high as its bars need."""
-    height = 5.0 if bars is None else 1.8 + 0.7 * bars
+    on; as high as its bars need. Axes are given row by row."""
+    # Of many bars each is thinner: a picture of them all still fits a page.
+    height = 4.6 if bars is None else 1.8 + 0.7 * min(bars, FEW_BARS) + 0.3 * max(0, bars - FEW_BARS)
     with mpl.rc_context(STYLE):
-        size = (8 if columns == 1 else 5.5 * columns, height)
+        size = (7.2 if columns == 1 else 5.2 * columns, height)
         figure = ReportFigure(figsize=size, dpi=DPI, layout="constrained")
-        axes = figure.subplots(1, columns, squeeze=False)[0]
-        yield figure, list(axes)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        yield figure, list(axes.flat)
         figure.suptitle(title, fontsize=14, fontweight="bold")
         caption = source if isinstance(source, str) else measured_on(source)
-        figure.supxlabel(caption, fontsize=8, color="#555555")
+        lines = wrap(caption, int(CAPTION_LETTERS * figure.get_figwidth()))
+        figure.supxlabel("\n".join(lines), fontsize=8, color="#555555")
 
 
 def measured_on(run: Run) -> str:
@@ -227,13 +239,19 @@ def name_rows(axes: Axes, names: Sequence[str], **options: Any) -> None:
 
 
 def draw_legend(axes: Axes) -> None:
-    """The labels of the curves: in the axes, or beside them where there are many."""
+    """The labels of the curves: in the axes, or beside them where there are many, for which the
+    figure grows."""
     lines, labels = axes.get_legend_handles_labels()
     # Lines may differ in their dashes alone, which a short handle hides.
     if len(labels) <= MOST_INSIDE:
         axes.legend(frameon=False, fontsize=10, handlelength=5)
     elif isinstance(axes.figure, Figure):
-        legend_beside(axes.figure, handles=lines, labels=labels, handlelength=5)
+        columns = -(-len(labels) // MOST_BELOW)
+        width, height = axes.figure.get_size_inches()
+        room = columns * (1.2 + 0.08 * max(map(len, labels))) - 1.5  # inches
+        axes.figure.set_size_inches(width + max(0.0, room), height)
+        options: Any = {"ncols": columns, "handlelength": 5}
+        legend_beside(axes.figure, handles=lines, labels=labels, **options)
 
 
 def legend_beside(figure: Figure, **options: Any) -> None:

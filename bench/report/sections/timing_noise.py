@@ -97,8 +97,9 @@ def _remarks(context: Context) -> list[str]:
 def _figure(context: Context) -> Figure | None:
     """Raw step times in order, and the machine's own speed trial by trial."""
     groups = [g for g in context.trained if any(e.step_times for e in g.trained[0].epochs)]
-    title = "Steps, and the machine itself"
-    with canvas(context.run, title, columns=2) as (figure, (steps, machine)):
+    watched = any(trial.calibrations for trial in context.run.trials)
+    title = "Steps, and the machine itself" if watched else "Every step in order"
+    with canvas(context.run, title, columns=1 + watched) as (figure, (steps, *others)):
         for group in groups:
             epochs, look = group.trained[0].epochs, context.looks[group.label]
             points = [
@@ -115,10 +116,12 @@ def _figure(context: Context) -> Figure | None:
             for c, shift in zip(trial.calibrations, (-0.2, 0.2), strict=False):
                 at.append(position + shift)
                 speeds.append(c.gflops)
-        machine.plot(at, speeds, "o-", color="#555555", linewidth=1)
-        machine.set(xlabel="Trial, in the order they ran", ylabel="Fixed matrix product (GFLOP/s)")
-        machine.xaxis.set_major_locator(MaxNLocator(integer=True))
-        machine.set_ylim(0, 1.15 * max(speeds, default=1.0))
+        for machine in others:
+            machine.plot(at, speeds, "o-", color="#555555", linewidth=1)
+            machine.set(xlabel="Trial, in the order they ran")
+            machine.set(ylabel="Fixed matrix product (GFLOP/s)")
+            machine.xaxis.set_major_locator(MaxNLocator(integer=True))
+            machine.set_ylim(0, 1.15 * max(speeds))
         steps.set(xlabel="Step, first seed", ylabel="Step time (ms)", yscale="log")
         steps.yaxis.set_major_formatter("{x:,.0f}")
         steps.yaxis.set_minor_formatter(NullFormatter())
