@@ -21,6 +21,7 @@ MARKS = {"holds": "✓", "does not hold": "✗"}
 """Verdicts on claims, and the sign before each."""
 
 _WITHIN_FIGURE = re.compile(r"(?<=\d) (?=[±%]|s\b|ms\b|MiB\b)|(?<=±) ")
+_WITHIN_RANGE = re.compile(r"(?<=\d)–(?=\d)")
 _NUMBER = re.compile(r"[\d.,±–()%\s+-]*")
 
 
@@ -65,8 +66,8 @@ def inline_svg(svg: str, name: str) -> Markup:
 
 
 def unbroken(text: str) -> str:
-    """A sentence whose figures stay on a line with their units."""
-    return _WITHIN_FIGURE.sub("\N{NO-BREAK SPACE}", text)
+    """A sentence whose figures stay on a line with their units, and ranges on one."""
+    return _WITHIN_RANGE.sub("\N{WORD JOINER}–\N{WORD JOINER}", _WITHIN_FIGURE.sub("\N{NO-BREAK SPACE}", text))
 
 
 def numeric_columns(table: Table) -> list[bool]:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,6 +21,7 @@ from bench.analysis.trial_group import TrialGroup
 from bench.records.records import EvaluationMode, LayerChange
 from bench.records.run import TrialResult
 from bench.report.context import Context
+from bench.report.hover import say
 from bench.report.sections.base import Picture, Section, picture
 from bench.report.style import canvas, draw_legend, measured_on, name_rows, percent_axis
 from bench.report.tables import Table, table_of
@@ -32,9 +35,10 @@ MAX_KERNELS = 64
 INFERENCE = "inference mode"
 
 Grid = NDArray[np.float32]
-Panel = tuple[str, Callable[[LayerChange], float]]
+Panel = tuple[str, Callable[[TrialGroup], list[float]]]
+"""What is drawn over the layers, and its value for each layer of a group."""
 
-GRADIENT_NORMS: tuple[Panel, ...] = (
+GRADIENT_NORMS: tuple[tuple[str, Callable[[LayerChange], float]], ...] = (
     ("before training", lambda change: change.gradient_norm_first),
     ("after training", lambda change: change.gradient_norm_last),
 )
@@ -54,6 +58,37 @@ def by_layer(group: TrialGroup, value: Callable[[LayerChange], float]) -> list[f
     """A figure of each layer, the mean over the seeds."""
     columns = zip(*layers_of(group), strict=True)
     return [estimate([value(change) for change in layer]).mean for layer in columns]
+
+
+def reached_shares(group: TrialGroup) -> list[float]:
+    """The share of each layer's weights that any image reaches; 1 where that was not recorded."""
+    described = group.trained[0].described
+    shares = {e.layer: e.reached_share for e in (described.layers if described else ())}
+    return [shares.get(change.layer) or 1.0 for change in layers_of(group)[0]]
+
+
+def _changed_of_reached(group: TrialGroup) -> list[float]:
+    """The share of weights that changed, of those that images reach; weight decay may move more."""
+    changed = by_layer(group, lambda change: change.changed_share)
+    return [min(1.0, c / r) for c, r in zip(changed, reached_shares(group), strict=True)]
+
+
+def _unreached(context: Context) -> Iterator[str]:
+    """What there is to know of kernels that are larger than their maps."""
+    for group in inspected(context):
+        shares = reached_shares(group)
+        small = [share for share in shares if share < 1]
+        if small:
+            least = min(small)
+            ninth = " (one of nine)" if round(9 * least, 6) == 1 else ""
+            yield (
+                f"At {group.setting.image_size} px, {len(small)} of {group.label}'s {len(shares)} "
+                "layers have kernels that reach beyond their maps: a 3x3 kernel on a 1x1 map meets "
+                "padding with all weights but its middle one. No image reaches the others, so that "
+                f"training cannot teach them: in the smallest maps, it can change "
+                f"{percent(least)} of a layer's weights{ninth}. The picture shows the share "
+                "that changed of those that it can change; rings mark such layers."
+            )
 
 
 def modes_of(group: TrialGroup) -> dict[str, Estimate]:
@@ -124,7 +159,7 @@ def gradients_finding(groups: Sequence[TrialGroup]) -> str | None:
 
 def _gradient_ends(group: TrialGroup) -> list[tuple[float, float]]:
     """Median gradient norms of the first and the last tenth of the layers, before and after."""
-    panels = [by_layer(group, norm) for _, norm in GRADIENT_NORMS]
+    panels = [by_layer(group, value) for _, value in GRADIENT_NORMS]
     count = max(1, int(len(panels[0]) * END))
     return [(median(norms[:count]), median(norms[-count:])) for norms in panels]
 
@@ -181,16 +216,24 @@ def _mode_tables(context: Context) -> tuple[Table, ...]:
     "layer_changes",
     "How far training moved each layer's weights, a line per model",
     "Layers with weights, in the order of the model. A weight counts as changed if it moved by "
-    "more than 1 % of its layer's initial root mean square.",
+    "more than 1 % of its layer's initial root mean square. Rings: kernels larger than their maps, "
+    "of which an image reaches only some weights (of a 3x3 kernel on a 1x1 map, one of nine), while "
+    "the others meet nothing but padding. The share is of those that are reached; the relative "
+    "change is of all, and small for that reason.",
 )
 def _layer_changes(context: Context) -> Figure | None:
     panels: tuple[Panel, ...] = (
-        ("relative change ‖w - w₀‖ / ‖w₀‖", lambda change: change.relative_change),
-        ("share of weights changed", lambda change: change.changed_share),
+        ("relative change ‖w - w₀‖ / ‖w₀‖", partial(by_layer, value=attrgetter("relative_change"))),
+        ("share changed of the weights that images reach", _changed_of_reached),
     )
     title = "How far training moved each layer's weights"
     with canvas(context.run, title, columns=2) as (figure, axes):
         _draw_by_depth(context, axes, panels)
+        for (ax, (_, value)), group in product(zip(axes, panels, strict=True), inspected(context)):
+            y, shares = value(group), reached_shares(group)
+            small = [point for *point, share in zip(_depths(y), y, shares, strict=True) if share < 1]
+            ring: Any = {"mec": context.looks[group.label].colour, "mfc": "none", "ms": 9}
+            ax.plot([x for x, _ in small], [y for _, y in small], "o", zorder=1, **ring)
         axes[0].set_ylim(0, None)
         axes[1].set_ylim(0, 1.05)
         percent_axis(axes[1])
@@ -204,7 +247,9 @@ def _layer_changes(context: Context) -> Figure | None:
 )
 def _gradient_flow(context: Context) -> Figure | None:
     with canvas(context.run, "Gradient norm by depth", columns=2) as (figure, axes):
-        _draw_by_depth(context, axes, GRADIENT_NORMS)
+        norms = [(when, partial(by_layer, value=norm)) for when, norm in GRADIENT_NORMS]
+        _draw_by_depth(context, axes, norms)
+        axes[0].set(ylabel="Gradient norm (Euclidean)")
         for ax in axes:
             ax.set_yscale("log")
             # Mathematical text is off, for labels come from outside.
@@ -218,15 +263,31 @@ def _gradient_flow(context: Context) -> Figure | None:
 
 def _draw_by_depth(context: Context, axes: Sequence[Axes], panels: Sequence[Panel]) -> None:
     """A line per group, the mean over its seeds, from the first layer to the last."""
+    groups = inspected(context)
+    names = [[change.layer for change in layers_of(group)[0]] for group in groups]
+    ends = [_names([layers[place] for layers in names]) for place in (0, -1)]
     for ax, (label, value) in zip(axes, panels, strict=True):
-        for group in inspected(context):
-            y, look = by_layer(group, value), context.looks[group.label]
-            x = [number / max(1, len(y) - 1) for number in range(len(y))]
+        for group, layers in zip(groups, names, strict=True):
+            y, look = value(group), context.looks[group.label]
             style: Any = {"linestyle": look.line_style, "linewidth": 1.5, "markersize": 3}
-            name = f"{shortened(group.label)} ({len(y)})"
-            ax.plot(x, y, marker="o", color=look.colour, label=name, **style)
-        ax.set(xlabel="Depth, from the first layer (0) to the last (1)", title=label)
+            name = f"{shortened(group.label)} ({len(y)} layers)"
+            (line,) = ax.plot(_depths(y), y, marker="o", color=look.colour, label=name, **style)
+            say(line, [f"{group.label}, {e}: {v:.3g}" for e, v in zip(layers, y, strict=True)])
+        ax.set_xticks([0, 0.5, 1], [ends[0], "half-way", ends[1]])
+        ax.set(xlabel="Layers with weights, from input to output")
+        ax.set_title(label, fontsize=12)
     draw_legend(axes[0])
+
+
+def _depths(layers: Sequence[float]) -> list[float]:
+    """Places of layers from 0 to 1, so that networks of different depth are above each other."""
+    return [number / max(1, len(layers) - 1) for number in range(len(layers))]
+
+
+def _names(layers: Sequence[str]) -> str:
+    """The layers at one end of several networks, below each other."""
+    different = [shortened(name, 18) for name in dict.fromkeys(layers)]
+    return "\n".join(different[:3] + ["…"] * (len(different) > 3))
 
 
 @picture(
@@ -261,7 +322,10 @@ def _kernel_pictures(context: Context) -> Iterator[Picture]:
                 yield Picture(
                     f"kernels/{number:02}-{which}",
                     f"{group.label}: the {which} convolution's kernels before and after training",
-                    "And their change, all on one scale; of the first seed.",
+                    "And their change, of the first seed. Above, all on one scale: how large the "
+                    "change is. Below, each normalised by itself from its smallest weight to its "
+                    "largest, as the lecture's notebooks show them: there a change looks as large "
+                    "as a kernel, however small it is.",
                     partial(_kernel_drawing, group.label, which, kernels),
                 )
 
@@ -287,29 +351,36 @@ def read_kernels(folder: Path, trial: TrialResult) -> dict[str, Grid]:
 
 
 def kernel_figure(title: str, before: Grid, after: Grid, caption: str) -> Figure:
-    """Before, after and their difference on one scale: zero is the middle grey (or white), and the
-    largest weight before or after is the end of the scale. Kernels of three channels are drawn in
-    colour, others by their first input channel."""
+    """Before, after and their difference: above on one scale, where zero is the middle grey (or
+    white) and the largest weight before or after is the end; below each by itself, from its
+    smallest weight to its largest (torchvision's `make_grid(normalize=True)`). Kernels of three
+    channels are drawn in colour, others by their first input channel."""
     count, channels, height, width = before.shape
     colour = channels == 3
     reach = float(max(np.abs(before).max(), np.abs(after).max())) or 1.0
     what = "in colour" if colour else f"the first of {channels} input channels"
     below = (
-        f"{min(count, MAX_KERNELS)} of {count} kernels of {height}x{width}, {what}; one scale for "
-        f"all three, ±{reach:.2g}. {caption}"
+        f"{min(count, MAX_KERNELS)} of {count} kernels of {height}x{width}, {what}; above: one scale "
+        f"for all three, ±{reach:.2g}; below: each by itself. {caption}"
     )
     panels = (("before training", before), ("after training", after), ("change", after - before))
-    with canvas(below, title, columns=3) as (figure, axes):
-        figure.set_size_inches(11, 4.6)
+    with canvas(below, title, columns=3, rows=2) as (figure, axes):
+        figure.set_size_inches(11, 8.2)
+        figure.set_layout_engine("constrained", w_pad=0.15)
         scale: Any = {} if colour else {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach}
-        for ax, (name, weights) in zip(axes, panels, strict=True):
+        for above, ax, (name, weights) in zip(axes[:3], axes[3:], panels, strict=True):
             sheet = tile(weights[:MAX_KERNELS] if colour else weights[:MAX_KERNELS, :1])
             pixels = np.clip(sheet / (2 * reach) + 0.5, 0, 1) if colour else sheet[..., 0]
-            image = ax.imshow(pixels, interpolation="nearest", **scale)
-            ax.set_title(name, fontsize=12)
+            image = above.imshow(pixels, interpolation="nearest", **scale)
+            low, high = float(np.nanmin(sheet)), float(np.nanmax(sheet))
+            by_itself = (sheet - low) / ((high - low) or 1.0)
+            ax.imshow(by_itself if colour else by_itself[..., 0], interpolation="nearest", cmap="gray")
+            above.set_title(f"{name}\non one scale, ±{reach:.2g}", fontsize=12)
+            ax.set_title(f"by itself, {low:.2g} to {high:.2g}", fontsize=12)
+        for ax in axes:
             ax.set_axis_off()
         if not colour:
-            figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
+            figure.colorbar(image, ax=axes[:3], shrink=0.8, label="weight")
     return figure
 
 
@@ -333,7 +404,8 @@ SECTIONS = (
         _kernels_finding,
         _kernels_tables,
         (_layer_changes,),
-        gallery=_kernel_pictures,
+        _unreached,
+        _kernel_pictures,
     ),
     Section(
         80,
