@@ -191,7 +191,7 @@ def canvas(
     """A figure in the report's style with its title and, below, a caption or what it was measured
     on; as high as its bars need. Axes are given row by row."""
     # Of many bars each is thinner: a picture of them all still fits a page.
-    height = 4.6 if bars is None else 1.8 + 0.7 * min(bars, FEW_BARS) + 0.3 * max(0, bars - FEW_BARS)
+    height = 4.6 if bars is None else 1.8 + max(0.7 * min(bars, FEW_BARS), 0.25 * bars)
     with mpl.rc_context(STYLE):
         size = (7.2 if columns == 1 else 5.2 * columns, height)
         figure = ReportFigure(figsize=size, dpi=DPI, layout="constrained")
@@ -238,12 +238,12 @@ def name_rows(axes: Axes, names: Sequence[str], **options: Any) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def draw_legend(axes: Axes) -> None:
-    """The labels of the curves: in the axes, or beside them where there are many, for which the
-    figure grows."""
+def draw_legend(axes: Axes, inside: int = MOST_INSIDE) -> None:
+    """The labels of the curves: in the axes, or beside them where there are more than `inside`, for
+    which the figure grows."""
     lines, labels = axes.get_legend_handles_labels()
     # Lines may differ in their dashes alone, which a short handle hides.
-    if len(labels) <= MOST_INSIDE:
+    if len(labels) <= inside:
         axes.legend(frameon=False, fontsize=10, handlelength=5)
     elif isinstance(axes.figure, Figure):
         columns = -(-len(labels) // MOST_BELOW)

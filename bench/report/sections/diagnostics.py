@@ -32,6 +32,9 @@ END = 0.1
 MAX_KERNELS = 64
 """A grid shows at most so many kernels, 8 x 8: ResNet's first layer whole."""
 
+MOST_SAID = 2
+"""Groups that a finding speaks of; a table has them all."""
+
 INFERENCE = "inference mode"
 
 Grid = NDArray[np.float32]
@@ -122,8 +125,15 @@ def _kernels_finding(context: Context) -> str | None:
         two = _first_two(group)
         moved = [f"{percent(r)} ({percent(s)} of its weights changed)" for r, s in two]
         parts.append(f"{group.label}'s by {' and '.join(moved)}")
-    moves = f"Training moved the weights of the first and second layer: {'; '.join(parts)}."
+    moves = f"Training moved the weights of the first and second layer: {_few(parts)}."
     return moves if parts else None
+
+
+def _few(parts: Sequence[str]) -> str:
+    """What a sentence says of each group, of the first alone where they are many."""
+    if len(parts) <= MOST_SAID:
+        return "; ".join(parts)
+    return f"{'; '.join(parts[:MOST_SAID])}; the table has {len(parts) - MOST_SAID} more"
 
 
 def _kernels_tables(context: Context) -> tuple[Table, ...]:
@@ -153,7 +163,7 @@ def gradients_finding(groups: Sequence[TrialGroup]) -> str | None:
         return None
     return (
         "The median gradient norm of the first tenth of the layers, over that of the last tenth, "
-        f"is {listed(parts)}."
+        f"is {listed(parts) if len(parts) <= MOST_SAID else _few(parts)}."
     )
 
 
@@ -194,7 +204,7 @@ def _modes_finding(context: Context) -> str | None:
         return None
     return (
         "Test accuracy with batch norm in inference mode, and where training mode is farthest from "
-        f"it: {'; '.join(parts)}."
+        f"it: {_few(parts)}."
     )
 
 
@@ -276,7 +286,7 @@ def _draw_by_depth(context: Context, axes: Sequence[Axes], panels: Sequence[Pane
         ax.set_xticks([0, 0.5, 1], [ends[0], "half-way", ends[1]])
         ax.set(xlabel="Layers with weights, from input to output")
         ax.set_title(label, fontsize=12)
-    draw_legend(axes[0])
+    draw_legend(axes[0], inside=2)
 
 
 def _depths(layers: Sequence[float]) -> list[float]:

@@ -97,7 +97,7 @@
 
   // Presenter: a section a screen, and a page each in print
 
-  var slides = all("main > section");
+  var slides = all("main > section:not(.aside)");
   var paper = document.createElement("style");
   var current = 0;
   paper.textContent = "@page { size: 13.333in 7.5in; margin: .4in; }";
