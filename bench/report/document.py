@@ -49,7 +49,7 @@ def document(context: Context, answers: Sequence[Answer]) -> Document:
     run = context.run
     return Document(
         run=run,
-        models=", ".join(run.facts),
+        models=_models(run),
         facts=_facts(run),
         status=_status(run),
         warnings=tuple(warnings(context)),
@@ -62,6 +62,14 @@ def document(context: Context, answers: Sequence[Answer]) -> Document:
         call=reproduce(run),
         failures=_failures(context),
     )
+
+
+def _models(run: Run) -> str:
+    """What was compared, as a heading."""
+    names = list(run.facts)
+    if len(names) <= MOST_COLUMNS:
+        return ", ".join(names)
+    return f"{', '.join(names[:3])} and {len(names) - 3} more models"
 
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:

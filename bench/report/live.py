@@ -26,7 +26,7 @@ def live_curves(context: Context) -> ReportFigure:
         accuracy, loss = figure.subplots(1, 2)
         _draw(accuracy, context, "Test accuracy", attrgetter("test_accuracy"))
         _draw(loss, context, "Test loss (nats)", attrgetter("test_loss"))
-        percent_axis(accuracy, decimals=None)
+        percent_axis(accuracy)
         lines, labels = accuracy.get_legend_handles_labels()
         legend_beside(figure, handles=lines, labels=labels)
     return figure

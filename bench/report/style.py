@@ -259,7 +259,7 @@ def legend_beside(figure: Figure, **options: Any) -> None:
     figure.legend(loc="outside right center", frameon=False, fontsize=10, **options)
 
 
-def percent_axis(axes: Axes, which: str = "y", decimals: int | None = 0) -> None:
+def percent_axis(axes: Axes, which: str = "y", decimals: int | None = None) -> None:
     """Fractions on an axis as percent."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_formatter(PercentFormatter(xmax=1, decimals=decimals))

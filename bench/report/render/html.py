@@ -67,7 +67,9 @@ def inline_svg(svg: str, name: str) -> Markup:
 
 def unbroken(text: str) -> str:
     """A sentence whose figures stay on a line with their units, and ranges on one."""
-    return _WITHIN_RANGE.sub("\N{WORD JOINER}–\N{WORD JOINER}", _WITHIN_FIGURE.sub("\N{NO-BREAK SPACE}", text))
+    return _WITHIN_RANGE.sub(
+        "\N{WORD JOINER}–\N{WORD JOINER}", _WITHIN_FIGURE.sub("\N{NO-BREAK SPACE}", text)
+    )
 
 
 def numeric_columns(table: Table) -> list[bool]:

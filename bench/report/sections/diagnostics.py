@@ -241,7 +241,9 @@ def _layer_changes(context: Context) -> Figure | None:
         _draw_by_depth(context, axes, panels)
         for (ax, (_, value)), group in product(zip(axes, panels, strict=True), inspected(context)):
             y, shares = value(group), reached_shares(group)
-            small = [point for *point, share in zip(_depths(y), y, shares, strict=True) if share < 1]
+            small = [
+                point for *point, share in zip(_depths(y), y, shares, strict=True) if share < 1
+            ]
             ring: Any = {"mec": context.looks[group.label].colour, "mfc": "none", "ms": 9}
             ax.plot([x for x, _ in small], [y for _, y in small], "o", zorder=1, **ring)
         axes[0].set_ylim(0, None)
@@ -310,6 +312,7 @@ def _evaluation_modes(context: Context) -> Figure:
     """Bars of test accuracy, a block per group."""
     bars, title = _all_modes(context), "Batch norm's mode and test accuracy"
     with canvas(context.run, title, bars=len(bars)) as (figure, (ax,)):
+        figure.set_figwidth(10)  # its rows have long names
         for row, (group, name, mean) in enumerate(bars):
             look: Any = {"color": context.looks[group.label].colour, "ecolor": "#333333"}
             alpha = 1.0 if name == INFERENCE else 0.45
@@ -384,7 +387,9 @@ def kernel_figure(title: str, before: Grid, after: Grid, caption: str) -> Figure
             image = above.imshow(pixels, interpolation="nearest", **scale)
             low, high = float(np.nanmin(sheet)), float(np.nanmax(sheet))
             by_itself = (sheet - low) / ((high - low) or 1.0)
-            ax.imshow(by_itself if colour else by_itself[..., 0], interpolation="nearest", cmap="gray")
+            ax.imshow(
+                by_itself if colour else by_itself[..., 0], interpolation="nearest", cmap="gray"
+            )
             above.set_title(f"{name}\non one scale, ±{reach:.2g}", fontsize=12)
             ax.set_title(f"by itself, {low:.2g} to {high:.2g}", fontsize=12)
         for ax in axes:

@@ -67,7 +67,7 @@ def _figure(context: Context) -> Figure:
             ax.margins(x=0.3, y=0.25)
             low, high = ax.get_ylim()
             ax.set_ylim(max(0.0, low), min(1.0, high))
-            percent_axis(ax, decimals=None)
+            percent_axis(ax)
         axes[0].set(xlabel="Parameters as trained, auxiliary heads included (10⁶)")
         axes[0].set(ylabel="Test accuracy, last epoch")
         axes[1].set(xlabel="GMACs of one inference (10⁹ multiply-adds)")

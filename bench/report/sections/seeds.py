@@ -59,8 +59,8 @@ def _figure(context: Context) -> Figure:
                 ax.errorbar(*at, xerr=room, fmt="d", color=colour, capsize=4)
         ax.set_yticks(range(len(trained)), [shortened(group.label) for group in trained])
         ax.set_ylim(len(trained) - 0.4, -0.6)
-        ax.set(xlabel="Test accuracy; dots: each seed, below: mean and 95 % interval")
-        percent_axis(ax, "x", decimals=None)
+        ax.set(xlabel="Test accuracy; dots: each seed,\nbelow: mean and 95 % interval")
+        percent_axis(ax, "x")
         ax.grid(visible=False, axis="y")
     return figure
 

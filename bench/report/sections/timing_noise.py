@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bench.analysis.formatting import percent, shortened
 from bench.analysis.noise import WARMUP_STEPS, noise_of
@@ -123,7 +123,10 @@ def _figure(context: Context) -> Figure | None:
             machine.xaxis.set_major_locator(MaxNLocator(integer=True))
             machine.set_ylim(0, 1.15 * max(speeds))
         steps.set(xlabel="Step, first seed", ylabel="Step time (ms)", yscale="log")
-        steps.yaxis.set_major_formatter("{x:,.0f}")
+        steps.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        steps.xaxis.set_major_formatter("{x:,.0f}")
+        steps.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        steps.yaxis.set_major_formatter("{x:,g}")
         steps.yaxis.set_minor_formatter(NullFormatter())
         draw_legend(steps)
     return figure
