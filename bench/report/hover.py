@@ -8,6 +8,7 @@ from functools import partial
 from html import escape
 from typing import Any
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -94,7 +95,7 @@ def _points(
         return Titles(line, name)
     if _SAID in vars(line):
         return Titles(line, name, vars(line)[_SAID])
-    x, y = (list(values) for values in (line.get_xdata(orig=False), line.get_ydata(orig=False)))
+    x, y = (np.asarray(v, float) for v in (line.get_xdata(orig=False), line.get_ydata(orig=False)))
     texts = []
     for number, at in enumerate(zip(x, y, strict=True)):
         words = [_said(axis, v) for axis, v in zip((axes.xaxis, axes.yaxis), at, strict=True)]

@@ -191,9 +191,9 @@ def canvas(
     """A figure in the report's style with its title and, below, a caption or what it was measured
     on; as high as its bars need. Axes are given row by row."""
     # Of many bars each is thinner: a picture of them all still fits a page.
-    height = 4.6 if bars is None else 1.8 + max(0.7 * min(bars, FEW_BARS), 0.25 * bars)
+    height = 4.5 if bars is None else 1.8 + max(0.7 * min(bars, FEW_BARS), 0.25 * bars)
     with mpl.rc_context(STYLE):
-        size = (7.2 if columns == 1 else 5.2 * columns, height)
+        size = (7 if columns == 1 else 5.25 * columns, height)
         figure = ReportFigure(figsize=size, dpi=DPI, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
         yield figure, list(axes.flat)

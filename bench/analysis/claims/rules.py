@@ -291,7 +291,7 @@ def _greater(difference: Difference, text: str) -> ClaimVerdict:
 
 
 def _more_seeds(difference: Difference) -> str | None:
-    """The option that would tell two groups apart, where the verdict says how many seeds it takes."""
+    """The option that would tell two groups apart, where the verdict says how many seeds more."""
     effect, needed = difference.effect, difference.verdict.reason.partition(" ")[0]
     if effect.design == "too few":
         return "--seeds 5"

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.analysis.claims.judge import JudgedClaim
 from bench.analysis.claims.claim import Claim
+from bench.analysis.claims.judge import JudgedClaim
 from bench.analysis.formatting import MISSING, listed
 from bench.report.context import Context
 from bench.report.sections.base import Section

@@ -227,8 +227,8 @@ def _mode_tables(context: Context) -> tuple[Table, ...]:
     "How far training moved each layer's weights, a line per model",
     "Layers with weights, in the order of the model. A weight counts as changed if it moved by "
     "more than 1 % of its layer's initial root mean square. Rings: kernels larger than their maps, "
-    "of which an image reaches only some weights (of a 3x3 kernel on a 1x1 map, one of nine), while "
-    "the others meet nothing but padding. The share is of those that are reached; the relative "
+    "of which an image reaches only some weights (of a 3x3 kernel on a 1x1 map, one of nine): the "
+    "others meet nothing but padding. The share is of those that are reached; the relative "
     "change is of all, and small for that reason.",
 )
 def _layer_changes(context: Context) -> Figure | None:
@@ -373,8 +373,8 @@ def kernel_figure(title: str, before: Grid, after: Grid, caption: str) -> Figure
     reach = float(max(np.abs(before).max(), np.abs(after).max())) or 1.0
     what = "in colour" if colour else f"the first of {channels} input channels"
     below = (
-        f"{min(count, MAX_KERNELS)} of {count} kernels of {height}x{width}, {what}; above: one scale "
-        f"for all three, ±{reach:.2g}; below: each by itself. {caption}"
+        f"{min(count, MAX_KERNELS)} of {count} kernels of {height}x{width}, {what}; above: one "
+        f"scale for all three, ±{reach:.2g}; below: each by itself. {caption}"
     )
     panels = (("before training", before), ("after training", after), ("change", after - before))
     with canvas(below, title, columns=3, rows=2) as (figure, axes):
@@ -392,8 +392,10 @@ def kernel_figure(title: str, before: Grid, after: Grid, caption: str) -> Figure
             )
             above.set_title(f"{name}\non one scale, ±{reach:.2g}", fontsize=12)
             ax.set_title(f"by itself, {low:.2g} to {high:.2g}", fontsize=12)
-        for ax in axes:
+        for number, ax in enumerate(axes):
             ax.set_axis_off()
+            # Equal pictures, of weights that did not change, would share one name in the SVG.
+            ax.get_images()[0].set_gid(f"panel-{number}")
         if not colour:
             figure.colorbar(image, ax=axes[:3], shrink=0.8, label="weight")
     return figure
