@@ -150,7 +150,12 @@ class DeviceFacts:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer with weights: parameters, and GMACs and output shape for one image."""
+    """One layer with weights: parameters, and GMACs and output shape for one image.
+
+    `reached_share` is the share of a convolution's weights that any pixel of its input meets at
+    this image size: the middle weight alone, of a padded 3x3 kernel on a 1x1 map. No image reaches
+    the others. None of other layers, and in logs from before it was recorded.
+    """
 
     layer: str
     type: str
@@ -158,6 +163,7 @@ class Layer:
     gmacs: float
     output_shape: tuple[int, ...]
     auxiliary: bool
+    reached_share: float | None = None
 
 
 @dataclass(frozen=True)

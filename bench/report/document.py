@@ -10,23 +10,35 @@ from bench.config import logged_options
 from bench.own_code import shown_place
 from bench.records.run import Run
 from bench.report.context import Context
-from bench.report.sections.base import Answer
+from bench.report.sections.base import Answer, Picture
 from bench.report.sections.timing_noise import noisy_trials
 from bench.report.sections.tuning import edge_sentences
-from bench.report.tables import Table, headline, picked, table_of
+from bench.report.tables import Table, headline, picked, table_of, transposed
+
+SUMMARY = {"epoch-time": "Speed", "accuracy": "Accuracy", "memory": "Memory"}
+"""The sections whose findings answer at first sight, and what those are about."""
+
+FIRST_PICTURE = "accuracy_over_time"
+
+MOST_COLUMNS = 6
+"""Models that stand beside each other in the comparison; of more, each is a row."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A report in its order: facts and warnings, the comparison and its footnote, an answer per
-    section, the environment, how to repeat the run, and what failed."""
+    """A report in its order: facts, warnings and the summary, the comparison with its footnote and
+    the picture beside it, an answer per section, the environment, how to repeat the run, and what
+    failed. `status` is a sentence, empty for a run that came to its end."""
 
     run: Run
     models: str
     facts: tuple[tuple[str, str], ...]
+    status: str
     warnings: tuple[str, ...]
+    summary: tuple[tuple[str, str], ...]
     headline: Table
     footnote: str
+    picture: Picture | None
     answers: tuple[Answer, ...]
     environment: tuple[tuple[str, str], ...]
     command: str
@@ -39,17 +51,28 @@ def document(context: Context, answers: Sequence[Answer]) -> Document:
     run = context.run
     return Document(
         run=run,
-        models=", ".join(run.facts),
+        models=_models(run),
         facts=_facts(run),
+        status=_status(run),
         warnings=tuple(warnings(context)),
-        headline=headline(context.groups),
+        summary=_summary(answers),
+        headline=_headline(context),
         footnote=picked(context.groups),
+        picture=next((p for a in answers for p in a.pictures if p.file == FIRST_PICTURE), None),
         answers=tuple(answers),
         environment=_environment(run),
         command=run.started.command,
         call=reproduce(run),
         failures=_failures(context),
     )
+
+
+def _models(run: Run) -> str:
+    """What was compared, as a heading."""
+    names = list(run.facts)
+    if len(names) <= MOST_COLUMNS:
+        return ", ".join(names)
+    return f"{', '.join(names[:3])} and {len(names) - 3} more models"
 
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:
@@ -65,11 +88,38 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         ),
         ("Device", f"{device.name} ({device.device}{threads})"),
         ("Precision", ", ".join(precisions) or "–"),
+        ("Recipe", ", ".join(dict.fromkeys(t.trial.setting.recipe for t in run.trials)) or "–"),
+        ("Epochs", str(config.get("epochs", "–"))),
         ("Preset", str(config.get("preset", "–"))),
         ("Image size", f"{', '.join(map(str, sizes)) or '–'} px"),
         ("Seeds", _seeds(run)),
         ("Measured", run.started.started_at),
     )
+
+
+def _status(run: Run) -> str:
+    """That a run is under way, or was stopped; nothing of one that came to its end."""
+    left = sum(trial.status == "unfinished" for trial in run.trials)
+    if run.ended and not left:
+        return ""
+    done = sum(trial.status == "done" for trial in run.trials)
+    counts = f"{done} trial{'' if done == 1 else 's'} done, {left} begun and not ended"
+    where = "python -m bench report RUN brings this page up to date"
+    if run.ended:
+        return f"This run was stopped: {counts}; --resume RUN continues it."
+    return f"This run has not ended: {counts}. {where}; --resume RUN continues a run that stopped."
+
+
+def _summary(answers: Sequence[Answer]) -> tuple[tuple[str, str], ...]:
+    """Who is faster, who is more accurate and who fits more, as the sections say it."""
+    findings = {answer.name: answer.finding for answer in answers}
+    return tuple((label, findings[name]) for name, label in SUMMARY.items() if name in findings)
+
+
+def _headline(context: Context) -> Table:
+    """The comparison: a column per model as long as they fit beside each other, else a row."""
+    table = headline(context.groups)
+    return transposed(table) if 0 < len(table.rows) <= MOST_COLUMNS else table
 
 
 def _seeds(run: Run) -> str:
@@ -82,7 +132,7 @@ def warnings(context: Context) -> Iterator[str]:
     run = context.run
     yield from run.dataset.notes
     counted = [trial for trial in run.trials if not trial.trial.is_point]
-    bad = sum(trial.status != "done" for trial in counted)
+    bad = sum(trial.status not in ("done", "unfinished") for trial in counted)
     if bad:
         yield f"{bad} of {len(counted)} trials were not completed; the last section says why."
     cut = seeds_left_out(run)

@@ -31,6 +31,9 @@ LOOKS: dict[str, Any] = {
 }
 """Colour and shape, and whether it is not filled, of each kind of verdict."""
 
+MOST_TICKS = 7
+"""Ticks of an axis whose figures would stand on each other if they were more."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -111,12 +114,18 @@ def _draw(ax: Axes, rows: Sequence[Row], scale: Scale, margins: Margins) -> None
 
 
 def _ticks(low: float, high: float, scale: Scale) -> list[float]:
-    """Places for ticks where round ratios, or round points, are."""
+    """Places for ticks where round ratios, or round points, are; none where another's would be."""
     nice = MaxNLocator(6, steps=[1, 2, 5, 10])
     if scale == "difference":
-        return [float(x) for x in nice.tick_values(low, high) if low <= x <= high]
-    ratios = nice.tick_values(math.exp(low), math.exp(high))
-    return [math.log(x) for x in ratios if x > 0 and low <= math.log(x) <= high]
+        round_ones = [float(x) for x in nice.tick_values(low, high)]
+    else:
+        ratios = nice.tick_values(math.exp(low), math.exp(high))
+        round_ones = [math.log(x) for x in ratios if x > 0]
+    ticks: list[float] = []
+    for x in sorted((x for x in round_ones if low <= x <= high), key=abs):
+        if all(abs(x - other) >= (high - low) / MOST_TICKS for other in ticks):
+            ticks.append(x)
+    return sorted(ticks)
 
 
 def _limits(effects: Sequence[Effect], margin: float) -> tuple[float, float]:

@@ -27,7 +27,7 @@ def live_curves(context: Context) -> ReportFigure:
         of = context.run.dataset.evaluated_on.capitalize()
         _draw(accuracy, context, f"{of} accuracy", attrgetter("accuracy"))
         _draw(loss, context, f"{of} loss (nats)", attrgetter("loss"))
-        percent_axis(accuracy, decimals=None)
+        percent_axis(accuracy)
         lines, labels = accuracy.get_legend_handles_labels()
         legend_beside(figure, handles=lines, labels=labels)
     return figure

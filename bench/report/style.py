@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -22,6 +23,7 @@ from bench.analysis.intervals import Estimate
 from bench.analysis.trial_group import TrialGroup
 from bench.records.files import write_atomic
 from bench.records.run import Run
+from bench.report.hover import titles_of, with_titles
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 """Okabe and Ito's colours, which people with any colour vision tell apart (yellow, too pale for
@@ -56,6 +58,15 @@ MOST_MARKED = 30
 
 MOST_INSIDE = 6
 """Labels above which a legend would cover the curves."""
+
+MOST_BELOW = 20
+"""Labels below each other in a legend beside a picture."""
+
+FEW_BARS = 8
+"""Bars that are drawn as thick as they look best."""
+
+CAPTION_LETTERS = 14
+"""Letters of a caption in an inch of a picture's width."""
 
 CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 """Processes that draw; elsewhere a fork is missing, or not safe."""
@@ -128,7 +139,11 @@ def _png(figure: Figure, buffer: BytesIO) -> None:
 
 
 def _svg(figure: Figure, buffer: BytesIO) -> None:
-    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    titles, plain = titles_of(figure), BytesIO()
+    for number, one in enumerate(titles):
+        one.artist.set_gid(f"titled-{number}")
+    FigureCanvasSVG(figure).print_svg(plain, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    buffer.write(with_titles(plain.getvalue().decode(), titles).encode())
 
 
 FORMATS = {"png": _png, "svg": _svg}
@@ -174,16 +189,20 @@ def canvas(
     source: Run | str, title: str, columns: int = 1, bars: int | None = None, rows: int = 1
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure in the report's style with its title and, below, a caption or what it was measured
-    on; as high as its bars, or its rows of axes, need."""
-    height = 2.5 * (1 + rows) if bars is None else 1.8 + 0.7 * bars
+    on; as high as its bars, or its rows of axes, need. Axes are given row by row."""
+    # Of many bars each is thinner: a picture of them all still fits a page.
+    height = (
+        2.25 * (1 + rows) if bars is None else 1.8 + max(0.7 * min(bars, FEW_BARS), 0.25 * bars)
+    )
     with mpl.rc_context(STYLE):
-        size = (8 if columns == 1 else 5.5 * columns, height)
+        size = (7 if columns == 1 else 5.25 * columns, height)
         figure = ReportFigure(figsize=size, dpi=DPI, layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).flat
-        yield figure, list(axes)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        yield figure, list(axes.flat)
         figure.suptitle(title, fontsize=14, fontweight="bold")
         caption = source if isinstance(source, str) else measured_on(source)
-        figure.supxlabel(caption, fontsize=8, color="#555555")
+        lines = wrap(caption, int(CAPTION_LETTERS * figure.get_figwidth()))
+        figure.supxlabel("\n".join(lines), fontsize=8, color="#555555")
 
 
 def measured_on(run: Run) -> str:
@@ -221,14 +240,20 @@ def name_rows(axes: Axes, names: Sequence[str], **options: Any) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def draw_legend(axes: Axes) -> None:
-    """The labels of the curves: in the axes, or beside them where there are many."""
+def draw_legend(axes: Axes, inside: int = MOST_INSIDE) -> None:
+    """The labels of the curves: in the axes, or beside them where there are more than `inside`, for
+    which the figure grows."""
     lines, labels = axes.get_legend_handles_labels()
     # Lines may differ in their dashes alone, which a short handle hides.
-    if len(labels) <= MOST_INSIDE:
+    if len(labels) <= inside:
         axes.legend(frameon=False, fontsize=10, handlelength=5)
     elif isinstance(axes.figure, Figure):
-        legend_beside(axes.figure, handles=lines, labels=labels, handlelength=5)
+        columns = -(-len(labels) // MOST_BELOW)
+        width, height = axes.figure.get_size_inches()
+        room = columns * (1.2 + 0.08 * max(map(len, labels))) - 1.5  # inches
+        axes.figure.set_size_inches(width + max(0.0, room), height)
+        options: Any = {"ncols": columns, "handlelength": 5}
+        legend_beside(axes.figure, handles=lines, labels=labels, **options)
 
 
 def legend_beside(figure: Figure, **options: Any) -> None:
@@ -236,7 +261,7 @@ def legend_beside(figure: Figure, **options: Any) -> None:
     figure.legend(loc="outside right center", frameon=False, fontsize=10, **options)
 
 
-def percent_axis(axes: Axes, which: str = "y", decimals: int | None = 0) -> None:
+def percent_axis(axes: Axes, which: str = "y", decimals: int | None = None) -> None:
     """Fractions on an axis as percent."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_formatter(PercentFormatter(xmax=1, decimals=decimals))

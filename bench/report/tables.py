@@ -16,20 +16,26 @@ from bench.records.run import TrialResult
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell as text; `best` if no other row has a better value."""
+    """One cell as text; `best` if no other row has a better value; `more` are lines that a page
+    folds below it."""
 
     text: str
     best: bool = False
+    more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Table:
     """Headers (units included) and rows of cells, the first of which names the row; `prose` if
-    cells hold sentences."""
+    cells hold sentences; `source` is the CSV file of the run folder that has the same figures;
+    `turned` if a row is a metric and a column a model."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     prose: bool = False
+    title: str = ""
+    source: str = ""
+    turned: bool = False
 
 
 Cells = Mapping[str, Sequence[Cell]]
@@ -47,10 +53,16 @@ BEST: dict[HeldOut, tuple[str, ...]] = {
 """Further columns, by the images that epochs were evaluated on."""
 
 
-def table_of(columns: Mapping[str, Sequence[Cell | str]], *, prose: bool = False) -> Table:
+def table_of(
+    columns: Mapping[str, Sequence[Cell | str]],
+    *,
+    prose: bool = False,
+    title: str = "",
+    source: str = "",
+) -> Table:
     """Columns by their header, of equal length; plain text is a cell that is not the best."""
     cells = [[Cell(c) if isinstance(c, str) else c for c in column] for column in columns.values()]
-    return Table(tuple(columns), tuple(zip(*cells, strict=True)), prose)
+    return Table(tuple(columns), tuple(zip(*cells, strict=True)), prose, title, source)
 
 
 def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -84,7 +96,7 @@ def metric_table(
     """A row per group, a column per metric, and `more` columns."""
     columns = {header_of(name): _column(name, groups) for name in names}
     labels = [group.label + _unfinished(group.trials) for group in groups]
-    return table_of({"Model": labels, **columns, **(more or {})})
+    return table_of({"Model": labels, **columns, **(more or {})}, source="models.csv")
 
 
 def known(groups: Sequence[TrialGroup], names: Iterable[str]) -> list[str]:
@@ -150,4 +162,4 @@ def transposed(table: Table) -> Table:
     rows = tuple(
         (Cell(header), *(row[i] for row in table.rows)) for i, header in enumerate(metrics, 1)
     )
-    return Table(headers, rows)
+    return Table(headers, rows, table.prose, table.title, table.source, not table.turned)

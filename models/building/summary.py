@@ -17,6 +17,9 @@ from models.building.heads import IMAGENET_CLASSES
 from models.building.network import BATCH_NORMS, build_network
 from models.entry import Entry
 
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+"""Of a part's first input and of its output, without the batch."""
+
 _INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("convolution", (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)),
@@ -53,7 +56,7 @@ def describe(entry: Entry, classes: int, image_size: int) -> ModelDescribed:
 
 def auxiliary_modules(module: nn.Module, image_size: int) -> list[str]:
     """Names of the top-level parts that run in training but not in inference: auxiliary heads."""
-    shapes = {training: _output_shapes(module, image_size, training) for training in (True, False)}
+    shapes = {training: _shapes(module, image_size, training) for training in (True, False)}
     with_weights = [
         n for n, child in module.named_children() if next(child.parameters(), None) is not None
     ]
@@ -89,16 +92,15 @@ def _infer(module: nn.Module, image_size: int) -> None:
         module(torch.empty(1, 3, image_size, image_size, device="meta"))
 
 
-def _output_shapes(
-    module: nn.Module, image_size: int, training: bool
-) -> dict[str, tuple[int, ...]]:
-    """Output shapes (without the batch) of every part in a forward pass, by name."""
-    shapes: dict[str, tuple[int, ...]] = {}
+def _shapes(module: nn.Module, image_size: int, training: bool) -> dict[str, Shapes]:
+    """Shapes of what goes into and comes out of every part in a forward pass, by name."""
+    shapes: dict[str, Shapes] = {}
 
     def recorder(name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hook(_module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor):
-                shapes[name] = tuple(output.shape[1:])
+                given = inputs[0].shape[1:] if inputs and isinstance(inputs[0], Tensor) else ()
+                shapes[name] = tuple(given), tuple(output.shape[1:])
 
         return hook
 
@@ -114,15 +116,32 @@ def _output_shapes(
 def _layers(
     module: nn.Module, image_size: int, flops: dict[str, int], auxiliary: list[str]
 ) -> Iterator[Layer]:
-    shapes = _output_shapes(module, image_size, training=True)
+    shapes = _shapes(module, image_size, training=True)
     for name, part in module.named_modules():
         params = sum(p.numel() for p in part.parameters(recurse=False))
         if params and name:
+            given, made = shapes.get(name, ((), ()))
             yield Layer(
                 layer=name,
                 type=type(part).__name__,
                 params=params,
                 gmacs=flops.get(name, 0) / 2e9,
-                output_shape=shapes.get(name, ()),
+                output_shape=made,
                 auxiliary=name.partition(".")[0] in auxiliary,
+                reached_share=_reached_share(part, given, made),
             )
+
+
+def _reached_share(part: nn.Module, given: tuple[int, ...], made: tuple[int, ...]) -> float | None:
+    """The share of a convolution's weights that meet a pixel, not only padding, at any place."""
+    if not isinstance(part, nn.Conv2d) or len(given) != 3:
+        return None
+    if part.padding_mode != "zeros" or isinstance(part.padding, str):
+        return 1.0
+    share = 1.0
+    for axis, kernel in enumerate(part.kernel_size):
+        starts = [n * part.stride[axis] - part.padding[axis] for n in range(made[1 + axis])]
+        steps = [tap * part.dilation[axis] for tap in range(kernel)]
+        met = sum(any(0 <= start + step < given[1 + axis] for start in starts) for step in steps)
+        share *= met / kernel
+    return share

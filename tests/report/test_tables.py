@@ -194,6 +194,7 @@ def test_a_table_can_be_laid_on_its_side() -> None:
     assert transposed(Table(("Model", "x", "y"), rows)) == Table(
         ("Model", "a", "b"),
         ((Cell("x"), Cell("1", True), Cell("3")), (Cell("y"), Cell("2"), Cell("4"))),
+        turned=True,
     )
 
 

@@ -7,6 +7,8 @@ from bench.records.run import collect
 from bench.report.context import Context
 from bench.report.document import document, reproduce
 from bench.report.render.markdown import escaped, markdown
+from bench.report.sections import all_sections
+from bench.report.sections.base import answers
 from bench.report.tables import Cell, Table
 from bench.report.write import write_report
 from tests.builders import (
@@ -16,6 +18,7 @@ from tests.builders import (
     a_run,
     a_sweep_point,
     run_start,
+    some_records,
 )
 
 
@@ -51,7 +54,8 @@ def test_the_lectures_claims_are_judged_and_marked_as_published(report):
     _, text = report
     assert "Quoted (published)" in text
     assert "1 min 51 s an epoch" in text
-    assert "| cannot tell | not run: inception_v3 |" in text
+    assert "| not run: inception_v3 | " in text
+    assert "python run_bench.py --preset smoke --models resnet18 inception_v3 |" in text
 
 
 def test_claims_that_were_brought_replace_the_lectures(tmp_path):
@@ -135,6 +139,36 @@ def test_predictions_certificates_and_contradictions_are_told(tmp_path):
     for name in ("memory_breakdown", "batch_sweep"):
         assert f"![{name}]" not in text
         assert f"plots/{name}.png" in text
+
+
+def test_a_run_under_way_says_so_and_a_stopped_one_how_to_go_on(tmp_path):
+    *begun, ended = some_records()
+    under_way = begun[:-1]
+    whole, open_ = collect(tmp_path, [*begun, ended]), collect(tmp_path, under_way)
+    assert document(Context(whole), ()).status == ""
+    status = document(Context(open_), ()).status
+    assert status.startswith("This run has not ended: 1 trial done, 1 begun and not ended.")
+    assert "python -m bench report RUN" in status
+    stopped = document(Context(collect(tmp_path, [*under_way, ended])), ()).status
+    assert stopped == (
+        "This run was stopped: 1 trial done, 1 begun and not ended; --resume RUN continues it."
+    )
+    assert not any("not completed" in text for text in document(Context(open_), ()).warnings)
+
+
+def test_the_summary_is_what_the_sections_say(report):
+    run, text = report
+    context = Context(run)
+    made = document(context, list(answers(all_sections(), context, lambda *_: None)))
+    findings = {answer.name: answer.finding for answer in made.answers}
+    assert dict(made.summary) == {
+        "Speed": findings["epoch-time"],
+        "Accuracy": findings["accuracy"],
+        "Memory": findings["memory"],
+    }
+    order = [text.index(escaped(words)) for _, words in made.summary]
+    assert order == sorted(order)
+    assert order[-1] < text.index("| Model |") < text.index("![")
 
 
 def test_seeds_that_a_time_limit_left_out_are_said(tmp_path):

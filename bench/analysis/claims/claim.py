@@ -36,19 +36,23 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """What a run says to a claim; `measured` is the figure from this run, as text, or empty."""
+    """What a run says to a claim; `measured` is the figure from this run, as text, or empty;
+    `options` are what a run of the claim's models that could tell is given besides; None where
+    that is not known."""
 
     answer: Answer
     reason: str
     measured: str = ""
+    options: str | None = None
 
 
 class CannotTell(Exception):
-    """The run lacks what the claim is about; the message says what, `measured` what there is."""
+    """The run lacks what the claim is about; the message says what, `measured` and `options` as in
+    `ClaimVerdict`."""
 
-    def __init__(self, reason: str, measured: str = "") -> None:
+    def __init__(self, reason: str, measured: str = "", options: str | None = None) -> None:
         super().__init__(reason)
-        self.measured = measured
+        self.measured, self.options = measured, options
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ CIFAR10_CLASSES = frozenset(
     ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 )
 CIFAR10_IMAGES = 50_000
+ALL_OF_CIFAR10 = "--dataset cifar10 --train-limit all --test-limit all"
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,16 @@ def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
     try:
         subjects = tuple(_subject(word, standings.groups) for word in claim.models)
     except CannotTell as lack:
-        return ClaimVerdict("cannot tell", str(lack))
+        return ClaimVerdict("cannot tell", str(lack), options=lack.options)
     try:
         verdict = RULES[claim.rule].judge(claim, Evidence(run, standings, subjects))
     except CannotTell as lack:
-        verdict = ClaimVerdict("cannot tell", str(lack), lack.measured)
+        verdict = ClaimVerdict("cannot tell", str(lack), lack.measured, lack.options)
     try:
         for condition in claim.needs:
             CONDITIONS[condition](claim, run, subjects)
     except CannotTell as lack:
-        return ClaimVerdict("cannot tell", str(lack), verdict.measured)
+        return ClaimVerdict("cannot tell", str(lack), verdict.measured, lack.options)
     return verdict
 
 
@@ -51,28 +52,32 @@ def _subject(word: str, groups: Sequence[TrialGroup]) -> TrialGroup:
     model, _, optimizer = word.partition("@")
     meant = [g for g in groups if g.model == model and optimizer in ("", g.setting.optimizer)]
     if not meant:
-        raise CannotTell(f"not run: {word}")
+        raise CannotTell(f"not run: {word}", options="")
     return min(meant, key=lambda group: group.setting.optimizer != "adam")
 
 
 def _on_cifar10(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
     data = run.dataset
     if data.name != "cifar10" and frozenset(data.classes) != CIFAR10_CLASSES:
-        raise CannotTell(f"other data: {data.name}, not CIFAR-10")
+        raise CannotTell(f"other data: {data.name}, not CIFAR-10", options=ALL_OF_CIFAR10)
     if data.train_images != CIFAR10_IMAGES:
-        raise CannotTell(f"other data: {data.train_images:,} of CIFAR-10's training images")
+        reason = f"other data: {data.train_images:,} of CIFAR-10's training images"
+        raise CannotTell(reason, options=ALL_OF_CIFAR10)
 
 
 def _native(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
     for group in subjects:
         facts, size = run.facts.get(group.model), group.setting.image_size
         if facts and facts.native_size != size:
-            raise CannotTell(f"other image size: {size} px, not {facts.native_size}")
+            reason = f"other image size: {size} px, not {facts.native_size}"
+            raise CannotTell(reason, options="--image-size native")
 
 
 def _same_batch(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
     if len({group.trials[0].trial.batch_size for group in subjects}) > 1:
-        raise CannotTell("batch sizes differ")
+        smallest = min(group.trials[0].trial.batch_size or 0 for group in subjects)
+        options = f"--batch-size {smallest}" if smallest else None
+        raise CannotTell("batch sizes differ", options=options)
 
 
 def _same_device(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:

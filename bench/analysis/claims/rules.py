@@ -69,7 +69,8 @@ def about(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The metric is the threshold, give or take the tolerance; `at`: the run has so many epochs."""
     (group,) = evidence.subjects
     if claim.at is not None and any(len(t.epochs) != claim.at for t in group.counted):
-        raise CannotTell(f"the run has {len(group.counted[0].epochs)} epochs, not {claim.at}")
+        reason = f"the run has {len(group.counted[0].epochs)} epochs, not {claim.at}"
+        raise CannotTell(reason, options=f"--epochs {claim.at}")
     return _placed(_known(group, claim.metric[0]), claim)
 
 
@@ -122,7 +123,7 @@ def at_epoch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     _check_evaluated(group, name)
     curve = group.curve(attrgetter(name))
     if len(curve) < epoch:
-        raise CannotTell(f"the run has {len(curve)} epochs")
+        raise CannotTell(f"the run has {len(curve)} epochs", options=f"--epochs {claim.at}")
     return _placed(curve[epoch - 1], claim)
 
 
@@ -163,7 +164,8 @@ def falls_with_batch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     than the tolerance, a fraction, does not refute it."""
     ladders, metric = _ladders(evidence), claim.metric[0]
     if not ladders:
-        raise CannotTell("not run: one model at several batch sizes")
+        reason = "not run: one model at several batch sizes"
+        raise CannotTell(reason, options="--batch-size 32 128")
     texts, rises, unclear = [], False, False
     for ladder in ladders:
         sizes = "/".join(str(group.trials[0].trial.batch_size) for group in ladder)
@@ -293,17 +295,26 @@ def _greater(difference: Difference, text: str) -> ClaimVerdict:
     """Whether what is compared has more than what it is compared with."""
     verdict = difference.verdict
     if verdict.word == "cannot tell":
-        raise CannotTell(verdict.reason, text)
+        raise CannotTell(verdict.reason, text, _more_seeds(difference))
     certainty = "so in this run" if difference.p is None else verdict.certainty
     objection = "the other way round" if verdict.apart else verdict.word
     return _verdict(verdict.apart and difference.effect.shift > 0, certainty, objection, text)
+
+
+def _more_seeds(difference: Difference) -> str | None:
+    """The option that would tell two groups apart, where the verdict says how many seeds more."""
+    effect, needed = difference.effect, difference.verdict.reason.partition(" ")[0]
+    if effect.design == "too few":
+        return "--seeds 5"
+    return f"--seeds {effect.seeds_a + int(needed)}" if needed.isdigit() else None
 
 
 def _interval(difference: Difference, text: str) -> tuple[float, float]:
     """Both ends of the interval of a change; the change itself where nothing is left to chance."""
     effect = difference.effect
     if effect.design == "too few":
-        raise CannotTell(f"too few seeds: {difference.verdict.reason}", text)
+        reason = f"too few seeds: {difference.verdict.reason}"
+        raise CannotTell(reason, text, _more_seeds(difference))
     low, high = effect.low, effect.high
     return effect.change if low is None else low, effect.change if high is None else high
 
@@ -313,7 +324,7 @@ def _placed(mean: Estimate, claim: Claim) -> ClaimVerdict:
     name, half_width = claim.metric[0], mean.half_width or 0.0
     text = shown(name, mean.mean, mean.half_width)
     if mean.n < 2 and not (name in BY_NAME and BY_NAME[name].exact):
-        raise CannotTell("too few seeds: one has no interval", text)
+        raise CannotTell("too few seeds: one has no interval", text, "--seeds 5")
     center, room = claim.threshold or 0.0, claim.tolerance
     low, high = mean.mean - half_width, mean.mean + half_width
     return _within(low, high, center - room, center + room, text, shown(name, center, room))
@@ -350,7 +361,7 @@ def _curves(claim: Claim, evidence: Evidence, at_least: int) -> list[list[float]
     _check_evaluated(group, claim.metric[0])
     curves = [[value(epoch) for epoch in trial.epochs] for trial in group.trained]
     if min(map(len, curves), default=0) < at_least:
-        raise CannotTell(f"too few epochs: it takes {at_least}")
+        raise CannotTell(f"too few epochs: it takes {at_least}", options=f"--epochs {at_least}")
     return curves
 
 

@@ -18,7 +18,11 @@ from bench.report.tables import Table
 PIXELS_PER_POINT = 1.25 * 96 / 72
 """A quarter above its size in print, for a projector."""
 
+MARKS = {"holds": "✓", "does not hold": "✗"}
+"""Verdicts on claims, and the sign before each."""
+
 _WITHIN_FIGURE = re.compile(r"(?<=\d) (?=[±%]|s\b|ms\b|MiB\b)|(?<=±) ")
+_WITHIN_RANGE = re.compile(r"(?<=\d)–(?=\d)")
 _NUMBER = re.compile(r"[\d.,±–()%\s+-]*")
 
 
@@ -31,9 +35,15 @@ def render_page(name: str, pictures: Mapping[str, str], **values: Any) -> str:
     """A page of HTML from a template with these values, in the report's style."""
     page = template(name, numeric=numeric_columns, predicted=predicted_columns, unbroken=unbroken)
     script = (TEMPLATES / "report.js").read_text("utf-8")
+
+    def svg(file: str, prefix: str = "") -> Markup:
+        """A picture for its place in the page; a second one needs ids of its own."""
+        return inline_svg(pictures[file], prefix + file.replace("/", "-"))
+
     return page.render(
         **values,
-        pictures={name: inline_svg(svg, name.replace("/", "-")) for name, svg in pictures.items()},
+        svg=svg,
+        marks=MARKS,
         # The files beside the template are ours: what they hold is markup.
         style=Markup((TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704
         script=Markup(script),  # noqa: S704
@@ -52,15 +62,17 @@ def inline_svg(svg: str, name: str) -> Markup:
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = body.replace("xlink:href=", "href=").replace('href="#', f'href="#{name}-')
     body = body.replace("url(#", f"url(#{name}-")
-    # Its text is drawn as paths, and what describes it is said by the figure around it.
+    # Its text is drawn as paths: the figure around it says what it shows, its titles the values.
     size = f' style="--width: {float(width[1]) * PIXELS_PER_POINT:.0f}px"' if width else ""
-    tag = f'<svg aria-hidden="true" focusable="false"{size}'
+    tag = f'<svg role="group" focusable="false"{size}'
     return Markup(body.replace("<svg", tag, 1))  # noqa: S704
 
 
 def unbroken(text: str) -> str:
-    """A sentence whose figures stay on a line with their units."""
-    return _WITHIN_FIGURE.sub("\N{NO-BREAK SPACE}", text)
+    """A sentence whose figures stay on a line with their units, and ranges on one."""
+    return _WITHIN_RANGE.sub(
+        "\N{WORD JOINER}–\N{WORD JOINER}", _WITHIN_FIGURE.sub("\N{NO-BREAK SPACE}", text)
+    )
 
 
 def numeric_columns(table: Table) -> list[bool]:

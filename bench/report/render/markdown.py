@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from bench.report.tables import Table
+from bench.report.tables import Cell, Table
 
 if TYPE_CHECKING:  # a comparison is written in Markdown without drawing anything
     from bench.report.document import Document
@@ -45,8 +45,14 @@ def escaped(text: object) -> str:
 def markdown(table: Table) -> str:
     """A table in GitHub's Markdown, best values bold."""
     lines = [_line(table.headers), _line(["---", *["---:"] * (len(table.headers) - 1)])]
-    lines += [_line([f"**{c.text}**" if c.best else c.text for c in row]) for row in table.rows]
-    return "\n".join(lines)
+    lines += [_line([_cell(cell) for cell in row]) for row in table.rows]
+    title = f"**{escaped(table.title)}**\n\n" if table.title else ""
+    return title + "\n".join(lines)
+
+
+def _cell(cell: Cell) -> str:
+    text = f"{cell.text}: {'; '.join(cell.more)}" if cell.more else cell.text
+    return f"**{text}**" if cell.best else text
 
 
 def _line(cells: Sequence[str]) -> str:

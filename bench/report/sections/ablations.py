@@ -178,7 +178,7 @@ def _figure(title: str, trait: Trait, panels: tuple[str, str], context: Context)
             ax.set_xlim(-0.5, len(values) - 0.5)
             ax.set(xlabel=trait.label, ylabel=header_of(metric))
             if BY_NAME[metric].unit == "fraction":
-                percent_axis(ax, decimals=None)
+                percent_axis(ax)
                 ax.set(ylabel=BY_NAME[metric].label)
             elif highest > 0:
                 ax.set_ylim(0, 1.1 * highest)

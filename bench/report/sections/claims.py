@@ -1,12 +1,14 @@
 """Published statements, beside what this run says to them."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from bench.analysis.claims.claim import Claim
+from bench.analysis.claims.judge import JudgedClaim
 from bench.analysis.formatting import MISSING, listed
 from bench.report.context import Context
 from bench.report.sections.base import Section
-from bench.report.tables import Table, table_of
+from bench.report.tables import Cell, Table, table_of
 
 VERBS = {
     "holds": ("holds", "hold"),
@@ -28,17 +30,65 @@ def _finding(context: Context) -> str | None:
 
 
 def _tables(context: Context) -> tuple[Table, ...]:
-    """A row per claim: the verdict and why, the figure quoted, what was measured here."""
-    claims = [judged.claim for judged in context.judged]
-    verdicts = [judged.verdict for judged in context.judged]
+    """What is decided, a row per claim; what is open, a row per reason."""
+    groups: dict[str, list[JudgedClaim]] = {answer: [] for answer in VERBS}
+    for judged in context.judged:
+        groups[judged.verdict.answer].append(judged)
+    return (
+        _decided("Decided: these hold", groups["holds"]),
+        _decided("Decided: these do not hold", groups["does not hold"]),
+        _open("Open: what this run cannot tell", groups["cannot tell"], context),
+    )
+
+
+def _decided(title: str, group: Sequence[JudgedClaim]) -> Table:
+    """The verdict on each claim and why, the figure quoted, what was measured here."""
     columns: dict[str, list[str]] = {
-        "Claim": [claim.claim for claim in claims],
-        "Verdict": [verdict.answer for verdict in verdicts],
-        "Why": [verdict.reason for verdict in verdicts],
-        "Quoted (published)": [_quoted(claim) for claim in claims],
-        "Here (measured)": [verdict.measured or MISSING for verdict in verdicts],
+        "Claim": [judged.claim.claim for judged in group],
+        "Verdict": [judged.verdict.answer for judged in group],
+        "Why": [judged.verdict.reason for judged in group],
+        "Quoted (published)": [_quoted(judged.claim) for judged in group],
+        "Here (measured)": [judged.verdict.measured or MISSING for judged in group],
     }
-    return (table_of(columns, prose=True),)
+    return table_of(columns, prose=True, title=title)
+
+
+def _open(title: str, group: Sequence[JudgedClaim], context: Context) -> Table:
+    """Claims by what is missing, with the command of a run that has it, where that is known."""
+    reasons: dict[tuple[str, str | None], list[JudgedClaim]] = {}
+    for judged in group:
+        verdict = judged.verdict
+        reasons.setdefault((verdict.reason, verdict.options), []).append(judged)
+    columns: dict[str, list[Cell | str]] = {
+        "Why": [reason for reason, _ in reasons],
+        "Claims": [
+            Cell(f"{len(same)} claim{'s' if len(same) > 1 else ''}", more=tuple(map(_line, same)))
+            for same in reasons.values()
+        ],
+        "What would decide": [
+            MISSING if options is None else _command(options, [j.claim for j in same], context)
+            for (_, options), same in reasons.items()
+        ],
+    }
+    return table_of(columns, prose=True, title=title)
+
+
+def _line(judged: JudgedClaim) -> str:
+    """A claim with both figures, on one line."""
+    figures = {"quoted": _quoted(judged.claim), "here": judged.verdict.measured or MISSING}
+    known = [f"{where}: {text}" for where, text in figures.items() if text != MISSING]
+    return f"{judged.claim.claim} ({'; '.join(known)})" if known else judged.claim.claim
+
+
+def _command(options: str, claims: Sequence[Claim], context: Context) -> str:
+    """A run of the claims' models, or of this run's where they name none."""
+    words = [word.partition("@") for claim in claims for word in claim.models]
+    models = dict.fromkeys([model for model, _, _ in words] or context.run.facts)
+    optimizers = dict.fromkeys(optimizer for *_, optimizer in words if optimizer)
+    chosen = f" --optimizer {' '.join(optimizers)}" if optimizers else ""
+    preset = context.run.started.config.get("preset", "quick")
+    command = f"python run_bench.py --preset {preset} --models {' '.join(models)}{chosen}"
+    return f"{command} {options}".rstrip()
 
 
 def _quoted(claim: Claim) -> str:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,6 +21,7 @@ from bench.analysis.trial_group import TrialGroup
 from bench.records.records import EvaluationMode, LayerChange
 from bench.records.run import TrialResult
 from bench.report.context import Context
+from bench.report.hover import say
 from bench.report.sections.base import Picture, Section, picture
 from bench.report.style import canvas, draw_legend, measured_on, name_rows, percent_axis
 from bench.report.tables import Table, table_of
@@ -29,12 +32,16 @@ END = 0.1
 MAX_KERNELS = 64
 """A grid shows at most so many kernels, 8 x 8: ResNet's first layer whole."""
 
+MOST_SAID = 2
+"""Groups that a finding speaks of; a table has them all."""
+
 INFERENCE = "inference mode"
 
 Grid = NDArray[np.float32]
-Panel = tuple[str, Callable[[LayerChange], float]]
+Panel = tuple[str, Callable[[TrialGroup], list[float]]]
+"""What is drawn over the layers, and its value for each layer of a group."""
 
-GRADIENT_NORMS: tuple[Panel, ...] = (
+GRADIENT_NORMS: tuple[tuple[str, Callable[[LayerChange], float]], ...] = (
     ("before training", lambda change: change.gradient_norm_first),
     ("after training", lambda change: change.gradient_norm_last),
 )
@@ -54,6 +61,37 @@ def by_layer(group: TrialGroup, value: Callable[[LayerChange], float]) -> list[f
     """A figure of each layer, the mean over the seeds."""
     columns = zip(*layers_of(group), strict=True)
     return [estimate([value(change) for change in layer]).mean for layer in columns]
+
+
+def reached_shares(group: TrialGroup) -> list[float]:
+    """The share of each layer's weights that any image reaches; 1 where that was not recorded."""
+    described = group.trained[0].described
+    shares = {e.layer: e.reached_share for e in (described.layers if described else ())}
+    return [shares.get(change.layer) or 1.0 for change in layers_of(group)[0]]
+
+
+def _changed_of_reached(group: TrialGroup) -> list[float]:
+    """The share of weights that changed, of those that images reach; weight decay may move more."""
+    changed = by_layer(group, lambda change: change.changed_share)
+    return [min(1.0, c / r) for c, r in zip(changed, reached_shares(group), strict=True)]
+
+
+def _unreached(context: Context) -> Iterator[str]:
+    """What there is to know of kernels that are larger than their maps."""
+    for group in inspected(context):
+        shares = reached_shares(group)
+        small = [share for share in shares if share < 1]
+        if small:
+            least = min(small)
+            ninth = " (one of nine)" if round(9 * least, 6) == 1 else ""
+            yield (
+                f"At {group.setting.image_size} px, {len(small)} of {group.label}'s {len(shares)} "
+                "layers have kernels that reach beyond their maps: a 3x3 kernel on a 1x1 map meets "
+                "padding with all weights but its middle one. No image reaches the others, so that "
+                f"training cannot teach them: in the smallest maps, it can change "
+                f"{percent(least)} of a layer's weights{ninth}. The picture shows the share "
+                "that changed of those that it can change; rings mark such layers."
+            )
 
 
 def modes_of(group: TrialGroup) -> dict[str, Estimate]:
@@ -87,8 +125,15 @@ def _kernels_finding(context: Context) -> str | None:
         two = _first_two(group)
         moved = [f"{percent(r)} ({percent(s)} of its weights changed)" for r, s in two]
         parts.append(f"{group.label}'s by {' and '.join(moved)}")
-    moves = f"Training moved the weights of the first and second layer: {'; '.join(parts)}."
+    moves = f"Training moved the weights of the first and second layer: {_few(parts)}."
     return moves if parts else None
+
+
+def _few(parts: Sequence[str]) -> str:
+    """What a sentence says of each group, of the first alone where they are many."""
+    if len(parts) <= MOST_SAID:
+        return "; ".join(parts)
+    return f"{'; '.join(parts[:MOST_SAID])}; the table has {len(parts) - MOST_SAID} more"
 
 
 def _kernels_tables(context: Context) -> tuple[Table, ...]:
@@ -102,7 +147,7 @@ def _kernels_tables(context: Context) -> tuple[Table, ...]:
         "Second layer: relative change": [relative for relative, _ in second],
         "weights changed (%) ": [share for _, share in second],
     }
-    return (table_of(columns),)
+    return (table_of(columns, source="layers.csv"),)
 
 
 def gradients_finding(groups: Sequence[TrialGroup]) -> str | None:
@@ -118,13 +163,13 @@ def gradients_finding(groups: Sequence[TrialGroup]) -> str | None:
         return None
     return (
         "The median gradient norm of the first tenth of the layers, over that of the last tenth, "
-        f"is {listed(parts)}."
+        f"is {listed(parts) if len(parts) <= MOST_SAID else _few(parts)}."
     )
 
 
 def _gradient_ends(group: TrialGroup) -> list[tuple[float, float]]:
     """Median gradient norms of the first and the last tenth of the layers, before and after."""
-    panels = [by_layer(group, norm) for _, norm in GRADIENT_NORMS]
+    panels = [by_layer(group, value) for _, value in GRADIENT_NORMS]
     count = max(1, int(len(panels[0]) * END))
     return [(median(norms[:count]), median(norms[-count:])) for norms in panels]
 
@@ -140,7 +185,7 @@ def _gradient_tables(context: Context) -> tuple[Table, ...]:
         "First tenth, after": [f"{first:.3g}" for _, (first, _) in ends],
         "Last tenth, after": [f"{last:.3g}" for _, (_, last) in ends],
     }
-    return (table_of(columns),)
+    return (table_of(columns, source="layers.csv"),)
 
 
 def _modes_finding(context: Context) -> str | None:
@@ -159,7 +204,7 @@ def _modes_finding(context: Context) -> str | None:
         return None
     return (
         f"{_accuracy(context)} with batch norm in inference mode, and where training mode is "
-        f"farthest from it: {'; '.join(parts)}."
+        f"farthest from it: {_few(parts)}."
     )
 
 
@@ -174,23 +219,33 @@ def _mode_tables(context: Context) -> tuple[Table, ...]:
             for *_, mean in modes
         ],
     }
-    return (table_of(columns),)
+    return (table_of(columns, source="evaluation_modes.csv"),)
 
 
 @picture(
     "layer_changes",
     "How far training moved each layer's weights, a line per model",
     "Layers with weights, in the order of the model. A weight counts as changed if it moved by "
-    "more than 1 % of its layer's initial root mean square.",
+    "more than 1 % of its layer's initial root mean square. Rings: kernels larger than their maps, "
+    "of which an image reaches only some weights (of a 3x3 kernel on a 1x1 map, one of nine): the "
+    "others meet nothing but padding. The share is of those that are reached; the relative "
+    "change is of all, and small for that reason.",
 )
 def _layer_changes(context: Context) -> Figure | None:
     panels: tuple[Panel, ...] = (
-        ("relative change ‖w - w₀‖ / ‖w₀‖", lambda change: change.relative_change),
-        ("share of weights changed", lambda change: change.changed_share),
+        ("relative change ‖w - w₀‖ / ‖w₀‖", partial(by_layer, value=attrgetter("relative_change"))),
+        ("share changed of the weights that images reach", _changed_of_reached),
     )
     title = "How far training moved each layer's weights"
     with canvas(context.run, title, columns=2) as (figure, axes):
         _draw_by_depth(context, axes, panels)
+        for (ax, (_, value)), group in product(zip(axes, panels, strict=True), inspected(context)):
+            y, shares = value(group), reached_shares(group)
+            small = [
+                point for *point, share in zip(_depths(y), y, shares, strict=True) if share < 1
+            ]
+            ring: Any = {"mec": context.looks[group.label].colour, "mfc": "none", "ms": 9}
+            ax.plot([x for x, _ in small], [y for _, y in small], "o", zorder=1, **ring)
         axes[0].set_ylim(0, None)
         axes[1].set_ylim(0, 1.05)
         percent_axis(axes[1])
@@ -204,7 +259,9 @@ def _layer_changes(context: Context) -> Figure | None:
 )
 def _gradient_flow(context: Context) -> Figure | None:
     with canvas(context.run, "Gradient norm by depth", columns=2) as (figure, axes):
-        _draw_by_depth(context, axes, GRADIENT_NORMS)
+        norms = [(when, partial(by_layer, value=norm)) for when, norm in GRADIENT_NORMS]
+        _draw_by_depth(context, axes, norms)
+        axes[0].set(ylabel="Gradient norm (Euclidean)")
         for ax in axes:
             ax.set_yscale("log")
             # Mathematical text is off, for labels come from outside.
@@ -218,15 +275,31 @@ def _gradient_flow(context: Context) -> Figure | None:
 
 def _draw_by_depth(context: Context, axes: Sequence[Axes], panels: Sequence[Panel]) -> None:
     """A line per group, the mean over its seeds, from the first layer to the last."""
+    groups = inspected(context)
+    names = [[change.layer for change in layers_of(group)[0]] for group in groups]
+    ends = [_names([layers[place] for layers in names]) for place in (0, -1)]
     for ax, (label, value) in zip(axes, panels, strict=True):
-        for group in inspected(context):
-            y, look = by_layer(group, value), context.looks[group.label]
-            x = [number / max(1, len(y) - 1) for number in range(len(y))]
+        for group, layers in zip(groups, names, strict=True):
+            y, look = value(group), context.looks[group.label]
             style: Any = {"linestyle": look.line_style, "linewidth": 1.5, "markersize": 3}
-            name = f"{shortened(group.label)} ({len(y)})"
-            ax.plot(x, y, marker="o", color=look.colour, label=name, **style)
-        ax.set(xlabel="Depth, from the first layer (0) to the last (1)", title=label)
-    draw_legend(axes[0])
+            name = f"{shortened(group.label)} ({len(y)} layers)"
+            (line,) = ax.plot(_depths(y), y, marker="o", color=look.colour, label=name, **style)
+            say(line, [f"{group.label}, {e}: {v:.3g}" for e, v in zip(layers, y, strict=True)])
+        ax.set_xticks([0, 0.5, 1], [ends[0], "half-way", ends[1]])
+        ax.set(xlabel="Layers with weights, from input to output")
+        ax.set_title(label, fontsize=12)
+    draw_legend(axes[0], inside=2)
+
+
+def _depths(layers: Sequence[float]) -> list[float]:
+    """Places of layers from 0 to 1, so that networks of different depth are above each other."""
+    return [number / max(1, len(layers) - 1) for number in range(len(layers))]
+
+
+def _names(layers: Sequence[str]) -> str:
+    """The layers at one end of several networks, below each other."""
+    different = [shortened(name, 18) for name in dict.fromkeys(layers)]
+    return "\n".join(different[:3] + ["…"] * (len(different) > 3))
 
 
 def _accuracy(context: Context) -> str:
@@ -247,6 +320,7 @@ def _evaluation_modes(context: Context) -> Figure:
     """Bars of accuracy, a block per group."""
     bars, title = _all_modes(context), f"Batch norm's mode and {_accuracy(context).lower()}"
     with canvas(context.run, title, bars=len(bars)) as (figure, (ax,)):
+        figure.set_figwidth(10)  # its rows have long names
         for row, (group, name, mean) in enumerate(bars):
             look: Any = {"color": context.looks[group.label].colour, "ecolor": "#333333"}
             alpha = 1.0 if name == INFERENCE else 0.45
@@ -269,7 +343,10 @@ def _kernel_pictures(context: Context) -> Iterator[Picture]:
                 yield Picture(
                     f"kernels/{number:02}-{which}",
                     f"{group.label}: the {which} convolution's kernels before and after training",
-                    "And their change, all on one scale; of the first seed.",
+                    "And their change, of the first seed. Above, all on one scale: how large the "
+                    "change is. Below, each normalised by itself from its smallest weight to its "
+                    "largest, as the lecture's notebooks show them: there a change looks as large "
+                    "as a kernel, however small it is.",
                     partial(_kernel_drawing, group.label, which, kernels),
                 )
 
@@ -295,29 +372,40 @@ def read_kernels(folder: Path, trial: TrialResult) -> dict[str, Grid]:
 
 
 def kernel_figure(title: str, before: Grid, after: Grid, caption: str) -> Figure:
-    """Before, after and their difference on one scale: zero is the middle grey (or white), and the
-    largest weight before or after is the end of the scale. Kernels of three channels are drawn in
-    colour, others by their first input channel."""
+    """Before, after and their difference: above on one scale, where zero is the middle grey (or
+    white) and the largest weight before or after is the end; below each by itself, from its
+    smallest weight to its largest (torchvision's `make_grid(normalize=True)`). Kernels of three
+    channels are drawn in colour, others by their first input channel."""
     count, channels, height, width = before.shape
     colour = channels == 3
     reach = float(max(np.abs(before).max(), np.abs(after).max())) or 1.0
     what = "in colour" if colour else f"the first of {channels} input channels"
     below = (
-        f"{min(count, MAX_KERNELS)} of {count} kernels of {height}x{width}, {what}; one scale for "
-        f"all three, ±{reach:.2g}. {caption}"
+        f"{min(count, MAX_KERNELS)} of {count} kernels of {height}x{width}, {what}; above: one "
+        f"scale for all three, ±{reach:.2g}; below: each by itself. {caption}"
     )
     panels = (("before training", before), ("after training", after), ("change", after - before))
-    with canvas(below, title, columns=3) as (figure, axes):
-        figure.set_size_inches(11, 4.6)
+    with canvas(below, title, columns=3, rows=2) as (figure, axes):
+        figure.set_size_inches(11, 8.2)
+        figure.set_layout_engine("constrained", w_pad=0.15)
         scale: Any = {} if colour else {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach}
-        for ax, (name, weights) in zip(axes, panels, strict=True):
+        for above, ax, (name, weights) in zip(axes[:3], axes[3:], panels, strict=True):
             sheet = tile(weights[:MAX_KERNELS] if colour else weights[:MAX_KERNELS, :1])
             pixels = np.clip(sheet / (2 * reach) + 0.5, 0, 1) if colour else sheet[..., 0]
-            image = ax.imshow(pixels, interpolation="nearest", **scale)
-            ax.set_title(name, fontsize=12)
+            image = above.imshow(pixels, interpolation="nearest", **scale)
+            low, high = float(np.nanmin(sheet)), float(np.nanmax(sheet))
+            by_itself = (sheet - low) / ((high - low) or 1.0)
+            ax.imshow(
+                by_itself if colour else by_itself[..., 0], interpolation="nearest", cmap="gray"
+            )
+            above.set_title(f"{name}\non one scale, ±{reach:.2g}", fontsize=12)
+            ax.set_title(f"by itself, {low:.2g} to {high:.2g}", fontsize=12)
+        for number, ax in enumerate(axes):
             ax.set_axis_off()
+            # Equal pictures, of weights that did not change, would share one name in the SVG.
+            ax.get_images()[0].set_gid(f"panel-{number}")
         if not colour:
-            figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
+            figure.colorbar(image, ax=axes[:3], shrink=0.8, label="weight")
     return figure
 
 
@@ -341,7 +429,8 @@ SECTIONS = (
         _kernels_finding,
         _kernels_tables,
         (_layer_changes,),
-        gallery=_kernel_pictures,
+        _unreached,
+        _kernel_pictures,
     ),
     Section(
         80,

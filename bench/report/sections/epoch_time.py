@@ -1,5 +1,7 @@
 """How long an epoch takes, and where its time goes."""
 
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from bench.analysis.formatting import ratio, shortened
@@ -71,13 +73,14 @@ def _epoch_time(context: Context) -> Figure:
         for row, group in enumerate(trained):
             train, test = (mean_of(group, name) for name in ("epoch_seconds", "test_seconds"))
             colour = context.looks[group.label].colour
-            ax.barh(row, train.mean, color=colour, xerr=train.half_width, ecolor="#333333")
-            ax.barh(row, test.mean, left=train.mean, color=colour, alpha=0.45)
+            error: Any = {"xerr": train.half_width, "ecolor": "#333333"}
+            ax.barh(row, train.mean, color=colour, label="training", **error)
+            ax.barh(row, test.mean, left=train.mean, color=colour, alpha=0.45, label="evaluation")
             text = f" {train.mean:,.1f} + {test.mean:,.1f} s"
             ax.annotate(text, (train.mean + test.mean, row), va="center", fontsize=10)
         name_rows(ax, [shortened(group.label) for group in trained])
         ax.margins(x=0.25)
-        ax.set(xlabel="Seconds: training (full colour) + evaluation (pale)")
+        ax.set(xlabel="Seconds; full colour: training, pale: evaluation")
     return figure
 
 

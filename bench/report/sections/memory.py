@@ -10,6 +10,7 @@ from bench.analysis.formatting import listed, ratio, shortened
 from bench.analysis.trial_group import setting_text
 from bench.records.records import MemoryBreakdown, Setting
 from bench.report.context import Context
+from bench.report.hover import say
 from bench.report.sections.base import Section, picture, sorted_by, value
 from bench.report.style import canvas, colours_of, draw_legend, legend_beside, name_rows
 from bench.report.tables import Table, metric_table, predicted, prediction_text, table_of
@@ -79,7 +80,7 @@ def _predictions(context: Context) -> Table:
         "Fixed (MiB, predicted)": [f"{p.base_bytes / 2**20:,.0f}" for p in made],
         "An image (MiB, predicted)": [f"{p.bytes_per_image / 2**20:.2f}" for p in made],
     }
-    return table_of(columns)
+    return table_of(columns, source="predictions.csv")
 
 
 def _searches(context: Context) -> list[str]:
@@ -122,7 +123,8 @@ def _probes(context: Context) -> Figure | None:
             sizes, peaks = [n for n, _ in ran], [peak / 2**20 for _, peak in ran]
             ax.plot(sizes, peaks, "o-", color=colour, label=_label(context, *shape))
             failed = [p.batch_size for p in probes if not p.fits]
-            ax.plot(failed, [top] * len(failed), "x", color=colour, ms=9, mew=2)
+            crosses = ax.plot(failed, [top] * len(failed), "x", color=colour, ms=9, mew=2)
+            say(crosses[0], [f"{shape[0]}: {n:,} images ran out of memory" for n in failed])
         # A search may look far beyond the answer; the picture is of where it ended.
         ax.set_xlim(0, 1.2 * max(p.batch_size for p in known))
         ax.set_ylim(0, 1.1 * top)

@@ -1,5 +1,7 @@
 """What parameters and multiply-adds buy in accuracy."""
 
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from bench.analysis.formatting import ratio, shortened
@@ -7,9 +9,12 @@ from bench.analysis.intervals import Estimate
 from bench.report.context import Context
 from bench.report.sections import base
 from bench.report.sections.base import certainty, mean_of, value
-from bench.report.style import canvas, percent_axis
+from bench.report.style import canvas, draw_legend, percent_axis
 
 FINAL = "final_test_accuracy"
+
+MOST_NAMED = 4
+"""Points with their names beside them; of more, names would cover each other."""
 
 
 def _finding(context: Context) -> str | None:
@@ -54,14 +59,20 @@ def _figure(context: Context) -> Figure:
             for group in context.trained:
                 accuracy, x = (mean_of(group, name) for name in (FINAL, metric))
                 at, colour = (x.mean * scale, accuracy.mean), context.looks[group.label].colour
-                ax.errorbar(*at, accuracy.half_width, fmt="o", color=colour, ms=9, capsize=3)
                 name, beside = shortened(group.label), (8, 6)
-                ax.annotate(name, at, xytext=beside, textcoords="offset points", color=colour)
+                style: Any = {"fmt": "o", "color": colour, "ms": 9, "capsize": 3}
+                ax.errorbar(*at, accuracy.half_width, label=name, **style)
+                if len(context.trained) <= MOST_NAMED:
+                    ax.annotate(name, at, xytext=beside, textcoords="offset points", color=colour)
             ax.margins(x=0.3, y=0.25)
-            percent_axis(ax, decimals=None)
+            low, high = ax.get_ylim()
+            ax.set_ylim(max(0.0, low), min(1.0, high))
+            percent_axis(ax)
         axes[0].set(xlabel="Parameters as trained, auxiliary heads included (10⁶)")
         axes[0].set(ylabel="Test accuracy, last epoch")
         axes[1].set(xlabel="GMACs of one inference (10⁹ multiply-adds)")
+        if len(context.trained) > MOST_NAMED:
+            draw_legend(axes[0], inside=0)
     return figure
 
 

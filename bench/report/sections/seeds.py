@@ -45,7 +45,7 @@ def _tables(context: Context) -> tuple[Table, ...]:
     means = [value(FINAL, group.metric(FINAL)) or MISSING for group in context.groups]
     columns = {f"Seed {n} (%)": [texts.get(n, MISSING) for texts in finals] for n in numbers}
     names = {"Model": [group.label for group in context.groups]}
-    return (table_of(names | columns | {"Mean ± 95 % interval": means}),)
+    return (table_of(names | columns | {"Mean ± 95 % interval": means}, source="models.csv"),)
 
 
 @picture(
@@ -67,8 +67,8 @@ def _figure(context: Context) -> Figure:
                 ax.errorbar(*at, xerr=room, fmt="d", color=colour, capsize=4)
         ax.set_yticks(range(len(trained)), [shortened(group.label) for group in trained])
         ax.set_ylim(len(trained) - 0.4, -0.6)
-        ax.set(xlabel="Each seed (dots), mean and 95 % interval (below)")
-        percent_axis(ax, "x", decimals=None)
+        ax.set(xlabel="Test accuracy; dots: each seed,\nbelow: mean and 95 % interval")
+        percent_axis(ax, "x")
         ax.grid(visible=False, axis="y")
     return figure
 

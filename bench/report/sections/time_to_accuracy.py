@@ -69,7 +69,7 @@ def target_table(trained: Sequence[TrialGroup]) -> Table:
         "Held since (s)": [_mean([s.held_seconds for s in seeds], 0) for *_, seeds in rows],
         "by seeds ": [f"{_known(epochs)} of {len(epochs)}" for epochs in held_epochs],
     }
-    return table_of(columns)
+    return table_of(columns, source="time_to_accuracy.csv")
 
 
 def until(groups: Sequence[TrialGroup], target: float | None) -> dict[str, list[Cell]]:

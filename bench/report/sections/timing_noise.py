@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bench.analysis.formatting import percent, shortened
 from bench.analysis.noise import WARMUP_STEPS, noise_of
@@ -74,7 +74,7 @@ def _tables(context: Context) -> tuple[Table, ...]:
     noisy = noisy_trials(context.run)
     names = [context.labels[trial.trial.id] for trial, _ in noisy]
     reasons = {"Trial": names, "Why its times may mislead": ["; ".join(why) for _, why in noisy]}
-    return known_table(context.trained, COLUMNS), table_of(reasons)
+    return known_table(context.trained, COLUMNS), table_of(reasons, source="models.csv")
 
 
 def _remarks(context: Context) -> list[str]:
@@ -97,8 +97,9 @@ def _remarks(context: Context) -> list[str]:
 def _figure(context: Context) -> Figure | None:
     """Raw step times in order, and the machine's own speed trial by trial."""
     groups = [g for g in context.trained if any(e.step_times for e in g.trained[0].epochs)]
-    title = "Steps, and the machine itself"
-    with canvas(context.run, title, columns=2) as (figure, (steps, machine)):
+    watched = any(trial.calibrations for trial in context.run.trials)
+    title = "Steps, and the machine itself" if watched else "Every step in order"
+    with canvas(context.run, title, columns=1 + watched) as (figure, (steps, *others)):
         for group in groups:
             epochs, look = group.trained[0].epochs, context.looks[group.label]
             points = [
@@ -115,12 +116,17 @@ def _figure(context: Context) -> Figure | None:
             for c, shift in zip(trial.calibrations, (-0.2, 0.2), strict=False):
                 at.append(position + shift)
                 speeds.append(c.gflops)
-        machine.plot(at, speeds, "o-", color="#555555", linewidth=1)
-        machine.set(xlabel="Trial, in the order they ran", ylabel="Fixed matrix product (GFLOP/s)")
-        machine.xaxis.set_major_locator(MaxNLocator(integer=True))
-        machine.set_ylim(0, 1.15 * max(speeds, default=1.0))
+        for machine in others:
+            machine.plot(at, speeds, "o-", color="#555555", linewidth=1)
+            machine.set(xlabel="Trial, in the order they ran")
+            machine.set(ylabel="Fixed matrix product (GFLOP/s)")
+            machine.xaxis.set_major_locator(MaxNLocator(integer=True))
+            machine.set_ylim(0, 1.15 * max(speeds))
         steps.set(xlabel="Step, first seed", ylabel="Step time (ms)", yscale="log")
-        steps.yaxis.set_major_formatter("{x:,.0f}")
+        steps.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        steps.xaxis.set_major_formatter("{x:,.0f}")
+        steps.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        steps.yaxis.set_major_formatter("{x:,g}")
         steps.yaxis.set_minor_formatter(NullFormatter())
         draw_legend(steps)
     return figure

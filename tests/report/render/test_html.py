@@ -11,7 +11,9 @@ import pytest
 
 from bench.analysis.claims.reader import KEPT
 from bench.records.run import Run, load_run
-from bench.report.render.html import inline_svg, numeric_columns, unbroken
+from bench.report.context import Context
+from bench.report.document import document
+from bench.report.render.html import inline_svg, numeric_columns, render_html, unbroken
 from bench.report.tables import Cell, Table
 from bench.report.write import write_report
 from tests.builders import a_dataset, a_run, run_start, write_log
@@ -93,6 +95,7 @@ def test_every_element_is_closed(rich: tuple[Run, Page, str]) -> None:
 
 def test_every_question_is_a_section_in_order(rich: tuple[Run, Page, str]) -> None:
     assert [section["id"] for section in rich[1].all("section")] == [
+        "summary",
         "comparison",
         "ranking",
         "accuracy",
@@ -163,11 +166,12 @@ def test_the_policy_allows_its_own_script_alone(rich: tuple[Run, Page, str]) -> 
 def test_every_picture_has_a_text_alternative(rich: tuple[Run, Page, str]) -> None:
     run, page, _ = rich
     figures = page.all("figure")
-    assert len(figures) == len(page.all("svg")) == len(list((run.path / "plots").rglob("*.svg")))
-    for figure in figures:
-        assert figure["role"] == "img"
-        assert len(figure["aria-label"]) > 60
-    assert all(svg["aria-hidden"] == "true" for svg in page.all("svg"))
+    drawn = list((run.path / "plots").rglob("*.svg"))
+    # One of them stands beside the comparison too.
+    assert len(figures) == len(page.all("svg")) == len(drawn) + 1
+    assert all(len(figure["aria-label"]) > 60 for figure in figures)
+    assert not any(figure.get("role") for figure in figures)
+    assert all(svg["role"] == "group" and "aria-hidden" not in svg for svg in page.all("svg"))
 
 
 def test_no_id_is_used_twice_and_every_reference_is_met(rich: tuple[Run, Page, str]) -> None:
@@ -181,8 +185,12 @@ def test_no_id_is_used_twice_and_every_reference_is_met(rich: tuple[Run, Page, s
 def test_every_table_sorts_and_scrolls_by_keyboard(rich: tuple[Run, Page, str]) -> None:
     _, page, _ = rich
     heads = [th for th in page.all("th") if th.get("scope") == "col"]
-    assert len(heads) == len(page.all("button")) > 40
+    tables = [button for button in page.all("button") if button.get("class") == "csv"]
+    others = [button for button in page.all("button") if "id" in button]
+    assert len(heads) == len(page.all("button")) - len(tables) - len(others) > 40
     assert {th["aria-sort"] for th in heads} == {"none"}
+    # The environment's is no table of figures.
+    assert len(tables) == len(page.all("table")) - 1
     scrolls = [div for div in page.all("div") if div.get("class") == "scroll"]
     assert len(scrolls) == len(page.all("table"))
     assert all(div["tabindex"] == "0" and div["aria-label"] for div in scrolls)
@@ -218,7 +226,7 @@ def test_an_svg_becomes_an_element_of_the_page() -> None:
         '<g id="a" clip-path="url(#p)"/><use xlink:href="#a"/></svg>'
     )
     assert inline_svg(svg, "n") == (
-        '<svg aria-hidden="true" focusable="false" style="--width: 120px" viewBox="0 0 1 1">'
+        '<svg role="group" focusable="false" style="--width: 120px" viewBox="0 0 1 1">'
         '<g id="n-a" clip-path="url(#n-p)"/><use href="#n-a"/></svg>'
     )
 
@@ -228,5 +236,29 @@ def test_columns_of_figures_are_told_from_columns_of_words() -> None:
     assert numeric_columns(Table(("a",) * 6, (row,))) == [False, True, True, True, True, False]
 
 
+def test_details_are_folded_and_the_first_screen_is_not(rich: tuple[Run, Page, str]) -> None:
+    _, page, text = rich
+    assert page.all("details")
+    assert not any("open" in details for details in page.all("details"))
+    first = text[text.index('id="summary"') : text.index('id="ranking"')]
+    summary = first[: first.index('id="comparison"')]
+    for label in ("Speed", "Accuracy", "Memory", "Recipe", "Epochs", "Seeds"):
+        assert f"<dt>{label}</dt>" in summary
+    assert summary.index("notes before you quote") < summary.index("<dt>Speed</dt>")
+    assert 'id="first-accuracy_over_time-figure_1"' in first
+
+
+def test_up_to_six_models_are_columns(tmp_path: Path) -> None:
+    for count, head in ((6, "row"), (7, "col")):
+        run = a_run(tmp_path / str(count), models=[f"m{i}" for i in range(count)], epochs=1)
+        made = document(Context(run), ())
+        assert made.headline.turned == (head == "row")
+        page = Page(render_html(made, {}))
+        sorting = {th["scope"] for th in page.all("th") if "aria-sort" in th}
+        assert sorting == {head}
+    assert made.models == "m0, m1, m2 and 4 more models"
+
+
 def test_figures_stay_with_their_units() -> None:
     assert unbroken("at 61.0 ± 12.7 %, a 5 s") == "at 61.0\xa0±\xa012.7\xa0%, a 5\xa0s"
+    assert unbroken("(1,170–1,298)") == "(1,170\u2060–\u20601,298)"
