@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.api import resume, run
     from bench.batch_size.api import find_max_batch, predict_max_batch
     from bench.config import Config
-    from bench.optuna_objective import optuna_objective
+    from bench.optuna_bridge import optuna_objective
     from bench.report.results import load_run
 
 __all__ = [
@@ -37,7 +37,7 @@ _HOMES = {
     "Config": "bench.config",
     "find_max_batch": "bench.batch_size.api",
     "load_run": "bench.report.results",
-    "optuna_objective": "bench.optuna_objective",
+    "optuna_objective": "bench.optuna_bridge",
     "predict_max_batch": "bench.batch_size.api",
     "resume": "bench.api",
     "run": "bench.api",

@@ -39,5 +39,7 @@ def test_a_study_is_told_every_epoch_and_prunes() -> None:
     assert whole.value == whole.intermediate_values[2] <= 1
     assert list(pruned.intermediate_values) == [1]
     assert set(whole.params) == {"learning_rate", "weight_decay", "warmup", "label_smoothing"}
-    with pytest.raises(Refused, match="an objective trains one trial, and this configuration has 2"):
+    with pytest.raises(
+        Refused, match="an objective trains one trial, and this configuration has 2"
+    ):
         optuna_objective(Config(**TINY, optimizer=("adam", "sgd")))(study.ask())
