@@ -12,7 +12,7 @@ TINY: dict[str, Any] = {
 
 
 def test_a_configuration_without_validation_is_refused() -> None:
-    with pytest.raises(Refused, match="validation=0.1"):
+    with pytest.raises(Refused, match="needs validation images"):
         optuna_objective(Config(**TINY | {"validation": None}))
 
 
