@@ -20,14 +20,24 @@ if TYPE_CHECKING:
     from bench.api import resume, run
     from bench.batch_size.api import find_max_batch, predict_max_batch
     from bench.config import Config
+    from bench.optuna_bridge import optuna_objective
     from bench.report.results import load_run
 
-__all__ = ["Config", "find_max_batch", "load_run", "predict_max_batch", "resume", "run"]
+__all__ = [
+    "Config",
+    "find_max_batch",
+    "load_run",
+    "optuna_objective",
+    "predict_max_batch",
+    "resume",
+    "run",
+]
 
 _HOMES = {
     "Config": "bench.config",
     "find_max_batch": "bench.batch_size.api",
     "load_run": "bench.report.results",
+    "optuna_objective": "bench.optuna_bridge",
     "predict_max_batch": "bench.batch_size.api",
     "resume": "bench.api",
     "run": "bench.api",

@@ -49,8 +49,8 @@ class Schedule:
         """The same with another warm-up: from 0 to the peak in a `share` (0 to below 1) of the
         updates, and what follows the peak stretched or squeezed over the rest."""
         rest = (1 - share) / (1 - self.warmup)
-        after = ((1 - (1 - at) * rest, part) for at, part in self.knots if at >= self.warmup)
-        rise = ((0.0, 0.0),) if share else ()
+        after = [(1 - (1 - at) * rest, part) for at, part in self.knots if at >= self.warmup]
+        rise = [(0.0, 0.0)] if after[0][0] > 0 else []
         return replace(self, knots=(*rise, *after))
 
 

@@ -18,6 +18,7 @@ from bench.config import OPTIMIZERS
 from bench.errors import BenchError
 from bench.recipes import AUGMENTATIONS, RECIPES, Recipe
 from bench.records import records as log
+from bench.search_spaces import SEARCH_SPACES
 from models import REGISTRY
 
 CARDS = Path(__file__).parents[1] / "bench" / "prediction" / "cards.csv"
@@ -87,6 +88,23 @@ def recipes() -> str:
     return _table(header, rows)
 
 
+def search_spaces() -> str:
+    """A row per value that tuning chooses for an optimizer."""
+    rows = [
+        (
+            *(f"`{optimizer}`", f"`{d.name}`", f"{d.low:g}", f"{d.high:g}"),
+            *("logarithmic" if d.log else "linear", _linked(d.source)),
+        )
+        for optimizer, space in SEARCH_SPACES.items()
+        for d in space
+    ]
+    return _table(("Optimizer", "Value", "From", "To", "Scale", "Source"), rows)
+
+
+def _linked(text: str) -> str:
+    return re.sub(r"(https://[^\s,;]+)", r"<\1>", text)
+
+
 def _recipe(recipe: Recipe) -> Iterator[str]:
     own = OPTIMIZERS[recipe.optimizer]
     decay = own.weight_decay if recipe.weight_decay is None else recipe.weight_decay
@@ -101,7 +119,7 @@ def _recipe(recipe: Recipe) -> Iterator[str]:
     length = recipe.made_for(0, None) or "any number of epochs"
     yield f"{recipe.model} alone, {length}" if recipe.model else length
     yield recipe.published or _NONE
-    yield re.sub(r"(https://[^\s,;]+)", r"<\1>", recipe.source)
+    yield _linked(recipe.source)
 
 
 def augmentations() -> str:

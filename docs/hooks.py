@@ -32,6 +32,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "records": code_reference.records,
     "models": code_reference.models,
     "recipes": code_reference.recipes,
+    "search-spaces": code_reference.search_spaces,
     "augmentations": code_reference.augmentations,
     "cards": code_reference.cards,
     "errors": code_reference.errors,

@@ -17,6 +17,9 @@ from bench.errors import Refused
 from bench.options import Group, options_of
 
 FLAGS = {
+    "--tune",
+    "--warmup",
+    "--label-smoothing",
     "--augment",
     "--batch-size",
     "--card",
@@ -61,6 +64,7 @@ SAME_IN_EVERY_PRESET = {
     "dataset": "auto",
     "data_dir": None,
     "validation": None,
+    "tune": None,
     "augment": None,
     "optimizer": None,
     "lr": None,
@@ -70,6 +74,8 @@ SAME_IN_EVERY_PRESET = {
     "pretrained": ("no",),
     "freeze": ("none",),
     "accumulate": (1,),
+    "warmup": None,
+    "label_smoothing": None,
     "seeds": 1,
     "max_batch": True,
     "sweep_batch": False,

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.config import OPTIMIZERS
-from bench.recipes import AUGMENTATIONS, RECIPES, Recipe, Schedule
+from bench.recipes import AUGMENTATIONS, CONSTANT, RECIPES, Recipe, Schedule
 
 SCHEDULES = {name: r.schedule for name, r in RECIPES.items() if r.schedule is not None}
 
@@ -72,3 +72,20 @@ def test_the_lectures_is_that_of_its_notebooks() -> None:
 def test_what_differs_from_what_it_was_made_for(epochs: int, batch: int, said: str | None) -> None:
     assert RECIPES["fast70"].made_for(epochs, batch) == said
     assert RECIPES["onecycle"].made_for(epochs, batch) is None
+
+
+@given(st.sampled_from(sorted(SCHEDULES)), st.just(0.0) | st.floats(1e-9, 0.9), st.floats(0, 1))
+def test_another_warm_up_keeps_what_comes_after_the_peak(
+    name: str, share: float, progress: float
+) -> None:
+    before, after = SCHEDULES[name], SCHEDULES[name].warmed(share)
+    assert after.factor(share) == pytest.approx(1)
+    assert after.factor(0) == pytest.approx(0 if share else 1)
+    place, own = share + progress * (1 - share), before.warmup
+    assert after.factor(place) == pytest.approx(before.factor(own + progress * (1 - own)), abs=1e-6)
+
+
+def test_a_constant_rate_may_warm_up() -> None:
+    warmed = CONSTANT.warmed(0.2)
+    assert [warmed.factor(p) for p in (0.0, 0.1, 0.2, 0.6, 1.0)] == pytest.approx([0, 0.5, 1, 1, 1])
+    assert CONSTANT.warmed(0).factor(0) == 1

@@ -30,9 +30,13 @@ from models import REGISTRY
 from models.own import named
 
 
-def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
+def run(
+    config: Config,
+    listener: Listener = lambda message: None,
+    planner: Callable[..., Plan] = make_plan,
+) -> RunTables:
     """Run a comparison and return its results, which are in its folder too. A dry run has all but
-    trials, and no folder.
+    trials, and no folder. `planner` takes what `make_plan` takes.
 
     Raises:
         Refused: the input cannot work; nothing was trained.
@@ -47,7 +51,7 @@ def run(config: Config, listener: Listener = lambda message: None) -> RunTables:
     with scratch_folder() as scratch:
         prepared = prepare(config, scratch, listener)
         tuning = declaration(config, prepared)
-        plan = make_plan(config, prepared.models, prepared.dataset, tuning)
+        plan = planner(config, prepared.models, prepared.dataset, tuning)
         stopwatch.lap("data")
         folder = RunFolder(scratch / "dry-run" if config.dry_run else _output(config))
         run = RunTables(folder.path)

@@ -160,9 +160,8 @@ class Session:
                 self.listener(epoch)
         decided = self._decided(plan)
         seeds = by_seed(t for t in decided if not t.is_point and not self._is_over(t))
-        if self.tuning is not None:
-            reserved = next(iter(seeds.values()), [])
-            self._tune(decided, sum(corrected_seconds(trial, self.run) for trial in reserved))
+        reserved = sum(corrected_seconds(t, self.run) for t in next(iter(seeds.values()), ()))
+        self._tune(decided, reserved)
         for place, trials in enumerate(seeds.values()):
             needed = sum(corrected_seconds(trial, self.run) for trial in trials)
             if place and not self._has_time(needed):
@@ -178,7 +177,6 @@ class Session:
         Once anything is chosen, no point is tried any more: also in a resumed run, what was chosen
         follows from what was tried before.
         """
-        assert self.tuning is not None
         left = [t for t in trials if t.is_point and not self.run.chosen and not self._is_over(t)]
         points = by_point(left)
         for place, (point, tries) in enumerate(points.items()):
@@ -189,6 +187,8 @@ class Session:
                 break
             for trial in tries:
                 self._attempt(trial)
+        if self.tuning is None:
+            return
         for contestant in dict.fromkeys(trial.contestant for trial in trials):
             if contestant not in self.run.chosen:
                 self.record(choose(self.run, contestant, self.tuning))

@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.analysis.tuning import declare
 from bench.config import Config, settings_of
 from bench.errors import Refused
-from bench.records.records import Trial
+from bench.records.records import PointChosen, Trial
 from bench.runner.plan import (
     MOST_TRIALS,
     Plan,
+    at_chosen,
     check_image_sizes,
     check_recipes,
     check_trials,
@@ -325,3 +327,54 @@ def test_a_number_that_does_not_fit_is_refused_with_the_largest() -> None:
     assert said is not None
     assert "--batch-size 101 does not fit" in said
     assert "100 is the largest" in said
+
+
+def tuned_plan(**options: Any) -> Plan:
+    config = Config(preset="smoke", device="cpu", image_size=96, tune=3, **options)
+    declared = declare(3, ["adam", "sgd"], a_dataset())
+    return make_plan(config, [A, B], a_dataset(validation_images=64), declared)
+
+
+def test_every_contestant_tries_the_same_points_before_anything_else() -> None:
+    trials = tuned_plan(optimizer=("adam", "sgd"), seeds=2).trials
+    points = [t for t in trials if t.is_point]
+    assert trials[: len(points)] == tuple(points)
+    assert len(points) == 2 * 2 * 3
+    assert len(trials) == 2 * 2 * (3 + 2 * 2)
+    assert len({t.id for t in trials}) == len(trials)
+    values = {(t.setting.optimizer, t.setting.learning_rate, t.setting.warmup) for t in points}
+    assert len(values) == 2 * 3  # the same for both models
+    assert len({warmup for *_, warmup in values}) == 3  # and, where spaces agree, optimizers
+    assert {t.seed for t in points}.isdisjoint(t.seed for t in trials if not t.is_point)
+
+
+def test_what_tuning_changes_takes_no_other_search() -> None:
+    plan = tuned_plan(optimizer=("adam", "sgd"), seeds=2)
+    assert len(plan.shapes) == 2 * 2
+    assert {t.shape for t in plan.trials} == set(plan.shapes)
+
+
+def test_default_and_tuned_are_neighbours_in_changing_order() -> None:
+    again = [t for t in tuned_plan(seeds=2).trials if not t.is_point]
+    order = [(t.model, t.seed, t.tuning and t.tuning.part) for t in again]
+    assert order == [
+        *(("a", 0, "default"), ("a", 0, "tuned"), ("b", 0, "default"), ("b", 0, "tuned")),
+        *(("b", 1, "tuned"), ("b", 1, "default"), ("a", 1, "tuned"), ("a", 1, "default")),
+    ]
+
+
+def test_what_was_chosen_is_what_is_trained_again() -> None:
+    point, *_, tuned = (t for t in tuned_plan().trials if t.model == "b")
+    assert tuned.setting == point.tuning.default  # type: ignore[union-attr]
+    choice = PointChosen(tuned.contestant, 3, 0, 1, point.setting, 0.5, {})
+    assert at_chosen(tuned, {tuned.contestant: choice}) == replace(tuned, setting=point.setting)
+    nothing = PointChosen(tuned.contestant, 3, 3, None, None, None, {})
+    assert at_chosen(tuned, {tuned.contestant: nothing}) is None
+    assert at_chosen(point, {}) == point
+
+
+def test_points_are_trials_that_are_counted() -> None:
+    config = Config(preset="smoke", device="cpu", tune=1024, seeds=2)
+    check_trials(config, MOST_TRIALS // 1028)
+    with pytest.raises(Refused, match="trials"):
+        check_trials(config, MOST_TRIALS // 1028 + 1)

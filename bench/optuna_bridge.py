@@ -1,0 +1,86 @@
+"""A bridge to Optuna, for larger budgets and for stopping early: an objective for a study.
+
+Optuna is no dependency: `pip install archbench[optuna]`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.tuning import TRIAL_SEED, accuracy_of
+from bench.config import Config
+from bench.errors import Refused
+from bench.records.records import DatasetFacts, Epoch, TuningRole
+from bench.runner.plan import Plan, make_plan
+from bench.runner.run import run
+from bench.search_spaces import SEARCH_SPACES
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def optuna_objective(config: Config) -> Callable[["optuna.Trial"], float]:
+    """An objective to be maximised: validation accuracy after the last epoch.
+
+    Each call asks Optuna for a point of the search space of the configuration's optimizer, as
+    `--tune` tries them, trains one trial there, and reports its validation accuracy after every
+    epoch. The test images are not touched. Nothing is kept but what the study keeps: train the best
+    values with `run`.
+
+    Args:
+        config: one model, trained in one way, with `validation`. Seeds, searches, reports and
+            `output` are of no concern here.
+
+    Raises:
+        Refused: the configuration is of several trials, or keeps no validation images.
+        optuna.TrialPruned: the study's pruner stopped the trial, or its loss diverged.
+    """
+    if not config.validation:
+        raise Refused("an objective needs validation images; give validation=0.1.")
+    if config.tune is not None:
+        raise Refused("--tune chooses its own points; leave it out where Optuna does.")
+
+    def objective(asked: "optuna.Trial") -> float:
+        return _trained(config, asked)
+
+    return objective
+
+
+def _trained(config: Config, asked: "optuna.Trial") -> float:
+    import optuna
+
+    def plan(given: Config, models: Any, data: DatasetFacts, tuning: Any = None) -> Plan:
+        return _one_trial(make_plan(given, models, data), asked)
+
+    def listen(message: Any) -> None:
+        if isinstance(message, Epoch):
+            asked.report(message.accuracy, message.epoch)
+            if asked.should_prune():
+                raise optuna.TrialPruned(f"pruned after epoch {message.epoch}")
+
+    with TemporaryDirectory(prefix="archbench-optuna-") as folder:
+        only = {"max_batch": False, "inspect": False, "card": (), "seeds": 1, "dry_run": False}
+        place = {"output": Path(folder) / "run", "resume": None}
+        result = run(Config(**config.to_dict() | only | place), listen, plan)
+    (trial,) = result.trials
+    if trial.status != "done":
+        raise optuna.TrialPruned((trial.ended.reason if trial.ended else None) or "it broke off")
+    return accuracy_of(trial)
+
+
+def _one_trial(plan: Plan, asked: "optuna.Trial") -> Plan:
+    """The only trial of a plan, at a point that Optuna suggests."""
+    if len(plan.trials) != 1:
+        raise Refused(
+            f"an objective trains one trial, and this configuration has {len(plan.trials)}: give "
+            "one model and one value of every option."
+        )
+    (trial,) = plan.trials
+    space = SEARCH_SPACES[trial.setting.optimizer]
+    values: dict[str, Any] = {
+        d.name: asked.suggest_float(d.name, d.low, d.high, log=d.log) for d in space
+    }
+    setting, role = replace(trial.setting, **values), TuningRole("point", trial.setting, 1)
+    return Plan((replace(trial, seed=TRIAL_SEED, setting=setting, tuning=role),))

@@ -1,0 +1,150 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analysis.run_time import cut_sentence, predict_time, too_short
+from bench.records.records import FinalTest, Record, SeedsCut, TrialTime
+from bench.records.run import collect
+from bench.report.context import Context
+from bench.report.document import document, warnings
+from bench.report.sections import all_sections
+from bench.report.sections.base import Section
+from bench.runner.session import exit_code
+from tests.builders import a_context, tuned_records
+
+(SECTION,) = [section for section in all_sections() if section.name == "tuning"]
+
+
+def finding(records: Sequence[Record]) -> str:
+    said = SECTION.finding(a_context(records))
+    assert said is not None
+    return said
+
+
+def with_accuracies(records: list[Record], accuracy: dict[tuple[str, str], float]) -> list[Record]:
+    """A run whose tests are at these accuracies, and 0.2 points apart from seed to seed."""
+    return [
+        replace(r, accuracy=accuracy[r.trial.split()[0], part] + 0.002 * int(r.trial[-1]))
+        if isinstance(r, FinalTest) and (part := r.trial.split()[-2])
+        else r
+        for r in records
+    ]
+
+
+THREE_SEEDS: dict[str, Any] = {"budget": 4, "seeds": 3}
+
+
+@pytest.mark.parametrize(
+    ("tuned", "said"),
+    [
+        ((0.60, 0.70), "googlenet wins: tuning changes the winner."),
+        ((0.75, 0.70), "resnet18 wins: tuning does not change the winner."),
+        (
+            (0.70, 0.70),
+            "resnet18 and googlenet cannot be told apart at the top: this run cannot tell whether "
+            "tuning changes the winner.",
+        ),
+    ],
+)
+def test_who_wins_before_and_after(tuned: tuple[float, float], said: str) -> None:
+    resnet, googlenet = tuned
+    accuracy = {("resnet18", "default"): 0.5, ("googlenet", "default"): 0.4}
+    accuracy |= {("resnet18", "tuned"): resnet, ("googlenet", "tuned"): googlenet}
+    records = with_accuracies(tuned_records("adam", **THREE_SEEDS), accuracy)
+    start = "With default values resnet18 wins; each as the best of 4 points under its space, "
+    assert finding(records) == start + said
+
+
+def test_one_seed_decides_nothing() -> None:
+    assert finding(tuned_records("adam", seeds=1)) == (
+        "With default values googlenet is ahead, and as the best of 4 points under its space "
+        "googlenet; so few seeds cannot tell that from chance."
+    )
+
+
+def test_a_single_contestant_is_compared_with_itself() -> None:
+    said = finding(tuned_records("adam", models=["resnet18"], **THREE_SEEDS))
+    assert said.startswith("resnet18 as the best of 4 points under its space ends at ")
+    assert said.endswith((": beyond chance.", "3 seeds a side)."))
+
+
+def test_points_without_a_second_stage_are_told() -> None:
+    records = tuned_records("adam")
+    broken = records[: next(i for i, r in enumerate(records) if isinstance(r, FinalTest)) - 3]
+    assert "none is trained on all images yet" in finding(broken)
+    assert list(SECTION.tables(a_context(broken)))
+
+
+def test_a_run_that_tunes_nothing_has_no_such_section(tmp_path: Path) -> None:
+    from tests.builders import some_records
+
+    assert SECTION.finding(a_context(some_records())) is None
+
+
+def test_tables_have_ranks_costs_choices_and_spaces() -> None:
+    context = a_context(tuned_records(budget=8, seeds=3, failed=[(2, "googlenet")]))
+    ranks, chosen, spaces = SECTION.tables(context)
+    assert [row[0].text for row in ranks.rows] == [
+        *("resnet18 · adam", "googlenet · adam", "resnet18 · sgd", "googlenet · sgd")
+    ]
+    assert ranks.rows[0][-2].text.startswith("3 trials, 120 s, ")
+    assert ranks.rows[0][-1].text.startswith("11 trials, 360 s, ")
+    assert [row[2].text for row in chosen.rows] == ["0", "1", "0", "1"]
+    assert len(spaces.rows) == 2 * 4
+    assert all(picture.draw(context) is not None for picture in SECTION.pictures)
+
+
+def test_an_edge_is_said_at_the_top_of_the_report() -> None:
+    context = a_context(tuned_records("adam", models=["resnet18"], budget=2))
+    (contestant, choice), *_ = context.run.chosen.items()
+    context.run.chosen[contestant] = replace(choice, edges={"learning_rate": "high"})
+    said = (
+        "The point that was chosen for resnet18 lies at the edge of its space (learning rate at "
+        "the high end): a wider one may hold better."
+    )
+    assert said in warnings(context)
+    assert said in SECTION.remarks(context)
+
+
+def test_a_failed_point_is_a_result_not_a_failure_of_the_run() -> None:
+    records = tuned_records("adam", budget=4, failed=[(2, "googlenet")])
+    assert exit_code(collect(Path("x"), records)) == 0
+    made = document(a_context(records), [])
+    assert [row[0].text for row in made.failures.rows] == ["googlenet · point 2"]
+    assert not any("were not completed" in text for text in made.warnings)
+
+
+@pytest.mark.parametrize("section", all_sections(), ids=lambda section: section.name)
+def test_every_section_can_do_with_epochs_that_were_not_evaluated(section: Section) -> None:
+    context: Context = a_context(tuned_records(budget=2, seeds=2))
+    if section.finding(context) is not None:
+        list(section.tables(context))
+        list(section.remarks(context))
+        for picture in (*section.pictures, *section.gallery(context)):
+            picture.draw(context)
+
+
+def test_a_limit_has_to_hold_tuning_and_one_seed() -> None:
+    trials = [r.trial for r in tuned_records("adam", budget=2, seeds=2) if hasattr(r, "started_at")
+              and hasattr(r, "trial")]  # fmt: skip
+    times = [TrialTime(trial, {"train": 100.0}) for trial in trials]
+    # Two points, and default and tuned for each of two seeds, of two models.
+    assert predict_time(times, 0.0, 2000.0).cut_seeds == ()
+    assert predict_time(times, 0.0, 900.0).cut_seeds == (1,)
+    short = predict_time(times, 0.0, 800.0)
+    assert short.cut_seeds == (0, 1)
+    assert too_short(short) == (
+        "--time-limit 14m is too short: tuning and one seed of every model are done in 15m; "
+        "allow that, or lower --tune or --epochs."
+    )
+
+
+def test_points_that_a_limit_left_out_are_named() -> None:
+    cut = SeedsCut((), 600.0, 400.0, 250.0, points=(3, 4))
+    assert cut_sentence((), cut) == (
+        "The time limit of 10m left out points 3, 4 of every model: a point and one seed "
+        "afterwards take about 4 minutes, and 3 minutes were left, with the report to make."
+    )
