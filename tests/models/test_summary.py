@@ -72,7 +72,7 @@ def test_googlenets_layers_add_up_to_the_whole() -> None:
 
 
 def test_of_a_padded_kernel_on_a_small_map_few_weights_are_reached() -> None:
-    described = describe(REGISTRY["resnet18"], 10, 32)
+    described = describe(REGISTRY.get("resnet18"), 10, 32)
     shares = {layer.layer: layer.reached_share for layer in described.layers}
     assert shares["conv1"] == 1
     assert shares["layer4.0.conv1"] == pytest.approx(4 / 9)  # 2x2 maps become 1x1

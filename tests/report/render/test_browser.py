@@ -114,7 +114,14 @@ def test_a_row_sorts_the_models_where_they_are_columns(browser: Any, six: str) -
     row.locator("button").click()
     row.locator("button").click()
     assert row.locator("th").get_attribute("aria-sort") == "descending"
-    assert [text.strip() for text in row.locator("td").all_text_contents()] == ["6.00", "5.00", "4.00", "3.00", "2.00", "1.00"]
+    assert [text.strip() for text in row.locator("td").all_text_contents()] == [
+        "6.00",
+        "5.00",
+        "4.00",
+        "3.00",
+        "2.00",
+        "1.00",
+    ]
     heads = [
         text.strip() for text in shown.page.locator("#comparison thead th").all_text_contents()
     ]
