@@ -71,6 +71,16 @@ def test_googlenets_layers_add_up_to_the_whole() -> None:
     assert described.params - described.params_aux == sum(layer.params for layer in used)
 
 
+def test_of_a_padded_kernel_on_a_small_map_few_weights_are_reached() -> None:
+    described = describe(REGISTRY.get("resnet18"), 10, 32)
+    shares = {layer.layer: layer.reached_share for layer in described.layers}
+    assert shares["conv1"] == 1
+    assert shares["layer4.0.conv1"] == pytest.approx(4 / 9)  # 2x2 maps become 1x1
+    assert shares["layer4.1.conv2"] == pytest.approx(1 / 9)
+    assert shares["layer4.0.downsample.0"] == 1
+    assert shares["fc"] is shares["bn1"] is None
+
+
 def test_auxiliary_modules() -> None:
     with torch.device("meta"):
         assert auxiliary_modules(Tiny(10), 8) == ["aux"]

@@ -1,5 +1,6 @@
 """The page as a browser shows it, opened from disk; skipped where there is no Chromium."""
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench.report.write import write_report
+from tests.builders import a_prediction, a_run
 from tests.report.rich import rich_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -34,6 +36,17 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     run = rich_run(tmp_path_factory.mktemp("browser") / "run")
+    write_report(run)
+    return (run.path / "report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def six(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of as many models as stand beside each other."""
+    models = ("resnet18", "googlenet", "densenet121", "resnet152", "inception_v3", "resnet18:cifar")
+    run = a_run(tmp_path_factory.mktemp("six") / "run", seeds=2, models=models, epochs=2)
+    for model in models:
+        run.add(a_prediction(model))
     write_report(run)
     return (run.path / "report.html").as_uri()
 
@@ -71,14 +84,138 @@ def test_it_opens_without_a_word_a_request_or_overflow(
     shown = Watched(browser, address, size, scheme)
     assert shown.said == []
     assert shown.requests == [address]
-    width = shown.page.evaluate("document.documentElement.scrollWidth")
-    assert width <= size[0]
+    for _ in ("folded", "open"):
+        width = shown.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= size[0]
+        shown.page.locator("#open-all").click()
+    shown.page.close()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["1280", "390"])
+def test_the_first_screen_answers(browser: Any, six: str, size: tuple[int, int]) -> None:
+    shown = Watched(browser, six, size, "light")
+    frame = shown.page.locator("#comparison .scroll")
+    assert frame.evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    answers = shown.page.locator("#summary .answer dd")
+    assert answers.count() == 3
+    picture = shown.page.locator("#comparison figure svg")
+    parts = [*answers.all(), picture, *([frame] if size[0] == 1280 else [])]
+    for part in parts:
+        box = part.bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= size[1]
+    shown.page.close()
+
+
+def test_a_row_sorts_the_models_where_they_are_columns(browser: Any, six: str) -> None:
+    shown = Watched(browser, six, SIZES[0], "light")
+    row = shown.page.locator("#comparison tbody tr").first
+    row.locator("button").click()
+    row.locator("button").click()
+    assert row.locator("th").get_attribute("aria-sort") == "descending"
+    assert [text.strip() for text in row.locator("td").all_text_contents()] == [
+        "6.00",
+        "5.00",
+        "4.00",
+        "3.00",
+        "2.00",
+        "1.00",
+    ]
+    heads = [
+        text.strip() for text in shown.page.locator("#comparison thead th").all_text_contents()
+    ]
+    assert heads[1] == "resnet18:cifar"
+    assert heads[-1] == "resnet18"
+    shown.page.close()
+
+
+def test_details_open_by_a_button_and_in_print(browser: Any, address: str) -> None:
+    shown = Watched(browser, address, SIZES[0], "light")
+    table, button = shown.page.locator("#accuracy table").first, shown.page.locator("#open-all")
+    assert not table.is_visible()
+    button.click()
+    assert table.is_visible()
+    assert button.text_content() == "Close all"
+    button.click()
+    assert not table.is_visible()
+    opened = "document.querySelectorAll('details[open]').length"
+    shown.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert shown.page.evaluate(opened) == shown.page.locator("details").count()
+    shown.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert shown.page.evaluate(opened) == 0
+    assert shown.said == []
+    shown.page.close()
+
+
+def test_points_and_bars_say_their_value(browser: Any, address: str) -> None:
+    shown = Watched(browser, address, SIZES[0], "light")
+    point = shown.page.locator("#accuracy figure use:has(title)").first
+    text = point.locator("title").text_content()
+    assert text.startswith("resnet18 · adam · batch auto, Training: Epoch 1, Accuracy ")
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    at = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    # What the pointer meets there is a mark that has a title of its own.
+    meets = "([x, y]) => document.elementFromPoint(x, y).querySelector(':scope > title') !== null"
+    assert shown.page.evaluate(meets, at)
+    bar = shown.page.locator("#epoch-time figure g:has(> title) > title").first.text_content()
+    assert bar == "resnet18 · adam · batch auto, training: Seconds 10"
+    shown.page.close()
+
+
+def test_a_presenter_turns_sections_by_key(browser: Any, address: str) -> None:
+    shown = Watched(browser, address, SIZES[0], "light")
+    page, keyboard = shown.page, shown.page.keyboard
+    visible = "[...document.querySelectorAll('main > section')]" + (
+        ".filter(e => e.checkVisibility()).map(e => e.id)"
+    )
+    keyboard.press("p")
+    assert page.evaluate(visible) == ["summary"]
+    for key, section in (
+        ("ArrowRight", "comparison"),
+        ("Space", "ranking"),
+        ("ArrowLeft", "comparison"),
+        ("End", "failures"),
+        ("ArrowDown", "failures"),
+        ("Home", "summary"),
+    ):
+        keyboard.press(key)
+        assert page.evaluate(visible) == [section]
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[0][0]
+    keyboard.press("Escape")
+    assert len(page.evaluate(visible)) == page.locator("main > section").count()
+    assert shown.said == []
+    page.close()
+
+
+def test_slides_are_printed_a_page_each(browser: Any, six: str, tmp_path: Path) -> None:
+    shown = Watched(browser, six + "#present", SIZES[0], "light")
+    assert shown.page.locator("section.current").get_attribute("id") == "summary"
+    shown.page.pdf(path=tmp_path / "slides.pdf", prefer_css_page_size=True)
+    pdf = (tmp_path / "slides.pdf").read_bytes()
+    slides = shown.page.locator("main > section:not(.aside)").count()
+    # Claims may go on, on another page.
+    assert slides <= len(re.findall(rb"/Type ?/Page\b", pdf)) <= slides + 4
+    assert b"/MediaBox [0 0 960 540]" in pdf or b"/MediaBox [0 0 959" in pdf
+    shown.page.close()
+
+
+def test_a_table_is_saved_as_csv(browser: Any, six: str) -> None:
+    shown = Watched(browser, six, SIZES[0], "light")
+    with shown.page.expect_download() as begun:
+        shown.page.locator("#comparison button.csv").click()
+    assert begun.value.suggested_filename == "comparison.csv"
+    lines = Path(begun.value.path()).read_text("utf-8-sig").splitlines()
+    assert lines[0].startswith('"","resnet18","googlenet"')
+    assert lines[1].startswith('"Parameters (10⁶)","1.00","2.00"')
     shown.page.close()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["1280", "390"])
 def test_every_picture_is_visible(browser: Any, address: str, size: tuple[int, int]) -> None:
     shown = Watched(browser, address, size, "light")
+    shown.page.locator("#open-all").click()
     pictures = shown.page.locator("figure svg")
     assert pictures.count() >= 12
     for picture in pictures.all():
@@ -144,7 +281,8 @@ def test_a_table_sorts_by_click_and_by_key(browser: Any, address: str) -> None:
 
 def test_a_wide_table_scrolls_in_its_own_frame_by_key(browser: Any, address: str) -> None:
     shown = Watched(browser, address, SIZES[1], "light")
-    frame = shown.page.locator("#comparison .scroll")
+    shown.page.locator("#open-all").click()
+    frame = shown.page.locator("#trust .scroll").first
     frame.focus()
     shown.page.keyboard.press("ArrowRight")
     # Scrolling is animated; waiting by a function in the page is what its policy forbids.

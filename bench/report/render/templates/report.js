@@ -115,7 +115,7 @@
   function visible() {
     var index = 0;
     slides.forEach(function (slide, number) {
-      if (slide.getBoundingClientRect().top < window.innerHeight / 3) { index = number; }
+      if (slide.getBoundingClientRect().top < 60) { index = number; }
     });
     return index;
   }
