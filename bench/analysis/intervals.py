@@ -41,7 +41,7 @@ def seeds_for(half_width: float, n: int, margin: float, most: int = 100) -> int 
     the first n (2 or more) do: n ~ (t s / margin)^2. None if that is more than `most`.
 
     >>> seeds_for(0.06, 3, 0.02)
-    5
+    9
     """
     spread = half_width * math.sqrt(n) / _student(n - 1)
     wide = (count for count in range(n, most + 1) if margin > 0)

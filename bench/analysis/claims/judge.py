@@ -42,7 +42,8 @@ def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
     except CannotTell as lack:
         verdict = ClaimVerdict("cannot tell", str(lack), lack.measured, more_seeds=lack.more_seeds)
     try:
-        _check_trained(claim, subjects)
+        if verdict.answer != "cannot tell":
+            _check_trained(claim, subjects)
         for condition in claim.needs:
             CONDITIONS[condition](claim, run, subjects)
     except CannotTell as lack:
