@@ -40,6 +40,11 @@ def compare_options() -> str:
     )
 
 
+def settle_options() -> str:
+    """The options of the verb `settle`."""
+    return option_sections(_dataclass_in("bench.runner.settle"), "settle")
+
+
 def data_options() -> str:
     """The options of the verb `data`."""
     return option_sections(_dataclass_in("bench.cli.data"), "data")

@@ -14,18 +14,19 @@ from bench.cli.console import Reporter, open_console, print_path, rich_table
 from bench.cli.parsing import parse
 from bench.records import records
 from bench.report.tables import Table, text_table
-from bench.runner.settle import Round, Settlement, SettleOptions, settle
+from bench.runner import settle
+from bench.runner.settle import Round, Settlement, SettleOptions
 from bench.units import duration_text
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Settle claims, or show the plan; 0, whatever the verdicts are."""
+    """Settle claims, or show the plan; 0 whatever the verdicts are, 1 if a trial failed."""
     options = parse(SettleOptions, arguments, prog)
     from bench.report.write import write_report
 
     show = _Show(open_console())
     try:
-        settlement = settle(options, show)
+        settlement = settle.settle(options, show)
     finally:
         show.reporter.close()
     console = show.reporter.console
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
     show_settled(settlement.settled(), console)
     print_path(console, "claims ", settlement.folder / SETTLED)
     print_path(console, "reports", settlement.folder / "runs")
-    return 0
+    return int(settlement.failed)
 
 
 class _Show:
@@ -53,7 +54,7 @@ class _Show:
         match message:
             case Round(step):
                 self.reporter.console.print(f"[bold]{escape(step_text(step))}[/]")
-            case records.TimePredicted():
+            case records.TimePredicted() | records.TrialEnded(reason=settle.UNTRAINED):
                 pass
             case records.Epoch():
                 self._once((message.trial, message.epoch, message.train_seconds), message)
@@ -102,8 +103,8 @@ def show_plan(settlement: Settlement, console: Console) -> None:
     beyond = [s for s in settled if s.state == "open" and s.claim.id not in claims]
     here = len(settled) - len(beyond) - sum(s.state == STATES[2] for s in settled)
     console.print(
-        f"{here} of {len(settled)} claims get their evidence in about {duration_text(total)} "
-        f"(predicted); the limit is {duration_text(settlement.options.limit_seconds)}. Seeds are "
+        f"{here} of {len(settled)} claims get their evidence in about {duration_text(total)}, after "
+        f"{duration_text(settlement.stopwatch.passed())} for these predictions; the limit is {duration_text(settlement.options.limit_seconds)}. Seeds are "
         "added then where intervals are too wide. Nothing was trained or written.",
         soft_wrap=True,
     )

@@ -163,7 +163,11 @@ def settle(options: SettleOptions, listener: Listener = lambda message: None) ->
 
 @dataclass
 class Settlement:
-    """Claims on their way to verdicts, and the runs that these rest on."""
+    """Claims on their way to verdicts, and the runs that these rest on, by their number.
+
+    `gave_up` are trials that cannot be had, `elsewhere` claims that cannot be decided here, with
+    the reasons; `steps` what is planned next, and `seconds` what its trials take.
+    """
 
     options: SettleOptions
     claims: tuple[Claim, ...]
@@ -173,12 +177,13 @@ class Settlement:
     runs: dict[int, RunTables] = field(default_factory=dict)
     gave_up: dict[Wanted, str] = field(default_factory=dict)
     steps: tuple[Step[Wanted], ...] = ()
+    seconds: dict[Wanted, float] = field(default_factory=dict)
+    elsewhere: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.experiments = experiments(self.claims)
         self.by_number = {e.number: e for e in self.experiments}
         self.where = {r.claim.id: (e, r) for e in self.experiments for r in e.requirements}
-        self.elsewhere: dict[str, str] = {}
         for experiment in self.experiments:
             if (path := self.path(experiment) / LOG).is_file() and path.stat().st_size:
                 self._load(experiment)
@@ -256,23 +261,24 @@ class Settlement:
             for name, verdict in verdicts.items()
             if verdict.answer == "cannot tell" and name not in self.elsewhere
         ]
-        self.needs = {
+        needs = {
             name: needed
             for name in undecided
             if (needed := self._needs(name, verdicts[name], undecided)) is not None
         }
-        wanted = {w for needed in self.needs.values() for w in needed}
+        wanted = {w for needed in needs.values() for w in needed}
         self.seconds = {w: price for w in wanted if (price := self._price(w)) is not None}
-        priced = {c: n for c, n in self.needs.items() if n <= self.seconds.keys()}
-        left = self.options.limit_seconds - (0 if self.options.dry_run else self._passed())
+        priced = {c: n for c, n in needs.items() if n <= self.seconds.keys()}
+        left = self.options.limit_seconds - self.stopwatch.passed() - self._reports()
         done = frozenset(w for w in wanted if self._is_over(w) or w in self.gave_up)
-        self.steps = schedule(
-            priced, self.seconds, (left - self._reports()) / (1 + MARGIN), done, ROUND_SECONDS
-        )
+        self.steps = schedule(priced, self.seconds, left / (1 + MARGIN), done, ROUND_SECONDS)
         return bool(self.steps)
 
-    def _passed(self) -> float:
-        return self.stopwatch.passed()
+    @property
+    def failed(self) -> bool:
+        """Whether any of its trials failed."""
+        ended = [t.ended for run in self.runs.values() for t in run.trials if t.ended]
+        return bool(self.gave_up) or any(end.status == "failed" for end in ended)
 
     def _reports(self) -> float:
         return REPORT_SECONDS * max(1, len(self.runs))
@@ -330,9 +336,7 @@ class Settlement:
             folder.close()
         self._load(experiment)
 
-    def _work(
-        self, session: Session, plan: Plan, experiment: Experiment, *, pricing: bool
-    ) -> None:
+    def _work(self, session: Session, plan: Plan, experiment: Experiment, *, pricing: bool) -> None:
         session.searches = session.searches and not experiment.trained
         session.search_all(plan)
         if not experiment.trained:
@@ -354,8 +358,9 @@ class Settlement:
                 yield from run.steps_timed.values()
 
     def _load(self, experiment: Experiment) -> None:
+        """Read a run again; one that was killed before it began counts as none."""
+        run = read_run(RunTables(self.path(experiment)))
         with suppress(Refused):
-            run = read_run(RunTables(self.path(experiment)))
             run.check_begun()
             self.runs[experiment.number] = run
 
@@ -386,20 +391,13 @@ class Settlement:
         experiment, run = self.by_number[wanted.experiment], self.runs.get(wanted.experiment)
         if not experiment.trained:
             options = dict(experiment.options)
-            return (
-                DESCRIPTION_SECONDS
-                + SEARCH_SECONDS * options["max_batch"]
-                + PREDICTION_SECONDS * len(options["card"])
-            )
+            searches = SEARCH_SECONDS if options["max_batch"] else 0.0
+            return DESCRIPTION_SECONDS + searches + PREDICTION_SECONDS * len(options["card"])
         if run is None:
             return None
-        subject = wanted.subject
-        same = [
-            time.trial
-            for time in run.predicted_times.values()
-            if (time.trial.model, time.trial.setting.optimizer) == (subject.model, subject.optimizer)
-            and time.trial.seed == 0
-        ]
+        first = (wanted.subject.model, wanted.subject.optimizer, 0)
+        trials = [time.trial for time in run.predicted_times.values()]
+        same = [t for t in trials if (t.model, t.setting.optimizer, t.seed) == first]
         return sum(corrected_seconds(trial, run) for trial in same) if same else None
 
     def _seeds(self, experiment: Experiment, needed: Requirement) -> int:
@@ -456,9 +454,7 @@ class Settlement:
 def _chosen(plan: Plan, wanted: frozenset[Wanted]) -> Plan:
     """The trials of a plan that are wanted, in its order."""
     keys = {(w.seed, w.subject.model, w.subject.optimizer) for w in wanted}
-    return Plan(
-        tuple(t for t in plan.trials if (t.seed, t.model, t.setting.optimizer) in keys)
-    )
+    return Plan(tuple(t for t in plan.trials if (t.seed, t.model, t.setting.optimizer) in keys))
 
 
 def _claims_of(options: SettleOptions) -> tuple[Claim, ...]:

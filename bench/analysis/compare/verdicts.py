@@ -106,8 +106,8 @@ def judge(
     purpose.
     """
     if effect.design == "too few":
-        needed = max(1, FEWEST_SEEDS - min(effect.seeds_a, effect.seeds_b))
-        return Verdict(CANNOT_TELL, _too_few(effect), more_seeds=needed)
+        lacking = max(1, FEWEST_SEEDS - min(effect.seeds_a, effect.seeds_b))
+        return Verdict(CANNOT_TELL, _too_few(effect), more_seeds=lacking)
     if effect.design == "exact" and abs(effect.shift) < 1e-9:
         return Verdict("equal")
     margin, drift = margins.width(effect.scale), _drift(metric, machine)

@@ -97,9 +97,7 @@ def test_the_file_changes_single_options_and_models() -> None:
         ("memory_budget=much", "evidence: --memory-budget 'much' is not a size"),
     ],
 )
-def test_what_cannot_be_run_is_refused_with_its_line(
-    word: str, said: str, tmp_path: Path
-) -> None:
+def test_what_cannot_be_run_is_refused_with_its_line(word: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(f"id,claim,rule,metric,models,evidence\na,b,falls,train_loss,lenet,{word}\n")
     if "," in word:

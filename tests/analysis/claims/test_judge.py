@@ -126,9 +126,7 @@ FALLS = claim("falls", "train_loss")
 BENT = claim("not_monotone", "test_accuracy")
 LADDER = claim("falls_with_batch", "epoch_seconds", "", tolerance=0.02)
 SOONER = claim("sooner", "", "a@adam a@sgd")
-CARD_RATIO = claim(
-    "predicted_ratio", "max_batch", "a b", threshold=4.0, tolerance=1.0, card="t4"
-)
+CARD_RATIO = claim("predicted_ratio", "max_batch", "a b", threshold=4.0, tolerance=1.0, card="t4")
 CARD_MORE = claim("predicted_more", "max_batch", "a b", card="t4")
 CARD_FITS = claim("predicted_fits", "max_batch", threshold=128.0, card="t4")
 RANK = claim("rank_falls", "params max_batch", "")
@@ -277,7 +275,11 @@ def test_a_convolution_that_is_not_there_was_not_recorded() -> None:
 
 @pytest.mark.parametrize("epochs", [1, 10])
 def test_a_statement_about_training_needs_some(epochs: int) -> None:
-    records = [*run_start(), *a_done_trial(a_trial("a"), epochs), *a_done_trial(a_trial("a", 1), epochs)]
+    records = [
+        *run_start(),
+        *a_done_trial(a_trial("a"), epochs),
+        *a_done_trial(a_trial("a", 1), epochs),
+    ]
     said = verdict(replace(FINAL, threshold=0.5, tolerance=2.0), records)
     assert said.answer == ("holds" if epochs == 10 else "cannot tell")
     assert epochs == 10 or said.reason == "too little training: 10 updates of 100"
