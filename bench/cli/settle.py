@@ -96,16 +96,18 @@ def trials_text(trials: Iterable[Wanted]) -> str:
 def show_plan(settlement: Settlement, console: Console) -> None:
     """Print the steps that fit in the limit, in order, and what is left over."""
     if settlement.steps:
-        console.print(rich_table(plan_table(settlement.steps)))
+        console.print(rich_table(plan_table(settlement.steps), text=("Trials", "Decides")))
     claims = {name for step in settlement.steps for name in step.claims}
     settled = settlement.settled()
     total = sum(step.seconds for step in settlement.steps)
     beyond = [s for s in settled if s.state == "open" and s.claim.id not in claims]
     here = len(settled) - len(beyond) - sum(s.state == STATES[2] for s in settled)
+    before, limit = settlement.stopwatch.passed(), settlement.options.limit_seconds
     console.print(
-        f"{here} of {len(settled)} claims get their evidence in about {duration_text(total)}, after "
-        f"{duration_text(settlement.stopwatch.passed())} for these predictions; the limit is {duration_text(settlement.options.limit_seconds)}. Seeds are "
-        "added then where intervals are too wide. Nothing was trained or written.",
+        f"{here} of {len(settled)} claims get their evidence in about {duration_text(total)} "
+        f"(predicted), after {duration_text(before)} for the predictions; the limit is "
+        f"{duration_text(limit)}. Seeds are added then where intervals are too wide. Nothing was "
+        "trained or written.",
         soft_wrap=True,
     )
     _print_group(console, "not within the limit", beyond)

@@ -215,7 +215,7 @@ class Settlement:
         while self.plan():
             step = self._cut(self.steps[0])
             self.listener(Round(step))
-            (number,) = {wanted.experiment for wanted in step.trials}
+            (number,) = self._runs_of(step)
             self._round(self.by_number[number], step.trials)
             for wanted in step.trials:
                 if not self._is_over(wanted):
@@ -224,11 +224,12 @@ class Settlement:
         write_settled(self.settled(), self.folder)
 
     def price_all(self, limit: float) -> None:
-        """Time a few steps of everything that might be trained, what serves most claims first."""
+        """Time a few steps of everything that might be trained: small images first, and what
+        serves most claims."""
         for claim in self.claims:
             if "device" in claim.needs and not claim.device:
                 self.elsewhere[claim.id] = "other hardware: only ratios compare"
-        for experiment in sorted(self.experiments, key=lambda e: -len(e.requirements)):
+        for experiment in sorted(self.experiments, key=_dearness):
             wanted = self._needed(experiment)
             if experiment.trained and wanted and self.stopwatch.passed() < limit:
                 run = self.runs.get(experiment.number)
@@ -261,18 +262,47 @@ class Settlement:
             for name, verdict in verdicts.items()
             if verdict.answer == "cannot tell" and name not in self.elsewhere
         ]
+        left = self.options.limit_seconds - self.stopwatch.passed() - self._reports()
+        # What cannot be had in time is nothing to train side by side with.
+        alone = {name: self._needs(name, verdicts[name], ()) for name in undecided}
+        near = [n for n, needed in alone.items() if needed and self._left_to_do(needed) <= left]
         needs = {
             name: needed
             for name in undecided
-            if (needed := self._needs(name, verdicts[name], undecided)) is not None
+            if (needed := self._needs(name, verdicts[name], near)) is not None
         }
         wanted = {w for needed in needs.values() for w in needed}
         self.seconds = {w: price for w in wanted if (price := self._price(w)) is not None}
         priced = {c: n for c, n in needs.items() if n <= self.seconds.keys()}
-        left = self.options.limit_seconds - self.stopwatch.passed() - self._reports()
         done = frozenset(w for w in wanted if self._is_over(w) or w in self.gave_up)
         self.steps = schedule(priced, self.seconds, left / (1 + MARGIN), done, ROUND_SECONDS)
+        self.steps = self._merged(self.steps)
         return bool(self.steps)
+
+    def _merged(self, steps: Sequence[Step[Wanted]]) -> tuple[Step[Wanted], ...]:
+        """Steps of one untrained run that follow one another, in one round."""
+        merged: list[Step[Wanted]] = []
+        for step in steps:
+            number = next(iter(step.trials)).experiment
+            last = merged[-1] if merged else None
+            if last and not self.by_number[number].trained and number in self._runs_of(last):
+                merged[-1] = Step(
+                    last.trials | step.trials,
+                    (*last.claims, *step.claims),
+                    last.seconds + step.seconds - ROUND_SECONDS,
+                )
+            else:
+                merged.append(step)
+        return tuple(merged)
+
+    @staticmethod
+    def _runs_of(step: Step[Wanted]) -> set[int]:
+        return {wanted.experiment for wanted in step.trials}
+
+    def _left_to_do(self, wanted: frozenset[Wanted]) -> float:
+        """Seconds of what is not done of this; infinite where that is not known."""
+        prices = [self._price(w) for w in wanted if not self._is_over(w)]
+        return sum(float("inf") if price is None else price for price in prices)
 
     @property
     def failed(self) -> bool:
@@ -444,11 +474,15 @@ class Settlement:
     def _would_take(self, wanted: frozenset[Wanted] | None) -> str:
         if wanted is None:
             return "no number of seeds that is worth while"
-        missing = [w for w in wanted if not self._is_over(w)]
-        prices = [self._price(w) for w in missing]
-        if None in prices:
-            return "not priced: allow a longer --time-limit"
-        return would_take(missing, sum(price or 0.0 for price in prices))
+        missing, seconds = [w for w in wanted if not self._is_over(w)], self._left_to_do(wanted)
+        if seconds == float("inf"):
+            return "what was not worked out in this time: allow a longer --time-limit"
+        return would_take(missing, seconds)
+
+
+def _dearness(experiment: Experiment) -> tuple[bool, int]:
+    native = dict(experiment.options)["image_size"] == ("native",)
+    return native, -len(experiment.requirements)
 
 
 def _chosen(plan: Plan, wanted: frozenset[Wanted]) -> Plan:

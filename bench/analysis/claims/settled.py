@@ -88,5 +88,6 @@ def would_take(missing: Iterable[Wanted], seconds: float) -> str:
     >>> would_take([Wanted(1, seed, Subject("resnet18", "adam")) for seed in (3, 4)], 300)
     '2 more seeds, about 5 minutes'
     """
-    seeds = len({(wanted.experiment, wanted.seed) for wanted in missing})
-    return f"{seeds} more seed{'s' * (seeds != 1)}, about {duration_text(seconds)}"
+    seeds = {wanted.seed for wanted in missing}
+    more = "more " * (0 not in seeds)
+    return f"{len(seeds)} {more}seed{'s' * (len(seeds) != 1)}, about {duration_text(seconds)}"
