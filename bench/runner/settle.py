@@ -11,7 +11,7 @@ side, in one round.
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,7 +43,7 @@ from bench.records.files import write_atomic
 from bench.records.run import read_run
 from bench.records.run_folder import LOG, RunFolder, check_output, new_folder
 from bench.runner.plan import Plan, make_plan
-from bench.runner.resume import check_same_place, with_same_data
+from bench.runner.resume import check_same_options, check_same_place, with_same_data
 from bench.runner.run import prepare, refuse_early, under_way
 from bench.runner.scratch import scratch_folder
 from bench.runner.session import Listener, Session
@@ -323,8 +323,10 @@ class Settlement:
             if verdict.more_seeds is None:
                 return None
             seeds = self._seeds(experiment, needed) + verdict.more_seeds
+        if any(map(self._has_failed, experiment.wanted(name, seeds, ()))):
+            return None
         wanted = experiment.wanted(name, seeds, undecided)
-        return None if any(self._has_failed(w) for w in wanted) else wanted
+        return frozenset(w for w in wanted if not self._has_failed(w))
 
     def _cut(self, step: Step[Wanted]) -> Step[Wanted]:
         """The part of a step after which its claims may be decided: all seeds without which none
@@ -390,9 +392,20 @@ class Settlement:
     def _load(self, experiment: Experiment) -> None:
         """Read a run again; one that was killed before it began counts as none."""
         run = read_run(RunTables(self.path(experiment)))
-        with suppress(Refused):
+        try:
             run.check_begun()
-            self.runs[experiment.number] = run
+        except Refused:
+            return
+        try:
+            now = self.config(experiment).to_dict()
+            given = {name: now[name] for name, _ in experiment.options}
+            check_same_options(run.started.config, given)
+        except Refused as error:
+            raise Refused(
+                f"{self.path(experiment)} is not the run that its claims want: start a new "
+                "settlement."
+            ) from error
+        self.runs[experiment.number] = run
 
     def _trials(self, wanted: Wanted) -> list[Any]:
         run, subject = self.runs.get(wanted.experiment), wanted.subject
@@ -476,7 +489,7 @@ class Settlement:
             return "no number of seeds that is worth while"
         missing, seconds = [w for w in wanted if not self._is_over(w)], self._left_to_do(wanted)
         if seconds == float("inf"):
-            return "what was not worked out in this time: allow a longer --time-limit"
+            return "a longer --time-limit: this one had no room to predict it"
         return would_take(missing, seconds)
 
 

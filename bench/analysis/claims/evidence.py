@@ -20,7 +20,7 @@ from bench.options import options_of
 from bench.recipes import RECIPES
 from models import REGISTRY
 
-COUNTED = {"epochs": 1, "train_limit": 2_000, "test_limit": 200, "batch_size": (10,)}
+COUNTED = {"epochs": 1, "train_limit": 10_000, "test_limit": 2_000, "batch_size": (10,)}
 """What a figure that is counted, searched for or simulated takes: no training, and more images than
 a batch can have."""
 
