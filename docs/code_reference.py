@@ -55,6 +55,7 @@ def claim_rules() -> str:
         needs = [] if rule.models is None else [_counted(rule.models, "model")]
         needs += [_counted(rule.metrics, kind)] if rule.metrics else []
         needs += [f"`{number}`" for number in ("threshold", "at") if getattr(rule, number)]
+        needs += ["`card`"] if rule.card else []
         rows.append((f"`{name}`", plain(inspect.getdoc(rule.judge) or ""), ", ".join(needs)))
     return _table(("Rule", "Holds if", "Needs"), rows)
 

@@ -26,6 +26,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "max-batch-options": option_reference.max_batch_options,
     "compare-options": option_reference.compare_options,
     "history-options": option_reference.history_options,
+    "settle-options": option_reference.settle_options,
     "data-options": option_reference.data_options,
     "metrics": code_reference.metrics,
     "claim-rules": code_reference.claim_rules,

@@ -45,6 +45,11 @@ def history_options() -> str:
     return option_sections(_dataclass_in("bench.cli.history"), "history")
 
 
+def settle_options() -> str:
+    """The options of the verb `settle`."""
+    return option_sections(_dataclass_in("bench.runner.settle"), "settle")
+
+
 def data_options() -> str:
     """The options of the verb `data`."""
     return option_sections(_dataclass_in("bench.cli.data"), "data")

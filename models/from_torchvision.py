@@ -15,12 +15,23 @@ CIFAR = ":cifar"
 
 CIFAR_SIZE = 32
 
+IMAGENET_CLASSES = 1000
+
 
 def register_plain(facts: ModelFacts, smallest_with_stem: int) -> None:
     """Register a torchvision model without auxiliary heads, and its `:cifar` variant."""
     register(Entry(facts, torchvision_builder(facts.name)))
     variant = with_cifar_stem(facts, smallest_with_stem)
     register(Entry(variant, torchvision_builder(variant.name)))
+
+
+def register_with_all_outputs(facts: ModelFacts) -> None:
+    """Register a torchvision model, and its `:1000` variant whose last layer is not replaced: the
+    data set's classes are the first of its outputs, as in lectures 33 and 34 of
+    https://github.com/iitkliv/dlvcnptel."""
+    register(Entry(facts, build := torchvision_builder(facts.name)))
+    variant = replace(facts, name=f"{facts.name}:{IMAGENET_CLASSES}", params_imagenet=None)
+    register(Entry(variant, lambda _classes, pretrained: build(IMAGENET_CLASSES, pretrained)))
 
 
 def with_cifar_stem(facts: ModelFacts, smallest_size: int) -> ModelFacts:

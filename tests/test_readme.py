@@ -28,6 +28,7 @@ def test_it_is_short():
         "python -m bench max-batch",
         "python -m bench list",
         "python -m bench report",
+        "python -m bench settle",
         "python -m bench compare",
         "python -m bench history",
     ],

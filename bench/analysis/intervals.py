@@ -15,6 +15,7 @@ __all__ = [
     "estimate",
     "median",
     "percentile",
+    "seeds_for",
     "share_interval",
     "spread",
 ]
@@ -45,6 +46,18 @@ def estimate(values: Sequence[float]) -> Estimate:
         return Estimate(values[0], None, 1)
     scale = stdev(values) / math.sqrt(len(values))
     return Estimate(fmean(values), _student(len(values) - 1) * scale, len(values))
+
+
+def seeds_for(half_width: float, n: int, margin: float, most: int = 100) -> int | None:
+    """How many values in all would have an interval of at most `margin` each way, if they spread as
+    the first n (2 or more) do: n ~ (t s / margin)^2. None if that is more than `most`.
+
+    >>> seeds_for(0.06, 3, 0.02)
+    9
+    """
+    spread = half_width * math.sqrt(n) / _student(n - 1)
+    wide = (count for count in range(n, most + 1) if margin > 0)
+    return next((m for m in wide if _student(m - 1) * spread / math.sqrt(m) <= margin), None)
 
 
 @cache

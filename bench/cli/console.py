@@ -6,7 +6,7 @@ when a message comes in, never by a thread of its own, so that nothing runs besi
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from time import monotonic
 from typing import Any
 
@@ -218,11 +218,14 @@ def open_console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=160)
 
 
-def rich_table(table: Table) -> RichTable:
-    """A table for the terminal, best values bold."""
+def rich_table(table: Table, text: Collection[str] = ()) -> RichTable:
+    """A table for the terminal, best values bold; columns of `text` wrap, as numbers do not."""
     rich = RichTable()
     for i, header in enumerate(table.headers):
-        rich.add_column(header, justify="right" if i else "left", no_wrap=not i)
+        prose = header in text
+        rich.add_column(
+            header, justify="right" if i and not prose else "left", no_wrap=not i and not prose
+        )
     for row in table.rows:
         rich.add_row(*(f"[bold]{escape(c.text)}[/]" if c.best else escape(c.text) for c in row))
     return rich

@@ -16,6 +16,7 @@ VERBS = {
     "list": "the models that --models takes, as a table",
     "data": "fetch a data set ahead, see what is kept on disk, or remove it",
     "report": "make tables, plots and report again from a run folder",
+    "settle": "decide published claims: train what decides most of them for each minute",
     "compare": "which to use, and how sure that is: two runs, or the models of one",
     "history": "runs over time: lines per model and metric, and where they changed",
 }

@@ -6,8 +6,8 @@ failed trial does not stop the others.
 """
 
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 
@@ -69,16 +69,29 @@ def declaration(config: Config, prepared: Prepared) -> TuningDeclared | None:
 
 def carry_out(session: Session, plan: Plan, start: Callable[[], None]) -> RunTables:
     """Do everything in a plan that is left to do; raises Refused if no trial could begin."""
+    with under_way(session):
+        start()
+        session.search_all(plan)
+        session.predict_all()
+        session.predict_time(plan)
+        if not session.config.dry_run:
+            session.train_all(plan)
+            session.repeat_noisy(plan)
+    trials = session.run.trials
+    refused = [t.ended.reason or "" for t in trials if t.ended and t.status == "refused"]
+    if trials and len(refused) == len(trials):
+        raise Refused(" ".join(dict.fromkeys(refused)))
+    return session.run
+
+
+@contextmanager
+def under_way(session: Session) -> Iterator[None]:
+    """A part of a run, which ends with its last record however it ends; a signal asks the worker
+    first, and raises Interrupted."""
     where = session.folder.path
     with session.interrupts.installed():
         try:
-            start()
-            session.search_all(plan)
-            session.predict_all()
-            session.predict_time(plan)
-            if not session.config.dry_run:
-                session.train_all(plan)
-                session.repeat_noisy(plan)
+            yield
             session.end()
         except BaseException as error:
             with suppress(BenchError):
@@ -95,11 +108,6 @@ def carry_out(session: Session, plan: Plan, start: Callable[[], None]) -> RunTab
             ) from None
         finally:
             session.folder.close()
-    trials = session.run.trials
-    refused = [t.ended.reason or "" for t in trials if t.ended and t.status == "refused"]
-    if trials and len(refused) == len(trials):
-        raise Refused(" ".join(dict.fromkeys(refused)))
-    return session.run
 
 
 def refuse_early(config: Config) -> None:

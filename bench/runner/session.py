@@ -193,6 +193,11 @@ class Session:
             if contestant not in self.run.chosen:
                 self.record(choose(self.run, contestant, self.tuning))
 
+    def leave_untrained(self, plan: Plan, reason: str) -> None:
+        """Record that no trial of a plan is trained, and why."""
+        for trial in self._decided(plan):
+            self.record(records.TrialEnded(trial, "refused", reason, 0.0))
+
     def _attempt(self, trial: records.Trial) -> None:
         """Train a trial, unless it is known to fail."""
         error, reason = self._known_to_fail(trial)
@@ -233,6 +238,20 @@ class Session:
         images = self.prepared.dataset.train_images
         if not asked and not is_cheap_to_predict(trials, images, self.config.epochs):
             return
+        reason = too_short(self._time(trials))
+        if reason is not None and not self.config.dry_run:
+            raise Refused(reason)
+
+    def price(self, plan: Plan) -> None:
+        """Predict how long the trials take, whatever that costs, and cut none."""
+        self._time(self._decided(plan))
+
+    def is_timed_as(self, timed: records.StepsTimed, trial: records.Trial) -> bool:
+        """Whether a trial's steps are those that were timed, and not timed in this run."""
+        key = (timed.model, timed.setting, timed.batch_size)
+        return _timed_key(trial) == key and key not in self.run.steps_timed
+
+    def _time(self, trials: Sequence[records.Trial]) -> records.TimePredicted:
         for trial in trials:
             if _timed_key(trial) not in self.run.steps_timed:
                 self._rehearse(trial)
@@ -241,9 +260,7 @@ class Session:
         limit = self.config.time_limit_seconds
         predicted = predict_time(times, self.stopwatch.passed(), limit)
         self.record(predicted)
-        reason = too_short(predicted)
-        if reason is not None and not self.config.dry_run:
-            raise Refused(reason)
+        return predicted
 
     def _phases(self, trial: records.Trial) -> dict[str, float]:
         """Predicted seconds of what is left of a trial, by phase; none if no step could be timed:

@@ -39,6 +39,10 @@ PUBLISHED = {
     "densenet161": (28_681_000, 7.728),
     "densenet169": (14_149_480, 3.36),
     "densenet201": (20_013_928, 4.291),
+    "alexnet": (61_100_840, 0.714),
+    "vgg16": (138_357_544, 15.47),
+    "alexnet:1000": (61_100_840, 0.714),
+    "vgg16:1000": (138_357_544, 15.47),
 }
 STEMS = {
     "resnet18:cifar": (11_173_962, 0, 0.555),  # as kuangliu/pytorch-cifar has it
@@ -62,6 +66,8 @@ TEN_CLASSES = {
     "inception_v3": (24_371_444, 2_565_386),
     "inception_v3:noaux": (21_806_058, 0),
     "densenet121": (6_964_106, 0),
+    "lenet": (62_006, 0),
+    "alexnet:1000": (61_100_840, 0),
 }
 
 
@@ -81,14 +87,15 @@ def on_meta(name: str, size: int) -> Tensor:
 
 
 def test_every_entry_is_checked_here() -> None:
-    assert set(NAMES) == PUBLISHED.keys() | STEMS.keys() | {"airbench94"}  # test_airbench
+    # airbench94 has tests of its own.
+    assert set(NAMES) == PUBLISHED.keys() | STEMS.keys() | {"lenet", "airbench94"}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_as_it_comes(name: str) -> None:
     stated = REGISTRY.get(name).facts.params_imagenet
     assert described(name).params_imagenet == PUBLISHED[name][0]
-    assert stated == (None if name.endswith(":noaux") else PUBLISHED[name][0])
+    assert stated == (None if name.endswith((":noaux", ":1000")) else PUBLISHED[name][0])
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -126,7 +133,8 @@ def test_parameters_with_ten_classes(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_smallest_size_can_be_trained_on(name: str) -> None:
-    assert on_meta(name, REGISTRY.get(name).facts.smallest_size).shape == (2, 10)
+    outputs = 1000 if name.endswith(":1000") else 10
+    assert on_meta(name, REGISTRY.get(name).facts.smallest_size).shape == (2, outputs)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if REGISTRY.get(n).facts.smallest_size > 1])

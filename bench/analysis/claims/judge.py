@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.claims.claim import CannotTell, Claim, ClaimVerdict, Evidence
-from bench.analysis.claims.rules import RULES
+from bench.analysis.claims.rules import RULES, TRAINED
 from bench.analysis.compare.ranking import Standings
 from bench.analysis.trial_group import TrialGroup
 from bench.records.run import Run
@@ -14,6 +14,9 @@ CIFAR10_CLASSES = frozenset(
 )
 CIFAR10_IMAGES = 50_000
 ALL_OF_CIFAR10 = "--dataset cifar10 --train-limit all --test-limit all"
+
+TRAINED_UPDATES = 100
+"""A statement about training says nothing of a network that has seen fewer optimizer updates."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,12 @@ def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
     try:
         verdict = RULES[claim.rule].judge(claim, Evidence(run, standings, subjects))
     except CannotTell as lack:
-        verdict = ClaimVerdict("cannot tell", str(lack), lack.measured, lack.options)
+        verdict = ClaimVerdict(
+            *("cannot tell", str(lack), lack.measured, lack.options), more_seeds=lack.more_seeds
+        )
     try:
+        if verdict.answer != "cannot tell":
+            _check_trained(claim, subjects)
         for condition in claim.needs:
             CONDITIONS[condition](claim, run, subjects)
     except CannotTell as lack:
@@ -54,6 +61,18 @@ def _subject(word: str, groups: Sequence[TrialGroup]) -> TrialGroup:
     if not meant:
         raise CannotTell(f"not run: {word}", options="")
     return min(meant, key=lambda group: group.setting.optimizer != "adam")
+
+
+def _check_trained(claim: Claim, subjects: Sequence[TrialGroup]) -> None:
+    """Raises CannotTell if the claim is about training, and there was less of it than it takes."""
+    if claim.rule != "sooner" and not TRAINED & set(claim.metric):
+        return
+    epochs = int(claim.options.get("epochs", 1))
+    for trial in (trial for group in subjects for trial in group.trained):
+        if len(trial.epochs) < epochs:
+            raise CannotTell(f"too few epochs: {len(trial.epochs)} of {epochs}")
+        if (updates := sum(epoch.steps for epoch in trial.epochs)) < TRAINED_UPDATES:
+            raise CannotTell(f"too little training: {updates} updates of {TRAINED_UPDATES}")
 
 
 def _on_cifar10(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:

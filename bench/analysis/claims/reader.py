@@ -6,11 +6,13 @@ checked against its rules before anything is measured.
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from bench.analysis.claims.claim import Claim
+from bench.analysis.claims.evidence import check_evidence
 from bench.analysis.claims.judge import CONDITIONS
 from bench.analysis.claims.rules import RULES
 from bench.errors import Refused
@@ -26,15 +28,22 @@ KEPT = "claims.csv"
 _COLUMNS = tuple(field.name for field in fields(Claim))
 _REQUIRED = ("id", "claim", "rule")
 
-_PLACES = (
-    Path(__file__).parents[3] / "results" / "reference" / "lecture.csv",
-    Path(__file__).parent / "lecture.csv",
-)
+_FOLDERS = (Path(__file__).parents[3] / "results" / "reference", Path(__file__).parent)
+"""Where the project's own claims are: in the repository, or as installed."""
 
 
 def lecture_claims() -> tuple[Claim, ...]:
     """The lecture's statements, in its order."""
-    return read_claims(next(place for place in _PLACES if place.is_file()))
+    return _own("lecture.csv")
+
+
+def series_claims() -> tuple[Claim, ...]:
+    """What the other notebooks of the lecture's series state."""
+    return _own("series.csv")
+
+
+def _own(name: str) -> tuple[Claim, ...]:
+    return read_claims(next(p for folder in _FOLDERS if (p := folder / name).is_file()))
 
 
 def read_claims(path: Path) -> tuple[Claim, ...]:
@@ -76,6 +85,21 @@ def keep_claims(path: Path, folder: Path) -> None:
     write_atomic(folder / KEPT, path.read_bytes())
 
 
+def write_claims(claims: Iterable[Claim], folder: Path) -> None:
+    """Write claims into a folder, as the file that `keep_claims` would copy."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows([_cell(getattr(claim, name)) for name in _COLUMNS] for claim in claims)
+    write_atomic(folder / KEPT, text.getvalue())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return "" if value is None else str(value)
+
+
 def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """The number of the line that each row ends on, and its cells by column."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -114,6 +138,9 @@ def _claim(row: dict[str, str]) -> Claim:
         tolerance=_number(row, "tolerance") or 0.0,
         needs=tuple(row.get("needs", "").split()),
         device=row.get("device", ""),
+        source=row.get("source", ""),
+        card=row.get("card", ""),
+        evidence=tuple(row.get("evidence", "").split()),
     )
 
 
@@ -135,6 +162,9 @@ def _check(claim: Claim) -> None:
     for name in claim.needs:
         if name not in CONDITIONS:
             raise Refused(f"unknown condition {name!r} in needs; there are {', '.join(CONDITIONS)}")
+    if form.card and not claim.card:
+        raise Refused(f"rule {claim.rule} needs a card in the column 'card'")
+    check_evidence(claim)
     if claim.tolerance < 0:
         raise Refused("tolerance is below 0; give its size")
 

@@ -5,17 +5,20 @@ sentence of a report. A statement about a curve is judged in every seed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from operator import attrgetter, ge, itemgetter, le
+from typing import Any
 
 from bench.analysis.claims.claim import CannotTell, Claim, ClaimVerdict, Evidence
 from bench.analysis.compare.arrival import arrivals, common_accuracy, seconds_to
 from bench.analysis.compare.ranking import Difference
+from bench.analysis.compare.verdicts import FEWEST_SEEDS
 from bench.analysis.formatting import MISSING, percent, shown, times
-from bench.analysis.intervals import Estimate, estimate
+from bench.analysis.intervals import Estimate, estimate, seeds_for
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.trial_group import TrialGroup
+from bench.records.records import Predicted
 
 CURVES = (
     *("train_loss", "train_accuracy", "test_loss", "test_accuracy"),
@@ -26,6 +29,11 @@ CURVES = (
 LAYER_CHANGES = ("changed_share", "relative_change")
 """Figures with a value per layer."""
 
+TRAINED = frozenset(
+    (*CURVES, *LAYER_CHANGES, "final_test_accuracy", "best_test_accuracy", "best_epoch")
+) | {"first_test_accuracy", "lowest_test_accuracy", "final_train_loss", "final_test_loss"}
+"""Figures that say what training came to."""
+
 _TRIAL = tuple(BY_NAME)
 
 Judge = Callable[[Claim, Evidence], ClaimVerdict]
@@ -34,7 +42,10 @@ Judge = Callable[[Claim, Evidence], ClaimVerdict]
 @dataclass(frozen=True)
 class Rule:
     """A rule and what its rows must say: how many models (None: any number, or none), how many
-    metrics out of which names, and which numbers."""
+    metrics out of which names, and which numbers, or a card.
+
+    `seeds` and `epochs` are the fewest that it can judge; a figure without chance takes one seed.
+    """
 
     judge: Judge
     models: int | None
@@ -42,6 +53,9 @@ class Rule:
     among: tuple[str, ...]
     threshold: bool
     at: bool
+    card: bool
+    seeds: int
+    epochs: int
 
 
 RULES: dict[str, Rule] = {}
@@ -54,17 +68,22 @@ def rule(
     *,
     threshold: bool = False,
     at: bool = False,
+    card: bool = False,
+    seeds: int = 1,
+    epochs: int = 1,
 ) -> Callable[[Judge], Judge]:
     """Register a rule under its function's name."""
 
     def register(judge: Judge) -> Judge:
-        RULES[judge.__name__] = Rule(judge, models, metrics, among, threshold, at)
+        RULES[judge.__name__] = Rule(
+            judge, models, metrics, among, threshold, at, card, seeds, epochs
+        )
         return judge
 
     return register
 
 
-@rule(threshold=True)
+@rule(threshold=True, seeds=2)
 def about(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The metric is the threshold, give or take the tolerance; `at`: the run has so many epochs."""
     (group,) = evidence.subjects
@@ -74,7 +93,7 @@ def about(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     return _placed(_known(group, claim.metric[0]), claim)
 
 
-@rule(models=2, threshold=True)
+@rule(models=2, threshold=True, seeds=FEWEST_SEEDS)
 def ratio(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The first model's metric over the second's is the threshold, give or take the tolerance."""
     (a, b), metric = evidence.subjects, claim.metric[0]
@@ -90,17 +109,18 @@ def ratio(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     low, high = map(as_ratio, _interval(difference, text))
     center, room = claim.threshold or 0.0, claim.tolerance
     around = f"{center:g} ± {room:g} times"
-    return _within(low, high, center - room, center + room, text, around)
+    bounds = (center - room, center + room)
+    return _within(low, high, *bounds, text, around, difference.effect.seeds_a)
 
 
-@rule(models=2)
+@rule(models=2, seeds=FEWEST_SEEDS)
 def more(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The first model has more of the metric than the second."""
     (a, b), metric = evidence.subjects, claim.metric[0]
     return _greater(_against(evidence, metric, a, b), _pair(a, b, metric))
 
 
-@rule(models=2)
+@rule(models=2, seeds=FEWEST_SEEDS)
 def same(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The metric of both models differs by the tolerance at most."""
     (a, b), metric = evidence.subjects, claim.metric[0]
@@ -108,11 +128,11 @@ def same(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     effect = difference.effect
     ends = _interval(difference, text)
     low, high = (effect.a * (e - 1) if effect.scale == "ratio" else e for e in ends)
-    room = claim.tolerance
-    return _within(low, high, -room, room, text, f"a difference of {shown(metric, room)}")
+    room, around = claim.tolerance, f"a difference of {shown(metric, claim.tolerance)}"
+    return _within(low, high, -room, room, text, around, effect.seeds_a)
 
 
-@rule(among=CURVES, threshold=True, at=True)
+@rule(among=CURVES, threshold=True, at=True, seeds=2)
 def at_epoch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """After epoch `at`, the curve is at the threshold, give or take the tolerance."""
     (group,), epoch, name = evidence.subjects, claim.at or 1, claim.metric[0]
@@ -127,7 +147,7 @@ def at_epoch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     return _placed(curve[epoch - 1], claim)
 
 
-@rule(among=CURVES, threshold=True)
+@rule(among=CURVES, threshold=True, epochs=2)
 def stays_within(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """After the first epoch, every seed's curve stays within the tolerance of the threshold."""
     curves = [curve[1:] for curve in _curves(claim, evidence, at_least=2)]
@@ -137,7 +157,7 @@ def stays_within(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     return _in_seeds(center - room <= low and high <= center + room, curves, text)
 
 
-@rule(among=CURVES)
+@rule(among=CURVES, epochs=2)
 def falls(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """Every seed's curve falls at every epoch."""
     curves = _curves(claim, evidence, at_least=2)
@@ -146,7 +166,7 @@ def falls(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     return _in_seeds(not any(rises), curves, text)
 
 
-@rule(among=CURVES)
+@rule(among=CURVES, epochs=3)
 def not_monotone(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """Every seed's curve both rises and falls."""
     curves = _curves(claim, evidence, at_least=3)
@@ -158,7 +178,7 @@ def not_monotone(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     return _in_seeds(bent == len(curves), curves, text)
 
 
-@rule(models=None)
+@rule(models=None, seeds=FEWEST_SEEDS)
 def falls_with_batch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The metric of one model falls from each batch size to the next larger one; a rise by less
     than the tolerance, a fraction, does not refute it."""
@@ -166,7 +186,7 @@ def falls_with_batch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     if not ladders:
         reason = "not run: one model at several batch sizes"
         raise CannotTell(reason, options="--batch-size 32 128")
-    texts, rises, unclear = [], False, False
+    texts, rises, unclear, wanted = [], False, False, [0]
     for ladder in ladders:
         sizes = "/".join(str(group.trials[0].trial.batch_size) for group in ladder)
         values = ", ".join(_text(group, metric) for group in ladder)
@@ -176,17 +196,20 @@ def falls_with_batch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
             rise = step.effect.change - 1 if step.effect.scale == "ratio" else step.effect.change
             if not step.verdict.apart or 0 < rise <= claim.tolerance:
                 unclear = True
+                wanted.append(step.verdict.more_seeds or 0)
             elif rise > 0:
                 rises = True
     text = "; ".join(texts)
     if rises:
         return ClaimVerdict("does not hold", "it rises with a larger batch", text)
     if unclear:
-        raise CannotTell("neighbouring sizes are too near each other", text)
+        raise CannotTell(
+            "neighbouring sizes are too near each other", text, more_seeds=max(wanted) or None
+        )
     return ClaimVerdict("holds", "so from each size to the next", text)
 
 
-@rule(models=2, metrics=0, among=())
+@rule(models=2, metrics=0, among=(), seeds=FEWEST_SEEDS)
 def sooner(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The first model reaches the accuracy that every seed of both reaches before the second."""
     a, b = evidence.subjects
@@ -206,7 +229,7 @@ def sooner(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     return _greater(ranking.differences[a.label, b.label], text)
 
 
-@rule(models=None, metrics=2)
+@rule(models=None, metrics=2, seeds=FEWEST_SEEDS)
 def rank_falls(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """Of every two models, the one with less of the first metric has more of the second."""
     x, y = claim.metric
@@ -248,6 +271,56 @@ def layer_at_least(claim: Claim, evidence: Evidence) -> ClaimVerdict:
 def layer_at_most(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """Training changed the model's convolution number `at` by the threshold or less."""
     return _layer(claim, evidence, "at most", le)
+
+
+@rule(models=2, among=("max_batch",), threshold=True, card=True)
+def predicted_ratio(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """The first model's largest batch on the card over the second's, both predicted, is the
+    threshold, give or take the tolerance."""
+    a, b = (_predicted(group, claim.card) for group in evidence.subjects)
+    low, high = a.max_batch_low / b.max_batch_high, a.max_batch_high / max(1, b.max_batch_low)
+    center, room = claim.threshold or 0.0, claim.tolerance
+    text = f"{times(a.max_batch / b.max_batch)} ({_range(a)} / {_range(b)})"
+    around = f"{center:g} ± {room:g} times"
+    return _from_predictions(_within, low, high, center - room, center + room, text, around)
+
+
+@rule(models=2, among=("max_batch",), card=True)
+def predicted_more(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """The first model's largest batch on the card is above the second's, both predicted."""
+    a, b = (_predicted(group, claim.card) for group in evidence.subjects)
+    text = f"{_range(a)} and {_range(b)}"
+    low, high = a.max_batch_low - b.max_batch_high, a.max_batch_high - b.max_batch_low
+    if low <= 0 < high:
+        raise CannotTell("the predicted ranges overlap", text)
+    return _from_predictions(_verdict, low > 0, "so beyond the known error", "not so", text)
+
+
+@rule(among=("max_batch",), threshold=True, card=True)
+def predicted_fits(claim: Claim, evidence: Evidence) -> ClaimVerdict:
+    """A batch as large as the threshold fits on the card, as predicted."""
+    predicted = _predicted(evidence.subjects[0], claim.card)
+    size, text = claim.threshold or 0.0, _range(predicted)
+    if predicted.max_batch_low < size <= predicted.max_batch_high:
+        raise CannotTell(f"{size:g} lies within the known error", text)
+    fits, largest = size <= predicted.max_batch_low, f"{predicted.max_batch:,} is the largest"
+    return _from_predictions(_verdict, fits, f"{size:g} fit", largest, text)
+
+
+def _predicted(group: TrialGroup, card: str) -> Predicted:
+    predicted = group.trials[0].predicted(card)
+    if predicted is None or not predicted.max_batch:
+        raise CannotTell(f"not predicted for {group.label} on {card}")
+    return predicted
+
+
+def _range(predicted: Predicted) -> str:
+    low, high = predicted.max_batch_low, predicted.max_batch_high
+    return f"{predicted.model} {predicted.max_batch:,} [{low:,} to {high:,}]"
+
+
+def _from_predictions(judge: Callable[..., ClaimVerdict], *values: Any) -> ClaimVerdict:
+    return replace(judge(*values), got="predicted")
 
 
 def layer_change(group: TrialGroup, number: int, column: str) -> float | None:
@@ -295,26 +368,28 @@ def _greater(difference: Difference, text: str) -> ClaimVerdict:
     """Whether what is compared has more than what it is compared with."""
     verdict = difference.verdict
     if verdict.word == "cannot tell":
-        raise CannotTell(verdict.reason, text, _more_seeds(difference))
+        options = _with_more(difference)
+        raise CannotTell(verdict.reason, text, options, verdict.more_seeds)
     certainty = "so in this run" if difference.p is None else verdict.certainty
     objection = "the other way round" if verdict.apart else verdict.word
     return _verdict(verdict.apart and difference.effect.shift > 0, certainty, objection, text)
 
 
-def _more_seeds(difference: Difference) -> str | None:
-    """The option that would tell two groups apart, where the verdict says how many seeds more."""
-    effect, needed = difference.effect, difference.verdict.reason.partition(" ")[0]
+def _with_more(difference: Difference) -> str | None:
+    """The option that would probably tell two groups apart, where seeds can."""
+    effect, more = difference.effect, difference.verdict.more_seeds
     if effect.design == "too few":
         return "--seeds 5"
-    return f"--seeds {effect.seeds_a + int(needed)}" if needed.isdigit() else None
+    return f"--seeds {effect.seeds_a + more}" if more is not None else None
 
 
 def _interval(difference: Difference, text: str) -> tuple[float, float]:
     """Both ends of the interval of a change; the change itself where nothing is left to chance."""
     effect = difference.effect
     if effect.design == "too few":
-        reason = f"too few seeds: {difference.verdict.reason}"
-        raise CannotTell(reason, text, _more_seeds(difference))
+        verdict = difference.verdict
+        options = _with_more(difference)
+        raise CannotTell(f"too few seeds: {verdict.reason}", text, options, verdict.more_seeds)
     low, high = effect.low, effect.high
     return effect.change if low is None else low, effect.change if high is None else high
 
@@ -324,19 +399,23 @@ def _placed(mean: Estimate, claim: Claim) -> ClaimVerdict:
     name, half_width = claim.metric[0], mean.half_width or 0.0
     text = shown(name, mean.mean, mean.half_width)
     if mean.n < 2 and not (name in BY_NAME and BY_NAME[name].exact):
-        raise CannotTell("too few seeds: one has no interval", text, "--seeds 5")
+        raise CannotTell("too few seeds: one has no interval", text, "--seeds 5", more_seeds=1)
     center, room = claim.threshold or 0.0, claim.tolerance
     low, high = mean.mean - half_width, mean.mean + half_width
-    return _within(low, high, center - room, center + room, text, shown(name, center, room))
+    return _within(low, high, center - room, center + room, text, shown(name, center, room), mean.n)
 
 
 def _within(
-    low: float, high: float, least: float, most: float, text: str, around: str
+    low: float, high: float, least: float, most: float, text: str, around: str, seeds: int = 1
 ) -> ClaimVerdict:
-    """Whether an interval lies within bounds, outside them, or across one."""
+    """Whether an interval over so many seeds lies within bounds, outside them, or across one."""
     inside = least <= low and high <= most
     if not inside and not (high < least or low > most):
-        raise CannotTell(f"the interval overlaps {around}", text)
+        middle = (low + high) / 2
+        room = min(abs(middle - least), abs(middle - most))
+        wanted = seeds_for((high - low) / 2, seeds, room) if seeds > 1 else None
+        more = None if wanted is None else max(1, wanted - seeds)
+        raise CannotTell(f"the interval overlaps {around}", text, more_seeds=more)
     return _verdict(inside, f"within {around}", f"outside {around}", text)
 
 

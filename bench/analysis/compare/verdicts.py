@@ -58,7 +58,7 @@ class Verdict:
 
     `better` is whether B is the better one: None where there is no difference to speak of, and
     where neither way is better. `significant` if the shift is beyond chance, however small, and the
-    machine does not explain it.
+    machine does not explain it. `more_seeds` is how many more a side would tell, where seeds can.
     """
 
     word: str
@@ -66,6 +66,7 @@ class Verdict:
     apart: bool = False
     better: bool | None = None
     significant: bool = False
+    more_seeds: int | None = None
 
     @property
     def text(self) -> str:
@@ -105,7 +106,8 @@ def judge(
     purpose.
     """
     if effect.design == "too few":
-        return Verdict(CANNOT_TELL, _too_few(effect))
+        lacking = max(1, FEWEST_SEEDS - min(effect.seeds_a, effect.seeds_b))
+        return Verdict(CANNOT_TELL, _too_few(effect), more_seeds=lacking)
     if effect.design == "exact" and abs(effect.shift) < 1e-9:
         return Verdict("equal")
     margin, drift = margins.width(effect.scale), _drift(metric, machine)
@@ -114,16 +116,17 @@ def judge(
     real = effect.design == "exact" or (p is not None and p < ALPHA)
     if abs(effect.shift) + (effect.half_width or 0.0) <= margin:
         if abs(drift) > margin:
-            return Verdict(CANNOT_TELL, _changed(machine))
+            return Verdict(CANNOT_TELL, _changed(machine), more_seeds=1)
         same = f"same within {margins.text(effect.scale)}"
         return Verdict(same, significant=real and not explained)
     if real and explained:
-        return Verdict(CANNOT_TELL, _changed(machine))
+        return Verdict(CANNOT_TELL, _changed(machine), more_seeds=1)
     if real:
         up = effect.shift > 0
         better = None if metric.better is None else up == (metric.better == "higher")
         return Verdict(word_of(metric, up), "", True, better, True)
-    return Verdict(CANNOT_TELL, _needed(more_seeds(effect, margin, comparisons)))
+    needed = more_seeds(effect, margin, comparisons)
+    return Verdict(CANNOT_TELL, _needed(needed), more_seeds=needed)
 
 
 def word_of(metric: Metric, up: bool) -> str:

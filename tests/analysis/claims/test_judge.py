@@ -13,7 +13,7 @@ from bench.analysis.claims.reader import lecture_claims
 from bench.analysis.claims.rules import RULES, layer_change
 from bench.analysis.compare.ranking import Standings
 from bench.analysis.trial_group import trial_groups
-from bench.records.records import Inspected, Layer, LayerChange, Record
+from bench.records.records import Inspected, Layer, LayerChange, Record, Trial
 from bench.records.run import Run, collect
 from tests.builders import (
     a_dataset,
@@ -51,7 +51,9 @@ def curves(*seeds: Curve, model: str = "a", field: str = "test_accuracy", **tria
     for seed, values in enumerate(seeds):
         one = a_trial(model, seed, **trial)
         start, *_, end = a_done_trial(one)
-        epochs = [an_epoch(one, e, **{field: value}) for e, value in enumerate(values, 1)]
+        epochs = [
+            an_epoch(one, e, **{field: value}, steps=100) for e, value in enumerate(values, 1)
+        ]
         records += [start, *epochs, end]
     return records
 
@@ -78,6 +80,19 @@ def counted(*params: int) -> list[Record]:
 def fitted(*batches: int, **changes: Any) -> list[Record]:
     """Models a, b, … with such largest batches."""
     return [a_largest_batch("abcdef"[i], size, **changes) for i, size in enumerate(batches)]
+
+
+def predicted(*batches: int) -> list[Record]:
+    """Models a, b, … with such largest batches on a T4, give or take 5 %."""
+    return [
+        a_prediction(
+            "abcdef"[i],
+            max_batch=size,
+            max_batch_low=round(0.95 * size),
+            max_batch_high=round(1.05 * size),
+        )
+        for i, size in enumerate(batches)
+    ]
 
 
 TRIALS = [*a_done_trial(a_trial("a")), *a_done_trial(a_trial("b")), *a_done_trial(a_trial("c"))]
@@ -112,6 +127,9 @@ FALLS = claim("falls", "train_loss")
 BENT = claim("not_monotone", "test_accuracy")
 LADDER = claim("falls_with_batch", "epoch_seconds", "", tolerance=0.02)
 SOONER = claim("sooner", "", "a@adam a@sgd")
+CARD_RATIO = claim("predicted_ratio", "max_batch", "a b", threshold=4.0, tolerance=1.0, card="t4")
+CARD_MORE = claim("predicted_more", "max_batch", "a b", card="t4")
+CARD_FITS = claim("predicted_fits", "max_batch", threshold=128.0, card="t4")
 RANK = claim("rank_falls", "params max_batch", "")
 
 
@@ -178,6 +196,16 @@ CASES: list[tuple[Claim, list[Record], str, str]] = [
     (SOONER, optimizers([[0.2, 0.8], [0.8]], [[0.7, 0.8]] * 2), "cannot tell", "more seeds"),
     (SOONER, optimizers([[], []], [[0.7]] * 2), "cannot tell", "not trained"),
     (SOONER, curves([0.7]), "cannot tell", "not run: a@sgd"),
+    (CARD_RATIO, [*predicted(400, 100), *TRIALS], "holds", "within 4 ± 1 times"),
+    (CARD_RATIO, [*predicted(200, 100), *TRIALS], "does not hold", "outside"),
+    (CARD_RATIO, [*predicted(500, 100), *TRIALS], "cannot tell", "overlaps"),
+    (CARD_RATIO, [*fitted(400, 100), *TRIALS], "cannot tell", "not predicted for a on t4"),
+    (CARD_MORE, [*predicted(120, 100), *TRIALS], "holds", "beyond the known error"),
+    (CARD_MORE, [*predicted(100, 120), *TRIALS], "does not hold", "not so"),
+    (CARD_MORE, [*predicted(105, 100), *TRIALS], "cannot tell", "ranges overlap"),
+    (CARD_FITS, [*predicted(140), *TRIALS], "holds", "128 fit"),
+    (CARD_FITS, [*predicted(100), *TRIALS], "does not hold", "100 is the largest"),
+    (CARD_FITS, [*predicted(125), *TRIALS], "cannot tell", "within the known error"),
     (RANK, [*counted(1, 2, 3), *fitted(30, 20, 10), *TRIALS], "holds", "in every pair"),
     (RANK, [*counted(1, 2, 3), *fitted(5, 20, 10), *TRIALS], "does not hold", "a has less of both"),
     (RANK, [*counted(1, 2, 3), *fitted(30, 20), *TRIALS], "cannot tell", "too few models: 2"),
@@ -195,6 +223,11 @@ def test_verdicts(what: Claim, records: list[Record], answer: str, reason: str) 
     assert (said.answer, reason in said.reason) == (answer, True), said
 
 
+def long_trained(trial: Trial) -> list[Record]:
+    """A trial of enough updates for a statement about training."""
+    return a_done_trial(trial, epochs=10)
+
+
 def changed(*shares: float) -> list[Record]:
     """A model of two convolutions and a layer between them, of which training changed so much."""
     names = ("c1", "fc", "c2")
@@ -205,7 +238,7 @@ def changed(*shares: float) -> list[Record]:
         for depth, (name, share) in enumerate(zip(names, shares, strict=False), 1)
     )
     looked_at = [Inspected(a_trial("a").id, moved, (), "k.npz")] if shares else []
-    return [a_description("a", layers=layers), *a_done_trial(a_trial("a")), *looked_at]
+    return [a_description("a", layers=layers), *long_trained(a_trial("a")), *looked_at]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +261,7 @@ def test_kernels(rule: str, shares: list[float], answer: str) -> None:
 
 
 def test_kernels_of_a_run_that_looked_at_them() -> None:
-    records = [*run_start(), a_description("a"), *a_done_trial(a_trial("a"))]
+    records = [*run_start(), a_description("a"), *long_trained(a_trial("a"))]
     what = claim("layer_at_least", "changed_share", at=1, threshold=0.9)
     assert verdict(what, records).reason == "not recorded in this run"
     said = verdict(what, [*records, a_look(a_trial("a").id)])
@@ -239,6 +272,46 @@ def test_a_convolution_that_is_not_there_was_not_recorded() -> None:
     (group,) = trial_groups(run_of([*run_start(), *changed(1.0, 1.0, 1.0)]))
     assert layer_change(group, 2, "changed_share") == 1.0
     assert layer_change(group, 3, "changed_share") is None
+
+
+@pytest.mark.parametrize("epochs", [1, 10])
+def test_a_statement_about_training_needs_some(epochs: int) -> None:
+    records = [
+        *run_start(),
+        *a_done_trial(a_trial("a"), epochs),
+        *a_done_trial(a_trial("a", 1), epochs),
+    ]
+    said = verdict(replace(FINAL, threshold=0.5, tolerance=2.0), records)
+    assert said.answer == ("holds" if epochs == 10 else "cannot tell")
+    assert epochs == 10 or said.reason == "too little training: 10 updates of 100"
+    said = verdict(replace(FINAL, threshold=0.5, tolerance=2.0, evidence=("epochs=12",)), records)
+    assert said.reason == f"too few epochs: {epochs} of 12"
+
+
+def test_a_figure_without_chance_needs_no_training() -> None:
+    said = verdict(PARAMS, [*run_start(), *counted(1_000_005), *a_done_trial(a_trial("a"), 1)])
+    assert said.answer == "holds"
+
+
+def test_a_prediction_is_said_to_be_one() -> None:
+    assert verdict(CARD_FITS, [*run_start(), *predicted(140), *TRIALS]).got == "predicted"
+    assert verdict(RATIO, [*run_start(), *fitted(400, 100), *TRIALS]).got == "measured"
+
+
+@pytest.mark.parametrize(
+    ("what", "records", "more"),
+    [
+        (FINAL, curves([0.7]), 1),
+        (FINAL, curves([0.7], [0.76], [0.73]), 9),
+        (FINAL, curves([0.7], [0.7]), None),
+        (FASTER, [*timed("a", [5, 5], 1), *timed("b", [4, 4], 1)], 2),
+        (ALIKE, [*curves([0.7], [0.8]), *curves([0.7], [0.6], model="b")], 13),
+    ],
+)
+def test_how_many_more_seeds_would_tell(
+    what: Claim, records: list[Record], more: int | None
+) -> None:
+    assert verdict(what, [*run_start(), *records]).more_seeds == more
 
 
 def test_every_rule_is_tested_with_every_answer() -> None:

@@ -14,6 +14,8 @@ from bench.analysis.claims.reader import (
     keep_claims,
     lecture_claims,
     read_claims,
+    series_claims,
+    write_claims,
 )
 from bench.analysis.claims.rules import RULES
 from bench.errors import Refused
@@ -145,7 +147,7 @@ def test_every_rule_is_registered_by_its_own_name_and_says_what_it_judges() -> N
 
 def test_the_lectures_claims_use_every_rule_and_have_names() -> None:
     claims = lecture_claims()
-    assert {claim.rule for claim in claims} == set(RULES)
+    assert {claim.rule for claim in (*claims, *series_claims())} == set(RULES)
     assert len(claims) >= 20
     assert all(claim.claim for claim in claims)
 
@@ -159,3 +161,15 @@ def test_claims_are_kept_as_they_are_unless_they_are_none(tmp_path: Path) -> Non
     with pytest.raises(Refused):
         keep_claims(path, tmp_path / "run")
     assert read_claims(kept)
+
+
+def test_claims_are_read_as_they_were_written(tmp_path: Path) -> None:
+    for claims in (lecture_claims(), series_claims()):
+        write_claims(claims, tmp_path)
+        assert read_claims(tmp_path / "claims.csv") == claims
+
+
+def test_every_claim_of_the_project_says_where_it_stands() -> None:
+    claims = (*lecture_claims(), *series_claims())
+    assert all(claim.source for claim in claims)
+    assert len({claim.id for claim in claims}) == len(claims)

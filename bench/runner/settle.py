@@ -1,0 +1,549 @@
+"""Claims settled: run what decides the most of them next, until all are decided or time is up.
+
+A settlement is a folder of ordinary runs, one for each set of options that its claims want
+(`bench.analysis.claims.evidence`), in `runs/N`. It goes on in rounds: a round opens or resumes one
+of these runs with a plan of the trials that the planner chose, so whatever holds for a run
+(its log, its checkpoints, a process for each trial, models in turn) holds here. Nothing else is
+kept: a settlement is resumed from the logs of its runs. What compares seconds is trained side by
+side, in one round.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from filelock import FileLock, Timeout
+
+from bench import config as run_options
+from bench.analysis.claims.claim import CannotTell, Claim, ClaimVerdict
+from bench.analysis.claims.evidence import Experiment, Requirement, Wanted, experiments
+from bench.analysis.claims.judge import CONDITIONS, judge
+from bench.analysis.claims.reader import (
+    KEPT,
+    lecture_claims,
+    read_claims,
+    series_claims,
+    write_claims,
+)
+from bench.analysis.claims.schedule import Step, schedule
+from bench.analysis.claims.settled import Settled, evidence_text, would_take, write_settled
+from bench.analysis.compare.ranking import Standings
+from bench.analysis.run_time import MARGIN, REPORT_SECONDS, corrected_seconds
+from bench.analysis.tables import RunTables
+from bench.analysis.trial_group import trial_groups
+from bench.config import Config
+from bench.errors import BenchError, Interrupted, Refused
+from bench.options import Duration, File, Folder, Group, Help, options_of
+from bench.records import records
+from bench.records.files import write_atomic
+from bench.records.run import read_run
+from bench.records.run_folder import LOG, RunFolder, check_output, new_folder
+from bench.runner.plan import Plan, make_plan
+from bench.runner.resume import check_same_options, check_same_place, with_same_data
+from bench.runner.run import prepare, refuse_early, under_way
+from bench.runner.scratch import scratch_folder
+from bench.runner.session import Listener, Session
+from bench.runner.stopwatch import Stopwatch
+from bench.units import parse_duration
+
+KEPT_OPTIONS = "settle.json"
+"""The options of a settlement, in its folder."""
+
+ROUND_SECONDS = 10.0
+"""An allowance for starting and ending a round."""
+
+SEARCH_SECONDS, PREDICTION_SECONDS, DESCRIPTION_SECONDS = 60.0, 20.0, 3.0
+"""Allowances for each model of a run that is not trained: the search for its largest batch, its
+simulated step, and looking at it."""
+
+PRICING_SHARE = 0.25
+"""Timing a few steps of what might be trained takes at most this share of the time limit."""
+
+UNTRAINED = "not trained: its claims need only what is known without training."
+
+KEPT_FROM_USER = ("dataset", "data_dir", "device", "trial_timeout")
+"""Options that every run of a settlement is given."""
+
+
+@dataclass(frozen=True)
+class SettleOptions:
+    """Decide claims: train what decides the most of them for each minute, until time is up.
+
+    Every claim says, or its rule does, what evidence decides it. Seeds are added where an interval
+    is too wide.
+    """
+
+    claims: Annotated[File | None, Help(Group.COMPARED, "the lecture's and its series'")] = None
+    """The claims, a CSV file with a row for each."""
+
+    dataset: Annotated[run_options.DatasetName, Help(Group.COMPARED)] = "auto"
+    """As for `run`; claims that need CIFAR-10 are decided on nothing else."""
+
+    data_dir: Annotated[Folder | None, Help(Group.COMPARED)] = None
+    """The folder with train/CLASS/* and test/CLASS/* (--dataset folder), or with CIFAR."""
+
+    time_limit: Annotated[Duration, Help(Group.LENGTH)] = "2h"
+    """Be done with everything, reports included, in this time. Counted anew with --resume."""
+
+    dry_run: Annotated[bool, Help(Group.LENGTH)] = False
+    """Time a few steps of everything that would be trained and show the plan; write nothing."""
+
+    trial_timeout: Annotated[run_options.Seconds | None, Help(Group.LENGTH)] = None
+    """Stop any process of a trial that takes longer; the trial fails, the others go on."""
+
+    device: Annotated[run_options.Device, Help(Group.PLACE)] = "auto"
+    """Where to train; auto is the CUDA card if there is one, else the CPU."""
+
+    output: Annotated[Folder | None, Help(Group.OUTPUT, "results/TIME-settle")] = None
+    """The folder of the settlement; must be new or empty."""
+
+    resume: Annotated[Folder | None, Help(Group.OUTPUT)] = None
+    """Go on with the settlement in this folder, with its own claims and options."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        for name, option in options_of(SettleOptions).items():
+            option.checked(getattr(self, name))
+        _ = self.limit_seconds
+        if self.resume is None:
+            return
+        if self.dry_run:
+            raise Refused("--dry-run shows the plan of a new settlement; leave out --resume.")
+        if self.claims or self.output:
+            raise Refused("--resume keeps its claims and its folder: leave out the others.")
+
+    @property
+    def limit_seconds(self) -> float:
+        """The time limit in seconds."""
+        return parse_duration(self.time_limit)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is run next, as listeners are told."""
+
+    step: Step[Wanted]
+
+
+def settle(options: SettleOptions, listener: Listener = lambda message: None) -> "Settlement":
+    """Settle claims, and return what came of it; a dry run trains nothing and keeps no folder.
+
+    Raises:
+        Refused: the input cannot work; nothing was trained.
+        Interrupted: a signal arrived; the settlement can be resumed.
+        BenchError: a folder can no longer be written to.
+    """
+    if options.dry_run:
+        claims = _claims_of(options)
+        with scratch_folder() as scratch:
+            planned = Settlement(options, claims, scratch / "settle", listener)
+            planned.refuse_early()
+            planned.price_all(float("inf"))
+            planned.plan()
+            return planned
+    folder, options, claims = _opened(options)
+    settlement = Settlement(options, claims, folder, listener)
+    settlement.refuse_early()
+    with _locked(folder):
+        _keep(folder, options, claims)
+        try:
+            settlement.carry_out()
+        except (Interrupted, KeyboardInterrupt) as error:
+            raise Interrupted(
+                f"interrupted; what was decided is in {folder}: `python -m bench settle --resume "
+                f"{folder}` goes on.",
+                error.exit_code - 128 if isinstance(error, Interrupted) else 2,
+            ) from None
+    return settlement
+
+
+@dataclass
+class Settlement:
+    """Claims on their way to verdicts, and the runs that these rest on, by their number.
+
+    `gave_up` are trials that cannot be had, `elsewhere` claims that cannot be decided here, with
+    the reasons; `steps` what is planned next, and `seconds` what its trials take.
+    """
+
+    options: SettleOptions
+    claims: tuple[Claim, ...]
+    folder: Path
+    listener: Listener
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    runs: dict[int, RunTables] = field(default_factory=dict)
+    gave_up: dict[Wanted, str] = field(default_factory=dict)
+    steps: tuple[Step[Wanted], ...] = ()
+    seconds: dict[Wanted, float] = field(default_factory=dict)
+    elsewhere: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.experiments = experiments(self.claims)
+        self.by_number = {e.number: e for e in self.experiments}
+        self.where = {r.claim.id: (e, r) for e in self.experiments for r in e.requirements}
+        for experiment in self.experiments:
+            if (path := self.path(experiment) / LOG).is_file() and path.stat().st_size:
+                self._load(experiment)
+
+    def path(self, experiment: Experiment) -> Path:
+        """The folder of a run."""
+        return self.folder / "runs" / str(experiment.number)
+
+    def config(self, experiment: Experiment, seeds: int = 1) -> Config:
+        """The options of a run."""
+        given = {name: getattr(self.options, name) for name in KEPT_FROM_USER}
+        return experiment.config(**given, seeds=seeds, output=self.path(experiment))
+
+    def refuse_early(self) -> None:
+        """Refuse claims about what cannot be run, such as an unknown model."""
+        for experiment in self.experiments:
+            if not self.path(experiment).exists():
+                for needed in experiment.requirements:
+                    alone = replace(experiment, requirements=(needed,))
+                    try:
+                        refuse_early(self.config(alone))
+                    except Refused as error:
+                        raise Refused(f"claim {needed.claim.id}: {error}") from error
+
+    def carry_out(self) -> None:
+        """Price, then round after round."""
+        limit = self.options.limit_seconds
+        self.price_all(PRICING_SHARE * limit)
+        while self.plan():
+            step = self._cut(self.steps[0])
+            self.listener(Round(step))
+            (number,) = self._runs_of(step)
+            self._round(self.by_number[number], step.trials)
+            for wanted in step.trials:
+                if not self._is_over(wanted):
+                    self.gave_up[wanted] = "its trials did not end"
+            write_settled(self.settled(), self.folder)
+        write_settled(self.settled(), self.folder)
+
+    def price_all(self, limit: float) -> None:
+        """Time a few steps of everything that might be trained: small images first, and what
+        serves most claims."""
+        for claim in self.claims:
+            if "device" in claim.needs and not claim.device:
+                self.elsewhere[claim.id] = "other hardware: only ratios compare"
+        for experiment in sorted(self.experiments, key=_dearness):
+            wanted = self._needed(experiment)
+            if experiment.trained and wanted and self.stopwatch.passed() < limit:
+                run = self.runs.get(experiment.number)
+                if run is None or run.time_predicted is None:
+                    self._round(experiment, wanted, pricing=True)
+                self._check_conditions(experiment)
+
+    def _needed(self, experiment: Experiment) -> frozenset[Wanted]:
+        """The first seed of everything that some claim of a run needs and that is not elsewhere."""
+        claims = [r.claim.id for r in experiment.requirements if r.claim.id not in self.elsewhere]
+        return frozenset(w for c in claims for w in experiment.wanted(c, 1, ()))
+
+    def _check_conditions(self, experiment: Experiment) -> None:
+        """Note the claims that need other data or another device than there are."""
+        run = self.runs.get(experiment.number)
+        if run is None:
+            return
+        for claim in (needed.claim for needed in experiment.requirements):
+            for condition in {"cifar10", "device"} & set(claim.needs):
+                try:
+                    CONDITIONS[condition](claim, run, ())
+                except CannotTell as lack:
+                    self.elsewhere.setdefault(claim.id, str(lack))
+
+    def plan(self) -> bool:
+        """Work out the steps for what is undecided; False if nothing is left to be done in time."""
+        verdicts = {claim.id: self.verdict(claim.id) for claim in self.claims}
+        undecided = [
+            name
+            for name, verdict in verdicts.items()
+            if verdict.answer == "cannot tell" and name not in self.elsewhere
+        ]
+        left = self.options.limit_seconds - self.stopwatch.passed() - self._reports()
+        # What cannot be had in time is nothing to train side by side with.
+        alone = {name: self._needs(name, verdicts[name], ()) for name in undecided}
+        near = [n for n, needed in alone.items() if needed and self._left_to_do(needed) <= left]
+        needs = {
+            name: needed
+            for name in undecided
+            if (needed := self._needs(name, verdicts[name], near)) is not None
+        }
+        wanted = {w for needed in needs.values() for w in needed}
+        self.seconds = {w: price for w in wanted if (price := self._price(w)) is not None}
+        priced = {c: n for c, n in needs.items() if n <= self.seconds.keys()}
+        done = frozenset(w for w in wanted if self._is_over(w) or w in self.gave_up)
+        self.steps = schedule(priced, self.seconds, left / (1 + MARGIN), done, ROUND_SECONDS)
+        self.steps = self._merged(self.steps)
+        return bool(self.steps)
+
+    def _merged(self, steps: Sequence[Step[Wanted]]) -> tuple[Step[Wanted], ...]:
+        """Steps of one untrained run that follow one another, in one round."""
+        merged: list[Step[Wanted]] = []
+        for step in steps:
+            number = next(iter(step.trials)).experiment
+            last = merged[-1] if merged else None
+            if last and not self.by_number[number].trained and number in self._runs_of(last):
+                merged[-1] = Step(
+                    last.trials | step.trials,
+                    (*last.claims, *step.claims),
+                    last.seconds + step.seconds - ROUND_SECONDS,
+                )
+            else:
+                merged.append(step)
+        return tuple(merged)
+
+    @staticmethod
+    def _runs_of(step: Step[Wanted]) -> set[int]:
+        return {wanted.experiment for wanted in step.trials}
+
+    def _left_to_do(self, wanted: frozenset[Wanted]) -> float:
+        """Seconds of what is not done of this; infinite where that is not known."""
+        prices = [self._price(w) for w in wanted if not self._is_over(w)]
+        return sum(float("inf") if price is None else price for price in prices)
+
+    @property
+    def failed(self) -> bool:
+        """Whether any of its trials failed."""
+        ended = [t.ended for run in self.runs.values() for t in run.trials if t.ended]
+        return bool(self.gave_up) or any(end.status == "failed" for end in ended)
+
+    def _reports(self) -> float:
+        return REPORT_SECONDS * max(1, len(self.runs))
+
+    def _needs(
+        self, name: str, verdict: ClaimVerdict, undecided: Sequence[str]
+    ) -> frozenset[Wanted] | None:
+        """The trials that would decide a claim; None if none would."""
+        experiment, needed = self.where[name]
+        seeds = needed.seeds
+        if self._has_evidence(experiment, needed):
+            if verdict.more_seeds is None:
+                return None
+            seeds = self._seeds(experiment, needed) + verdict.more_seeds
+        if any(map(self._has_failed, experiment.wanted(name, seeds, ()))):
+            return None
+        wanted = experiment.wanted(name, seeds, undecided)
+        return frozenset(w for w in wanted if not self._has_failed(w))
+
+    def _cut(self, step: Step[Wanted]) -> Step[Wanted]:
+        """The part of a step after which its claims may be decided: all seeds without which none
+        is judged, then a seed at a time."""
+        least = min(self.where[name][1].seeds for name in step.claims)
+        first = max(least - 1, min(wanted.seed for wanted in step.trials))
+        trials = frozenset(wanted for wanted in step.trials if wanted.seed <= first)
+        return replace(step, trials=trials, seconds=sum(self.seconds[w] for w in trials))
+
+    def _round(
+        self, experiment: Experiment, wanted: frozenset[Wanted], *, pricing: bool = False
+    ) -> None:
+        """Open or resume a run, and do what is wanted of it; or only find what that takes."""
+        path = self.path(experiment)
+        new = experiment.number not in self.runs
+        if new:
+            shutil.rmtree(path, ignore_errors=True)
+        folder = RunFolder(path, resume=not new)
+        try:
+            config = self.config(experiment, max(w.seed for w in wanted) + 1)
+            run = RunTables(path) if new else read_run(RunTables(path))
+            with scratch_folder() as scratch:
+                stopwatch = Stopwatch()
+                same = config if new else with_same_data(config, run)
+                prepared = prepare(same, scratch, self.listener)
+                if not new:
+                    check_same_place(run, prepared)
+                plan = _chosen(make_plan(config, prepared.models, prepared.dataset), wanted)
+                stopwatch.lap("data")
+                session = Session(config, prepared, scratch, self.listener, folder, run, stopwatch)
+                with under_way(session):
+                    session.start() if new else session.catch_up()
+                    if new:
+                        write_claims((r.claim for r in experiment.requirements), path)
+                    self._work(session, plan, experiment, pricing=pricing)
+        except Refused as error:
+            self.gave_up |= dict.fromkeys(wanted, str(error))
+        finally:
+            folder.close()
+        self._load(experiment)
+
+    def _work(self, session: Session, plan: Plan, experiment: Experiment, *, pricing: bool) -> None:
+        session.searches = session.searches and not experiment.trained
+        session.search_all(plan)
+        if not experiment.trained:
+            session.predict_all()
+            session.leave_untrained(plan, UNTRAINED)
+        elif pricing:
+            for timed in self._timed(experiment):
+                if any(session.is_timed_as(timed, trial) for trial in plan.trials):
+                    session.record(timed)
+            session.price(plan)
+        else:
+            session.train_all(plan)
+
+    def _timed(self, experiment: Experiment) -> Iterator[records.StepsTimed]:
+        """Steps that were timed in other runs under the same conditions."""
+        budget = dict(experiment.options).get("memory_budget")
+        for number, run in self.runs.items():
+            if dict(self.by_number[number].options).get("memory_budget") == budget:
+                yield from run.steps_timed.values()
+
+    def _load(self, experiment: Experiment) -> None:
+        """Read a run again; one that was killed before it began counts as none."""
+        run = read_run(RunTables(self.path(experiment)))
+        try:
+            run.check_begun()
+        except Refused:
+            return
+        try:
+            now = self.config(experiment).to_dict()
+            given = {name: now[name] for name, _ in experiment.options}
+            check_same_options(run.started.config, given)
+        except Refused as error:
+            raise Refused(
+                f"{self.path(experiment)} is not the run that its claims want: start a new "
+                "settlement."
+            ) from error
+        self.runs[experiment.number] = run
+
+    def _trials(self, wanted: Wanted) -> list[Any]:
+        run, subject = self.runs.get(wanted.experiment), wanted.subject
+        return [
+            result
+            for result in (run.trials if run else ())
+            if (result.trial.model, result.trial.setting.optimizer, result.trial.seed)
+            == (subject.model, subject.optimizer, wanted.seed)
+        ]
+
+    def _is_over(self, wanted: Wanted) -> bool:
+        trials = self._trials(wanted)
+        sizes = len(dict(self.by_number[wanted.experiment].options)["batch_size"])
+        return len(trials) == sizes and all(t.ended and not t.ended.retry for t in trials)
+
+    def _has_failed(self, wanted: Wanted) -> bool:
+        if wanted in self.gave_up:
+            return True
+        trained = self.by_number[wanted.experiment].trained
+        return trained and any(
+            t.ended and not t.ended.retry and t.status != "done" for t in self._trials(wanted)
+        )
+
+    def _price(self, wanted: Wanted) -> float | None:
+        """Predicted seconds; None where no step was timed."""
+        experiment, run = self.by_number[wanted.experiment], self.runs.get(wanted.experiment)
+        if not experiment.trained:
+            options = dict(experiment.options)
+            searches = SEARCH_SECONDS if options["max_batch"] else 0.0
+            return DESCRIPTION_SECONDS + searches + PREDICTION_SECONDS * len(options["card"])
+        if run is None:
+            return None
+        first = (wanted.subject.model, wanted.subject.optimizer, 0)
+        trials = [time.trial for time in run.predicted_times.values()]
+        same = [t for t in trials if (t.model, t.setting.optimizer, t.seed) == first]
+        return sum(corrected_seconds(trial, run) for trial in same) if same else None
+
+    def _seeds(self, experiment: Experiment, needed: Requirement) -> int:
+        """How many seeds of all that a claim is about are done."""
+        seeds = 0
+        while all(self._is_over(Wanted(experiment.number, seeds, s)) for s in needed.subjects):
+            seeds += 1
+        return seeds
+
+    def _has_evidence(self, experiment: Experiment, needed: Requirement) -> bool:
+        return self._seeds(experiment, needed) >= needed.seeds
+
+    def verdict(self, name: str) -> ClaimVerdict:
+        """What the evidence so far says to a claim; nothing before it is all there."""
+        experiment, needed = self.where[name]
+        if name in self.elsewhere:
+            return ClaimVerdict("cannot tell", self.elsewhere[name])
+        if not self._has_evidence(experiment, needed):
+            every = experiment.wanted(name, needed.seeds, ())
+            failed = [w for w in every if self._has_failed(w)]
+            return ClaimVerdict("cannot tell", self._why(failed[0]) if failed else "not yet run")
+        run = self.runs[experiment.number]
+        return judge(needed.claim, run, Standings(trial_groups(run)))
+
+    def _why(self, wanted: Wanted) -> str:
+        reasons = [t.ended.reason for t in self._trials(wanted) if t.ended and t.ended.reason]
+        return f"{wanted.subject.model} failed: {(reasons or [self.gave_up.get(wanted, '')])[0]}"
+
+    def settled(self) -> tuple[Settled, ...]:
+        """Where every claim stands."""
+        return tuple(map(self._settled, self.claims))
+
+    def _settled(self, claim: Claim) -> Settled:
+        experiment, needed = self.where[claim.id]
+        verdict, seeds = self.verdict(claim.id), self._seeds(experiment, needed)
+        evidence = evidence_text(needed, experiment.number, seeds) if seeds else ""
+        if claim.id in self.elsewhere:
+            return Settled(claim, "cannot be decided here", verdict)
+        if verdict.answer != "cannot tell":
+            return Settled(claim, "decided", verdict, evidence)
+        wanted = self._needs(claim.id, verdict, ())
+        return Settled(claim, "open", verdict, evidence, self._would_take(wanted))
+
+    def _would_take(self, wanted: frozenset[Wanted] | None) -> str:
+        if wanted is None:
+            return "no number of seeds that is worth while"
+        missing, seconds = [w for w in wanted if not self._is_over(w)], self._left_to_do(wanted)
+        if seconds == float("inf"):
+            return "a longer --time-limit: this one had no room to predict it"
+        return would_take(missing, seconds)
+
+
+def _dearness(experiment: Experiment) -> tuple[bool, int]:
+    native = dict(experiment.options)["image_size"] == ("native",)
+    return native, -len(experiment.requirements)
+
+
+def _chosen(plan: Plan, wanted: frozenset[Wanted]) -> Plan:
+    """The trials of a plan that are wanted, in its order."""
+    keys = {(w.seed, w.subject.model, w.subject.optimizer) for w in wanted}
+    return Plan(tuple(t for t in plan.trials if (t.seed, t.model, t.setting.optimizer) in keys))
+
+
+def _claims_of(options: SettleOptions) -> tuple[Claim, ...]:
+    if options.claims is not None:
+        return read_claims(options.claims)
+    return (*lecture_claims(), *series_claims())
+
+
+def _opened(options: SettleOptions) -> tuple[Path, SettleOptions, tuple[Claim, ...]]:
+    """The folder of a settlement, new or to be resumed, with its options and its claims."""
+    if options.resume is None:
+        folder = options.output or new_folder("settle")
+        check_output(folder)
+        return folder, options, _claims_of(options)
+    folder = options.resume
+    try:
+        kept = json.loads((folder / KEPT_OPTIONS).read_text("utf-8"))
+        values = {n: kept[n] for n in KEPT_FROM_USER}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Refused(
+            f"--resume {folder} is no settlement: it has no readable {KEPT_OPTIONS}; name a folder "
+            "that `settle` made."
+        ) from None
+    values["data_dir"] = values["data_dir"] and Path(values["data_dir"])
+    return folder, replace(options, **values), read_claims(folder / KEPT)
+
+
+def _keep(folder: Path, options: SettleOptions, claims: Sequence[Claim]) -> None:
+    """Write what a settlement is resumed with."""
+    write_claims(claims, folder)
+    values = {name: value for name, value in asdict(options).items() if name != "resume"}
+    write_atomic(folder / KEPT_OPTIONS, json.dumps(values, indent=2, default=str) + "\n")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Raises Refused if another process settles in this folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise Refused(f"{folder} is in use by another archbench; wait for it to end.") from None
+    except OSError as error:
+        raise BenchError(f"{folder} cannot be written to: {error.strerror}.") from error

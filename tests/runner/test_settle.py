@@ -1,0 +1,111 @@
+"""A settlement, whole: two claims on generated images, interrupted and resumed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bench.analysis.claims.reader import read_claims
+from bench.errors import Interrupted, Refused
+from bench.records.records import Epoch, RunStarted, TrialStarted
+from bench.records.run_folder import read_log
+from bench.runner.settle import KEPT_OPTIONS, Round, SettleOptions, settle
+
+CLAIMS = """id,claim,rule,metric,models,threshold,tolerance,needs,evidence
+bigger-slower,AlexNet is slower,more,epoch_seconds,alexnet lenet,,,,SHORT
+params,LeNet has 62 006 parameters,about,params,lenet,62006,0,,
+far,It takes a minute,about,epoch_seconds,lenet,60,1,device,
+""".replace("SHORT", "epochs=2 train_limit=40 test_limit=20 batch_size=20")
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> SettleOptions:
+    path = tmp_path / "claims.csv"
+    path.write_text(CLAIMS)
+    return SettleOptions(
+        claims=path, dataset="shapes10", time_limit="1h", output=tmp_path / "settled"
+    )
+
+
+def raise_at(kind: type) -> Callable[[Any], None]:
+    def listener(message: Any) -> None:
+        if isinstance(message, kind):
+            raise KeyboardInterrupt
+
+    return listener
+
+
+@pytest.mark.slow
+def test_it_is_interrupted_resumed_and_decides_what_can_be_decided(options: SettleOptions) -> None:
+    folder = options.output
+    assert folder is not None
+    with pytest.raises(Interrupted, match=r"settle --resume .*settled` goes on"):
+        settle(options, raise_at(Epoch))
+    told: list[Any] = []
+    again = SettleOptions(resume=folder, time_limit="1h")
+    settlement = settle(again, told.append)
+    claims = {one.claim.id: one for one in settlement.settled()}
+    assert claims["params"].verdict.answer == "holds"
+    assert claims["far"].state == "cannot be decided here"
+    assert claims["far"].verdict.reason == "other hardware: only ratios compare"
+    slower = claims["bigger-slower"]
+    assert slower.state == "decided" or slower.would_take
+    assert slower.evidence.startswith("run 1: alexnet, lenet; 2 epochs of 40 images at 63 px, 3 ")
+    assert not settlement.failed
+    # Side by side, in turn; nothing that has nothing to do with a claim that can be decided.
+    started = [r.trial for r in read_log(folder / "runs/1") if isinstance(r, TrialStarted)]
+    order = [(t.seed, t.model) for t in started]
+    assert order[:6] == [
+        *((0, "alexnet"), (0, "lenet"), (1, "lenet"), (1, "alexnet")),
+        *((2, "alexnet"), (2, "lenet")),
+    ]
+    assert sorted(path.name for path in (folder / "runs").iterdir()) == ["1", "2"]
+    assert sum(isinstance(r, RunStarted) for r in read_log(folder / "runs/1")) == 1
+    table = pd.read_csv(folder / "settled.csv").set_index("id")
+    assert list(table.columns) == [
+        *("claim", "state", "verdict", "reason", "found", "got", "evidence", "would_take"),
+        "source",
+    ]
+    assert table.loc["params", "got"] == "measured"
+    assert len(read_claims(folder / "runs/1/claims.csv")) == 1
+    # What is decided is not run again.
+    told.clear()
+    settle(again, told.append)
+    rounds = [message.step.claims for message in told if isinstance(message, Round)]
+    assert not {"params", "far"} & {name for names in rounds for name in names}
+
+
+def test_what_is_no_settlement_is_not_resumed(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=f"is no settlement: it has no readable {KEPT_OPTIONS}"):
+        settle(SettleOptions(resume=tmp_path))
+    (tmp_path / KEPT_OPTIONS).write_text("[]")
+    with pytest.raises(Refused, match="is no settlement"):
+        settle(SettleOptions(resume=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"time_limit": "0m"}, "--time-limit '0m' is not a time"),
+        ({"dry_run": True, "resume": Path("x")}, "--dry-run shows the plan of a new settlement"),
+        ({"claims": Path("x"), "resume": Path("x")}, "--resume keeps its claims and its folder"),
+        ({"device": "abacus"}, "--device abacus must be one of auto"),
+    ],
+)
+def test_options_that_cannot_work(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        SettleOptions(**given)
+
+
+def test_claims_that_are_not_there_or_name_no_model(options: SettleOptions, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"--claims .*none.csv is not a file"):
+        settle(replace(options, claims=tmp_path / "none.csv"))
+    assert options.claims is not None
+    options.claims.write_text(options.claims.read_text().replace("lenet,62006", "lanet,62006"))
+    with pytest.raises(Refused, match="claim params: unknown model 'lanet': did you mean lenet"):
+        settle(options)
+    assert options.output is not None
+    assert not options.output.exists()
