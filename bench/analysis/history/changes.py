@@ -26,7 +26,7 @@ from bench.errors import Refused
 
 T = TypeVar("T")
 
-LEVEL_WORSE, LEVEL_BETTER = 7e-4, 3e-5
+LEVEL_WORSE, LEVEL_BETTER = 6e-4, 3e-5
 """What a single test may err by, for one series: chosen by simulation."""
 
 FEWEST = FEWEST_SEEDS
