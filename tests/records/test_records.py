@@ -11,6 +11,7 @@ from bench.records.records import (
     DatasetFacts,
     DeviceFacts,
     Epoch,
+    EvaluationMode,
     FinalTest,
     Inspected,
     LargestBatch,
@@ -38,11 +39,27 @@ from bench.records.records import (
     decode,
     encode,
 )
-from tests.builders import a_largest_batch, a_setting, a_trial, an_epoch, some_facts
+from tests.builders import (
+    a_dataset,
+    a_done_trial,
+    a_largest_batch,
+    a_setting,
+    a_trial,
+    an_epoch,
+    run_start,
+    some_facts,
+    validated,
+)
 
 # JSON has neither NaN nor infinities, and nothing here counts beyond 64 bits.
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))
+
+# An epoch and a mode are evaluated on test images, on validation images, or on both.
+number = st.from_type(float)
+for kind, figures in ((Epoch, ("loss", "accuracy")), (EvaluationMode, ("accuracy",))):
+    either = [{f"{on}_{f}": number for f in figures} for on in ("test", "validation")]
+    st.register_type_strategy(kind, st.one_of(st.builds(kind, **known) for known in either))
 
 plain = st.none() | st.booleans() | st.integers(-100, 100) | st.text(max_size=5)
 free = st.dictionaries(st.text(max_size=5), plain | st.lists(plain, max_size=2), max_size=3)
@@ -133,6 +150,29 @@ def test_a_source_must_be_one_that_is_known() -> None:
     line = encode(a_largest_batch()).replace(b'"measured"', b'"guessed"')
     with pytest.raises(Refused, match="guessed"):
         decode(line)
+
+
+@pytest.mark.parametrize("missing", ["test_loss", "test_accuracy"])
+def test_an_epoch_that_was_evaluated_on_nothing_is_refused(missing: str) -> None:
+    values = json.loads(encode(an_epoch(a_trial()))) | {missing: None}
+    with pytest.raises(Refused, match="it has no evaluation"):
+        decode(json.dumps(values).encode())
+
+
+def test_an_epoch_knows_what_it_was_evaluated_on() -> None:
+    plain = an_epoch(a_trial())
+    assert (plain.evaluated_on, plain.accuracy, plain.loss) == ("test", 0.4, 2.2)
+    log = validated([*run_start(), *a_done_trial(a_trial(), 1)])
+    (kept,) = (record for record in log if isinstance(record, Epoch))
+    assert (kept.evaluated_on, kept.accuracy, kept.loss) == ("validation", 0.4, 2.2)
+
+
+def test_the_parts_of_a_data_set() -> None:
+    plain, kept = a_dataset(), a_dataset(validation_images=64)
+    assert plain.parts == {"train": 640, "test": 320}
+    assert kept.parts == {"train": 640, "validation": 64, "test": 320}
+    assert (plain.evaluated_on, plain.evaluated_images) == ("test", 320)
+    assert (kept.evaluated_on, kept.evaluated_images) == ("validation", 64)
 
 
 def test_fields_of_later_versions_are_passed_over() -> None:

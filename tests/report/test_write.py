@@ -91,6 +91,7 @@ def test_the_questions_come_in_the_order_of_the_page(report):
     assert titles == [
         "Which model wins, and how sure is that?",
         "Accuracy over epochs",
+        "How much picking an epoch flatters",
         "Accuracy over time",
         "Time of one epoch",
         "Memory and batch size",

@@ -1,7 +1,6 @@
 """Accuracy and loss over epochs: the lecture's two pictures."""
 
 from operator import attrgetter
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -46,9 +45,7 @@ def _pictures(context: Context) -> tuple[Picture, ...]:
     on: HeldOut = context.groups[0].evaluated_on if context.groups else "test"
     diamonds = ""
     if any(trial.final_test for group in context.trained for trial in group.trained):
-        diamonds = (
-            " A diamond is of the test images, which were evaluated once, after the last epoch."
-        )
+        diamonds = " A diamond is of the test images: evaluated once, after the last epoch."
     return (
         _curves(
             on,
@@ -81,9 +78,7 @@ def _curves(on: HeldOut, what: str, label: str, caption: str) -> Picture:
                     tested = part != "train" and any(trial.final_test for trial in group.trained)
                     if tested and (mean := group.metric(TESTED[what])):
                         last = max(len(trial.epochs) for trial in group.trained)
-                        at, room = (last, mean.mean), mean.half_width
-                        style: Any = {"mfc": "white", "ms": 8, "capsize": 4}
-                        ax.errorbar(*at, yerr=room, fmt="D", color=look.colour, **style)
+                        ax.plot(last, mean.mean, "D", color=look.colour, mfc="white", ms=8)
                 heading = "Training" if part == "train" else part.capitalize()
                 ax.set(xlabel="Epoch", ylabel=label, title=heading)
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -96,7 +96,7 @@ SECTIONS = (
     Section(
         25,
         "picked-epochs",
-        "What picking an epoch flatters",
+        "How much picking an epoch flatters",
         _finding,
         _tables,
         remarks=_remarks,

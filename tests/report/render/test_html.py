@@ -96,6 +96,7 @@ def test_every_question_is_a_section_in_order(rich: tuple[Run, Page, str]) -> No
         "comparison",
         "ranking",
         "accuracy",
+        "picked-epochs",
         "time",
         "epoch-time",
         "memory",
