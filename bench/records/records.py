@@ -660,10 +660,15 @@ class Epoch:
     logits: KeptLogits | None = None
     tta_test_accuracy: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.evaluated:
+            _ = self.loss, self.accuracy
+
     @property
     def evaluated(self) -> bool:
-        """Whether it was evaluated."""
-        return self.validation_accuracy is not None or self.test_accuracy is not None
+        """Whether it was evaluated on any images."""
+        figures = (self.validation_loss, self.validation_accuracy, self.test_loss)
+        return any(figure is not None for figure in (*figures, self.test_accuracy))
 
     @property
     def evaluated_on(self) -> HeldOut:
