@@ -1,12 +1,23 @@
 """Medians, means and intervals: pure functions over plain numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean, median, stdev
+from typing import NamedTuple
 
-__all__ = ["Estimate", "Spread", "estimate", "median", "percentile", "spread"]
+__all__ = [
+    "Estimate",
+    "Pooled",
+    "SeedOf",
+    "Spread",
+    "estimate",
+    "median",
+    "percentile",
+    "pooled",
+    "spread",
+]
 
 OUTLIER = 14.826
 """A modified z-score (Iglewicz and Hoaglin's, 0.6745 |x - median| / MAD) above this is an outlier;
@@ -36,8 +47,101 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(fmean(values), _student(len(values) - 1) * scale, len(values))
 
 
+class SeedOf(NamedTuple):
+    """A seed of one person: what a figure belongs to where many people's are pooled."""
+
+    person: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A mean over `people`, each of whom counts alike, and `seeds` different seeds.
+
+    The variance of the mean has a part from people (in it, whatever differs within a person) and a
+    part from the seeds that several people share, of which there are `shared`.
+    """
+
+    mean: float
+    people: int
+    seeds: int
+    shared: int
+    from_people: float
+    from_seeds: float
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean."""
+        return math.sqrt(self.from_people + self.from_seeds)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of `error` (F. E. Satterthwaite, 1946)."""
+        people, seeds = max(1, self.people - 1), max(1, self.shared - 1)
+        weights = self.from_people**2 / people + self.from_seeds**2 / seeds
+        return self.error**4 / weights if weights else people
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval: one person, or one seed, says nothing about others."""
+        return self.people > 1 and self.seeds > 1
+
+    @property
+    def estimate(self) -> Estimate:
+        """The mean over people with its 95 % interval, if there is one."""
+        half_width = _student(self.freedom) * self.error if self.known else None
+        return Estimate(self.mean, half_width, self.people)
+
+
+def pooled(values: Mapping[SeedOf, float]) -> Pooled:
+    """The mean of people's means, a person being a random effect, and so is a seed.
+
+    Student's t over people's means, which is right where everybody has seeds of their own (Searle,
+    Casella and McCulloch, *Variance Components*, 3.6). Those who share a seed began with the same
+    weights and the same order of images: what it does to one it does to all, and people do not
+    average that out. The variance over shared seeds is therefore added, each a cluster (Cameron,
+    Gelbach and Miller, *Robust Inference with Multiway Clustering*, 2011; what both parts have in
+    common is not taken off again, for with few seeds that would leave too little). Coverage of 95 %
+    intervals, simulated, whatever the shares of people, seeds and the rest in the spread:
+
+        seeds of their own        93-96 %
+        3 shared seeds or more    93-99 %
+        2 shared seeds            88-98 %
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError("no values to average")
+    people: dict[str, list[float]] = {}
+    for key, value in values.items():
+        people.setdefault(key.person, []).append(value)
+    mean = fmean(map(fmean, people.values()))
+    over_people: dict[str, list[float]] = {}
+    over_seeds: dict[int, list[float]] = {}
+    for key, value in values.items():
+        deviation = (value - mean) / len(people) / len(people[key.person])
+        over_people.setdefault(key.person, []).append(deviation)
+        over_seeds.setdefault(key.seed, []).append(deviation)
+    shared = [parts for parts in over_seeds.values() if len(parts) > 1]
+    return Pooled(
+        mean,
+        people=len(people),
+        seeds=len(over_seeds),
+        shared=len(shared),
+        from_people=_clustered(over_people.values(), len(people)),
+        from_seeds=_clustered(shared, len(over_seeds)),
+    )
+
+
+def _clustered(clusters: Iterable[Sequence[float]], count: int) -> float:
+    """The variance of a mean from the deviations in its clusters, weighted as they count in it."""
+    squares = math.fsum(math.fsum(cluster) ** 2 for cluster in clusters)
+    return squares * count / (count - 1) if count > 1 else 0.0
+
+
 @cache
-def _student(degrees: int) -> float:
+def _student(degrees: float) -> float:
     """Student's t at 97.5 %; kept, for a report asks for it at every point of every curve."""
     from scipy.stats import t
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.analysis.formatting import listed
 from bench.analysis.run_time import cut_sentence, seeds_left_out
 from bench.config import logged_options
-from bench.own_code import shown_place
+from bench.records.redaction import PRIVATE_OPTIONS, without_folders
 from bench.records.run import Run
 from bench.report.context import Context
 from bench.report.sections.base import Answer
@@ -131,15 +130,8 @@ def _failures(context: Context) -> Table:
 def reproduce(run: Run) -> str:
     """The options of the run as a Python call that repeats it anywhere."""
     arguments = ", ".join(
-        f"{name}={_without_folders(value)!r}"
+        f"{name}={without_folders(value)!r}"
         for name, value in logged_options(run.started.config).items()
-        if value is not None and name not in ("output", "data_dir", "claims")
+        if value is not None and name not in PRIVATE_OPTIONS
     )
     return f"run(Config({arguments}))"
-
-
-def _without_folders(value: Any) -> Any:
-    """A value of an option, with files of networks and data sets by their names alone."""
-    if isinstance(value, (list, tuple)):
-        return [_without_folders(part) for part in value]
-    return shown_place(value) if isinstance(value, str) else value

@@ -1,18 +1,14 @@
 """A run as one file to hand out: tables, pictures and reports in a zip, without its log."""
 
 import os
-import zipfile
-from io import BytesIO
 from pathlib import Path
 
 from bench.errors import Refused
-from bench.records.files import write_atomic
+from bench.records.zip_file import write_zip
 
 PATTERNS = ("report.html", "report.md", "*.csv", "plots/**/*.png", "plots/**/*.svg")
 """What goes in, below the run folder. The log and the options stay: they name this machine's
 folders."""
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def check_bundle(path: Path) -> None:
@@ -39,14 +35,6 @@ def write_bundle(folder: Path, path: Path) -> list[str]:
         BenchError: it cannot be written.
     """
     found = sorted({file for pattern in PATTERNS for file in folder.glob(pattern)})
-    buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w") as bundle:
-        for file in found:
-            name = Path(path.stem, file.relative_to(folder)).as_posix()
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            bundle.writestr(entry, file.read_bytes())
-        names = bundle.namelist()
-    write_atomic(path, buffer.getvalue())
-    return names
+    files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
+    write_zip(path, files)
+    return [f"{path.stem}/{name}" for name in files]
