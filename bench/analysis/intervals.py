@@ -88,9 +88,10 @@ class Pooled:
 
     @property
     def estimate(self) -> Estimate:
-        """The mean over people with its 95 % interval, if there is one."""
-        half_width = _student(self.freedom) * self.error if self.known else None
-        return Estimate(self.mean, half_width, self.people)
+        """The mean over people with its 95 % interval; as of one where there is none."""
+        if not self.known:
+            return Estimate(self.mean, None, 1)
+        return Estimate(self.mean, _student(self.freedom) * self.error, self.people)
 
 
 def pooled(values: Mapping[SeedOf, float]) -> Pooled:

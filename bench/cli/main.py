@@ -17,6 +17,8 @@ VERBS = {
     "data": "fetch a data set ahead, see what is kept on disk, or remove it",
     "report": "make tables, plots and report again from a run folder",
     "compare": "which to use, and how sure that is: two runs, or the models of one",
+    "pack": "a run as one small file, to send to whoever collects",
+    "collect": "many people's runs in one comparison",
 }
 """What there is to do. A verb is a module of this package with a function `main`."""
 

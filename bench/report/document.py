@@ -15,6 +15,16 @@ from bench.report.tables import Table, headline, table_of
 
 
 @dataclass(frozen=True)
+class Page:
+    """A page of answers that is no report of one run: its title, facts and warnings first."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
 class Document:
     """A report in its order: facts and warnings, the comparison, an answer per section, the
     environment, how to repeat the run, and what failed."""

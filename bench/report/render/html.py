@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from bench.report.document import Document
+from bench.report.document import Document, Page
 from bench.report.render.markdown import TEMPLATES, template
 from bench.report.tables import Table
 
@@ -23,18 +23,25 @@ _NUMBER = re.compile(r"[\d.,±–()%\s+-]*")
 
 def render_html(document: Document, pictures: Mapping[str, str]) -> str:
     """The report as a page of HTML; `pictures` are SVG files by name, as matplotlib writes them."""
-    page = template(
-        "report.html.jinja", numeric=numeric_columns, predicted=predicted_columns, unbroken=unbroken
-    )
+    return _render("report.html.jinja", document, pictures, document=document, run=document.run)
+
+
+def html_page(page: Page, pictures: Mapping[str, str]) -> str:
+    """A page that is no report of one run, in HTML."""
+    return _render("page.html.jinja", page, pictures)
+
+
+def _render(name: str, page: Document | Page, pictures: Mapping[str, str], **values: object) -> str:
+    filled = template(name, numeric=numeric_columns, predicted=predicted_columns, unbroken=unbroken)
     script = (TEMPLATES / "report.js").read_text("utf-8")
-    return page.render(
-        document=document,
-        run=document.run,
+    return filled.render(
+        page=page,
         pictures={name: inline_svg(svg, name.replace("/", "-")) for name, svg in pictures.items()},
         # The files beside the template are ours: what they hold is markup.
         style=Markup((TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704
         script=Markup(script),  # noqa: S704
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **values,
     )
 
 
