@@ -60,7 +60,8 @@ def times(cohort: Cohort, number: int, several: bool) -> Answer | None:
 def ratio_sentence(spread: Spread) -> str:
     """`resnet18 is 2.6 to 3.1 times as fast as densenet121 on 28 of 30 machines.`"""
     total = len(spread.ratios)
-    where = f"all {total}" if spread.within == total else f"{spread.within} of {total}"
+    every = "both" if total == 2 else f"all {total}"
+    where = every if spread.within == total else f"{spread.within} of {total}"
     low, high = f"{spread.low:.2f}", f"{spread.high:.2f}"
     factor = low if low == high else f"{low} to {high}"
     return (

@@ -55,7 +55,8 @@ def markdown(table: Table) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_without_tags(cell).replace("|", "\\|") for cell in cells) + " |"
+    shown = (_without_tags(cell).replace("|", "\\|").replace("[", "\\[") for cell in cells)
+    return f"| {' | '.join(shown)} |"
 
 
 def _without_tags(text: str) -> str:
