@@ -114,7 +114,7 @@ def _check_directory(path: Path) -> None:
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
     name, mode = PurePosixPath(info.filename.replace("\\", "/")), info.external_attr >> 16
-    if name.is_absolute() or ".." in name.parts or name.parts[:1] and ":" in name.parts[0]:
+    if name.is_absolute() or ".." in name.parts or (name.parts[:1] and ":" in name.parts[0]):
         raise Refused(f"it has a file {info.filename[:60]!r}, a name that leads out of it.")
     if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or not stat.S_IFMT(mode)):
         raise Refused(f"{info.filename[:60]!r} in it is a link or no plain file.")

@@ -74,7 +74,8 @@ def collect(folder: Path) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{len(collected.submissions):5} packs: read in {read - start:6.1f} s, compared and drawn "
-        f"in {done - read:5.1f} s, {process_time():.1f} s of a processor, peak memory {peak:5.0f} MiB",
+        f"in {done - read:5.1f} s, {process_time():6.1f} s of a processor, "
+        f"peak memory {peak:5.0f} MiB",
         flush=True,
     )
     count = len(collected.submissions)

@@ -45,7 +45,8 @@ def test_options_and_reasons_name_neither_folder_nor_host(monkeypatch: pytest.Mo
     made = [public(record) for record in records]
     assert "jo" not in str(made).replace("major", "")
     started, *_, ended = made
-    assert isinstance(started, RunStarted) and isinstance(ended, TrialEnded)
+    assert isinstance(started, RunStarted)
+    assert isinstance(ended, TrialEnded)
     assert started.config["models"] == ["net.py:Net", "resnet18"]
     assert [started.config[name] for name in ("data_dir", "output", "claims")] == [
         *("DIR", "DIR", "FILE")
