@@ -26,6 +26,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "max-batch-options": option_reference.max_batch_options,
     "compare-options": option_reference.compare_options,
     "data-options": option_reference.data_options,
+    "pack-options": option_reference.pack_options,
+    "collect-options": option_reference.collect_options,
     "metrics": code_reference.metrics,
     "claim-rules": code_reference.claim_rules,
     "records": code_reference.records,

@@ -19,10 +19,12 @@ import bench
 import bench.config
 from bench.analysis.claims.reader import lecture_claims, read_claims
 from bench.analysis.claims.rules import RULES
+from bench.analysis.collected.rows import COLUMNS
 from bench.analysis.metrics import METRICS
 from bench.analysis.tables import EPOCH_COLUMNS, PREDICTION_COLUMNS, PROBE_COLUMNS, SWEEP_COLUMNS
 from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
 from bench.records.records import Record
+from bench.report.collected.table import SENT
 from docs import hooks
 from docs.code_reference import plain
 from docs.option_reference import option_sections
@@ -79,6 +81,11 @@ def test_the_columns_of_the_other_tables_are_there(table, columns):
     assert [column for column in columns if f"`{column}`" not in text] == []
 
 
+def test_every_column_of_a_class_is_there():
+    text = section(page("class.md"), "collected.csv")
+    assert [column for column in (*SENT, *COLUMNS) if f"`{column}`" not in text] == []
+
+
 @pytest.mark.parametrize("path", TABLES, ids=relative)
 def test_every_column_of_a_measured_run_is_there(path):
     text = section(page("reference/tables.md"), path.name)
@@ -133,7 +140,12 @@ def test_options_have_groups_values_aliases_and_defaults():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["run", "fit", "list", "data", "report", "compare"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("run", "fit", "list", "data", "report", "compare", "pack", "collect"),
+    ],
+)
 def test_every_option_that_help_shows_is_there(verb):
     command = [sys.executable, "-m", "bench", verb, "--help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

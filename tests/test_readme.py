@@ -29,6 +29,8 @@ def test_it_is_short():
         "python -m bench list",
         "python -m bench report",
         "python -m bench compare",
+        "python -m bench pack",
+        "python -m bench collect",
     ],
 )
 def test_it_has_an_example_of_every_verb(command):

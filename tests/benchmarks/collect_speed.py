@@ -39,7 +39,8 @@ def a_log(person: int) -> Iterator[Record]:
     for record in [*records[:3], a_prediction(), *records[3:]]:
         match record:
             case RunStarted():
-                yield replace(record, started_at=f"2026-01-02T03:04:05+00:{person % 60:02}")
+                time = f"2026-01-02T{person // 60:02}:{person % 60:02}:00+00:00"
+                yield replace(record, started_at=time)
             case DeviceFacts():
                 yield replace(record, name=f"CPU {person % 12}", threads=1 + person % 8)
             case LargestBatch():

@@ -35,7 +35,7 @@ def times(cohort: Cohort, number: int, several: bool) -> Answer | None:
     found, kinds = spreads(cohort), len({place.machine for place in here})
     finding = (
         " ".join(map(ratio_sentence, found[:3]))
-        or f"No two models were timed on two machines; there are {count(len(here), 'machine')}."
+        or f"No two models were timed on two machines ({count(len(here), 'machine')})."
     )
     pictures = tuple(
         Picture(
@@ -58,15 +58,16 @@ def times(cohort: Cohort, number: int, several: bool) -> Answer | None:
 
 
 def ratio_sentence(spread: Spread) -> str:
-    """`resnet18 is 2.6 to 3.1 times as fast as densenet121 on 28 of 30 machines.`"""
+    """`resnet18 is 2.60 to 3.10 times as fast as densenet121 on 28 of 30 machines; ...`"""
     total = len(spread.ratios)
     every = "both" if total == 2 else f"all {total}"
     where = every if spread.within == total else f"{spread.within} of {total}"
     low, high = f"{spread.low:.2f}", f"{spread.high:.2f}"
     factor = low if low == high else f"{low} to {high}"
+    apart = spread.apart or "none"
     return (
-        f"{spread.fast} is {factor} times as fast as {spread.slow} on {where} machines, and beyond "
-        f"chance the faster on {spread.apart}."
+        f"{spread.fast} is {factor} times as fast as {spread.slow} on {where} machines; on {apart} "
+        "of all the difference is beyond chance."
     )
 
 
