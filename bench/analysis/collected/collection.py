@@ -127,7 +127,8 @@ class Collector:
 
     def __init__(self, claims: Sequence[Claim] = ()) -> None:
         asked = (name for claim in claims for name in claim.metric if name in BY_NAME)
-        self._columns = tuple(dict.fromkeys((*COLUMNS, *asked)))
+        names = dict.fromkeys((*COLUMNS, *asked))
+        self._columns = {name: place for place, name in enumerate(names)}
         self._layers = {c.at for c in claims if c.rule.startswith("layer_") and c.at}
         self._submissions: dict[str, Submission] = {}
         self._copies: list[Copied] = []

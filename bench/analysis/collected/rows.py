@@ -5,9 +5,11 @@ in (times, memory) is known by person and machine, and has a mean over machines 
 """
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from bench.analysis.compare.pairwise import learned
 from bench.analysis.compare.side import table_rows
@@ -64,6 +66,25 @@ class Machine:
         """The machine in words."""
         count = f", {self.threads} thread{'s' if self.threads != '1' else ''}"
         return f"{self.name} ({self.kind}{count if self.threads else ''})"
+
+
+class Cells(Mapping[str, str]):
+    """The cells of a row, of which there are many with the same columns: a dict of each would take
+    five times as much memory."""
+
+    __slots__ = ("_columns", "_values")
+
+    def __init__(self, columns: Mapping[str, int], values: Sequence[str]) -> None:
+        self._columns, self._values = columns, tuple(values)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[self._columns[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,8 +233,8 @@ def pooled_groups(rows: Sequence[SentRow]) -> list[PooledGroup]:
     ]
 
 
-def sent_rows(sent: Sent, columns: Collection[str]) -> list[SentRow]:
-    """The trials that somebody sent, each with its cells alone.
+def sent_rows(sent: Sent, columns: Mapping[str, int]) -> list[SentRow]:
+    """The trials that somebody sent, each with its cells alone: the columns with their places.
 
     Raises:
         Refused: a figure is none, or is one that cannot be.
@@ -225,7 +246,9 @@ def sent_rows(sent: Sent, columns: Collection[str]) -> list[SentRow]:
     if len(plain) > MOST_TRIALS:
         raise Refused(f"it has more than {MOST_TRIALS:,} trials.")
     rows = [
-        SentRow({name: _cell(row, name) for name in columns}, sent.where, None, sent.sender)
+        SentRow(
+            Cells(columns, [_cell(row, name) for name in columns]), sent.where, None, sent.sender
+        )
         for row in plain
     ]
     for row in rows:
@@ -261,27 +284,46 @@ def _check(row: SentRow) -> None:
             raise Refused(f"its {name} of {value:g} cannot be.")
 
 
+KEPT = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+"""What is kept of an epoch, besides its seconds: what claims can be about."""
+
 _NO_TIME = TimeBudget(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+_NO_EPOCH = Epoch(
+    *("", 0, "", 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, {}, 0, 0, 0, 0.0, 0.0, None, None, None),
+    time_budget=_NO_TIME,
+    cpu_seconds=0.0,
+)
+
+
+class SlimTrial(TrialResult):
+    """A trial of which curves alone are kept, as plain numbers: a class has some hundred thousand
+    epochs. They are made again when they are asked for."""
+
+    @property
+    def epochs(self) -> list[Epoch]:  # type: ignore[override]
+        """The epochs, with `KEPT` and the seconds of each."""
+        width = len(KEPT) + 1
+        made = []
+        for number in range(len(self._numbers) // width):
+            *curves, seconds = self._numbers[number * width : (number + 1) * width]
+            values: dict[str, Any] = dict(zip(KEPT, curves, strict=True))
+            budget = replace(_NO_TIME, other_seconds=seconds)
+            made.append(replace(_NO_EPOCH, epoch=number + 1, time_budget=budget, **values))
+        return made
+
+    @epochs.setter
+    def epochs(self, epochs: Sequence[Epoch]) -> None:
+        self._numbers = array("d")
+        for epoch in epochs:
+            self._numbers.extend(getattr(epoch, name) for name in KEPT)
+            self._numbers.append(epoch.time_budget.total_seconds)
 
 
 def slim(result: TrialResult, run: Run, layers: Collection[str]) -> TrialResult:
     """A trial as claims look at it: its curves, and what training did to these layers; `run` is
     what it then belongs to."""
-    epochs = [_slim_epoch(epoch) for epoch in result.epochs]
-    kept = TrialResult(result.trial, run, epochs=epochs, ended=result.ended)
+    kept = SlimTrial(result.trial, run, epochs=result.epochs, ended=result.ended)
     if result.inspected and layers:
         changes = tuple(c for c in result.inspected.layers if c.layer in layers)
         kept.inspected = Inspected(result.trial.id, changes, (), "")
     return kept
-
-
-def _slim_epoch(epoch: Epoch) -> Epoch:
-    total = epoch.time_budget.total_seconds
-    return replace(
-        epoch,
-        aux_losses={},
-        step_times=(),
-        telemetry=None,
-        surroundings=None,
-        time_budget=replace(_NO_TIME, other_seconds=total),
-    )

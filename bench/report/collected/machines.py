@@ -66,8 +66,8 @@ def ratio_sentence(spread: Spread) -> str:
     factor = low if low == high else f"{low} to {high}"
     apart = spread.apart or "none"
     return (
-        f"{spread.fast} is {factor} times as fast as {spread.slow} on {where} machines; on {apart} "
-        "of all the difference is beyond chance."
+        f"{spread.fast} is {factor} times as fast as {spread.slow} on {where} machines; the "
+        f"difference is beyond chance on {apart} of them."
     )
 
 
@@ -125,11 +125,11 @@ def _drawn(cohort: Cohort, spread: Spread) -> Figure:
         (ax,) = axes
         ax.axvspan(spread.low, spread.high, color=PALETTE[0], alpha=0.12, linewidth=0)
         ax.axvline(1, color="#555555", linewidth=1)
-        for place, ratio in enumerate(spread.ratios):
-            low, high = _ends(ratio)
-            colour = PALETTE[0] if ratio.verdict.better else "#555555"
-            ax.plot([low, high], [place, place], color=colour, linewidth=1.5)
-            ax.plot([ratio.effect.change], [place], "o", color=colour)
+        ends = [_ends(ratio) for ratio in spread.ratios]
+        colours = [PALETTE[0] if r.verdict.better else "#555555" for r in spread.ratios]
+        rows = range(len(ends))
+        ax.hlines(rows, [e[0] for e in ends], [e[1] for e in ends], colors=colours, linewidths=1.5)
+        ax.scatter([r.effect.change for r in spread.ratios], rows, s=28, c=colours, zorder=3)
         values = [ratio.effect.change for ratio in spread.ratios]
         least, most = min(1, *values), max(1, *values)
         room = 0.15 * (most - least) + 0.05
@@ -139,6 +139,7 @@ def _drawn(cohort: Cohort, spread: Spread) -> Figure:
             name_rows(ax, [shortened(name, 44) for name in names], fontsize=9)
         else:
             ax.set_yticks([])
+            ax.invert_yaxis()
             ax.set_ylabel(f"{len(names):,} machines")
         ax.set_xlabel(f"Throughput of {shortened(spread.fast)} over {shortened(spread.slow)}")
     return figure

@@ -127,10 +127,8 @@ def test_the_narrowest_range_holds_nine_in_ten(values: list[float]) -> None:
 
 
 def test_a_range_is_not_moved_by_one_odd_machine_in_twenty() -> None:
-    assert narrowest([0.01, *(2 + k / 100 for k in range(19))]) == (
-        2.0,
-        pytest.approx(2.18, abs=0.02),
-    )
+    low, high = narrowest([0.01, *(2 + k / 100 for k in range(19))])
+    assert 2.0 <= low < high <= 2.18
 
 
 def test_a_run_that_was_sent_twice_counts_once_the_fuller_one() -> None:
