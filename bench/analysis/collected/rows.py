@@ -300,7 +300,7 @@ class SlimTrial(TrialResult):
     epochs. They are made again when they are asked for."""
 
     @property
-    def epochs(self) -> list[Epoch]:  # type: ignore[override]
+    def epochs(self) -> list[Epoch]:
         """The epochs, with `KEPT` and the seconds of each."""
         width = len(KEPT) + 1
         made = []

@@ -19,8 +19,8 @@ MOST_ROWS = 200
 REMARKS = (
     "Measured: at that size training ran, and one image more failed. Memory is what the search was "
     "allowed.",
-    "Predictions are of CUDA cards. On a CPU, memory is how far the process grew, for which the "
-    "line is a guide, and no promise.",
+    "Predictions are of CUDA cards. On a CPU, memory is how far the whole process grew, with all "
+    "that its libraries keep, so that less fits, by far where memory is little.",
 )
 
 
@@ -67,9 +67,10 @@ def _finding(found: list[Limit]) -> str:
             if (limit.machine.kind == "cuda") == on_card and limit.predicted
         ]
         if near:
+            than = "the predicted" if on_card else "what is predicted for a CUDA card"
             clauses.append(
-                f"on {what}, {count(len(near), 'largest batch', 'largest batches')} came to "
-                f"{times(median(near))} the predicted (median; {min(near):.2f} to {max(near):.2f})"
+                f"on {what}, {len(near):,} came to {times(median(near))} {than} in as much memory "
+                f"(median; {min(near):.2f} to {max(near):.2f})"
             )
     measured = count(len(found), "largest batch was", "largest batches were")
     text = f"{measured} measured"

@@ -25,10 +25,10 @@ def senders(collected: Collected) -> Answer:
         f"{count(len(sent), 'run')} of {count(len(people), 'person', 'people')} with "
         f"{count(len(trials), 'finished trial')} could be read"
     ]
-    if copies or collected.copies:
-        clauses.append(
-            f"{count(len(collected.copies), 'file')} and {count(copies, 'trial')} are copies"
-        )
+    if collected.copies:
+        clauses.append(f"{count(len(collected.copies), 'file')} held a run that another has, too")
+    if copies:
+        clauses.append(f"{count(copies, 'trial')} {'is a copy' if copies == 1 else 'are copies'}")
     if again:
         clauses.append(
             f"{count(again, 'trial')} came to the very numbers of another, and "
@@ -49,7 +49,7 @@ def senders(collected: Collected) -> Answer:
         },
         prose=True,
     )
-    return Answer("senders", "Who sent what", f"{listed(clauses)}.", (), (table,), ())
+    return Answer("senders", "Who sent what", f"{'; '.join(clauses)}.", (), (table,), ())
 
 
 def comparable(collected: Collected) -> Answer:
@@ -125,7 +125,8 @@ def left_out(collected: Collected) -> Answer | None:
     table = table_of(
         {"File": [where for where, _ in rows], "Why": [reason for _, reason in rows]}, prose=True
     )
-    return Answer("left-out", "What was left out, and why", f"{listed(clauses)}.", (), (table,), ())
+    finding = f"{'; '.join(clauses)}."
+    return Answer("left-out", "What was left out, and why", finding, (), (table,), ())
 
 
 def _not_counted(submission: Submission) -> str:
@@ -136,11 +137,11 @@ def _not_counted(submission: Submission) -> str:
     clauses = [f"{count(number, 'trial')} {status}" for status, number in statuses.items()]
     clauses += [f"{count(n, 'trial')} copied from {name}" for name, n in copied.items()]
     clauses += [
-        f"{count(n, 'trial')} with the very numbers of {name}'s, which counts for times alone"
+        f"{count(n, 'trial')} with the very numbers of {name}'s, for times alone"
         for name, n in repeated.items()
     ]
     if submission.ended is False:
-        clauses.append("the run never ended, and its finished trials count")
+        clauses.append("the run never ended; its finished trials count")
     return f"{listed(clauses)}." if clauses else ""
 
 

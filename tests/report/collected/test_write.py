@@ -58,8 +58,8 @@ def test_every_question_has_its_section(class_of_all: tuple[Collected, Path]) ->
     assert [row[1] for row in rows] == [
         f"it is {HOSTILE}.",
         "it holds the run of p0.zip, which counts once.",
-        "4 trials with the very numbers of p0's, which count for times alone.",
-        "1 trial unfinished and the run never ended, and its finished trials count.",
+        "4 trials with the very numbers of p0's, for times alone.",
+        "1 trial unfinished and the run never ended; its finished trials count.",
     ]
 
 
@@ -109,9 +109,7 @@ def test_a_single_run_is_a_class_of_one() -> None:
     assert page.answers[0].finding.endswith(
         "they cannot be told apart (1 person; at least 3 a side are needed)."
     )
-    assert (
-        page.answers[1].finding == "No two models were timed on two machines; there are 1 machine."
-    )
+    assert page.answers[1].finding == "No two models were timed on two machines (1 machine)."
     assert len(collected_csv(made).splitlines()) == 5
 
 
