@@ -46,8 +46,7 @@ def senders(collected: Collected) -> Answer:
             "Seeds": [_seeds(s) for s in sent],
             "Trials that count": [_counted(s) for s in sent],
             "archbench": [s.version or MISSING for s in sent],
-        },
-        prose=True,
+        }
     )
     return Answer("senders", "Who sent what", f"{'; '.join(clauses)}.", (), (table,), ())
 
@@ -76,8 +75,7 @@ def comparable(collected: Collected) -> Answer:
             "People": [f"{len(group.people):,}" for _, _, group in lines],
             "Trials": [f"{len(group.rows):,}" for _, _, group in lines],
             "Kinds of machine": [f"{len({r.machine for r in g.rows}):,}" for _, _, g in lines],
-        },
-        prose=True,
+        }
     )
     remarks = (
         "Pooled is what agrees in data (their hash and number), epochs, model, setting and batch "
@@ -94,10 +92,10 @@ def claims(collected: Collected, statements: Sequence[Claim]) -> Answer | None:
     judged = cohort.judged(statements)
     if not judged:
         return None
-    seeds = len({(row.sender, row.seed) for row in cohort.rows if not row.repeats})
+    people = count(len(cohort.people), "person", "people")
+    seeds = count(len({row.seed for row in cohort.rows}), "different seed")
     remark = (
-        f"Judged by {count(len(cohort.people), 'person', 'people')} and {count(seeds, 'seed')} "
-        f"together: {cohort.name}. A person is the unit of chance, and so is a seed that several "
+        f"Judged by {people} and {seeds} together: {cohort.name}. A person is the unit of chance, and so is a seed that several "
         "share. Times of unlike machines compare by their ratios alone."
     )
     finding = claims_finding(judged, "this class") or ""
