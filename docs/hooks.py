@@ -28,6 +28,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "history-options": option_reference.history_options,
     "settle-options": option_reference.settle_options,
     "data-options": option_reference.data_options,
+    "pack-options": option_reference.pack_options,
+    "collect-options": option_reference.collect_options,
     "metrics": code_reference.metrics,
     "claim-rules": code_reference.claim_rules,
     "records": code_reference.records,

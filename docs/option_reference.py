@@ -55,6 +55,16 @@ def data_options() -> str:
     return option_sections(_dataclass_in("bench.cli.data"), "data")
 
 
+def pack_options() -> str:
+    """The options of the verb `pack`."""
+    return option_sections(_dataclass_in("bench.cli.pack"), "pack")
+
+
+def collect_options() -> str:
+    """The options of the verb `collect`."""
+    return option_sections(_dataclass_in("bench.cli.collect"), "collect")
+
+
 def _dataclass_in(*modules: str) -> type[Any]:
     """The dataclass `…Options` that one of the modules defines; LookupError if none does."""
     for module in map(importlib.import_module, filter(find_spec, modules)):

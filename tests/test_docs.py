@@ -19,6 +19,7 @@ import bench
 import bench.config
 from bench.analysis.claims.reader import lecture_claims, read_claims
 from bench.analysis.claims.rules import RULES
+from bench.analysis.collected.rows import COLUMNS
 from bench.analysis.metrics import METRICS
 from bench.analysis.tables import (
     CLASS_COLUMNS,
@@ -29,6 +30,7 @@ from bench.analysis.tables import (
 )
 from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
 from bench.records.records import Record
+from bench.report.collected.table import SENT
 from docs import hooks
 from docs.code_reference import plain
 from docs.option_reference import option_sections
@@ -86,6 +88,11 @@ def test_the_columns_of_the_other_tables_are_there(table, columns):
     assert [column for column in columns if f"`{column}`" not in text] == []
 
 
+def test_every_column_of_a_class_is_there():
+    text = section(page("class.md"), "collected.csv")
+    assert [column for column in (*SENT, *COLUMNS) if f"`{column}`" not in text] == []
+
+
 @pytest.mark.parametrize("path", TABLES, ids=relative)
 def test_every_column_of_a_measured_run_is_there(path):
     text = section(page("reference/tables.md"), path.name)
@@ -140,7 +147,13 @@ def test_options_have_groups_values_aliases_and_defaults():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["run", "fit", "list", "data", "report", "compare", "history"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("run", "fit", "list", "data", "report", "settle", "compare", "history"),
+        *("pack", "collect"),
+    ],
+)
 def test_every_option_that_help_shows_is_there(verb):
     command = [sys.executable, "-m", "bench", verb, "--help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

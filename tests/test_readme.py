@@ -31,6 +31,8 @@ def test_it_is_short():
         "python -m bench settle",
         "python -m bench compare",
         "python -m bench history",
+        "python -m bench pack",
+        "python -m bench collect",
     ],
 )
 def test_it_has_an_example_of_every_verb(command):

@@ -1,20 +1,23 @@
 """Medians, means and intervals: pure functions over plain numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean, median, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = [
     "Best",
     "Estimate",
+    "Pooled",
+    "SeedOf",
     "Spread",
     "best_of",
     "estimate",
     "median",
     "percentile",
+    "pooled",
     "seeds_for",
     "share_interval",
     "spread",
@@ -60,8 +63,102 @@ def seeds_for(half_width: float, n: int, margin: float, most: int = 100) -> int 
     return next((m for m in wide if _student(m - 1) * spread / math.sqrt(m) <= margin), None)
 
 
+class SeedOf(NamedTuple):
+    """A seed of one person: what a figure belongs to where many people's are pooled."""
+
+    person: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A mean over `people`, each of whom counts alike, and `seeds` different seeds.
+
+    The variance of the mean has a part from people (in it, whatever differs within a person) and a
+    part from the seeds that several people share, of which there are `shared`.
+    """
+
+    mean: float
+    people: int
+    seeds: int
+    shared: int
+    from_people: float
+    from_seeds: float
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean."""
+        return math.sqrt(self.from_people + self.from_seeds)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of `error` (F. E. Satterthwaite, 1946)."""
+        people, seeds = max(1, self.people - 1), max(1, self.shared - 1)
+        weights = self.from_people**2 / people + self.from_seeds**2 / seeds
+        return self.error**4 / weights if weights else people
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval: one person, or one seed, says nothing about others."""
+        return self.people > 1 and self.seeds > 1
+
+    @property
+    def estimate(self) -> Estimate:
+        """The mean over people with its 95 % interval; as of one where there is none."""
+        if not self.known:
+            return Estimate(self.mean, None, 1)
+        return Estimate(self.mean, _student(self.freedom) * self.error, self.people)
+
+
+def pooled(values: Mapping[SeedOf, float]) -> Pooled:
+    """The mean of people's means, a person being a random effect, and so is a seed.
+
+    Student's t over people's means, which is right where everybody has seeds of their own (Searle,
+    Casella and McCulloch, *Variance Components*, 3.6). Those who share a seed began with the same
+    weights and the same order of images: what it does to one it does to all, and people do not
+    average that out. The variance over shared seeds is therefore added, each a cluster (Cameron,
+    Gelbach and Miller, *Robust Inference with Multiway Clustering*, 2011; what both parts have in
+    common is not taken off again, for with few seeds that would leave too little). Coverage of 95 %
+    intervals, simulated, whatever the shares of people, seeds and the rest in the spread:
+
+        seeds of their own        93-96 %
+        3 shared seeds or more    93-99 %
+        2 shared seeds            88-98 %
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError("no values to average")
+    people: dict[str, list[float]] = {}
+    for key, value in values.items():
+        people.setdefault(key.person, []).append(value)
+    mean = fmean(map(fmean, people.values()))
+    over_people: dict[str, list[float]] = {}
+    over_seeds: dict[int, list[float]] = {}
+    for key, value in values.items():
+        deviation = (value - mean) / len(people) / len(people[key.person])
+        over_people.setdefault(key.person, []).append(deviation)
+        over_seeds.setdefault(key.seed, []).append(deviation)
+    shared = [parts for parts in over_seeds.values() if len(parts) > 1]
+    return Pooled(
+        mean,
+        people=len(people),
+        seeds=len(over_seeds),
+        shared=len(shared),
+        from_people=_clustered(over_people.values(), len(people)),
+        from_seeds=_clustered(shared, len(over_seeds)),
+    )
+
+
+def _clustered(clusters: Iterable[Sequence[float]], count: int) -> float:
+    """The variance of a mean from the deviations in its clusters, weighted as they count in it."""
+    squares = math.fsum(math.fsum(cluster) ** 2 for cluster in clusters)
+    return squares * count / (count - 1) if count > 1 else 0.0
+
+
 @cache
-def _student(degrees: int) -> float:
+def _student(degrees: float) -> float:
     """Student's t at 97.5 %; kept, for a report asks for it at every point of every curve."""
     from scipy.stats import t
 
@@ -112,17 +209,17 @@ def spread(values: Sequence[float]) -> Spread:
     if not values:
         raise ValueError("no values to describe")
     import numpy as np
-    from scipy import stats
 
-    times = np.asarray(values, dtype=float)
+    times = np.sort(np.asarray(values, dtype=float))
     middle, low, high, p95 = np.percentile(times, (50, 25, 75, 95))
-    mad = float(stats.median_abs_deviation(times))
+    mad = float(np.median(np.abs(times - np.median(times))))
     low_end, high_end = _quantile_interval(times, 0.5)
-    far = np.flatnonzero(np.abs(times - middle) * 0.6745 > OUTLIER * mad) if mad else ()
+    distances = np.abs(np.asarray(values, dtype=float) - middle) * 0.6745
+    far = np.flatnonzero(distances > OUTLIER * mad) if mad else ()
     return Spread(
         n=len(values),
         median=float(middle),
-        mean=float(np.sort(times).mean()),  # the same whatever the order
+        mean=float(times.mean()),  # sorted, so that it is the same whatever the order
         p95=float(p95),
         mad=mad,
         iqr=float(high - low),
@@ -132,13 +229,25 @@ def spread(values: Sequence[float]) -> Spread:
     )
 
 
-def _quantile_interval(values: Any, p: float) -> tuple[float | None, float | None]:
-    """The 95 % interval of the quantile p; an end is None where the values are too few for one."""
+def _quantile_interval(ordered: Any, p: float) -> tuple[float | None, float | None]:
+    """The 95 % interval of the quantile p of sorted values; an end is None where they are too few
+    for one."""
+    low, high = _quantile_ranks(len(ordered), p)
+    return (
+        None if low is None else float(ordered[low]),
+        None if high is None else float(ordered[high]),
+    )
+
+
+@cache
+def _quantile_ranks(count: int, p: float) -> tuple[int | None, int | None]:
+    """Between which of so many sorted values, from 0, their quantile lies in 95 of 100 cases. It is
+    the same for all trials of a length, and takes longer than everything else."""
+    import numpy as np
     from scipy import stats
 
-    interval = stats.quantile_test(values, p=p).confidence_interval()
-    ends = (float(interval.low), float(interval.high))
-    low, high = (None if math.isnan(end) else end for end in ends)
+    interval = stats.quantile_test(np.arange(count), p=p).confidence_interval()
+    low, high = (None if math.isnan(end) else int(end) for end in (interval.low, interval.high))
     return low, high
 
 

@@ -7,6 +7,7 @@ from elsewhere. Labels say only what varies within what is compared.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from bench.analysis.intervals import Estimate, estimate
 from bench.analysis.metrics import BY_NAME
@@ -34,8 +35,8 @@ FOLLOWS = {
 }
 """Traits that may follow from others, which then say enough."""
 
-Values = Mapping[int, float]
-"""A metric by seed."""
+Values = Mapping[Any, float]
+"""A metric by seed: a number, or a `SeedOf` somebody where many people's trials are pooled."""
 
 SEPARATOR = " · "
 
@@ -186,6 +187,15 @@ class TrialGroup:
         """`value` epoch by epoch over the seeds, as far as every seed got."""
         columns = zip(*([value(e) for e in t.epochs] for t in self.trained), strict=False)
         return [estimate(column) for column in columns]
+
+    def by_seed(self, value: Callable[[TrialResult], float | None]) -> Values:
+        """A figure of the trained trials, where they have it."""
+        known = {trial.trial.seed: value(trial) for trial in self.trained}
+        return {seed: v for seed, v in known.items() if v is not None}
+
+    def has(self, name: str) -> bool:
+        """Whether a metric is known of any counted trial, although it may have no mean."""
+        return self.metric(name) is not None
 
     def metric(self, name: str) -> Estimate | None:
         """A metric's mean over the counted trials; None if none has it as a number."""

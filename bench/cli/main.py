@@ -19,6 +19,8 @@ VERBS = {
     "settle": "decide published claims: train what decides most of them for each minute",
     "compare": "which to use, and how sure that is: two runs, or the models of one",
     "history": "runs over time: lines per model and metric, and where they changed",
+    "pack": "a run as one small file, to send to whoever collects",
+    "collect": "many people's runs in one comparison",
 }
 """What there is to do. A verb is a module of this package with a function `main`."""
 

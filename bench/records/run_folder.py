@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -161,24 +161,30 @@ def read_log(path: Path) -> Iterator[Record]:
     log = path / LOG
     if not log.is_file():
         raise Refused(f"{path} is not a run folder: it has no {LOG}.")
-    checked = False
     try:
         with log.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    record = record_of(line[:-1], checked=checked)
-                except Refused as error:
-                    raise Refused(f"{log}, line {number}: {error}") from error
-                if isinstance(record, RunStarted):
-                    checked = _known(record.schema, log) >= 2
-                yield record
+            yield from records_in(lines, str(log))
     except OSError as error:
         raise Refused(f"{log} cannot be read: {error.strerror}.") from error
 
 
-def _known(schema: int, log: Path) -> int:
+def records_in(lines: Iterable[bytes], log: str) -> Iterator[Record]:
+    """The records of the lines of a log, which messages call `log`; raises Refused as `read_log`
+    does."""
+    checked = False
+    for number, line in enumerate(lines, 1):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            record = record_of(line[:-1], checked=checked)
+        except Refused as error:
+            raise Refused(f"{log}, line {number}: {error}") from error
+        if isinstance(record, RunStarted):
+            checked = _known(record.schema, log) >= 2
+        yield record
+
+
+def _known(schema: int, log: str) -> int:
     if not 1 <= schema <= SCHEMA:
         raise Refused(f"{log} has schema {schema}; this archbench reads schemas up to {SCHEMA}.")
     return schema

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.analysis.formatting import image_counts, listed
 from bench.analysis.run_time import cut_sentence, seeds_left_out
 from bench.config import logged_options
-from bench.own_code import shown_place
+from bench.records.redaction import PRIVATE_OPTIONS, without_folders
 from bench.records.run import Run
 from bench.report.context import Context
 from bench.report.sections.base import Answer, Picture
@@ -22,6 +21,16 @@ FIRST_PICTURE = "accuracy_over_time"
 
 MOST_COLUMNS = 6
 """Models that stand beside each other in the comparison; of more, each is a row."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of answers that is no report of one run: its title, facts and warnings first."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True)
@@ -188,15 +197,8 @@ def _failures(context: Context) -> Table:
 def reproduce(run: Run) -> str:
     """The options of the run as a Python call that repeats it anywhere."""
     arguments = ", ".join(
-        f"{name}={_without_folders(value)!r}"
+        f"{name}={without_folders(value)!r}"
         for name, value in logged_options(run.started.config).items()
-        if value is not None and name not in ("output", "data_dir", "claims")
+        if value is not None and name not in PRIVATE_OPTIONS
     )
     return f"run(Config({arguments}))"
-
-
-def _without_folders(value: Any) -> Any:
-    """A value of an option, with files of networks and data sets by their names alone."""
-    if isinstance(value, (list, tuple)):
-        return [_without_folders(part) for part in value]
-    return shown_place(value) if isinstance(value, str) else value

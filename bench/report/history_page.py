@@ -1,11 +1,13 @@
 """`history.html`: one file that needs nothing else, with its pictures beside it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from bench.analysis.formatting import sentence
 from bench.records.files import write_atomic
+from bench.report.document import Page
 from bench.report.history import (
     History,
     answer,
@@ -16,62 +18,70 @@ from bench.report.history import (
     series_table,
 )
 from bench.report.history_pictures import CAPTION, history_figure
-from bench.report.render.html import render_page
+from bench.report.render.html import html_page
+from bench.report.sections.base import Answer, Picture
 from bench.report.style import saved_in_parallel
-from bench.report.tables import Table
 
 PAGE, VALUES = "history.html", "history.json"
 
-
-@dataclass(frozen=True)
-class _Section:
-    """A metric of the page: its pictures by file name, and a row per series."""
-
-    name: str
-    title: str
-    pictures: tuple[str, ...]
-    table: Table
+CHANGES_REMARK = (
+    "A change is looked for among points under the same conditions, and confirmed where it is "
+    "beyond chance: in a history of 50 points in which nothing happens, one is found in at most 5 % "
+    "of cases. Its size and place are those that fit all that is known now. Scaled is what is left "
+    "of it on a machine whose fixed matrix product runs as fast as it did at the first point."
+)
 
 
 def write_history(history: History, folder: Path) -> None:
     """Replace page, pictures and values in a folder; raises BenchError if that fails. The values
     come last: they are what the next history takes for reported."""
-    sections, plots = [], folder / "plots"
+    answers, plots = tuple(_answers(history)), folder / "plots"
+    pictures = [picture for one in answers for picture in one.pictures]
     with saved_in_parallel() as save:
-        by_metric = sorted(history.series, key=lambda one: one.metric.name)
-        for name, group in groupby(by_metric, key=lambda one: one.metric.name):
-            series = list(group)
-            pictures = [name]
-            save(history_figure(history, series, scaled=False), plots / name)
-            if scalable := [one for one in series if one.scalable]:
-                pictures.append(f"{name}-scaled")
-                save(history_figure(history, scalable, scaled=True), plots / pictures[-1])
-            title, table = series[0].metric.label, series_table(history, series)
-            sections.append(_Section(name, title, tuple(pictures), table))
-    files = [picture for section in sections for picture in section.pictures]
-    page = render_page(
-        "history.html.jinja",
-        {name: (plots / f"{name}.svg").read_text("utf-8") for name in files},
-        models=", ".join(dict.fromkeys(one.model for one in history.series)),
-        facts=_facts(history),
-        notes=notes(history),
-        answer=answer(history),
-        changes=changes_table(history, history.changes),
-        sections=sections,
-        caption=sentence(CAPTION),
-        runs=runs_table(history),
-    )
-    write_atomic(folder / PAGE, page)
+        for picture in pictures:
+            if figure := picture.draw():
+                save(figure, plots / picture.file)
+    models = ", ".join(dict.fromkeys(one.model for one in history.series))
+    page = Page(f"history of {models}", _facts(history), tuple(notes(history)), answers)
+    svg = {p.file: (plots / f"{p.file}.svg").read_text("utf-8") for p in pictures}
+    write_atomic(folder / PAGE, html_page(page, svg))
     write_atomic(folder / VALUES, as_json(history))
 
 
-def _facts(history: History) -> list[tuple[str, str]]:
+def _answers(history: History) -> Iterator[Answer]:
+    changes = tuple(table for table in [changes_table(history, history.changes)] if table.rows)
+    found = " ".join(answer(history))
+    yield Answer("changes", "Changes", found, (), changes, (CHANGES_REMARK,))
+    by_metric = sorted(history.series, key=lambda one: one.metric.name)
+    for name, group in groupby(by_metric, key=lambda one: one.metric.name):
+        series = list(group)
+        label, scalable = series[0].metric.label, [one for one in series if one.scalable]
+        draw = partial(history_figure, history)
+        pictures = [
+            Picture(
+                *(name, f"{label} over time", sentence(CAPTION)),
+                partial(draw, series, scaled=False),
+            )
+        ]
+        if scalable:
+            scaled = partial(draw, scalable, scaled=True)
+            pictures.append(
+                Picture(f"{name}-scaled", f"{label} over time, scaled", sentence(CAPTION), scaled)
+            )
+        finding = sentence(f"{label}, a line per model")
+        yield Answer(name, label, finding, tuple(pictures), (series_table(history, series),))
+    remark = f"All figures are in {VALUES}."
+    count = sum(len(moment.runs) for moment in history.moments)
+    yield Answer("runs", "Runs", f"{count} runs, in order.", (), (runs_table(history),), (remark,))
+
+
+def _facts(history: History) -> tuple[tuple[str, str], ...]:
     runs = [run for moment in history.moments for run in moment.runs]
     devices = dict.fromkeys(run.conditions["device"] for run in runs)
     first, *_, last = sorted(run.started_at for run in (runs[0], *runs))
-    return [
+    return (
         ("Runs", str(len(runs))),
         ("From", f"{first:%Y-%m-%d %H:%M}"),
         ("To", f"{last:%Y-%m-%d %H:%M}"),
         ("Devices" if len(devices) > 1 else "Device", ", ".join(devices)),
-    ]
+    )

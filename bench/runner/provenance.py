@@ -5,17 +5,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from bench.options import flag_of
 from bench.own_code import shown_place
+from bench.records.redaction import PRIVATE_OPTIONS, redacted
 
-PRIVATE_FLAGS = {"--data-dir": "DIR", "--output": "DIR", "--claims": "FILE"}
-"""Options whose values are local paths, and the placeholders for them."""
-
-
-def redacted(text: str, places: Mapping[Path, str]) -> str:
-    """`text` with local paths replaced by the names that `places` gives them."""
-    for path, name in places.items():
-        text = text.replace(str(path), name)
-    return text
+PRIVATE_FLAGS = {flag_of(name): placeholder for name, placeholder in PRIVATE_OPTIONS.items()}
+"""Flags whose values are local paths, and the placeholders for them."""
 
 
 def shown_command(arguments: Sequence[str], places: Mapping[Path, str] | None = None) -> str:

@@ -33,13 +33,14 @@ from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
 from bench.recipes import RECIPES
 from bench.records import logits, messages, records
+from bench.records.redaction import redacted
 from bench.records.run import Run
 from bench.records.run_folder import RunFolder
 from bench.runner.batch_search import Prober
 from bench.runner.interrupts import Interrupts
 from bench.runner.own_models import one_at_a_time
 from bench.runner.plan import Plan, Shape, at_chosen, choose_batches, refusal
-from bench.runner.provenance import redacted, shown_command
+from bench.runner.provenance import shown_command
 from bench.runner.rehearsal import rehearse
 from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_process import Worker

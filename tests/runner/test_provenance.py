@@ -1,6 +1,7 @@
 from pathlib import Path
 
-from bench.runner.provenance import redacted, shown_command
+from bench.records.redaction import redacted
+from bench.runner.provenance import shown_command
 
 PLACES = {Path("/home/me/run"): "RUN", Path("/tmp/archbench-1"): "SCRATCH"}
 

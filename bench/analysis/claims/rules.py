@@ -17,7 +17,7 @@ from bench.analysis.compare.verdicts import FEWEST_SEEDS
 from bench.analysis.formatting import MISSING, percent, shown, times
 from bench.analysis.intervals import Estimate, estimate, seeds_for
 from bench.analysis.metrics import BY_NAME
-from bench.analysis.trial_group import TrialGroup
+from bench.analysis.trial_group import TrialGroup, Values
 from bench.records.records import Predicted
 
 CURVES = (
@@ -216,12 +216,10 @@ def sooner(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     target = common_accuracy([a, b]) if a.trained and b.trained else None
     if target is None:
         raise CannotTell("not trained, or evaluated only after the last epoch")
-    means = [estimate(list(seconds_to(target, group).values())) for group in (a, b)]
     text = (
         f"to {percent(target)} {a.evaluated_on} accuracy, which every seed reaches: "
         + ", ".join(
-            f"{group.label} {shown('total_seconds', mean.mean, mean.half_width)}"
-            for group, mean in zip((a, b), means, strict=True)
+            f"{group.label} {_seconds_text(group, seconds_to(target, group))}" for group in (a, b)
         )
     )
     ranking = arrivals(target, [a, b])
@@ -357,7 +355,7 @@ def _verdict(holds: bool, reason: str, objection: str, text: str) -> ClaimVerdic
 def _against(evidence: Evidence, metric: str, a: TrialGroup, b: TrialGroup) -> Difference:
     """a against b in a metric; raises CannotTell where either does not have it."""
     for group in (a, b):
-        _known(group, metric)
+        _check_known(group, metric)
     difference = evidence.standings.between(metric, b, a)
     if difference is None:
         raise CannotTell(f"not measured for {a.label} and {b.label}")
@@ -471,23 +469,37 @@ def _one_setting(evidence: Evidence) -> list[TrialGroup]:
     return list(max(settings.values(), key=len, default={}).values())
 
 
+def _seconds_text(group: TrialGroup, seconds: Values) -> str:
+    if group.metric("total_seconds") is None:
+        return MISSING
+    mean = estimate(list(seconds.values()))
+    return shown("total_seconds", mean.mean, mean.half_width)
+
+
 def _is_known(group: TrialGroup, metric: str) -> bool:
     try:
-        return _known(group, metric) is not None
+        _check_known(group, metric)
     except CannotTell:
         return False
+    return True
 
 
 def _known(group: TrialGroup, metric: str) -> Estimate:
     """A group's mean of a metric; raises CannotTell unless a claim may be made of it."""
-    if metric == "max_batch":
-        _check_searched(group)
+    _check_known(group, metric)
     mean = group.metric(metric)
     if mean is None:
+        raise CannotTell("unlike machines have no mean: only ratios compare")
+    return mean
+
+
+def _check_known(group: TrialGroup, metric: str) -> None:
+    if metric == "max_batch":
+        _check_searched(group)
+    if not group.has(metric):
         raise CannotTell(f"not measured for {group.label}")
     if not BY_NAME[metric].exact and not group.finished:
         raise CannotTell(f"{group.label} was not trained to the end")
-    return mean
 
 
 def _check_searched(group: TrialGroup) -> None:

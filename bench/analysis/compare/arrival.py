@@ -17,8 +17,7 @@ def common_accuracy(groups: Sequence[TrialGroup]) -> float | None:
 def seconds_to(target: float, group: TrialGroup) -> Values:
     """Wall-clock seconds, training and evaluation, until an accuracy was first reached, by
     seed; of the seeds that got there."""
-    seconds = {t.trial.seed: reached(t.epochs, target).first_seconds for t in group.evaluated}
-    return {seed: value for seed, value in seconds.items() if value is not None}
+    return group.by_seed(lambda trial: reached(trial.epochs, target).first_seconds)
 
 
 def arrivals(target: float, groups: Sequence[TrialGroup]) -> Ranking | None:

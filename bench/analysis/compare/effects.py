@@ -21,6 +21,7 @@ from itertools import accumulate
 from statistics import stdev, variance
 from typing import Any, Literal
 
+from bench.analysis.intervals import SeedOf, pooled
 from bench.analysis.metrics import Metric
 from bench.analysis.trial_group import Values
 
@@ -47,7 +48,8 @@ class Effect:
     log(b / a) or b - a; `half_width` its 95 % interval's, and `p` the probability of a shift as
     large by chance; both None where there are too few seeds, and where nothing is left to chance
     (`exact`). `spread` is the standard deviation of the shift of a single seed, `freedom` the
-    degrees of freedom for each seed after the first.
+    degrees of freedom for each seed after the first. Where many people's trials are pooled,
+    `unit` is what there would have to be more of: `seeds_a` and `seeds_b` count those.
     """
 
     scale: Scale
@@ -61,6 +63,7 @@ class Effect:
     p: float | None = None
     spread: float = 0.0
     freedom: float = 1.0
+    unit: str = "seed"
 
     @property
     def change(self) -> float:
@@ -92,6 +95,7 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
 
     Trials of one seed belong together (`paired`) if they ran one after the other or began with the
     same weights. Seeds that only one of them has are then left out, if two are left to be paired.
+    Seeds of several people (`SeedOf`) are pooled: people and seeds are both left to chance.
 
     Raises:
         ValueError: there are no values, or some that no ratio can be taken of.
@@ -100,6 +104,8 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
         raise ValueError("no values to compare")
     if metric.exact and _same(list(a.values())) and _same(list(b.values())):
         return _counted(metric, a, b)
+    if isinstance(next(iter(a)), SeedOf):
+        return _pooled_effect(metric, a, b, paired=paired)
     common = sorted(a.keys() & b.keys())
     # A single common seed would leave no spread to measure chance by: use all of both instead.
     paired = paired and len(common) > 1
@@ -134,6 +140,49 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
         freedom = (var_a + var_b) ** 2 / (var_a**2 + var_b**2)
     design: Design = "paired" if paired else "independent"
     return replace(bare, design=design, half_width=half_width, p=p, spread=spread, freedom=freedom)
+
+
+def _pooled_effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
+    """The effect over people: of the differences within each seed of each person, or, where not two
+    people have both, Welch's between people's means."""
+    common = sorted(a.keys() & b.keys())
+    if not paired or len({key.person for key in common}) < 2:
+        first, second = (dict(enumerate(_by_person(metric, side))) for side in (a, b))
+        return replace(effect(metric, first, second, paired=False), unit="person")
+    scale = scale_of(metric)
+    used = _log if scale == "ratio" else float
+    mean_a, mean_b = (pooled({key: used(side[key]) for key in common}).mean for side in (a, b))
+    if scale == "ratio":
+        mean_a, mean_b = math.exp(mean_a), math.exp(mean_b)
+    shifts = {key: used(b[key]) - used(a[key]) for key in common}
+    over = pooled(shifts)
+    # Of the two that chance comes from, more is needed of the one that brings more of it.
+    unit, units = ("person", over.people) if over.known else ("seed", over.seeds)
+    if over.known and over.from_seeds > over.from_people:
+        unit, units = "seed", over.shared
+    bare = Effect(scale, "too few", mean_a, mean_b, over.mean, units, units, unit=unit)
+    if _same(list(shifts.values())):
+        exact = over.known and (abs(over.mean) <= _NO_SPREAD or units > 2)
+        return replace(bare, design="exact") if exact else bare
+    if not over.known or over.error <= _NO_SPREAD:
+        return bare
+    from scipy import stats
+
+    half_width = over.estimate.half_width or 0.0
+    p = 2 * float(stats.t.sf(abs(over.mean) / over.error, over.freedom))
+    spread, freedom = over.error * math.sqrt(units), over.freedom / max(1, units - 1)
+    return replace(
+        bare, design="paired", half_width=half_width, p=p, spread=spread, freedom=freedom
+    )
+
+
+def _by_person(metric: Metric, values: Values) -> list[float]:
+    people: dict[str, list[float]] = {}
+    for key, value in values.items():
+        people.setdefault(key.person, []).append(value)
+    if scale_of(metric) == "ratio":
+        return [math.exp(math.fsum(map(_log, v)) / len(v)) for v in people.values()]
+    return [math.fsum(v) / len(v) for v in people.values()]
 
 
 def t_interval(a: Any, b: Any, *, paired: bool) -> tuple[Any, Any]:

@@ -76,11 +76,17 @@ def _rows_of(path: Path) -> Sequence[Row]:
     table = path / TABLE if folder else path
     if folder and not table.is_file():
         raise Refused(f"{path} is no run folder: it has neither {LOG} nor {TABLE}.")
-    return [Row(cells, f"{table}, line {line}") for line, cells in _read_table(table)]
+    return list(table_rows(read_text(table, LARGEST_FILE, str(table)), str(table)))
 
 
-def _read_table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    text = read_text(path, LARGEST_FILE, str(path))
+def table_rows(text: str, name: str) -> Iterator[Row]:
+    """The trials of the text of a `models.csv`, which messages call `name`; Refused if it is
+    none."""
+    for line, cells in _read_table(text, name):
+        yield Row(cells, f"{name}, line {line}")
+
+
+def _read_table(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])

@@ -126,7 +126,7 @@ def judge(
         better = None if metric.better is None else up == (metric.better == "higher")
         return Verdict(word_of(metric, up), "", True, better, True)
     needed = more_seeds(effect, margin, comparisons)
-    return Verdict(CANNOT_TELL, _needed(needed), more_seeds=needed)
+    return Verdict(CANNOT_TELL, _needed(needed, effect.unit), more_seeds=needed)
 
 
 def word_of(metric: Metric, up: bool) -> str:
@@ -146,12 +146,22 @@ def _changed(machine: float | None) -> str:
 
 
 def _too_few(effect: Effect) -> str:
-    seeds = min(effect.seeds_a, effect.seeds_b)
-    present = f"its {seeds} seeds agree by chance" if seeds > 1 else "1 seed"
-    return f"{present}; at least {FEWEST_SEEDS} a side are needed"
+    present = min(effect.seeds_a, effect.seeds_b)
+    counted = _counted(present, effect.unit)
+    return (
+        f"{f'its {counted} agree by chance' if present > 1 else counted}; at least {FEWEST_SEEDS} "
+        "a side are needed"
+    )
 
 
-def _needed(seeds: int | None) -> str:
-    if seeds is None:
-        return f"more than {MOST_SEEDS} more seeds would be needed"
-    return f"{seeds} more seed{'' if seeds == 1 else 's'} a side would tell"
+def _needed(units: int | None, unit: str) -> str:
+    if units is None:
+        return f"more than {MOST_SEEDS} more {_counted(2, unit).partition(' ')[2]} would be needed"
+    more = _counted(units, unit).replace(" ", " more ", 1)
+    return f"{more} a side would tell"
+
+
+def _counted(count: int, unit: str) -> str:
+    """A number of seeds or people."""
+    many = {"person": "people"}.get(unit, f"{unit}s")
+    return f"{count} {unit if count == 1 else many}"

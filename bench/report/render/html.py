@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bench.report.document import Document
+from bench.report.document import Document, Page
 from bench.report.render.markdown import TEMPLATES, template
 from bench.report.tables import Table
 
@@ -28,19 +28,26 @@ _NUMBER = re.compile(r"[\d.,±–()%\s+-]*")
 
 def render_html(document: Document, pictures: Mapping[str, str]) -> str:
     """The report as a page of HTML; `pictures` are SVG files by name, as matplotlib writes them."""
-    return render_page("report.html.jinja", pictures, document=document, run=document.run)
+    return render_page(
+        "report.html.jinja", pictures, page=document, document=document, run=document.run
+    )
+
+
+def html_page(page: Page, pictures: Mapping[str, str]) -> str:
+    """A page that is no report of one run, in HTML."""
+    return render_page("page.html.jinja", pictures, page=page)
 
 
 def render_page(name: str, pictures: Mapping[str, str], **values: Any) -> str:
     """A page of HTML from a template with these values, in the report's style."""
-    page = template(name, numeric=numeric_columns, predicted=predicted_columns, unbroken=unbroken)
+    filled = template(name, numeric=numeric_columns, predicted=predicted_columns, unbroken=unbroken)
     script = (TEMPLATES / "report.js").read_text("utf-8")
 
     def svg(file: str, prefix: str = "") -> Markup:
         """A picture for its place in the page; a second one needs ids of its own."""
         return inline_svg(pictures[file], prefix + file.replace("/", "-"))
 
-    return page.render(
+    return filled.render(
         **values,
         svg=svg,
         marks=MARKS,
@@ -48,6 +55,7 @@ def render_page(name: str, pictures: Mapping[str, str], **values: Any) -> str:
         style=Markup((TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704
         script=Markup(script),  # noqa: S704
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **values,
     )
 
 

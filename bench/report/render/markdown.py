@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from bench.report.tables import Cell, Table
 
 if TYPE_CHECKING:  # a comparison is written in Markdown without drawing anything
-    from bench.report.document import Document
+    from bench.report.document import Document, Page
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -31,7 +31,12 @@ def template(name: str, **filters: Callable[..., Any]) -> Template:
 def render_markdown(document: "Document") -> str:
     """The report in Markdown."""
     page = template("report.md.jinja", escaped=escaped, table=markdown)
-    return page.render(document=document)
+    return page.render(document=document, page=document)
+
+
+def markdown_page(page: "Page") -> str:
+    """A page that is no report of one run."""
+    return template("page.md.jinja", escaped=escaped, table=markdown).render(page=page)
 
 
 def escaped(text: object) -> str:
@@ -56,7 +61,8 @@ def _cell(cell: Cell) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_without_tags(cell).replace("|", "\\|") for cell in cells) + " |"
+    shown = (_without_tags(cell).replace("|", "\\|").replace("[", "\\[") for cell in cells)
+    return f"| {' | '.join(shown)} |"
 
 
 def _without_tags(text: str) -> str:

@@ -16,12 +16,12 @@ from bench.report.tables import Cells, Table, known, metric_table
 @dataclass(frozen=True)
 class Picture:
     """A picture of the run folder: `plots/FILE.svg`, what it shows, and what to know of it. `draw`
-    gives None where the run has no data for it."""
+    takes the context of a section, and gives None where the run has no data for it."""
 
     file: str
     title: str
     caption: str
-    draw: Callable[[Context], Figure | None]
+    draw: Callable[..., Figure | None]
 
 
 def picture(

@@ -1,7 +1,7 @@
 """Published statements, beside what this run says to them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.analysis.claims.claim import Claim
 from bench.analysis.claims.judge import JudgedClaim
@@ -10,34 +10,39 @@ from bench.report.context import Context
 from bench.report.sections.base import Section
 from bench.report.tables import Cell, Table, table_of
 
-VERBS = {
-    "holds": ("holds", "hold"),
-    "does not hold": ("does not hold", "do not hold"),
-    "cannot tell": ("cannot be told from this run",) * 2,
-}
+Command = Callable[[str, Sequence[Claim]], str]
+"""The command of a run with these options that would decide these claims."""
 
 
-def _finding(context: Context) -> str | None:
-    """How many of the claims hold."""
-    answers: Counter[str] = Counter(judged.verdict.answer for judged in context.judged)
+def claims_finding(judged: Sequence[JudgedClaim], source: str) -> str | None:
+    """How many of the claims hold; `source` is what they cannot be told from."""
+    verbs = {
+        "holds": ("holds", "hold"),
+        "does not hold": ("does not hold", "do not hold"),
+        "cannot tell": (f"cannot be told from {source}",) * 2,
+    }
+    answers: Counter[str] = Counter(one.verdict.answer for one in judged)
     parts = [
         f"{answers[answer]} {one if answers[answer] == 1 else many}"
-        for answer, (one, many) in VERBS.items()
+        for answer, (one, many) in verbs.items()
         if answers[answer]
     ]
-    count = len(context.judged)
+    count = len(judged)
     return f"Of {count} claim{'s' if count > 1 else ''}, {listed(parts)}." if count else None
 
 
-def _tables(context: Context) -> tuple[Table, ...]:
-    """What is decided, a row per claim; what is open, a row per reason."""
-    groups: dict[str, list[JudgedClaim]] = {answer: [] for answer in VERBS}
-    for judged in context.judged:
-        groups[judged.verdict.answer].append(judged)
+def claims_tables(
+    judged: Sequence[JudgedClaim], source: str, command: Command | None = None
+) -> tuple[Table, ...]:
+    """What is decided, a row per claim; what `source` leaves open, a row per reason, with the
+    command of a run that would decide it, if there is one to name."""
+    groups: dict[str, list[JudgedClaim]] = {"holds": [], "does not hold": [], "cannot tell": []}
+    for one in judged:
+        groups[one.verdict.answer].append(one)
     return (
         _decided("Decided: these hold", groups["holds"]),
         _decided("Decided: these do not hold", groups["does not hold"]),
-        _open("Open: what this run cannot tell", groups["cannot tell"], context),
+        _open(f"Open: what {source} cannot tell", groups["cannot tell"], command),
     )
 
 
@@ -53,8 +58,8 @@ def _decided(title: str, group: Sequence[JudgedClaim]) -> Table:
     return table_of(columns, prose=True, title=title)
 
 
-def _open(title: str, group: Sequence[JudgedClaim], context: Context) -> Table:
-    """Claims by what is missing, with the command of a run that has it, where that is known."""
+def _open(title: str, group: Sequence[JudgedClaim], command: Command | None) -> Table:
+    """Claims by what is missing."""
     reasons: dict[tuple[str, str | None], list[JudgedClaim]] = {}
     for judged in group:
         verdict = judged.verdict
@@ -65,11 +70,12 @@ def _open(title: str, group: Sequence[JudgedClaim], context: Context) -> Table:
             Cell(f"{len(same)} claim{'s' if len(same) > 1 else ''}", more=tuple(map(_line, same)))
             for same in reasons.values()
         ],
-        "What would decide": [
-            MISSING if options is None else _command(options, [j.claim for j in same], context)
-            for (_, options), same in reasons.items()
-        ],
     }
+    if command is not None:
+        columns["What would decide"] = [
+            MISSING if options is None else command(options, [j.claim for j in same])
+            for (_, options), same in reasons.items()
+        ]
     return table_of(columns, prose=True, title=title)
 
 
@@ -80,15 +86,18 @@ def _line(judged: JudgedClaim) -> str:
     return f"{judged.claim.claim} ({'; '.join(known)})" if known else judged.claim.claim
 
 
-def _command(options: str, claims: Sequence[Claim], context: Context) -> str:
-    """A run of the claims' models, or of this run's where they name none."""
-    words = [word.partition("@") for claim in claims for word in claim.models]
-    models = dict.fromkeys([model for model, _, _ in words] or context.run.facts)
-    optimizers = dict.fromkeys(optimizer for *_, optimizer in words if optimizer)
-    chosen = f" --optimizer {' '.join(optimizers)}" if optimizers else ""
-    preset = context.run.started.config.get("preset", "quick")
-    command = f"python run_bench.py --preset {preset} --models {' '.join(models)}{chosen}"
-    return f"{command} {options}".rstrip()
+def _tables(context: Context) -> tuple[Table, ...]:
+    def command(options: str, claims: Sequence[Claim]) -> str:
+        """A run of the claims' models, or of this run's where they name none."""
+        words = [word.partition("@") for claim in claims for word in claim.models]
+        models = dict.fromkeys([model for model, _, _ in words] or context.run.facts)
+        optimizers = dict.fromkeys(optimizer for *_, optimizer in words if optimizer)
+        chosen = f" --optimizer {' '.join(optimizers)}" if optimizers else ""
+        preset = context.run.started.config.get("preset", "quick")
+        run = f"python run_bench.py --preset {preset} --models {' '.join(models)}{chosen}"
+        return f"{run} {options}".rstrip()
+
+    return claims_tables(context.judged, "this run", command)
 
 
 def _quoted(claim: Claim) -> str:
@@ -100,7 +109,7 @@ SECTIONS = (
         160,
         "claims",
         "Claims",
-        _finding,
+        lambda context: claims_finding(context.judged, "this run"),
         _tables,
         remarks=lambda context: (
             "Statements that were published, beside what this run says to them. Seconds and batch "

@@ -1,0 +1,1 @@
+"""Many people's runs in one comparison."""

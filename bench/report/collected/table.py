@@ -1,0 +1,49 @@
+"""`collected.csv`: a row for every trial that was read, to analyse at will."""
+
+import csv
+import io
+from collections.abc import Iterator
+
+from bench.analysis.collected.collection import Collected
+from bench.analysis.collected.rows import COLUMNS, SentRow
+from bench.units import finite_number
+
+SENT = ("sender", "file", "run", "counted", "archbench")
+"""Columns before those of `models.csv`."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def collected_csv(collected: Collected) -> str:
+    """The table; `counted` is `yes`, `times only`, or why a trial does not count."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow((*SENT, *COLUMNS))
+    for submission in collected.submissions:
+        own = (submission.sender, submission.where, submission.id[:12])
+        for row in submission.rows:
+            cells = (*own, counted(row), submission.version, *_cells(row))
+            writer.writerow([inert(cell) for cell in cells])
+    return buffer.getvalue()
+
+
+def counted(row: SentRow) -> str:
+    """What a trial counts for."""
+    if not row.done:
+        return f"no: {row.text('status')}"
+    if row.copy_of:
+        return f"no: a copy of {row.copy_of}'s"
+    if row.repeats:
+        return f"times only: the same numbers as {row.repeats}'s"
+    return "yes"
+
+
+def inert(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula (OWASP, *CSV Injection*)."""
+    if text.startswith(_FORMULA) and finite_number(text) is None:
+        return f"'{text}"
+    return text
+
+
+def _cells(row: SentRow) -> Iterator[str]:
+    return (row.text(name) for name in COLUMNS)

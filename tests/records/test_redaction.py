@@ -1,0 +1,59 @@
+"""What leaves a machine names none of its folders, and not the machine."""
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from bench.records.records import RunStarted, TrialEnded
+from bench.records.redaction import public, without_paths
+from tests.builders import a_failed_trial, a_trial, run_start, some_records
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cannot open '/home/me/a.png'", "cannot open 'a.png'"),
+        ("C:\\Users\\me\\x.png failed", "x.png failed"),
+        ("\\\\server\\share\\x.png", "x.png"),
+        ("see file:///home/me/x.npy.", "see x.npy."),
+        ("~/data/cifar and /data", "cifar and data"),
+        ("/home/me/net.py:Net, line 3", "net.py:Net, line 3"),
+        ("64 images/s, batch 32/64, 1 / 2", "64 images/s, batch 32/64, 1 / 2"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+    ],
+)
+def test_paths_lose_their_folders(text: str, shown: str) -> None:
+    assert without_paths(text) == shown
+
+
+def test_a_home_with_spaces_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/Jo Doe"))
+    assert "Doe" not in without_paths("no space left in /home/Jo Doe/results/x")
+
+
+def test_options_and_reasons_name_neither_folder_nor_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "node", lambda: "jos-laptop.example.org")
+    records = run_start(
+        models=("/home/jo/net.py:Net", "resnet18"),
+        data_dir=Path("/home/jo/images"),
+        output=Path("/home/jo/run"),
+        claims=Path("/home/jo/claims.csv"),
+    )
+    reason = "/home/jo/x is full on jos-laptop, says jos-laptop.example.org."
+    records += a_failed_trial(a_trial(), reason=reason)
+    made = [public(record) for record in records]
+    assert "jo" not in str(made).replace("major", "")
+    started, *_, ended = made
+    assert isinstance(started, RunStarted)
+    assert isinstance(ended, TrialEnded)
+    assert started.config["models"] == ["net.py:Net", "resnet18"]
+    assert [started.config[name] for name in ("data_dir", "output", "claims")] == [
+        *("DIR", "DIR", "FILE")
+    ]
+    assert ended.reason == "x is full on HOST, says HOST."
+
+
+def test_nothing_else_changes() -> None:
+    records = some_records()
+    assert [public(record) for record in records] == records
