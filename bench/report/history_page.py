@@ -26,9 +26,9 @@ PAGE, VALUES = "history.html", "history.json"
 
 CHANGES_REMARK = (
     "A change is looked for among points under the same conditions, and confirmed where it is "
-    "beyond chance: in a history of 50 points in which nothing happens, one is found in at most 5 % "
-    "of cases. Its size and place are those that fit all that is known now. Scaled is what is left "
-    "of it on a machine whose fixed matrix product runs as fast as it did at the first point."
+    "beyond chance: in a history of 50 points in which nothing happens, one is found in at most "
+    "5 % of cases. Its size and place are those that fit all that is known now. Scaled is what is "
+    "left of it on a machine whose fixed matrix product runs as fast as it did at the first point."
 )
 
 
