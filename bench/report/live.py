@@ -20,7 +20,8 @@ SIZE = (8.5, 2.6)
 
 def live_curves(context: Context) -> ReportFigure:
     """Accuracy and loss of evaluation after every epoch so far: a curve per trial, in the look of
-    its group, because a mean over seeds would leave out those that have only begun."""
+    its group, because a mean over seeds would leave out those that have only begun. Points of
+    tuning are grey; trials after it have no curve, for they are evaluated once."""
     with mpl.rc_context({**STYLE, "font.size": 9, "lines.linewidth": 1.5, "lines.markersize": 3}):
         figure = ReportFigure(figsize=SIZE, dpi=DPI, layout=ConstrainedLayoutEngine(h_pad=0.1))
         accuracy, loss = figure.subplots(1, 2)
@@ -29,11 +30,16 @@ def live_curves(context: Context) -> ReportFigure:
         _draw(loss, context, f"{of} loss (nats)", attrgetter("loss"))
         percent_axis(accuracy)
         lines, labels = accuracy.get_legend_handles_labels()
-        legend_beside(figure, handles=lines, labels=labels)
+        if lines:
+            legend_beside(figure, handles=lines, labels=labels)
     return figure
 
 
 def _draw(axes: Axes, context: Context, what: str, value: Callable[[Epoch], float]) -> None:
+    for result in context.run.trials:
+        if result.trial.is_point:
+            y = [value(epoch) for epoch in result.epochs]
+            axes.plot(range(1, len(y) + 1), y, color="#999999", marker="o", linewidth=0.8)
     for group in context.groups:
         look = context.looks[group.label]
         style: Any = look.line_style

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from bench.analysis.run_time import cut_sentence, predict_time, too_short
-from bench.records.records import FinalTest, Record, SeedsCut, TrialTime
+from bench.records.records import FinalTest, Record, SeedsCut, TrialEnded, TrialTime
 from bench.records.run import collect
 from bench.report.context import Context
 from bench.report.document import document, warnings
+from bench.report.live import live_curves
 from bench.report.sections import all_sections
 from bench.report.sections.base import Section
 from bench.runner.session import exit_code
@@ -148,3 +149,12 @@ def test_points_that_a_limit_left_out_are_named() -> None:
         "The time limit of 10m left out points 3, 4 of every model: a point and one seed "
         "afterwards take about 4 minutes, and 3 minutes were left, with the report to make."
     )
+
+
+@pytest.mark.parametrize("trials", [2, 100])
+def test_points_have_curves_while_a_run_is_under_way(trials: int) -> None:
+    records = tuned_records(budget=2)
+    ends = [i for i, record in enumerate(records) if isinstance(record, TrialEnded)]
+    figure = live_curves(a_context(records[: [*ends, len(records)][min(trials, len(ends))]]))
+    assert [len(line.get_xdata()) for line in figure.axes[0].lines[:2]] == [2, 2]
+    assert figure.png()
