@@ -95,8 +95,9 @@ def claims(collected: Collected, statements: Sequence[Claim]) -> Answer | None:
     people = count(len(cohort.people), "person", "people")
     seeds = count(len({row.seed for row in cohort.rows}), "different seed")
     remark = (
-        f"Judged by {people} and {seeds} together: {cohort.name}. A person is the unit of chance, and so is a seed that several "
-        "share. Times of unlike machines compare by their ratios alone."
+        f"Judged by {people} and {seeds} together: {cohort.name}. A person is the unit of chance, "
+        "and so is a seed that several share. Times of unlike machines compare by their ratios "
+        "alone."
     )
     finding = claims_finding(judged, "this class") or ""
     return Answer("claims", "Claims", finding, (), (claims_table(judged),), (remark,))
