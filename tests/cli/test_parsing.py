@@ -51,7 +51,11 @@ MISTAKES = [
 ]
 
 VERBS = [
-    ("", "name a verb: run, max-batch, list, data, report, compare; see archbench --help."),
+    (
+        "",
+        "name a verb: run, max-batch, list, data, report, settle, compare, history, pack, collect; "
+        "see archbench --help.",
+    ),
     ("comprae", "unknown verb 'comprae': did you mean compare? See archbench --help."),
     ("--models resnet18", "unknown verb '--models'"),
     ("compare", "archbench compare needs RUN_A; see archbench compare --help."),

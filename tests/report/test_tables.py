@@ -61,8 +61,12 @@ def test_validation_has_columns_and_a_footnote_of_its_own(two: Table) -> None:
     assert picked_on["test"] - picked_on["validation"] == {"Test accuracy, best epoch¹ (%)"}
     texts = [cell.text for cell in column(kept, "Test accuracy, last epoch (%)")]
     assert texts == ["58.0", "63.0"]
-    assert picked("test").startswith("¹ picked on the test set, so an optimistic figure; the last")
-    assert picked("validation").startswith("¹ picked on the validation images, so an optimistic")
+    footnotes = [
+        picked(trial_groups(collect(Path("somewhere"), records)))
+        for records in (some_records(), validated(some_records()))
+    ]
+    assert footnotes[0].startswith("¹ picked on the test set, so an optimistic figure; the last")
+    assert footnotes[1].startswith("¹ picked on the validation images, so an optimistic")
 
 
 @pytest.mark.parametrize(

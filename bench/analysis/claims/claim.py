@@ -55,8 +55,8 @@ class ClaimVerdict:
     answer: Answer
     reason: str
     measured: str = ""
-    options: str | None = None
     got: Source = "measured"
+    options: str | None = None
     more_seeds: int | None = None
 
 

@@ -41,16 +41,15 @@ def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
     try:
         verdict = RULES[claim.rule].judge(claim, Evidence(run, standings, subjects))
     except CannotTell as lack:
-        verdict = ClaimVerdict(
-            *("cannot tell", str(lack), lack.measured, lack.options), more_seeds=lack.more_seeds
-        )
+        known = "cannot tell", str(lack), lack.measured
+        verdict = ClaimVerdict(*known, options=lack.options, more_seeds=lack.more_seeds)
     try:
         if verdict.answer != "cannot tell":
             _check_trained(claim, subjects)
         for condition in claim.needs:
             CONDITIONS[condition](claim, run, subjects)
     except CannotTell as lack:
-        return ClaimVerdict("cannot tell", str(lack), verdict.measured, lack.options)
+        return ClaimVerdict("cannot tell", str(lack), verdict.measured, options=lack.options)
     return verdict
 
 

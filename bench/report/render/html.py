@@ -55,7 +55,6 @@ def render_page(name: str, pictures: Mapping[str, str], **values: Any) -> str:
         style=Markup((TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704
         script=Markup(script),  # noqa: S704
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        **values,
     )
 
 

@@ -58,6 +58,7 @@ def run_of(
                     images_per_second=record.images_per_second * speed * (1 + person / 1_000),
                     test_accuracy=record.test_accuracy + luck,
                     train_loss=record.train_loss + luck,
+                    steps=100,  # enough for a claim about training
                 )
             case LargestBatch():
                 record = replace(record, budget_bytes=memory * MIB, max_batch=memory // 10)
