@@ -482,7 +482,10 @@ class Settlement:
         if verdict.answer != "cannot tell":
             return Settled(claim, "decided", verdict, evidence)
         wanted = self._needs(claim.id, verdict, ())
-        return Settled(claim, "open", verdict, evidence, self._would_take(wanted))
+        takes = self._would_take(wanted)
+        if wanted is None and verdict.got == "predicted":
+            takes = "a measurement on the card"
+        return Settled(claim, "open", verdict, evidence, takes)
 
     def _would_take(self, wanted: frozenset[Wanted] | None) -> str:
         if wanted is None:
