@@ -56,7 +56,7 @@ KEPT_OPTIONS = "settle.json"
 ROUND_SECONDS = 10.0
 """An allowance for starting and ending a round."""
 
-SEARCH_SECONDS, PREDICTION_SECONDS, DESCRIPTION_SECONDS = 60.0, 20.0, 3.0
+SEARCH_SECONDS, PREDICTION_SECONDS, DESCRIPTION_SECONDS = 90.0, 20.0, 3.0
 """Allowances for each model of a run that is not trained: the search for its largest batch, its
 simulated step, and looking at it."""
 
