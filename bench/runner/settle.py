@@ -56,7 +56,7 @@ KEPT_OPTIONS = "settle.json"
 ROUND_SECONDS = 10.0
 """An allowance for starting and ending a round."""
 
-SEARCH_SECONDS, PREDICTION_SECONDS, DESCRIPTION_SECONDS = 60.0, 20.0, 3.0
+SEARCH_SECONDS, PREDICTION_SECONDS, DESCRIPTION_SECONDS = 90.0, 20.0, 3.0
 """Allowances for each model of a run that is not trained: the search for its largest batch, its
 simulated step, and looking at it."""
 
@@ -482,7 +482,10 @@ class Settlement:
         if verdict.answer != "cannot tell":
             return Settled(claim, "decided", verdict, evidence)
         wanted = self._needs(claim.id, verdict, ())
-        return Settled(claim, "open", verdict, evidence, self._would_take(wanted))
+        takes = self._would_take(wanted)
+        if wanted is None and verdict.got == "predicted":
+            takes = "a measurement on the card"
+        return Settled(claim, "open", verdict, evidence, takes)
 
     def _would_take(self, wanted: frozenset[Wanted] | None) -> str:
         if wanted is None:

@@ -98,6 +98,6 @@ def test_what_fails_in_another_process_is_raised_here(
 ) -> None:
     monkeypatch.setattr("bench.report.style.CORES", 2 if sys.platform == "linux" else 1)
     (tmp_path / "file").touch()
-    with pytest.raises(BenchError, match="cannot write .*file"):
+    with pytest.raises(BenchError, match=r"cannot write .*file"):
         write_two(tmp_path / "good", tmp_path / "file" / "bad")
     assert "Traceback" not in capfd.readouterr().err

@@ -1,7 +1,7 @@
 """What a run says to claims: each holds, does not hold, or cannot be told, with the reason."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.analysis.claims.claim import CannotTell, Claim, ClaimVerdict, Evidence
 from bench.analysis.claims.rules import RULES, TRAINED
@@ -43,13 +43,16 @@ def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
     except CannotTell as lack:
         known = "cannot tell", str(lack), lack.measured
         verdict = ClaimVerdict(*known, options=lack.options, more_seeds=lack.more_seeds)
+    if RULES[claim.rule].card:
+        verdict = replace(verdict, got="predicted")
     try:
         if verdict.answer != "cannot tell":
             _check_trained(claim, subjects)
         for condition in claim.needs:
             CONDITIONS[condition](claim, run, subjects)
     except CannotTell as lack:
-        return ClaimVerdict("cannot tell", str(lack), verdict.measured, options=lack.options)
+        known = "cannot tell", str(lack), verdict.measured, verdict.got
+        return ClaimVerdict(*known, options=lack.options)
     return verdict
 
 

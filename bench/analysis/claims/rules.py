@@ -5,10 +5,9 @@ sentence of a report. A statement about a curve is judged in every seed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from operator import attrgetter, ge, itemgetter, le
-from typing import Any
 
 from bench.analysis.claims.claim import CannotTell, Claim, ClaimVerdict, Evidence
 from bench.analysis.compare.arrival import arrivals, common_accuracy, seconds_to
@@ -280,7 +279,7 @@ def predicted_ratio(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     center, room = claim.threshold or 0.0, claim.tolerance
     text = f"{times(a.max_batch / b.max_batch)} ({_range(a)} / {_range(b)})"
     around = f"{center:g} ± {room:g} times"
-    return _from_predictions(_within, low, high, center - room, center + room, text, around)
+    return _within(low, high, center - room, center + room, text, around)
 
 
 @rule(models=2, among=("max_batch",), card=True)
@@ -291,7 +290,7 @@ def predicted_more(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     low, high = a.max_batch_low - b.max_batch_high, a.max_batch_high - b.max_batch_low
     if low <= 0 < high:
         raise CannotTell("the predicted ranges overlap", text)
-    return _from_predictions(_verdict, low > 0, "so beyond the known error", "not so", text)
+    return _verdict(low > 0, "so beyond the known error", "not so", text)
 
 
 @rule(among=("max_batch",), threshold=True, card=True)
@@ -302,7 +301,7 @@ def predicted_fits(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     if predicted.max_batch_low < size <= predicted.max_batch_high:
         raise CannotTell(f"{size:g} lies within the known error", text)
     fits, largest = size <= predicted.max_batch_low, f"{predicted.max_batch:,} is the largest"
-    return _from_predictions(_verdict, fits, f"{size:g} fit", largest, text)
+    return _verdict(fits, f"{size:g} fit", largest, text)
 
 
 def _predicted(group: TrialGroup, card: str) -> Predicted:
@@ -315,10 +314,6 @@ def _predicted(group: TrialGroup, card: str) -> Predicted:
 def _range(predicted: Predicted) -> str:
     low, high = predicted.max_batch_low, predicted.max_batch_high
     return f"{predicted.model} {predicted.max_batch:,} [{low:,} to {high:,}]"
-
-
-def _from_predictions(judge: Callable[..., ClaimVerdict], *values: Any) -> ClaimVerdict:
-    return replace(judge(*values), got="predicted")
 
 
 def layer_change(group: TrialGroup, number: int, column: str) -> float | None:
