@@ -59,12 +59,12 @@ def test_the_lectures_claims_are_judged_and_marked_as_published(report):
 
 
 def test_claims_that_were_brought_replace_the_lectures(tmp_path):
-    run = a_run(tmp_path)
+    run = a_run(tmp_path, epochs=11)
     rows = "id,claim,rule,metric,models\na,Mine,falls,train_loss,resnet18\n"
     (tmp_path / "claims.csv").write_text(rows)
     write_report(run)
     text = (tmp_path / "report.md").read_text()
-    assert "| Mine | holds | so in the one seed | – | falls at 2 of 2 epochs |" in text
+    assert "| Mine | holds | so in the one seed | – | falls at 10 of 10 epochs |" in text
     assert "1 min 51 s" not in text
     assert "Of 1 claim, 1 holds." in text
 

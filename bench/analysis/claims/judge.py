@@ -41,8 +41,13 @@ def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
     try:
         verdict = RULES[claim.rule].judge(claim, Evidence(run, standings, subjects))
     except CannotTell as lack:
-        known = "cannot tell", str(lack), lack.measured
-        verdict = ClaimVerdict(*known, options=lack.options, more_seeds=lack.more_seeds)
+        verdict = ClaimVerdict(
+            "cannot tell",
+            str(lack),
+            lack.measured,
+            options=lack.options,
+            more_seeds=lack.more_seeds,
+        )
     if RULES[claim.rule].card:
         verdict = replace(verdict, got="predicted")
     try:
@@ -51,8 +56,7 @@ def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
         for condition in claim.needs:
             CONDITIONS[condition](claim, run, subjects)
     except CannotTell as lack:
-        known = "cannot tell", str(lack), verdict.measured, verdict.got
-        return ClaimVerdict(*known, options=lack.options)
+        return ClaimVerdict("cannot tell", str(lack), verdict.measured, verdict.got, lack.options)
     return verdict
 
 

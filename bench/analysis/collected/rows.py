@@ -4,6 +4,7 @@ What a machine has no part in (accuracies, losses, counts) is pooled over people
 in (times, memory) is known by person and machine, and has a mean over machines of one kind only.
 """
 
+import math
 import sys
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from bench.analysis.claims.rules import CURVES
 from bench.analysis.compare.pairwise import learned
 from bench.analysis.compare.side import table_rows
 from bench.analysis.intervals import Estimate, SeedOf, pooled
@@ -284,7 +286,7 @@ def _check(row: SentRow) -> None:
             raise Refused(f"its {name} of {value:g} cannot be.")
 
 
-KEPT = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+KEPT = ("steps", *CURVES)
 """What is kept of an epoch, besides its seconds: what claims can be about."""
 
 _NO_TIME = TimeBudget(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -306,7 +308,10 @@ class SlimTrial(TrialResult):
         made = []
         for number in range(len(self._numbers) // width):
             *curves, seconds = self._numbers[number * width : (number + 1) * width]
-            values: dict[str, Any] = dict(zip(KEPT, curves, strict=True))
+            values: dict[str, Any] = {
+                name: None if math.isnan(value) else value
+                for name, value in zip(KEPT, curves, strict=True)
+            }
             budget = replace(_NO_TIME, other_seconds=seconds)
             made.append(replace(_NO_EPOCH, epoch=number + 1, time_budget=budget, **values))
         return made
@@ -315,7 +320,8 @@ class SlimTrial(TrialResult):
     def epochs(self, epochs: Sequence[Epoch]) -> None:
         self._numbers = array("d")
         for epoch in epochs:
-            self._numbers.extend(getattr(epoch, name) for name in KEPT)
+            figures = (getattr(epoch, name) for name in KEPT)
+            self._numbers.extend(math.nan if value is None else value for value in figures)
             self._numbers.append(epoch.time_budget.total_seconds)
 
 
