@@ -133,7 +133,8 @@ class ModelFacts:
     def nearest_pixels(self, image_size: int | str) -> int:
         """Pixels per side for an image size, or the nearest that the model accepts."""
         size = self.native_size if image_size == "native" else int(image_size)
-        return min(max(size, self.smallest_size), self.largest_size or size)
+        size = max(size, self.smallest_size)
+        return min(size, self.largest_size or size)
 
 
 @dataclass(frozen=True)

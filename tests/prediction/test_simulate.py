@@ -62,10 +62,19 @@ def real_peak(name: str, setting: Setting, batch_size: int) -> int:
 
 @pytest.mark.parametrize("name", CASES)
 def test_agrees_with_torchs_own_allocator(name: str) -> None:
+    """But for a workspace that oneDNN takes for 3x3 convolutions on processors without AVX-512: up
+    to four times a layer's weights, which no simulation knows of."""
     size, batch_size = CASES[name]
     setting = Setting(size, "adam", 1e-3, "fp32")
     predicted = simulated(name, setting).peak_bytes(batch_size, block_bytes=1)
-    assert predicted == pytest.approx(real_peak(name, setting, batch_size), rel=0.015)
+    real = real_peak(name, setting, batch_size)
+    workspace = 0
+    if torch.backends.cpu.get_cpu_capability() == "AVX2":
+        with building():
+            network = build_network(REGISTRY.get(name), 10)
+        convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
+        workspace = 4 * 4 * max(m.weight.numel() for m in convolutions)
+    assert -0.015 * real <= real - predicted <= 0.015 * real + workspace
 
 
 @pytest.mark.parametrize(("optimizer", "copies"), [("adam", 2), ("adamw", 2), ("sgd", 1)])
