@@ -112,7 +112,7 @@ def known(metric: Metric, *groups: TrialGroup) -> bool:
         if scale_of(metric) == "ratio" and min(values) <= 0:
             raise Refused(
                 f"{group.rows[0].where}: {metric.name} is {min(values):g}, and has no ratio; "
-                "leave it out with --metrics."
+                "leave that metric out."
             )
     return True
 

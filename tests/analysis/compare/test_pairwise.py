@@ -89,7 +89,7 @@ def test_a_metric_that_one_lacks_is_left_out_and_said(compared) -> None:
 
 @pytest.mark.parametrize("value", [0, -1])
 def test_what_has_no_ratio_is_refused(compared, value: float) -> None:
-    with pytest.raises(Refused, match="and has no ratio; leave it out with --metrics"):
+    with pytest.raises(Refused, match="and has no ratio; leave that metric out"):
         compared(rates([1, 2, value]), rates([1, 2, 3]))
 
 
