@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 BINS = 15
 """Bins of equal width for the expected calibration error, as many as Guo et al. take."""
@@ -93,16 +93,6 @@ def worst_and_best(confusion: Counts) -> tuple[int, int]:
     """The classes with the lowest and the highest accuracy; of equal ones, the first."""
     accuracies = class_accuracies(confusion)
     return int(np.nanargmin(accuracies)), int(np.nanargmax(accuracies))
-
-
-def wilson(right: NDArray[Any], images: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The ends of the 95 % intervals of shares of images, for the images of a class are a sample
-    (E. B. Wilson, 1927): of counts, which may be means over seeds, and of at least one image."""
-    z2 = stats.norm.ppf(0.975) ** 2
-    shrunk, share = 1 + z2 / images, right / images
-    middle = (share + z2 / (2 * images)) / shrunk
-    half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * images)) / images) / shrunk
-    return np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)
 
 
 def confused_with(confusion: Counts, of: int) -> int | None:

@@ -11,8 +11,8 @@ from bench.analysis.classification import (
     Classification,
     classify,
     confused_with,
-    wilson,
 )
+from bench.analysis.intervals import share_interval
 from bench.errors import Refused
 from bench.records.logits import read_logits
 from bench.records.records import KeptLogits
@@ -54,7 +54,7 @@ def class_rows(result: TrialResult) -> list[dict[str, Any]]:
     names, confusion = result.run.dataset.classes, answers.confusion
     tested = np.flatnonzero(confusion.sum(axis=1))
     images, right = confusion.sum(axis=1)[tested], confusion.diagonal()[tested]
-    accuracies, (low, high) = right / images, wilson(right, images)
+    accuracies, (low, high) = right / images, share_interval(right, images)
     others = [confused_with(confusion, number) for number in tested.tolist()]
     return [
         {

@@ -307,9 +307,14 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return float(np.percentile(values, percent))
 
 
-def share_interval(share: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `count` independent trials (E. B. Wilson, 1927)."""
-    from scipy.stats import binomtest
+def share_interval(right: Any, of: Any) -> tuple[Any, Any]:
+    """The ends of the 95 % intervals of shares `right / of` of independent trials (E. B. Wilson,
+    1927): numbers or arrays of counts, which may be means over seeds, of at least one trial."""
+    import numpy as np
+    from scipy import stats
 
-    interval = binomtest(round(share * count), count).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    z2 = stats.norm.ppf(0.975) ** 2
+    shrunk, share = 1 + z2 / of, right / of
+    middle = (share + z2 / (2 * of)) / shrunk
+    half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * of)) / of) / shrunk
+    return np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)

@@ -12,9 +12,9 @@ from bench.analysis.classification import (
     classify,
     confused_with,
     most_confused,
-    wilson,
     worst_and_best,
 )
+from bench.analysis.intervals import share_interval
 from tests.answers import CAT, DOG, labels_of, some_logits
 
 
@@ -93,6 +93,6 @@ def test_what_is_hard_comes_out() -> None:
 def test_intervals_are_scipys(counts: tuple[int, int]) -> None:
     right, images = counts
     expected = stats.binomtest(right, images).proportion_ci(0.95, method="wilson")
-    low, high = wilson(np.array([right]), np.array([images]))
+    low, high = share_interval(np.array([right]), np.array([images]))
     assert low[0] == pytest.approx(expected.low, abs=1e-12)
     assert high[0] == pytest.approx(expected.high, abs=1e-12)

@@ -17,11 +17,11 @@ from bench.analysis.classification import (
     Reliability,
     class_accuracies,
     most_confused,
-    wilson,
     worst_and_best,
 )
 from bench.analysis.classified import classified, left_out
 from bench.analysis.formatting import MISSING, listed, percent, shortened
+from bench.analysis.intervals import share_interval
 from bench.analysis.trial_group import TrialGroup
 from bench.report.context import Context
 from bench.report.sections.base import Picture, Section, certainty, picture, sorted_by, value
@@ -65,7 +65,7 @@ class Answers:
         """The intervals of classes' accuracies: several seeds have seen no other images than
         one."""
         right, images = self.confusion.diagonal(), self.confusion.sum(axis=1)
-        return wilson(right[numbers] / self.seeds, images[numbers] / self.seeds)
+        return share_interval(right[numbers] / self.seeds, images[numbers] / self.seeds)
 
     @property
     def names(self) -> list[str]:

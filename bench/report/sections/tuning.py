@@ -369,7 +369,7 @@ def _draw_points(
     """The points of a contestant, each rate times `shift`; what a legend shows of them."""
     rates = [shift * p.trial.setting.learning_rate for p in tuned.points if p.status == "done"]
     values = [accuracy_of(p) for p in tuned.points if p.status == "done"]
-    ends = [share_interval(v, count) for v in values]
+    ends = [share_interval(v * count, count) for v in values]
     bars = [
         [v - low for v, (low, _) in zip(values, ends, strict=True)],
         [high - v for v, (_, high) in zip(values, ends, strict=True)],
