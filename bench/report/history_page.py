@@ -5,7 +5,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from bench.analysis.formatting import sentence
+from bench.analysis.formatting import header_of, sentence
 from bench.records.files import write_atomic
 from bench.report.document import Page
 from bench.report.history import (
@@ -68,7 +68,7 @@ def _answers(history: History) -> Iterator[Answer]:
             pictures.append(
                 Picture(f"{name}-scaled", f"{label} over time, scaled", sentence(CAPTION), scaled)
             )
-        finding = sentence(f"{label}, a line per model")
+        finding = sentence(f"{header_of(name)}, a line per model")
         yield Answer(name, label, finding, tuple(pictures), (series_table(history, series),))
     remark = f"All figures are in {VALUES}."
     count = sum(len(moment.runs) for moment in history.moments)
