@@ -19,8 +19,7 @@ from bench.report.history import (
 )
 from bench.report.history_pictures import CAPTION, history_figure
 from bench.report.render.html import html_page
-from bench.report.sections.base import Answer, Picture
-from bench.report.style import saved_in_parallel
+from bench.report.sections.base import Answer, Picture, drawn
 
 PAGE, VALUES = "history.html", "history.json"
 
@@ -35,16 +34,10 @@ CHANGES_REMARK = (
 def write_history(history: History, folder: Path) -> None:
     """Replace page, pictures and values in a folder; raises BenchError if that fails. The values
     come last: they are what the next history takes for reported."""
-    answers, plots = tuple(_answers(history)), folder / "plots"
-    pictures = [picture for one in answers for picture in one.pictures]
-    with saved_in_parallel() as save:
-        for picture in pictures:
-            if figure := picture.draw():
-                save(figure, plots / picture.file)
+    answers = tuple(_answers(history))
     models = ", ".join(dict.fromkeys(one.model for one in history.series))
     page = Page(f"history of {models}", _facts(history), tuple(notes(history)), answers)
-    svg = {p.file: (plots / f"{p.file}.svg").read_text("utf-8") for p in pictures}
-    write_atomic(folder / PAGE, html_page(page, svg))
+    write_atomic(folder / PAGE, html_page(page, drawn(answers, folder / "plots")))
     write_atomic(folder / VALUES, as_json(history))
 
 

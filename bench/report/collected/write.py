@@ -15,8 +15,7 @@ from bench.report.collected.table import collected_csv
 from bench.report.document import Page
 from bench.report.render.html import html_page
 from bench.report.render.markdown import markdown_page
-from bench.report.sections.base import Answer
-from bench.report.style import saved_in_parallel
+from bench.report.sections.base import Answer, drawn
 
 MOST_COHORTS = 5
 """Sets of conditions with sections of their own; all are in `collected.csv`."""
@@ -29,12 +28,7 @@ def write_class(collected: Collected, statements: Sequence[Claim], folder: Path)
         BenchError: a file cannot be written.
     """
     page = page_of(collected, statements)
-    pictures = [picture for answer in page.answers for picture in answer.pictures]
-    with saved_in_parallel() as save:
-        for picture in pictures:
-            if figure := picture.draw():
-                save(figure, folder / "plots" / picture.file)
-    svg = {p.file: (folder / "plots" / f"{p.file}.svg").read_text("utf-8") for p in pictures}
+    svg = drawn(page.answers, folder / "plots")
     write_atomic(folder / "report.html", html_page(page, svg))
     write_atomic(folder / "report.md", markdown_page(page))
     write_atomic(folder / "collected.csv", collected_csv(collected))

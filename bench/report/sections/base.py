@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from matplotlib.figure import Figure
 
@@ -10,6 +11,7 @@ from bench.analysis.formatting import shown
 from bench.analysis.intervals import Estimate
 from bench.analysis.trial_group import TrialGroup
 from bench.report.context import Context
+from bench.report.style import saved_in_parallel
 from bench.report.tables import Cells, Table, known, metric_table
 
 
@@ -82,6 +84,20 @@ def answers(
         tables = tuple(table for table in section.tables(context) if table.rows)
         remarks = tuple(section.remarks(context))
         yield Answer(section.name, section.title, finding, tuple(drawn), tables, remarks)
+
+
+def drawn(answers: Sequence[Answer], plots: Path) -> dict[str, str]:
+    """Draw the pictures of answers that need no context into a folder; their SVG by file name.
+
+    Raises:
+        BenchError: a file cannot be written.
+    """
+    pictures = [picture for answer in answers for picture in answer.pictures]
+    with saved_in_parallel() as save:
+        for picture in pictures:
+            if figure := picture.draw():
+                save(figure, plots / picture.file)
+    return {p.file: (plots / f"{p.file}.svg").read_text("utf-8") for p in pictures}
 
 
 def pictures_of(sections: Sequence[Section], context: Context) -> Iterator[Picture]:
