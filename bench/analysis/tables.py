@@ -47,12 +47,11 @@ def models_frame(run: Run) -> pd.DataFrame:
     """A row per trial, but for the points of tuning, which have a table of their own."""
     compared = [result for result in run.trials if not result.trial.is_point]
     absent = _LATER - _added(run) - _ALWAYS
-    absent |= {
-        m.name for m in METRICS if m.optional and not any(m.value(t) is not None for t in compared)
-    }
     kept = [m for m in METRICS if m.name not in absent]
     rows = [{metric.name: metric.value(result) for metric in kept} for result in compared]
-    return _frame(run, rows, [metric.name for metric in kept])
+    empty = {m.name for m in kept if m.optional and all(row[m.name] is None for row in rows)}
+    rows = [{name: row[name] for name in row if name not in empty} for row in rows]
+    return _frame(run, rows, [metric.name for metric in kept if metric.name not in empty])
 
 
 def epochs_frame(run: Run) -> pd.DataFrame:
