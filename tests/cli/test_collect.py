@@ -82,7 +82,7 @@ def test_a_class_is_collected(
     for n, name in enumerate(("anna", "ben", "chiara")):
         write_log(tmp_path / name, run_of(n, luck=n / 50, device=f"CPU {n}"))
         assert command("pack", name)[0] == 0
-    monkeypatch.setattr(write, "saved_in_parallel", _unsaved)
+    monkeypatch.setattr("bench.report.sections.base.saved_in_parallel", _unsaved)
     monkeypatch.setattr(write, "html_page", lambda page, pictures: "")
     packs = ("anna.zip", "ben.zip", "chiara.zip")
     code, out, error = command("collect", *packs, "--output", "good")
