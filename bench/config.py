@@ -150,6 +150,10 @@ Limit = Annotated[
     Count | Literal["all"], Meta(title="N|all", description="a whole number above 0 or all")
 ]
 CountOrZero = Annotated[int, Meta(ge=0, title="N", description="a whole number, 0 or more")]
+FirstSeed = Annotated[
+    int, Meta(ge=0, le=900_000, title="N", description="a whole number from 0 to 900,000")
+]
+"""With the most seeds that a run may have, still below the one that points are tuned with."""
 Seconds = Annotated[float, Meta(gt=0, title="SECONDS", description="a number above 0")]
 LearningRate = Annotated[float, Meta(gt=0, le=1e308, title="RATE", description="a positive number")]
 WeightDecay = Annotated[
@@ -321,7 +325,10 @@ class Options:
     """Passes over the training images."""
 
     seeds: Annotated[Count, Help(Group.LENGTH)] = 1
-    """Repeat every trial with the seeds 0 to N-1."""
+    """Repeat every trial with so many seeds: 0 to N-1, unless --first-seed says otherwise."""
+
+    first_seed: Annotated[FirstSeed, Help(Group.LENGTH)] = 0
+    """The first of the seeds, for other ones than somebody else has trained with."""
 
     rerun_noisy: Annotated[CountOrZero, Help(Group.LENGTH)] = 0
     """At the end, repeat trials whose times cannot be trusted, each at most N times."""

@@ -95,6 +95,10 @@ def _search(name: str) -> Callable[[TrialResult], Value]:
     return lambda result: getattr(result.largest_batch, name, None)
 
 
+def _expected(name: str) -> Callable[[TrialResult], Value]:
+    return lambda result: getattr(getattr(result.largest_batch, "predicted", None), name, None)
+
+
 def _fastest(result: TrialResult) -> SweepPoint | None:
     """The batch size that trains the most images per second, of those that a sweep timed."""
     return max(result.sweep, key=lambda p: p.batch_size / median(p.step_seconds), default=None)
@@ -298,6 +302,18 @@ METRICS: tuple[Metric, ...] = (
            "What limits the largest batch: `memory`, or the size of the `data set`."),
     Metric("memory_budget_bytes", "Memory searched", "bytes", _search("budget_bytes"),
            "Memory that the search for the largest batch was allowed."),
+    Metric("predicted_max_batch", "Largest batch (predicted)", "images",
+           _search("predicted_batch"),
+           "The largest batch that the search expected after its first, small probe.",
+           exact=True, optional=True),
+    Metric("predicted_base_bytes", "Fixed memory (predicted)", "bytes",
+           _expected("base_bytes"),
+           "Memory that the search expected beside images, of a simulated step and its first "
+           "probe.", exact=True, optional=True),
+    Metric("predicted_bytes_per_image", "Memory of an image (predicted)", "bytes",
+           _expected("bytes_per_image"),
+           "Memory that the search expected each image to take, of a simulated step.",
+           exact=True, optional=True),
     Metric("updates_per_epoch", "Updates per epoch", "updates", _last(lambda e: e.steps),
            "Optimizer updates of one epoch.", exact=True),
     Metric("total_seconds", "All epochs", "s", lambda r: clock(r.epochs)[-1] if r.epochs else None,

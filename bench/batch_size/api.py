@@ -109,7 +109,7 @@ def find_max_batch(
             smallest=SMALLEST_BATCH,
             predicted=None if trace is None else trace.peak_bytes,
         )
-    return certified(result, probes, job, Ready(limit, {"torch": torch.__version__}))
+    return certified(result, probes, job, Ready(limit, {"torch": torch.__version__}, trace))
 
 
 def predict_max_batch(

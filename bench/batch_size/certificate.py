@@ -1,11 +1,16 @@
 """From a search's result and its probes to the record that is kept, with its certificate."""
 
+import bisect
+
 from bench.batch_size.search import SearchResult
 from bench.records.messages import Ready, SearchJob
-from bench.records.records import Certificate, LargestBatch, Probe
+from bench.records.records import Certificate, LargestBatch, PredictedLine, Probe
 
 SMALLEST_BATCH = 2
 """Batch norm cannot train on one image."""
+
+MOST_IMAGES = 2**20
+"""Nobody trains with larger batches."""
 
 
 def certified(
@@ -38,4 +43,24 @@ def certified(
         ready.limit_bytes,
         certificate=certificate,
         contradiction=contradiction,
+        predicted=_predicted(probes, job, ready, result.largest),
     )
+
+
+def _predicted(
+    probes: list[Probe], job: SearchJob, ready: Ready, largest: int
+) -> PredictedLine | None:
+    """What the first probe that ran leads one to expect; None where it came to the answer itself,
+    for then there was nothing left to predict."""
+    trace, part_of = ready.trace, job.setting.part_of
+    first = next((probe for probe in probes if probe.fits), None)
+    if trace is None or ready.limit_bytes is None or first is None or first.batch_size >= largest:
+        return None
+    if first.peak_memory_bytes is None:
+        return None
+    beside = first.peak_memory_bytes - trace.peak_bytes(part_of(first.batch_size))
+    tensors = ready.limit_bytes - beside
+    expected = bisect.bisect_right(range(MOST_IMAGES), tensors, key=trace.peak_bytes) - 1
+    fixed, per_part = trace.line(max(expected, SMALLEST_BATCH))
+    per_image = per_part // job.setting.accumulate
+    return PredictedLine(fixed + beside, per_image, first.batch_size) if per_image > 0 else None

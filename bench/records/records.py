@@ -257,12 +257,24 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class PredictedLine:
+    """The memory that a search expected near its limit: `base_bytes`, plus `bytes_per_image` for
+    each image. From a step that was simulated for the device at hand, plus what libraries took
+    beside its tensors in the search's first probe, of `probed_batch` images."""
+
+    base_bytes: int
+    bytes_per_image: int
+    probed_batch: int
+
+
+@dataclass(frozen=True)
 class LargestBatch:
     """The result of a search: `max_batch` ran, and one more failed or exceeds the data set.
 
     `budget_bytes` is the memory that the search was allowed; `needed_bytes`, given if nothing ran,
     is what the smallest batch takes. `contradiction` says which batch failed although a larger one
-    ran; `max_batch` is then below the smallest that failed.
+    ran; `max_batch` is then below the smallest that failed. `predicted` is what was expected before
+    a probe came near the answer, None where a step could not be simulated.
     """
 
     model: str
@@ -274,6 +286,15 @@ class LargestBatch:
     needed_bytes: int | None = None
     certificate: Certificate | None = None
     contradiction: str | None = None
+    predicted: PredictedLine | None = None
+
+    @property
+    def predicted_batch(self) -> int | None:
+        """The largest batch that was expected in the memory of the search."""
+        line = self.predicted
+        if line is None or self.budget_bytes is None or line.bytes_per_image < 1:
+            return None
+        return max(0, self.budget_bytes - line.base_bytes) // line.bytes_per_image
 
 
 @dataclass(frozen=True)

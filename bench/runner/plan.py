@@ -88,7 +88,11 @@ def make_plan(
         if suits(choice, model.name)
     )
     orders = (list(one_seed), list(reversed(one_seed)))
-    seeds = [replace(trial, seed=k) for k in range(config.seeds) for trial in orders[k % 2]]
+    seeds = [
+        replace(trial, seed=config.first_seed + k)
+        for k in range(config.seeds)
+        for trial in orders[k % 2]
+    ]
     if tuning is None:
         return Plan(tuple(seeds))
     points = range(1, len(tuning.points) + 1)

@@ -6,6 +6,7 @@ torchvision's convention; its published figures are the check.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -37,9 +38,11 @@ def describe(entry: Entry, classes: int, image_size: int) -> ModelDescribed:
     with torch.device("meta"):
         original = build_network(entry, IMAGENET_CLASSES).module
         trained = build_network(entry, classes).module
-    auxiliary = auxiliary_modules(trained, image_size)
+    shapes = _shapes(trained, image_size, training=True)
+    with _recorded_shapes(trained) as in_inference:
+        by_layer, total = _flops(trained, image_size)
+    auxiliary = _only_in_training(trained, shapes, in_inference)
     params_aux = sum(_params(trained.get_submodule(name)) for name in auxiliary)
-    by_layer, total = _flops(trained, image_size)
     return ModelDescribed(
         model=entry.facts.name,
         image_size=image_size,
@@ -50,17 +53,23 @@ def describe(entry: Entry, classes: int, image_size: int) -> ModelDescribed:
         gmacs=total / 2e9,
         gmacs_native=_flops(original, entry.facts.native_size)[1] / 2e9,
         weight_bytes=sum(t.nbytes for t in (*trained.parameters(), *trained.buffers())),
-        layers=tuple(_layers(trained, image_size, by_layer, auxiliary)),
+        layers=tuple(_layers(trained, shapes, by_layer, auxiliary)),
     )
 
 
 def auxiliary_modules(module: nn.Module, image_size: int) -> list[str]:
     """Names of the top-level parts that run in training but not in inference: auxiliary heads."""
-    shapes = {training: _shapes(module, image_size, training) for training in (True, False)}
+    shapes = (_shapes(module, image_size, training) for training in (True, False))
+    return _only_in_training(module, *shapes)
+
+
+def _only_in_training(
+    module: nn.Module, training: dict[str, Shapes], inference: dict[str, Shapes]
+) -> list[str]:
     with_weights = [
         n for n, child in module.named_children() if next(child.parameters(), None) is not None
     ]
-    return [n for n in with_weights if n in shapes[True] and n not in shapes[False]]
+    return [n for n in with_weights if n in training and n not in inference]
 
 
 def _params(module: nn.Module) -> int:
@@ -94,6 +103,15 @@ def _infer(module: nn.Module, image_size: int) -> None:
 
 def _shapes(module: nn.Module, image_size: int, training: bool) -> dict[str, Shapes]:
     """Shapes of what goes into and comes out of every part in a forward pass, by name."""
+    module.train(training)
+    with _recorded_shapes(module) as shapes, torch.no_grad():
+        module(torch.empty(2, 3, image_size, image_size, device="meta"))
+    return shapes
+
+
+@contextmanager
+def _recorded_shapes(module: nn.Module) -> Iterator[dict[str, Shapes]]:
+    """The same of every forward pass within the block."""
     shapes: dict[str, Shapes] = {}
 
     def recorder(name: str) -> Any:
@@ -105,18 +123,14 @@ def _shapes(module: nn.Module, image_size: int, training: bool) -> dict[str, Sha
         return hook
 
     handles = [part.register_forward_hook(recorder(n)) for n, part in module.named_modules() if n]
-    module.train(training)
-    with torch.no_grad():
-        module(torch.empty(2, 3, image_size, image_size, device="meta"))
+    yield shapes
     for handle in handles:
         handle.remove()
-    return shapes
 
 
 def _layers(
-    module: nn.Module, image_size: int, flops: dict[str, int], auxiliary: list[str]
+    module: nn.Module, shapes: dict[str, Shapes], flops: dict[str, int], auxiliary: list[str]
 ) -> Iterator[Layer]:
-    shapes = _shapes(module, image_size, training=True)
     for name, part in module.named_modules():
         params = sum(p.numel() for p in part.parameters(recurse=False))
         if params and name:

@@ -38,6 +38,8 @@ OPTIONS = [
     ("--image-size 64 --models inception_v3", "too small for inception_v3"),
     ("--epochs 0", "--epochs 0 must be"),
     ("--seeds 0", "--seeds 0 must be"),
+    ("--first-seed -1", "--first-seed -1 must be a whole number from 0 to 900,000"),
+    ("--first-seed 900001", "--first-seed 900001 must be a whole number from 0 to 900,000"),
     ("--train-limit 0", "--train-limit 0 must be"),
     ("--test-limit -1", "--test-limit -1 must be"),
     ("--tune 0", "--tune 0 must be a whole number from 1 to 1024"),

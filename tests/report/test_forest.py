@@ -9,11 +9,12 @@ from bench.analysis.compare.effects import Effect
 from bench.analysis.compare.pairwise import USUAL, compare
 from bench.analysis.compare.ranking import rank
 from bench.analysis.metrics import BY_NAME
+from bench.records.run import Run
 from bench.report.forest import _limits, comparison_figure, ranking_figure
 from bench.report.style import save_as
-from bench.report.write import write_report
 from tests.analysis.compare.tables import a_side, some_trials, trials
 from tests.builders import a_run
+from tests.report.undrawn import answers_of
 
 SPEED, ACCURACY = BY_NAME["images_per_second"], BY_NAME["final_test_accuracy"]
 BASE = {"images_per_second": [100.0, 101.0, 99.5], "final_test_accuracy": [0.70, 0.71, 0.69]}
@@ -84,11 +85,13 @@ def test_endless_intervals_leave_the_picture() -> None:
 
 def test_a_run_with_two_models_gets_its_picture(tmp_path: Path) -> None:
     run = a_run(tmp_path / "two", seeds=3)
-    write_report(run)
-    assert (run.path / "plots" / "ranking.svg").is_file()
+    assert "ranking" in pictures_of(run)
     alone = a_run(tmp_path / "one", models=["resnet18"])
-    write_report(alone)
-    assert not (alone.path / "plots" / "ranking.svg").exists()
+    assert "ranking" not in pictures_of(alone)
+
+
+def pictures_of(run: Run) -> set[str]:
+    return {picture.file for answer in answers_of(run) for picture in answer.pictures}
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

@@ -20,6 +20,7 @@ from tests.builders import (
     run_start,
     some_records,
 )
+from tests.report.undrawn import markdown_of
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +63,14 @@ def test_claims_that_were_brought_replace_the_lectures(tmp_path):
     run = a_run(tmp_path, epochs=11)
     rows = "id,claim,rule,metric,models\na,Mine,falls,train_loss,resnet18\n"
     (tmp_path / "claims.csv").write_text(rows)
-    write_report(run)
-    text = (tmp_path / "report.md").read_text()
+    text = markdown_of(run)
     assert "| Mine | holds | so in the one seed | – | falls at 10 of 10 epochs |" in text
     assert "1 min 51 s" not in text
     assert "Of 1 claim, 1 holds." in text
 
 
 def test_one_seed_is_called_what_it_is(tmp_path):
-    run = a_run(tmp_path, seeds=1)
-    write_report(run)
-    assert "One seed" in (run.path / "report.md").read_text()
+    assert "One seed" in markdown_of(a_run(tmp_path, seeds=1))
 
 
 @pytest.mark.parametrize("evil", ["<script>", "a|b", "[x](javascript:1)", "line\nbreak", "`code`"])
@@ -131,8 +129,7 @@ def test_predictions_certificates_and_contradictions_are_told(tmp_path):
     run.add(a_largest_batch(certificate=proof, contradiction=said))
     for record in (a_prediction(), a_breakdown(), a_sweep_point()):
         run.add(record)
-    write_report(run)
-    text = (run.path / "report.md").read_text()
+    text = markdown_of(run)
     assert "4 training steps and an evaluation ran at 100, and 101 failed" in text
     assert "memory is not monotone here" in text
     assert "| resnet18 | t4 | 32 | 1,234 (1,170–1,298) | 200 | 12.00 |" in text

@@ -44,6 +44,11 @@ def test_seeds_run_there_and_back() -> None:
     assert order == [("a", 0), ("b", 0), ("b", 1), ("a", 1), ("a", 2), ("b", 2)]
 
 
+def test_seeds_may_be_other_ones() -> None:
+    order = [(trial.model, trial.seed) for trial in plan(seeds=2, first_seed=31).trials]
+    assert order == [("a", 31), ("b", 31), ("b", 32), ("a", 32)]
+
+
 def test_the_plan_is_the_product_of_all_that_varies() -> None:
     many = plan(
         image_size=(96, 128),

@@ -67,6 +67,7 @@ def start(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
         fake.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(fake))
         monkeypatch.setattr(warm_worker, "AVAILABLE", False)
+        monkeypatch.setattr(warm_worker, "_templates", {})
         return Worker(JOB, log, timeout=timeout)
 
     return started

@@ -24,12 +24,14 @@ Shape = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Peak memory near a batch size, as simulated for a CUDA card with `usable_bytes`:
-    `base_bytes`, plus `bytes_per_image` for each image."""
+    """Peak memory near a batch size: `base_bytes`, plus `bytes_per_image` for each image. As
+    simulated for a CUDA card with `usable_bytes`, or, if `by_search`, as the search itself expected
+    it on the device at hand."""
 
     usable_bytes: float
     base_bytes: float
     bytes_per_image: float
+    by_search: bool = False
 
     def batch(self, memory_bytes: float) -> float:
         """The largest batch in so much memory, not rounded, at least 0."""
@@ -59,8 +61,8 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Limit:
-    """A largest batch that was measured in `memory_bytes`, and the one predicted for them; None
-    where nobody sent a prediction."""
+    """A largest batch that was measured in `memory_bytes`, and the one predicted for them: by the
+    search itself, else for the card with the nearest memory; None where nobody sent either."""
 
     sender: str
     machine: Machine
@@ -74,6 +76,11 @@ class Limit:
         """The largest batch that is predicted."""
         return self.prediction.batch(self.memory_bytes) if self.prediction else None
 
+    @property
+    def by_search(self) -> bool:
+        """Whether its own search predicted it."""
+        return self.prediction is not None and self.prediction.by_search
+
 
 def limits(rows: Sequence[SentRow], predictions: Predictions) -> list[Limit]:
     """The largest batches that memory limited, by model and memory: one for each search, although
@@ -83,9 +90,15 @@ def limits(rows: Sequence[SentRow], predictions: Predictions) -> list[Limit]:
         memory, batch = row.number("memory_budget_bytes"), row.number("max_batch")
         if memory and batch and is_measured_limit(row) and not row.copy_of:
             shape = tuple(row.text(name) for name in SHAPE)
-            prediction = predictions.near(shape, memory)
+            prediction = _of_search(row, memory) or predictions.near(shape, memory)
             found[Limit(row.sender, row.machine, shape, memory, int(batch), prediction)] = None
     return sorted(found, key=lambda limit: (limit.shape, limit.memory_bytes))
+
+
+def _of_search(row: SentRow, memory_bytes: float) -> Prediction | None:
+    base, per_image = row.number("predicted_base_bytes"), row.number("predicted_bytes_per_image")
+    known = base is not None and per_image is not None and per_image > 0
+    return Prediction(memory_bytes, base, per_image, True) if known else None
 
 
 def _of_run(sent: Sent) -> list[tuple[Shape, Prediction]]:

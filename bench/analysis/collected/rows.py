@@ -33,7 +33,8 @@ FIGURES = (
     *("final_test_accuracy", "best_test_accuracy", "first_test_accuracy", "final_train_loss"),
     *("final_test_loss", "epoch_seconds", "test_seconds", "total_seconds", "images_per_second"),
     *("step_milliseconds", "peak_memory_bytes", "max_batch", "max_batch_source"),
-    *("max_batch_limited_by", "memory_budget_bytes", "params", "params_imagenet", "gmacs"),
+    *("max_batch_limited_by", "memory_budget_bytes", "predicted_base_bytes"),
+    *("predicted_bytes_per_image", "params", "params_imagenet", "gmacs"),
     *("updates_per_epoch", "power_watts", "energy_per_image_joules", "calibration_gflops"),
     *("noise", "reason"),
 )

@@ -95,6 +95,9 @@ def _searches(context: Context) -> list[str]:
             text += f": {proof.steps} training steps and an evaluation ran at {search.max_batch}"
             if proof.failed_batch:
                 text += f", and {proof.failed_batch} failed ({proof.failed_because})"
+        if search.predicted and search.predicted_batch is not None:
+            probed = search.predicted.probed_batch
+            text += f"; {search.predicted_batch:,} were predicted after a probe of {probed}"
         sentences.append(f"{text}. {search.contradiction}" if search.contradiction else f"{text}.")
     return sentences
 

@@ -20,6 +20,7 @@ from bench.records.records import (
     DeviceFacts,
     Epoch,
     LargestBatch,
+    PredictedLine,
     Record,
     RunEnded,
     RunStarted,
@@ -285,6 +286,22 @@ def test_largest_batches_stand_beside_what_is_predicted() -> None:
     assert [limit.predicted for limit in resnet] == [
         pytest.approx((memory - 200) / 12) for memory in (800, 1200, 1600)
     ]
+
+
+def test_what_a_search_predicted_itself_comes_before_what_is_predicted_for_a_card() -> None:
+    def searched(record: Record) -> Record:
+        if not isinstance(record, LargestBatch):
+            return record
+        return replace(record, predicted=PredictedLine(300 * MIB, 9 * MIB, 19))
+
+    own, cards = run_of(0, more=searched), run_of(1, luck=0.1)
+    found = collected(sent("own", own), sent("card", cards))
+    of_resnet = {
+        x.sender: x for x in limits(found.rows, found.predictions) if "resnet18" in x.shape
+    }
+    assert of_resnet["own"].predicted == pytest.approx((1000 - 300) / 9)
+    assert of_resnet["card"].predicted == pytest.approx((1000 - 200) / 12)
+    assert [of_resnet[name].by_search for name in ("own", "card")] == [True, False]
 
 
 def test_claims_are_judged_by_all_together() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from bench.records.run import Run
 from bench.report.write import write_report
 from tests.builders import a_prediction, a_run
-from tests.report.rich import rich_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -34,10 +34,8 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    run = rich_run(tmp_path_factory.mktemp("browser") / "run")
-    write_report(run)
-    return (run.path / "report.html").as_uri()
+def address(rich_report: Run) -> str:
+    return (rich_report.path / "report.html").as_uri()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from bench.report.render.html import inline_svg, numeric_columns, render_html, u
 from bench.report.tables import Cell, Table
 from bench.report.write import write_report
 from tests.builders import a_dataset, a_run, run_start, write_log
-from tests.report.rich import rich_records, rich_run
+from tests.report.rich import rich_records
+from tests.report.undrawn import answers_of, markdown_of
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>&amp;$x$'
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -62,11 +63,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def rich(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Page, str]:
-    run = rich_run(tmp_path_factory.mktemp("rich") / "run")
-    write_report(run)
-    text = (run.path / "report.html").read_text("utf-8")
-    return run, Page(text), text
+def rich(rich_report: Run) -> tuple[Run, Page, str]:
+    text = (rich_report.path / "report.html").read_text("utf-8")
+    return rich_report, Page(text), text
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +121,9 @@ def test_every_question_is_a_section_in_order(rich: tuple[Run, Page, str]) -> No
 
 def test_what_the_run_does_not_vary_is_no_section(tmp_path: Path) -> None:
     run = a_run(tmp_path)
-    write_report(run)
-    page = Page((tmp_path / "report.html").read_text("utf-8"))
-    names = {section["id"] for section in page.all("section")}
+    names = {answer.name for answer in answers_of(run)}
     assert names & {"optimizers", "batch-sizes", "depth", "auxiliary-heads", "seeds"} == set()
-    assert "Every trial was completed." in page.text
+    assert "Every trial was completed." in markdown_of(run)
 
 
 def test_it_says_on_what_and_how_it_was_measured(rich: tuple[Run, Page, str]) -> None:
