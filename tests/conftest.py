@@ -1,7 +1,8 @@
 """What all tests share: hypothesis without deadlines, for machines are noisy; one thread each; a
 cache of their own.
 
-Tests run in two processes at once. Torch's threads spin while they wait for each other, so that two
+Tests run in two processes at once; those of one `xdist_group` share something that takes seconds
+to make, and run in the same one. Torch's threads spin while they wait for each other, so that two
 processes with two threads each would take many times as long as with one.
 """
 

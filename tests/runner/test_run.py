@@ -18,7 +18,7 @@ from bench.records.records import Epoch, Probe, TrialEnded, TrialRepeated, Trial
 from bench.runner.session import exit_code, trial_labels
 from tests.killing import make_images
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("run")]
 ROOT = Path(__file__).parents[2]
 
 

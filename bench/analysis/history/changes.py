@@ -112,10 +112,13 @@ def _changes_in(
     changes = []
     places = [0, *(one.split for one in found), len(track)]
     for number, one in enumerate(found):
-        # All that is known now tells the place better than what was known then.
+        # All that is known now tells the place better than what was known then; but it lies before
+        # the point that confirmed it, or it is the place of another change, yet to be confirmed.
         low, high = places[number], places[number + 2]
         span = track[low:high]
-        split = _split(metric, [point.value for point in span]) or one.split - low
+        split = _split(metric, [point.value for point in span])
+        if split is None or low + split > one.confirmed:
+            split = one.split - low
         places[number + 1] = low + split
         effect, verdict = _judged(metric, span, split, margins)
         scaled = None

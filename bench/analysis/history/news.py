@@ -17,10 +17,15 @@ class Reported:
     up: bool
     runs: tuple[str, ...]
 
+    @property
+    def key(self) -> tuple[tuple[str, ...], str, bool, str]:
+        """The same whenever the same runs are looked at: with more of them a change's place may be
+        another by a few, but not what confirmed it."""
+        return self.traits, self.metric, self.up, self.runs[-1]
+
     def is_of(self, other: "Reported") -> bool:
-        """Whether the two are one change: with more runs its place may be another by a few."""
-        same = (self.traits, self.metric, self.up) == (other.traits, other.metric, other.up)
-        return same and not set(self.runs).isdisjoint(other.runs)
+        """Whether the two may be one change, seen by other runs."""
+        return self.key[:3] == other.key[:3] and not set(self.runs).isdisjoint(other.runs)
 
 
 def reported(change: Change, moments: Sequence[Moment]) -> Reported:
@@ -38,13 +43,13 @@ def news(
     remembered (None), those that the newest run confirmed."""
     if known is None:
         return [change for change in changes if change.confirmed.at == len(moments) - 1]
-    left, new = list(known), []
-    for change in changes:
-        seen = reported(change, moments)
-        match = next((one for one in left if one.is_of(seen)), None)
+    left, new = {one.key: one for one in known if one.runs}, []
+    seen = [(change, reported(change, moments)) for change in changes]
+    for change, one in [pair for pair in seen if not left.pop(pair[1].key, None)]:
+        # Runs may be gone since. Two changes may lie close together: each is known by itself.
+        match = next((other for other in left.values() if other.is_of(one)), None)
         if match is None:
             new.append(change)
         else:
-            # Two changes may lie close together: each is known by itself.
-            left.remove(match)
+            del left[match.key]
     return new

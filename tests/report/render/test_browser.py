@@ -15,6 +15,8 @@ from tests.builders import a_prediction, a_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
+pytestmark = pytest.mark.xdist_group("report")
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SIZES = [(1280, 800), (390, 844)]
 
