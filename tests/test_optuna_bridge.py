@@ -6,7 +6,7 @@ from bench import Config, optuna_objective
 from bench.errors import Refused
 
 TINY: dict[str, Any] = {
-    **{"models": "resnet18", "device": "cpu", "dataset": "shapes10", "preset": "smoke"},
+    **{"models": "lenet", "device": "cpu", "dataset": "shapes10", "preset": "smoke"},
     **{"train_limit": 64, "test_limit": 32, "batch_size": 16, "validation": 0.2},
 }
 

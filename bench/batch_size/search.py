@@ -30,9 +30,12 @@ MOST_MISSES = 3
 MOST_WASTED = 2
 """Probes that a prediction may cost beyond those of a search without one."""
 
-AIM = 0.99
+AIM = 0.97
 """The share of the limit at which a prediction is corrected: measured on the CPU, what its error
-differs by between a small batch and the largest is below one percent of the limit."""
+differs by between a small batch and the largest is at most three percent of the limit."""
+
+FURTHER = 3
+"""How many times as far below the limit it is corrected after a miss."""
 
 Predicted = Callable[[int], int]
 """Peak bytes of a training step by batch size; never falls as the batch grows."""
@@ -258,7 +261,7 @@ class _Bracket:
         """A size a little below the line's answer, and further below after a miss, for a second
         peak; one that leaves a smaller last batch, as most sizes do, because that costs memory."""
         assert self.limit_bytes is not None
-        aim = self._reaching((1 - (1 - AIM) * 10**self.misses) * self.limit_bytes)
+        aim = self._reaching((1 - (1 - AIM) * FURTHER**self.misses) * self.limit_bytes)
         while aim is not None and aim > 2 and self.cap % aim < 2:
             aim -= 1
         return aim if aim is not None and self.lower < aim < self.upper else None

@@ -15,7 +15,7 @@ from bench.records.run_folder import read_log
 from bench.runner.settle import KEPT_OPTIONS, Round, SettleOptions, settle
 
 CLAIMS = """id,claim,rule,metric,models,threshold,tolerance,needs,evidence
-bigger-slower,AlexNet is slower,more,epoch_seconds,alexnet lenet,,,,SHORT
+bigger-slower,ResNet-18 is slower,more,epoch_seconds,resnet18 lenet,,,,SHORT
 params,LeNet has 62 006 parameters,about,params,lenet,62006,0,,
 far,It takes a minute,about,epoch_seconds,lenet,60,1,device,
 """.replace("SHORT", "epochs=2 train_limit=40 test_limit=20 batch_size=20")
@@ -53,14 +53,14 @@ def test_it_is_interrupted_resumed_and_decides_what_can_be_decided(options: Sett
     assert claims["far"].verdict.reason == "other hardware: only ratios compare"
     slower = claims["bigger-slower"]
     assert slower.state == "decided" or slower.would_take
-    assert slower.evidence.startswith("run 1: alexnet, lenet; 2 epochs of 40 images at 63 px, 3 ")
+    assert slower.evidence.startswith("run 1: resnet18, lenet; 2 epochs of 40 images at 32 px, 3 ")
     assert not settlement.failed
     # Side by side, in turn; nothing that has nothing to do with a claim that can be decided.
     started = [r.trial for r in read_log(folder / "runs/1") if isinstance(r, TrialStarted)]
     order = [(t.seed, t.model) for t in started]
     assert order[:6] == [
-        *((0, "alexnet"), (0, "lenet"), (1, "lenet"), (1, "alexnet")),
-        *((2, "alexnet"), (2, "lenet")),
+        *((0, "resnet18"), (0, "lenet"), (1, "lenet"), (1, "resnet18")),
+        *((2, "resnet18"), (2, "lenet")),
     ]
     assert sorted(path.name for path in (folder / "runs").iterdir()) == ["1", "2"]
     assert sum(isinstance(r, RunStarted) for r in read_log(folder / "runs/1")) == 1

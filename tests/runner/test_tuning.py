@@ -13,7 +13,7 @@ from bench.runner.resume import resume
 from bench.runner.run import run
 
 TINY: dict[str, Any] = {
-    **{"models": "resnet18", "device": "cpu", "dataset": "shapes10", "preset": "smoke"},
+    **{"models": "lenet", "device": "cpu", "dataset": "shapes10", "preset": "smoke"},
     **{"train_limit": 64, "test_limit": 32, "batch_size": 16, "validation": 0.2, "epochs": 1},
     **{"tune": 2, "max_batch": False, "card": ()},
 }
