@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).parent
-SIDE, STEPS = 86, 2
+SIDE = 86
 OTHERS = {"xMem": "xmem", "DNNMem": "dnnmem", "SchedTune": "schedtune"}
 NAMES = {
     "ConvNeXtBase": "convnext_base",
@@ -84,8 +84,8 @@ def _run(row: dict[str, str]) -> Run:
 
 
 @functools.cache
-def measured_step(model: str, optimizer: str, zero_grad: int):
-    """The trace of the training steps as they were measured, for any batch size."""
+def measured_step(model: str, optimizer: str, zero_grad: int, count: int):
+    """The trace of so many training steps as they were measured, for any batch size."""
     import torch
     import torchvision
     from torch.nn.functional import cross_entropy
@@ -99,7 +99,7 @@ def measured_step(model: str, optimizer: str, zero_grad: int):
 
     def steps(module: torch.nn.Module, memory: MemoryTrace, batch_size: int) -> None:
         how = getattr(torch.optim, optimizer)(module.parameters(), lr=0.001, foreach=True)
-        for _ in range(STEPS):
+        for _ in range(count):
             if zero_grad == 0:
                 how.zero_grad()
             images = torch.empty(batch_size, 3, SIDE, SIDE, device="cuda")
@@ -142,12 +142,13 @@ class Judged:
         )
 
 
-def judge(run: Run) -> Judged:
-    """Simulate the steps of a run, and replay them on its card and under its caps."""
+def judge(run: Run, steps: int = 2) -> Judged:
+    """Simulate so many steps of a run, and replay them on its card and under its caps."""
     from bench.prediction.caching_allocator import completes, needed_bytes, replay
     from bench.prediction.cards import DEFAULT_RESERVE_BYTES
 
-    trace, batch = measured_step(run.model, run.optimizer, run.zero_grad), run.batch_size
+    batch = run.batch_size
+    trace = measured_step(run.model, run.optimizer, run.zero_grad, steps)
     usable = run.card_bytes - DEFAULT_RESERVE_BYTES
     fits = completes(trace, batch, usable)
     peak = replay(trace, batch, usable).peak_reserved if fits else needed_bytes(trace, batch).enough
@@ -201,11 +202,12 @@ def main() -> int:
     """Simulate and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", default="*", help="wildcard")
+    parser.add_argument("--steps", type=int, default=2, help="2, as in every prediction")
     options = parser.parse_args()
     runs = [run for run in read_runs() if fnmatch.fnmatch(run.model, options.models)]
     judged = []
     for run in runs:
-        judged.append(judge(run))
+        judged.append(judge(run, options.steps))
         print(f"{len(judged)}/{len(runs)} {_name(run):32}", end="\r", file=sys.stderr)
     report(judged)
     return 0
