@@ -36,13 +36,14 @@ from bench.units import parse_bytes, parse_duration
 
 @dataclass(frozen=True)
 class OptimizerFacts:
-    """A class of `torch.optim`, its default learning rate, its other keyword arguments, and its
-    default weight decay."""
+    """A class of `torch.optim`, its default learning rate, its other keyword arguments, its default
+    weight decay, and the kinds of device that every supported torch has its fused kernel on."""
 
     torch_name: str
     learning_rate: float
     arguments: Mapping[str, Any] = field(default_factory=dict)
     weight_decay: float = 0.0
+    fused_on: tuple[str, ...] = ("cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ OPTIMIZERS = {
     "adam": OptimizerFacts("Adam", 1e-3),  # the lecture's
     "adamw": OptimizerFacts("AdamW", 1e-3, weight_decay=0.01),  # torch's decay
     "sgd": OptimizerFacts("SGD", 1e-2, {"momentum": 0.9, "nesterov": True}),
+    "sgd-plain": OptimizerFacts("SGD", 1e-1),  # as far as sgd's 1e-2 gets with momentum 0.9
+    # Rates as in https://arxiv.org/abs/1609.04747, sections 4.3 and 4.5.
+    "rmsprop": OptimizerFacts("RMSprop", 1e-3, fused_on=()),
+    # torch's fused kernel for CUDA is of 2026 (pytorch pull request 177672).
+    "adagrad": OptimizerFacts("Adagrad", 1e-2, fused_on=("cpu",)),
 }
 PRECISIONS = {
     "fp32": PrecisionFacts(),
@@ -260,8 +266,8 @@ class Options:
     smoothing, augmentation, normalisation. The options below change single parts of it."""
 
     optimizer: Annotated[Optimizers | None, Help(Group.TRAINING, "the recipe's")] = None
-    """Optimizers; sgd has Nesterov momentum 0.9. Another than the recipe's has a rate and a decay
-    of its own."""
+    """Optimizers; sgd has Nesterov momentum 0.9, sgd-plain and rmsprop have no momentum. Another
+    than the recipe's has a rate and a decay of its own."""
 
     lr: Annotated[
         tuple[LearningRate, ...] | None,

@@ -47,6 +47,8 @@ _ADAMW = (
     "paper_baselines"
 )
 _RECIPES = "the CIFAR recipes of this harness, and a factor around them"
+_DEFAULT = "a factor of 10 around the default rate"
+_WEAKER = "L2 as for sgd, and weaker"
 _WARMUP = Dimension("warmup", 0.0, 0.3, False, "none, up to what one-cycle recipes take")
 _SMOOTHING = Dimension("label_smoothing", 0.0, 0.2, False, "none, up to airbench's and AlgoPerf's")
 
@@ -58,7 +60,7 @@ def _space(rate: Dimension, decay: Dimension) -> tuple[Dimension, ...]:
 SEARCH_SPACES: dict[str, tuple[Dimension, ...]] = {
     "adam": _space(
         Dimension("learning_rate", 1e-4, 1e-2, True, _ADAMW),
-        Dimension("weight_decay", 1e-6, 1e-3, True, "L2 as for sgd, and weaker"),
+        Dimension("weight_decay", 1e-6, 1e-3, True, _WEAKER),
     ),
     "adamw": _space(
         Dimension("learning_rate", 1e-4, 1e-2, True, _ADAMW),
@@ -67,6 +69,18 @@ SEARCH_SPACES: dict[str, tuple[Dimension, ...]] = {
     "sgd": _space(
         Dimension("learning_rate", 3e-3, 1.0, True, _RECIPES),
         Dimension("weight_decay", 1e-5, 3e-3, True, _RECIPES),
+    ),
+    "sgd-plain": _space(
+        Dimension("learning_rate", 3e-2, 10.0, True, "sgd's over 1 - 0.9, its momentum"),
+        Dimension("weight_decay", 1e-5, 3e-3, True, "L2 as for sgd"),
+    ),
+    "rmsprop": _space(
+        Dimension("learning_rate", 1e-4, 1e-2, True, _DEFAULT),
+        Dimension("weight_decay", 1e-6, 1e-3, True, _WEAKER),
+    ),
+    "adagrad": _space(
+        Dimension("learning_rate", 1e-3, 1e-1, True, _DEFAULT),
+        Dimension("weight_decay", 1e-6, 1e-3, True, _WEAKER),
     ),
 }
 """The space of every optimizer."""

@@ -233,7 +233,10 @@ def test_lists_become_tuples() -> None:
     [
         ({"preset": "huge"}, "--preset huge must be one of auto, smoke, quick, lecture."),
         ({"dataset": "mnist"}, "--dataset mnist must be one of auto, cifar10"),
-        ({"optimizer": ("adam", "lion")}, "--optimizer lion must be one of adam, adamw, sgd."),
+        (
+            {"optimizer": ("adam", "lion")},
+            "--optimizer lion must be one of adam, adamw, sgd, sgd-plain, rmsprop, adagrad.",
+        ),
         ({"precision": ("int8",)}, "--precision int8 must be one of fp32, tf32, bf16, fp16."),
         *(
             ({"validation": value}, f"--validation {value} must be a whole number of images, or a")

@@ -56,7 +56,7 @@ def find_max_batch(
             `--models` accepts. A module is copied and left unchanged.
         image_size: pixels per side.
         num_classes: outputs of a model given by name.
-        optimizer: `adam`, `adamw` or `sgd`.
+        optimizer: `adam`, `adamw`, `sgd`, `sgd-plain`, `rmsprop` or `adagrad`.
         precision: `fp32`, `tf32`, `bf16` or `fp16`.
         channels_last: memory format of weights and images.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.

@@ -135,6 +135,11 @@ def replay(trace: Trace, batch_size: int, capacity: int | None = None) -> Cachin
         AllocationFailed: they do not complete in `capacity` bytes.
     """
     allocator = CachingAllocator(capacity)
+    _replay(trace, batch_size, allocator)
+    return allocator
+
+
+def _replay(trace: Trace, batch_size: int, allocator: CachingAllocator) -> None:
     sizes = trace.sizes(batch_size).tolist()
     blocks: dict[int, Block] = {}
     for event in trace.events:
@@ -142,7 +147,6 @@ def replay(trace: Trace, batch_size: int, capacity: int | None = None) -> Cachin
             blocks[event] = allocator.allocate(sizes[event])
         elif ~event in blocks:
             allocator.free(blocks.pop(~event))
-    return allocator
 
 
 def completes(trace: Trace, batch_size: int, capacity: int) -> bool:
@@ -154,15 +158,31 @@ def completes(trace: Trace, batch_size: int, capacity: int) -> bool:
     return True
 
 
-def needed_bytes(trace: Trace, batch_size: int, tolerance: int = 4 * _MIB) -> int:
-    """The smallest capacity in which the steps complete, at most `tolerance` bytes too large."""
-    # Less than the live peak always fails, and what an unlimited run reserved always suffices.
-    lower = trace.peak_bytes(batch_size) - 1
-    upper = replay(trace, batch_size).peak_reserved
-    while upper - lower > tolerance:
-        middle = (lower + upper) // 2
-        if completes(trace, batch_size, middle):
-            upper = middle
-        else:
-            lower = middle
-    return upper
+@dataclass(frozen=True)
+class Needed:
+    """The capacities that some steps need, in bytes: none below `least` is enough, and every one
+    from `enough` on is.
+
+    The two differ where a larger capacity is worse: segments are released later in it, and by then
+    a block of theirs may be in use.
+    """
+
+    least: int
+    enough: int
+
+
+def needed_bytes(trace: Trace, batch_size: int) -> Needed:
+    """What the steps of a trace need at a batch size, exactly."""
+    least, live = replay(trace, batch_size).peak_reserved, trace.peak_bytes(batch_size)
+    enough, capacity = None, least - 1
+    # Less than the live peak always fails. Any capacity down to what was reserved at most has the
+    # same replay, so the next one to try is just below.
+    while capacity >= live:
+        allocator = CachingAllocator(capacity)
+        try:
+            _replay(trace, batch_size, allocator)
+            least = allocator.peak_reserved
+        except AllocationFailed:
+            enough = enough or capacity + 1
+        capacity = allocator.peak_reserved - 1
+    return Needed(least, enough or least)

@@ -17,9 +17,11 @@ from bench.units import parse_bytes
 DEFAULT_RESERVE_BYTES = 512 * 2**20
 """What a card's memory loses to the CUDA context and to the libraries' workspaces.
 
-A context takes 287 MiB where kernels are loaded lazily, the default since CUDA 11.7 (667 MiB
-where they are not; pytorch pull request 86509). The rest is for cuDNN's workspaces, which shrink
-where memory is short, and for what the driver keeps.
+A context takes 274 MiB where kernels are loaded lazily, the default since torch 1.13 (636 MiB
+where they are not; pytorch pull request 86509), and cuBLAS 8.1 MiB, 32 MiB on Hopper (89027). The
+rest is for kernels, for cuDNN's workspaces, which shrink where memory is short, and for what the
+driver keeps. With torch 2.6 and CUDA 12.4, 128 to 256 MiB would do
+(`tests/benchmarks/xmem_memory.py`).
 """
 
 

@@ -82,6 +82,8 @@ def breakdown(
     them, and the reserve."""
     part = setting.part_of(batch_size)
     parts: dict[str, int] = {str(name): size for name, size in trace.breakdown(part).items()}
-    parts["allocator"] = max(0, needed_bytes(trace, part) - sum(parts.values()))
+    needed = needed_bytes(trace, part)
+    parts["allocator"] = max(0, needed.enough - sum(parts.values()))
     parts["workspace and context"] = reserve_bytes
-    return MemoryBreakdown(model, setting, batch_size, parts)
+    spare = needed.enough - needed.least
+    return MemoryBreakdown(model, setting, batch_size, parts, spare_bytes=spare)

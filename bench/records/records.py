@@ -334,13 +334,17 @@ class Predicted:
 @dataclass(frozen=True)
 class MemoryBreakdown:
     """The memory of a training step on a CUDA card at one batch size, in bytes by category; from
-    a simulated step."""
+    a simulated step.
+
+    All parts together are enough. Down to `spare_bytes` less, some capacities are and some are not.
+    """
 
     model: str
     setting: Setting
     batch_size: int
     parts: dict[str, int]
     source: Source = "predicted"
+    spare_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from bench.config import OPTIMIZERS, schedule_of
+from bench.config import OPTIMIZERS, OptimizerFacts, schedule_of
 from bench.errors import Refused
 from bench.recipes import RECIPES, Schedule
 from bench.records.records import Setting
@@ -21,15 +21,16 @@ from models.building.network import BATCH_NORMS
 def open_optimizer(
     name: str, parameters: Iterable[Parameter], lr: float, weight_decay: float | None = None
 ) -> Optimizer:
-    """An optimizer over parameters on one device, with torch's fused kernel where there is one, and
-    the optimizer's own weight decay where none is given."""
+    """An optimizer over parameters on one device, with the optimizer's own weight decay where none
+    is given; torch's kernel for it is fused where there is one, else foreach on CUDA."""
     if name not in OPTIMIZERS:
         raise Refused(f"unknown optimizer {name!r}: there are {', '.join(OPTIMIZERS)}.")
     facts = OPTIMIZERS[name]
     trained = [p for p in parameters if p.requires_grad]
     decay = facts.weight_decay if weight_decay is None else weight_decay
     kind: Callable[..., Optimizer] = getattr(torch.optim, facts.torch_name)
-    return kind(trained, lr=lr, weight_decay=decay, fused=_fused(trained), **facts.arguments)
+    kernel = _kernel(facts, trained)
+    return kind(trained, lr=lr, weight_decay=decay, **kernel, **facts.arguments)
 
 
 def optimizer_of(setting: Setting, network: nn.Module, batch_size: int) -> Optimizer:
@@ -45,13 +46,18 @@ def optimizer_of(setting: Setting, network: nn.Module, batch_size: int) -> Optim
         | how.group(rate, decay or 0.0, batch_size, bias=bias)
         for bias in (True, False)
     ]
-    return torch.optim.SGD(groups, momentum=how.momentum, nesterov=True, fused=_fused(trained))
+    kernel = _kernel(OPTIMIZERS[name], trained)
+    return torch.optim.SGD(groups, momentum=how.momentum, nesterov=True, **kernel)
 
 
-def _fused(parameters: Iterable[Parameter]) -> bool:
-    return all(
-        p.device.type in ("cpu", "cuda", "mps") and p.dtype == torch.float32 for p in parameters
-    )
+def _kernel(facts: OptimizerFacts, parameters: Iterable[Parameter]) -> dict[str, bool]:
+    """What chooses the kernel of an update. torch itself would choose foreach on CUDA, but for the
+    fake parameters of a simulation, whose memory must be that of real ones."""
+    on = {(p.device.type, p.dtype) for p in parameters}
+    if facts.fused_on and on <= {(kind, torch.float32) for kind in facts.fused_on}:
+        return {"fused": True}
+    foreach = all(kind == "cuda" for kind, _ in on)
+    return {"foreach": foreach} | ({"fused": False} if facts.fused_on else {})
 
 
 def open_schedule(optimizer: Optimizer, schedule: Schedule, updates: int) -> LambdaLR:

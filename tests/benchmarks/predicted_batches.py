@@ -111,8 +111,8 @@ def needs(bracket: Bracket) -> Needs:
         from bench.prediction.caching_allocator import needed_bytes
 
         trace = measured_step(bracket)
-        fits = needed_bytes(trace, bracket.fits)
-        fails = None if bracket.fails is None else needed_bytes(trace, bracket.fails)
+        fits = needed_bytes(trace, bracket.fits).enough
+        fails = None if bracket.fails is None else needed_bytes(trace, bracket.fails).enough
     except Exception as error:
         return Needs(bracket, 0, None, perf_counter() - start, f"{type(error).__name__}: {error}")
     return Needs(bracket, fits, fails, perf_counter() - start)

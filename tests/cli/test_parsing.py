@@ -26,7 +26,10 @@ ENTRIES = {
 MISTAKES = [
     ("--epochs ten", "--epochs ten must be a whole number above 0."),
     ("--precision fp64", "--precision fp64 must be one of fp32, tf32, bf16, fp16."),
-    ("--optimizer lion", "--optimizer lion must be one of adam, adamw, sgd."),
+    (
+        "--optimizer lion",
+        "--optimizer lion must be one of adam, adamw, sgd, sgd-plain, rmsprop, adagrad.",
+    ),
     ("--bogus", "unknown option --bogus: did you mean --output? See PROG --help."),
     ("--modles resnet18", "unknown option --modles: did you mean --models? See PROG --help."),
     ("--modles=resnet18", "unknown option --modles: did you mean --models? See PROG --help."),

@@ -8,6 +8,7 @@ from bench.prediction.caching_allocator import (
     AllocationFailed,
     Block,
     CachingAllocator,
+    Needed,
     completes,
     needed_bytes,
     replay,
@@ -111,7 +112,21 @@ def test_blocks_never_overlap_and_all_come_back(trace: Trace) -> None:
 @given(traces())
 @settings(max_examples=100, deadline=None)
 def test_what_is_needed_lies_between_the_live_peak_and_what_is_reserved(trace: Trace) -> None:
-    needed = needed_bytes(trace, 1, tolerance=1)
-    assert trace.peak_bytes(1) <= needed <= replay(trace, 1).peak_reserved
-    assert completes(trace, 1, needed)
-    assert not completes(trace, 1, trace.peak_bytes(1) - 1)
+    needed, reserved = needed_bytes(trace, 1), replay(trace, 1).peak_reserved
+    assert trace.peak_bytes(1) <= needed.least <= needed.enough <= reserved
+    assert completes(trace, 1, needed.least)
+    assert all(completes(trace, 1, n) for n in range(needed.enough, reserved, 2 * MIB))
+    assert not any(completes(trace, 1, n) for n in range(0, needed.least, 2 * MIB))
+    assert not completes(trace, 1, needed.least - 1)
+    assert needed.least == needed.enough or not completes(trace, 1, needed.enough - 1)
+
+
+def test_more_memory_can_be_too_little() -> None:
+    """In 60 MiB the third request makes room, so that the rest fits exactly. In 62 MiB it need not;
+    then a block of 22 is in use for 16, and the last request finds no room."""
+    sizes = (10, 22, 30, 16, 14)
+    activations = tuple(Allocation(n * MIB, 0, "activations") for n in sizes)
+    trace = Trace(activations, (0, 1, ~0, ~1, 2, 3, 4))
+    assert completes(trace, 1, 60 * MIB)
+    assert not completes(trace, 1, 62 * MIB)
+    assert needed_bytes(trace, 1) == Needed(60 * MIB, 66 * MIB)

@@ -86,7 +86,16 @@ def test_the_breakdown_adds_up_to_what_is_needed_and_the_reserve() -> None:
     found = breakdown(STEP, model="m", setting=SETTING, batch_size=10, reserve_bytes=7 * MIB)
     assert found.parts["activations"] == 100 * MIB
     assert found.parts["workspace and context"] == 7 * MIB
-    assert sum(found.parts.values()) == pytest.approx(307 * MIB, abs=4 * MIB)
+    assert sum(found.parts.values()) == pytest.approx(307 * MIB, abs=2 * MIB)
+    assert found.spare_bytes == 0
+
+
+def test_the_breakdown_says_where_less_may_do() -> None:
+    sizes = (10, 22, 30, 16, 14)
+    activations = tuple(Allocation(n * MIB, 0, "activations") for n in sizes)
+    trace = Trace(activations, (0, 1, ~0, ~1, 2, 3, 4))
+    found = breakdown(trace, model="m", setting=SETTING, batch_size=1, reserve_bytes=MIB)
+    assert (sum(found.parts.values()), found.spare_bytes) == (67 * MIB, 6 * MIB)
 
 
 def test_a_cap_far_below_what_memory_holds_is_certain() -> None:

@@ -43,7 +43,10 @@ WANTED = (
         ({"memory_budget": "1GiB"}, "--memory-budget is for measuring: add --device"),
         ({"device": "tpu"}, "--device tpu must be one of auto, cpu, cuda, cuda:N, mps."),
         ({"card": ("-3GiB",)}, "--card '-3GiB' is not a size"),
-        ({"optimizer": ("lion",)}, "--optimizer lion must be one of adam, adamw, sgd."),
+        (
+            {"optimizer": ("lion",)},
+            "--optimizer lion must be one of adam, adamw, sgd, sgd-plain, rmsprop, adagrad.",
+        ),
         ({"precision": ("fp64",)}, "--precision fp64 must be one of fp32, tf32, bf16, fp16."),
         ({"models": ("resnet18", "resnet18")}, "--models names a value twice."),
         (

@@ -1,10 +1,11 @@
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD, Adam, AdamW
+from torch.optim import SGD, Adagrad, Adam, AdamW, RMSprop
 
 from bench.config import OPTIMIZERS, make_setting
 from bench.errors import Refused
+from bench.prediction.torch_private import FakeTensorMode
 from bench.recipes import Schedule
 from bench.training.optimizers import (
     open_optimizer,
@@ -15,18 +16,44 @@ from bench.training.optimizers import (
 from models.building.airbench import Airbench
 from tests.builders import a_setting
 
+KINDS = {
+    **{"adam": Adam, "adamw": AdamW, "sgd": SGD, "sgd-plain": SGD},
+    **{"rmsprop": RMSprop, "adagrad": Adagrad},
+}
 
-@pytest.mark.parametrize(("name", "kind"), [("adam", Adam), ("adamw", AdamW), ("sgd", SGD)])
-def test_by_name(name: str, kind: type) -> None:
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_by_name(name: str) -> None:
     optimizer = open_optimizer(name, nn.Linear(2, 2).parameters(), 0.25)
-    assert type(optimizer) is kind
+    assert type(optimizer) is KINDS[name]
     assert optimizer.param_groups[0]["lr"] == 0.25
-    assert optimizer.param_groups[0]["fused"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "on_cpu", "on_cuda"),
+    [
+        *((name, "fused", "fused") for name in ("adam", "adamw", "sgd", "sgd-plain")),
+        ("rmsprop", "loop", "foreach"),
+        ("adagrad", "fused", "foreach"),
+    ],
+)
+def test_kernels(name: str, on_cpu: str, on_cuda: str) -> None:
+    """On CUDA none is left to torch, which would take a loop for a simulation's parameters."""
+    for device, kernel in (("cpu", on_cpu), ("cuda", on_cuda)):
+        with FakeTensorMode():
+            weight = nn.Parameter(torch.zeros(3, device=device))
+            group = open_optimizer(name, [weight], 0.1).param_groups[0]
+        assert bool(group.get("fused")) is (kernel == "fused")
+        assert bool(group["foreach"]) is (kernel == "foreach")
 
 
 def test_sgd_has_nesterov_momentum() -> None:
     group = open_optimizer("sgd", nn.Linear(2, 2).parameters(), 0.1).param_groups[0]
     assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, True, 0)
+    assert (
+        open_optimizer("sgd-plain", nn.Linear(2, 2).parameters(), 0.1).param_groups[0]["momentum"]
+        == 0
+    )
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -51,8 +78,9 @@ def test_no_fused_kernel_for_half_precision_weights() -> None:
     assert open_optimizer("adam", layer.parameters(), 0.1).param_groups[0]["fused"] is False
 
 
-@pytest.mark.parametrize(("name", "decay"), [("adam", 0), ("adamw", 0.01), ("sgd", 0)])
-def test_weight_decay_is_torchs_unless_given(name: str, decay: float) -> None:
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weight_decay_is_torchs_unless_given(name: str) -> None:
+    decay = 0.01 if name == "adamw" else 0
     parameters = list(nn.Linear(2, 2).parameters())
     plain = getattr(torch.optim, OPTIMIZERS[name].torch_name)(parameters, lr=0.1)
     assert open_optimizer(name, parameters, 0.1).param_groups[0]["weight_decay"] == decay
@@ -124,5 +152,6 @@ def test_the_schedule_of_airbench94_is_that_of_its_source() -> None:
 
 
 def test_unknown() -> None:
-    with pytest.raises(Refused, match=r"unknown optimizer 'adm': there are adam, adamw, sgd\."):
+    known = "adam, adamw, sgd, sgd-plain, rmsprop, adagrad"
+    with pytest.raises(Refused, match=rf"unknown optimizer 'adm': there are {known}\."):
         open_optimizer("adm", nn.Linear(2, 2).parameters(), 0.1)

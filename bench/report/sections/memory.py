@@ -201,6 +201,8 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
         f"predicted: a training step of {breakdowns[0].batch_size} images on a CUDA card at its "
         f"peak{common}; simulated, nothing was measured"
     )
+    if any(b.spare_bytes for b in breakdowns):
+        caption += "; of a range, the upper end is enough for sure, and less may be"
     names = [
         shortened(b.model) + ("" if common else f"\n{setting_text(b.setting)}") for b in breakdowns
     ]
@@ -210,8 +212,9 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
             sizes = [b.parts.get(part, 0) / 2**20 for b in breakdowns]
             ax.barh(range(len(breakdowns)), sizes, left=left, color=colour, label=part)
             left = [a + b for a, b in zip(left, sizes, strict=True)]
-        for row, total in enumerate(left):
-            ax.annotate(f" {total:,.0f}", (total, row), va="center", fontsize=10)
+        for row, (total, b) in enumerate(zip(left, breakdowns, strict=True)):
+            least = f"{total - b.spare_bytes / 2**20:,.0f} to " if b.spare_bytes else ""
+            ax.annotate(f" {least}{total:,.0f}", (total, row), va="center", fontsize=10)
         name_rows(ax, names)
         ax.margins(x=0.12)
         ax.set(xlabel="Memory (MiB), predicted")

@@ -103,6 +103,17 @@ def test_the_memory_is_taken_apart_and_marked_predicted(tmp_path):
     assert totals == pytest.approx([sum(a_breakdown().parts.values()) / MIB] * 2)
 
 
+def test_memory_that_is_a_range_says_so():
+    sure, spare = a_breakdown("resnet18"), a_breakdown("googlenet", spare_bytes=6 * MIB)
+    total = sum(sure.parts.values()) // MIB
+    figure = memory_breakdown([sure, spare])
+    texts = [text.get_text().strip() for text in figure.axes[0].texts]
+    assert f"{total - 6:,} to {total:,}" in texts
+    assert f"{total:,}" in texts
+    assert "of a range, the upper end is enough for sure" in figure.get_supxlabel()
+    assert "range" not in memory_breakdown([sure]).get_supxlabel()
+
+
 def test_bars_of_several_settings_say_which(tmp_path):
     bars = [a_breakdown(), a_breakdown(setting=a_setting(image_size=64))]
     labels = [text.get_text() for text in memory_breakdown(bars).axes[0].get_yticklabels()]
