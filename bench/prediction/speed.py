@@ -11,7 +11,7 @@ import csv
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bench.prediction.cards import Card, Peaks
 from bench.records.kernel_trace import Kernel, KernelTrace
-from bench.records.records import PredictedSpeed, Setting, SpeedLimit
+from bench.records.records import Predicted, PredictedSpeed, Setting, SpeedLimit
 
 LAUNCH_SECONDS = 6e-6
 """What the host needs to launch a kernel. Not fitted: nothing in the table is bound by it."""
@@ -201,6 +201,34 @@ def predict_speed(
         epoch_seconds=None if images is None else step * math.ceil(images / batch_size),
         unknown=trace.unknown,
     )
+
+
+def with_speeds(
+    predicted: Predicted,
+    trace: KernelTrace | None,
+    *,
+    card: Card,
+    batch_sizes: Sequence[int] = (),
+    images: int | None = None,
+    scale: float = 1.0,
+) -> Predicted:
+    """The prediction with its speeds: at the largest batch, and at other sizes that fit."""
+    if trace is None:
+        return predicted
+    sizes = dict.fromkeys((predicted.max_batch, *batch_sizes))
+    speeds = (
+        predict_speed(
+            trace,
+            setting=predicted.setting,
+            card=card,
+            batch_size=size,
+            images=images,
+            scale=scale,
+        )
+        for size in sizes
+        if size <= predicted.max_batch
+    )
+    return replace(predicted, speeds=tuple(speed for speed in speeds if speed is not None))
 
 
 def _factor(

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,22 @@ WANTED = (
         (
             {"image_size": (3000,), "device": "cpu", "memory_budget": "64MiB"},
             "two images alone need 205 MiB, and the memory budget is 64 MiB.",
+        ),
+        ({"known": "resnet50"}, "--known resnet50 must be a model and its images a second"),
+        ({"known": "resnet50=0"}, "--known resnet50=0 must be a model and its images a second"),
+        ({"known": "resnet50=812", "device": "cpu"}, "--known is for predictions"),
+        ({"known": "resnet50=812"}, "--known is one measurement: give --card one value."),
+        (
+            {"known": "resnet50=812", "card": ("t4",), "precision": ("fp16", "fp32")},
+            "--known is one measurement: give --precision one value.",
+        ),
+        (
+            {"known": "resnet50=812", "card": ("21.6GiB",)},
+            "--known cannot scale 21.6GiB: its memory bandwidth is not known",
+        ),
+        (
+            {"known": "resnet50=812", "card": ("t4",), "precision": ("bf16",)},
+            "--known cannot scale t4: its rate in bf16 is not known",
         ),
         ({"device": "cpu", "memory_budget": "1 elephant"}, "--memory-budget '1 elephant'"),
     ],
@@ -139,15 +156,39 @@ def test_the_table_and_the_picture_are_written(
     assert show_batches(options) == 0
     shown = capsys.readouterr().out
     assert "t4 (predicted)" in shown
+    assert "Images/s (predicted)" in shown
     assert "nothing was measured" in shown
     assert sorted(p.name for p in where.iterdir()) == [
         "max_batch.csv",
         "max_batch.json",
         "memory_breakdown.png",
         "memory_breakdown.svg",
+        "time_breakdown.png",
+        "time_breakdown.svg",
     ]
     with pytest.raises(Refused, match="is not empty"):
         show_batches(options)
+
+
+def test_a_known_speed_scales_the_card() -> None:
+    """The model whose speed is known need not be one of those that are asked for."""
+    options = MaxBatchOptions(
+        models=("lenet",), card=("t4",), image_size=(32,), precision=("fp16",)
+    )
+    scaled = predict_batches(replace(options, known="resnet18=100", batch_size=64))
+    both = predict_batches(replace(options, models=("lenet", "resnet18"), batch_size=64))
+    assert [p.model for p in scaled.largest] == ["lenet"]
+    plain, known = both.largest
+    factor = known.speeds[1].images_per_second / 100
+    assert [s.batch_size for s in known.speeds] == [known.max_batch, 64]
+    for before, after in zip(plain.speeds, scaled.largest[0].speeds, strict=True):
+        assert after.step_seconds == pytest.approx(factor * before.step_seconds)
+
+
+def test_a_known_speed_of_no_model_is_refused() -> None:
+    options = MaxBatchOptions(models=("lenet",), card=("t4",), known="resnet19=5")
+    with pytest.raises(Refused, match="unknown model 'resnet19'"):
+        predict_batches(options)
 
 
 @pytest.mark.slow
