@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,10 @@ import pytest
 
 from bench.cli.max_batch import show_batches
 from bench.errors import Refused
+from bench.records.kernel_trace import Kernel, KernelTrace
+from bench.records.memory_trace import Allocation, Trace
+from bench.records.messages import Simulated
+from bench.records.records import Setting
 from bench.runner.max_batch import MaxBatchOptions, measure_batches, predict_batches
 
 WANTED = (
@@ -170,19 +173,26 @@ def test_the_table_and_the_picture_are_written(
         show_batches(options)
 
 
-def test_a_known_speed_scales_the_card() -> None:
+@pytest.mark.parametrize("models", [("lenet",), ("lenet", "resnet18"), ("*net*",)])
+def test_a_known_speed_scales_every_model(
+    models: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The model whose speed is known need not be one of those that are asked for."""
-    options = MaxBatchOptions(
-        models=("lenet",), card=("t4",), image_size=(32,), precision=("fp16",)
-    )
-    scaled = predict_batches(replace(options, known="resnet18=100", batch_size=64))
-    both = predict_batches(replace(options, models=("lenet", "resnet18"), batch_size=64))
-    assert [p.model for p in scaled.largest] == ["lenet"]
-    plain, known = both.largest
-    factor = known.speeds[1].images_per_second / 100
-    assert [s.batch_size for s in known.speeds] == [known.max_batch, 64]
-    for before, after in zip(plain.speeds, scaled.largest[0].speeds, strict=True):
-        assert after.step_seconds == pytest.approx(factor * before.step_seconds)
+    setting = Setting(32, "adam", 1e-3, "fp16")
+    step = Trace((Allocation(0, 2**20, "activations"),), (0, ~0))
+    work = (Kernel("convolution", True, 0, 10**9, 0, 10**6, 64, 64),)
+    answers = [
+        Simulated(name, setting, step, 0.0, None, KernelTrace(count * work))
+        for name, count in (("lenet", 1), ("resnet18", 4))
+    ]
+    monkeypatch.setattr("bench.runner.max_batch._simulate", lambda options: iter(answers))
+    options = MaxBatchOptions(models, card=("t4",), known="resnet18=100", batch_size=64)
+    found = {p.model: p.speeds[1] for p in predict_batches(options).largest}
+    assert found.keys() == ({"lenet"} if models == ("lenet",) else {"lenet", "resnet18"})
+    assert found["lenet"].images_per_second == pytest.approx(400)
+    assert all(speed.batch_size == 64 for speed in found.values())
+    if "resnet18" in found:
+        assert found["resnet18"].images_per_second == pytest.approx(100)
 
 
 def test_a_known_speed_of_no_model_is_refused() -> None:
