@@ -22,7 +22,10 @@ from bench.records.kernel_trace import Kernel, KernelTrace
 from bench.records.records import Predicted, PredictedSpeed, Setting, SpeedLimit
 
 LAUNCH_SECONDS = 6e-6
-"""What the host needs to launch a kernel. Not fitted: nothing in the table is bound by it."""
+"""What a fast host needs to launch a kernel. Not fitted: nothing in the table is bound by it."""
+
+SLOW_LAUNCH_SECONDS = 30e-6
+"""What others need, as steps of small batches that were measured on several machines show."""
 
 OWN_CARD, OTHER_CARD, UNCERTAIN = 1.3, 1.5, 2.0
 """Factors within which the true time is expected: on the card whose table gave the constants, on
@@ -191,11 +194,11 @@ def predict_speed(
         by_kind[kernel.kind] = by_kind.get(kernel.kind, 0.0) + scale * float(taken)
     known = OWN_CARD if fit.card == card.name or scale != 1 else OTHER_CARD
     shares = {kind: taken / (scale * device) for kind, taken in by_kind.items()}
-    step = scale * max(host, device)
+    step, slow_host = scale * max(host, device), work.launches * SLOW_LAUNCH_SECONDS > device
     return PredictedSpeed(
         batch_size=batch_size,
         step_seconds=step,
-        factor=_factor(known, shares, setting, limit, trace.kernels),
+        factor=_factor(known, shares, setting, trace.kernels, waits_for_host=slow_host),
         limit=limit,
         kind_seconds=by_kind,
         epoch_seconds=None if images is None else step * math.ceil(images / batch_size),
@@ -232,13 +235,18 @@ def with_speeds(
 
 
 def _factor(
-    known: float, shares: dict[str, float], setting: Setting, limit: str, kernels: Sequence[Kernel]
+    known: float,
+    shares: dict[str, float],
+    setting: Setting,
+    kernels: Sequence[Kernel],
+    *,
+    waits_for_host: bool,
 ) -> float:
     """Within which factor the truth is expected, by the class of network."""
     full = setting.precision in ("fp32", "tf32")
     slow = any(k.kind == "grouped convolution" and not _fast_grouped(k) for k in kernels)
     uncertain = (
-        limit == "kernel launches"
+        waits_for_host
         # cuDNN has fast NHWC kernels for some grouped convolutions only, and nobody says which.
         or (setting.channels_last and slow and shares["grouped convolution"] > 0.1)
         or (full and shares.get("depthwise convolution", 0.0) > 0.2)

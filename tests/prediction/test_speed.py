@@ -96,6 +96,14 @@ def test_the_limit_is_named(kernel: Kernel, limit: str) -> None:
     assert (found.factor == UNCERTAIN) == (limit == "kernel launches")
 
 
+def test_a_host_that_may_be_too_slow_widens_the_range() -> None:
+    """20 µs a kernel is long enough for some hosts only."""
+    short = a_kernel("pointwise", image_flops=0, image_bytes=10**5 // 2, count=500)
+    found = speed(short)
+    assert found is not None
+    assert (found.limit, found.factor) == ("memory traffic", UNCERTAIN)
+
+
 def test_an_epoch_has_whole_steps() -> None:
     found = speed(images=1050)
     assert found is not None
