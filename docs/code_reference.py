@@ -23,6 +23,10 @@ from models import REGISTRY
 
 CARDS = Path(__file__).parents[1] / "bench" / "prediction" / "cards.csv"
 
+_PEAKS = (
+    *("fp32_tflops", "tf32_tflops", "fp16_tflops", "bf16_tflops"),
+    "bandwidth_gb_per_second",
+)
 _CODE_OR_MARKUP = re.compile(r"(`[^`]*`)|([*<]|(?<!\w)_|_(?!\w))")
 _MODULE = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")
 _NONE = "–"
@@ -130,7 +134,7 @@ def augmentations() -> str:
 
 
 def cards() -> str:
-    """A row per card whose largest batch can be predicted."""
+    """A row per card whose largest batch can be predicted, with its peaks where they are known."""
     with CARDS.open(newline="", encoding="utf-8") as file:
         rows = [
             (
@@ -138,10 +142,13 @@ def cards() -> str:
                 card["label"],
                 f"{int(card['memory_bytes']) / 2**30:.2f}",
                 f"[source]({card['source']})",
+                *(card[name] or _NONE for name in _PEAKS),
+                f"[source]({card['peaks_source']})" if card["peaks_source"] else _NONE,
             )
             for card in csv.DictReader(file)
         ]
-    return _table(("Card", "Name", "Memory (GiB)", "Source"), rows)
+    headers = ("fp32", "tf32", "fp16", "bf16 (TFLOP/s)", "Bandwidth (GB/s)", "Source")
+    return _table(("Card", "Name", "Memory (GiB)", "Source", *headers), rows)
 
 
 def errors() -> str:

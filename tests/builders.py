@@ -26,6 +26,7 @@ from bench.records.records import (
     ModelDescribed,
     ModelFacts,
     Predicted,
+    PredictedSpeed,
     Probe,
     Record,
     RunEnded,
@@ -109,6 +110,13 @@ def a_prediction(model: str = "resnet18", card: str = "t4", **changes: Any) -> P
         model, a_setting(), card, 10, 15_000 * MIB, 1234, 1170, 1298, 200 * MIB, 12 * MIB
     )
     return replace(predicted, **changes)
+
+
+def a_speed(batch_size: int = 1234, **changes: Any) -> PredictedSpeed:
+    """A millisecond an image, two thirds of it in convolutions."""
+    step = 1e-3 * batch_size
+    kinds = {"convolution": 2 / 3 * step, "batch norm": 1 / 3 * step}
+    return replace(PredictedSpeed(batch_size, step, 1.5, "arithmetic", kinds, 60.0), **changes)
 
 
 def a_sweep_point(model: str = "resnet18", batch_size: int = 32, **changes: Any) -> SweepPoint:

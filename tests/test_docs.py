@@ -26,6 +26,7 @@ from bench.analysis.tables import (
     EPOCH_COLUMNS,
     PREDICTION_COLUMNS,
     PROBE_COLUMNS,
+    SPEED_COLUMNS,
     SWEEP_COLUMNS,
 )
 from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
@@ -78,7 +79,7 @@ def test_every_column_of_models_csv_has_its_row(metric):
     [
         ("epochs.csv", EPOCH_COLUMNS),
         ("probes.csv", PROBE_COLUMNS),
-        ("predictions.csv", PREDICTION_COLUMNS),
+        ("predictions.csv", (*PREDICTION_COLUMNS, *SPEED_COLUMNS)),
         ("sweep.csv", SWEEP_COLUMNS),
         ("classes.csv", CLASS_COLUMNS),
     ],

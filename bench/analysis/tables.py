@@ -16,7 +16,7 @@ from bench.analysis.time_to_accuracy import reached, targets_of
 from bench.analysis.tuning import CHOSEN, accuracy_of, contestants, point_of, tried
 from bench.config import decay_of
 from bench.records.files import write_atomic
-from bench.records.records import Epoch, Setting, Surroundings, Telemetry
+from bench.records.records import Epoch, Predicted, Setting, Surroundings, Telemetry
 from bench.records.run import Run, TrialResult
 
 EPOCH_COLUMNS = (
@@ -25,6 +25,10 @@ EPOCH_COLUMNS = (
 )
 SWEEP_COLUMNS = ("model", "batch_size", "images_per_second", "peak_memory_bytes")
 PREDICTION_COLUMNS = ("model", "card", "max_batch", "max_batch_low", "max_batch_high", "source")
+SPEED_COLUMNS = (
+    *("images_per_second", "images_per_second_low", "images_per_second_high"),
+    *("step_seconds", "epoch_seconds", "limit"),
+)
 TUNING_COLUMNS = ("model", "optimizer", "point", *CHOSEN, "validation_accuracy", "chosen")
 CLASS_COLUMNS = (
     *("model", "seed", "class", "images", "right", "accuracy", "accuracy_low", "accuracy_high"),
@@ -94,10 +98,22 @@ def predictions_frame(run: Run) -> pd.DataFrame:
     rows, added = [], _added(run)
     for prediction in run.all_predictions:
         row = asdict(prediction)
-        del row["setting"]
+        del row["setting"], row["speeds"]
         first, last = _setting_cells(prediction.setting, added)
+        if any(p.speeds for p in run.all_predictions):
+            last |= speed_columns(prediction)
         rows.append({name: row.pop(name) for name in ("model", "card")} | first | row | last)
     return _frame(run, rows, PREDICTION_COLUMNS)
+
+
+def speed_columns(prediction: Predicted) -> dict[str, Any]:
+    """The predicted speed at the largest batch, None in every column where there is no figure."""
+    if not prediction.speeds:
+        return dict.fromkeys(SPEED_COLUMNS)
+    speed = prediction.speeds[0]
+    rate = speed.images_per_second
+    values = (rate, rate / speed.factor, rate * speed.factor, speed.step_seconds)
+    return dict(zip(SPEED_COLUMNS, (*values, speed.epoch_seconds, speed.limit), strict=True))
 
 
 def layers_frame(run: Run) -> pd.DataFrame:

@@ -23,8 +23,10 @@ from bench.config import make_setting
 from bench.data.loader import Split, Transform
 from bench.errors import Refused
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, find_card
+from bench.prediction.kernels import KernelRecorder
 from bench.prediction.memory import predict
 from bench.prediction.simulate import building, simulate
+from bench.prediction.speed import with_speeds
 from bench.records.messages import Conditions, Ready, SearchJob, Simulated
 from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Predicted, Probe
 from bench.system.devices import Device, open_device
@@ -123,7 +125,8 @@ def predict_max_batch(
     channels_last: bool = True,
     reserve: str | None = None,
 ) -> Predicted:
-    """Predict the largest batch on a card that need not be here; arguments as for `find_max_batch`.
+    """Predict the largest batch on a card that need not be here, and the speed of training at it
+    (`speeds`, where the card's peaks are known); arguments as for `find_max_batch`.
 
     Args:
         model: a module or a name; a module is copied.
@@ -153,17 +156,21 @@ def predict_max_batch(
         start = perf_counter()
         with building() if isinstance(model, str) else contextlib.nullcontext():
             network = build_network(entry, num_classes)
-        trace = simulate(network, setting, classes=num_classes)
-        return Simulated(entry.facts.name, setting, trace, perf_counter() - start)
+        recorder = KernelRecorder()
+        trace = simulate(network, setting, classes=num_classes, kernels=recorder)
+        seconds = perf_counter() - start
+        return Simulated(entry.facts.name, setting, trace, seconds, kernels=recorder.trace())
 
-    return predict(
-        message_from_child(simulation).trace,
+    simulated = message_from_child(simulation)
+    predicted = predict(
+        simulated.trace,
         model=entry.facts.name,
         setting=setting,
         num_classes=num_classes,
         card=gpu,
         reserve_bytes=reserve_bytes,
     )
+    return with_speeds(predicted, simulated.kernels, card=gpu)
 
 
 class BlankImages(Split):

@@ -22,7 +22,7 @@ from bench.analysis.trial_group import setting_text, trial_groups
 from bench.analysis.tuning import declared_text, edges_text, values_text
 from bench.records import messages, records
 from bench.records.run import Run
-from bench.report.tables import Table, headline, picked, transposed
+from bench.report.tables import Table, headline, picked, speed_text, transposed
 from bench.units import duration_text, size_text
 
 PLAIN_SECONDS = 30.0
@@ -158,9 +158,11 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
             rate = size / median(list(seconds))
             yield f"{escape(model)}: batch {size}, {rate:,.0f} images/s"
         case records.Predicted() as p:
+            speed = f", {speed_text(p.speeds[0])} images/s" if p.speeds else ""
             yield (
                 f"[bold]{escape(p.model)}[/]: largest batch on {p.card} {p.max_batch} "
-                f"({p.max_batch_low}–{p.max_batch_high}) at {setting_text(p.setting)} (predicted)"
+                f"({p.max_batch_low}–{p.max_batch_high}){speed} at {setting_text(p.setting)} "
+                "(predicted)"
             )
         case records.TimePredicted() as predicted:
             yield f"time: {prediction_text(predicted)} (predicted)"

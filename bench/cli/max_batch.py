@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.formatting import MISSING
+from bench.analysis.tables import speed_columns
 from bench.cli.console import open_console, print_path, rich_table
 from bench.cli.parsing import parse
 from bench.prediction.memory import ERROR
 from bench.records.files import write_atomic
 from bench.records.records import LargestBatch, MemoryBreakdown, Predicted, Setting
 from bench.records.run_folder import check_output, new_folder
-from bench.report.tables import Table, prediction_text, text_table
+from bench.report.tables import Table, prediction_text, speed_table, text_table
 from bench.runner.max_batch import MaxBatchOptions, Measured, measure_batches, predict_batches
 
 Records = list[dict[str, Any]]
@@ -32,11 +33,14 @@ def show_batches(options: MaxBatchOptions) -> int:
     if options.output is not None:
         check_output(options.output)
     breakdowns: Sequence[MemoryBreakdown] = ()
+    predicted: Sequence[Predicted] = ()
+    speeds: Table | None = None
     if options.device is None:
         predictions = predict_batches(options)
-        breakdowns, problems = predictions.breakdowns, list(predictions.problems)
-        table = predicted_table(predictions.largest)
-        records = predicted_records(predictions.largest, options)
+        predicted, breakdowns = predictions.largest, predictions.breakdowns
+        problems = list(predictions.problems)
+        table, speeds = predicted_table(predicted), speed_table(predicted)
+        records = predicted_records(predicted, options)
         note = (
             "Largest batch, predicted from a simulated training step: nothing was measured. "
             f"In brackets, the range that the known error of {ERROR:.0%} allows."
@@ -50,32 +54,48 @@ def show_batches(options: MaxBatchOptions) -> int:
     else:
         open_console().print(rich_table(table))
         print(note)
+        if speeds is not None and speeds.rows:
+            open_console().print(rich_table(speeds))
+            print(
+                "Training speed, predicted from the kernels of the same step: nothing was measured."
+                " In brackets, the range that the known errors allow."
+            )
     shown = dict.fromkeys((record["model"], record["image_size"]) for record in records)
     notes = (options.other_size(model, pixels) for model, pixels in shown)
     for sentence in (*filter(None, notes), *problems):
         print(f"archbench: {sentence}", file=sys.stderr)
     if options.output is not None or not options.json:
         folder = options.output or new_folder("max-batch")
-        _write(folder, records, breakdowns)
+        _write(folder, records, breakdowns, [p for p in predicted if p.speeds])
         if not options.json:
             print_path(open_console(), "table  ", folder / "max_batch.csv")
-            if breakdowns:
-                print_path(open_console(), "picture", folder / "memory_breakdown.png")
+            for picture in sorted(folder.glob("*_breakdown.png")):
+                print_path(open_console(), "picture", picture)
     return 1 if problems else 0
 
 
-def _write(folder: Path, records: Records, breakdowns: Sequence[MemoryBreakdown]) -> None:
-    """Write `max_batch.json`, `max_batch.csv` and the picture of what fills the memory."""
+def _write(
+    folder: Path,
+    records: Records,
+    breakdowns: Sequence[MemoryBreakdown],
+    timed: Sequence[Predicted],
+) -> None:
+    """Write `max_batch.json`, `max_batch.csv` and pictures of what fills the memory and where the
+    time goes."""
     import pandas as pd
 
-    from bench.report.sections.memory import memory_breakdown
+    from bench.report.sections.memory import memory_breakdown, time_breakdown
     from bench.report.style import save
 
-    csv = pd.DataFrame(records).to_csv(index=False, lineterminator="\n")
+    flat = [{k: v for k, v in record.items() if k != "speeds"} for record in records]
+    csv = pd.DataFrame(flat).to_csv(index=False, lineterminator="\n")
     write_atomic(folder / "max_batch.json", json.dumps(records, indent=2) + "\n")
     write_atomic(folder / "max_batch.csv", csv)
     if breakdowns:
         save(memory_breakdown(breakdowns), folder / "memory_breakdown")
+    if timed:
+        first = [p for p in timed if p.card == timed[0].card]
+        save(time_breakdown(first), folder / "time_breakdown")
 
 
 def predicted_table(predictions: Sequence[Predicted]) -> Table:
@@ -114,7 +134,7 @@ def measured_table(measured: Sequence[Measured]) -> Table:
 def predicted_records(predictions: Sequence[Predicted], options: MaxBatchOptions) -> Records:
     """A record per prediction."""
     more = {"channels_last": options.channels_last, "reserve_bytes": options.reserve_bytes}
-    return [_flat(p) | more for p in predictions]
+    return [_flat(p) | more | speed_columns(p) for p in predictions]
 
 
 def measured_records(measured: Sequence[Measured], options: MaxBatchOptions) -> Records:

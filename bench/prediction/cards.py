@@ -1,13 +1,19 @@
-"""Cards by name and the memory that torch reports for them: `cards.csv`, with its sources.
+"""Cards by name, the memory that torch reports for them and what they compute and move at most:
+`cards.csv`, with its sources.
 
 Figures are of Linux, mostly from messages of torch that round to 0.01 GiB; newer drivers keep up to
 1.5 % more for themselves than older ones. A new card is a new row there. Anything else is a size,
 such as `21.6GiB`: what tensors may take.
+
+Peaks are of dense products; those of 16 bits sum in 32 bits, which GeForce cards do at half the
+rate that is often quoted. They are empty where no source was found, and 16-bit ones where a card
+has no tensor cores, because predictions were bad there.
 """
 
 import csv
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +32,29 @@ driver keeps. With torch 2.6 and CUDA 12.4, 128 to 256 MiB would do
 
 
 @dataclass(frozen=True)
+class Peaks:
+    """What a card computes (operations a second, by precision) and moves (bytes a second) at most;
+    None where it has no such arithmetic or it is not known."""
+
+    fp32: float
+    bandwidth: float
+    tf32: float | None = None
+    fp16: float | None = None
+    bf16: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class Card:
-    """A card: `memory_bytes` as torch reports it, or with `exact`, what tensors may take."""
+    """A card: `memory_bytes` as torch reports it, or with `exact`, what tensors may take. `peaks`
+    are None where they are not known."""
 
     name: str
     label: str
     memory_bytes: int
     source: str
     exact: bool = False
+    peaks: Peaks | None = None
 
     def usable_bytes(self, reserve_bytes: int = DEFAULT_RESERVE_BYTES) -> int:
         """What tensors may take: all but the reserve."""
@@ -57,6 +78,19 @@ def cards() -> Registry[Card]:
     registry = Registry[Card]("card")
     with (Path(__file__).parent / "cards.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            card = Card(row["name"], row["label"], int(row["memory_bytes"]), row["source"])
+            memory_bytes, peaks = int(row["memory_bytes"]), _peaks(row)
+            card = Card(row["name"], row["label"], memory_bytes, row["source"], peaks=peaks)
             registry.add(card.name, card)
     return registry
+
+
+def _peaks(row: Mapping[str, str]) -> Peaks | None:
+    if not row["fp32_tflops"] or not row["bandwidth_gb_per_second"]:
+        return None
+    rates = {
+        name: float(row[f"{name}_tflops"]) * 1e12
+        for name in ("fp32", "tf32", "fp16", "bf16")
+        if row[f"{name}_tflops"]
+    }
+    bandwidth = float(row["bandwidth_gb_per_second"]) * 1e9
+    return Peaks(**rates, bandwidth=bandwidth, source=row["peaks_source"])

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from bench.data.loader import Split, Transform, blank_split
 from bench.errors import TrialFailed, first_line
 from bench.prediction import fake_cuda
+from bench.prediction.kernels import KernelRecorder
 from bench.prediction.torch_private import FakeTensorMode, TorchDispatchMode, tree_iter
 from bench.records.memory_trace import Allocation, Category, Trace
 from bench.records.records import DatasetFacts, Setting
@@ -46,6 +47,7 @@ def simulate(
     classes: int,
     dataset: DatasetFacts | None = None,
     device: str = "cuda",
+    kernels: KernelRecorder | None = None,
 ) -> Trace:
     """The memory of the harness's own training step, for any batch size: of one of the parts, where
     the setting has a batch trained in several.
@@ -56,6 +58,7 @@ def simulate(
         classes: outputs of the network.
         dataset: if given, it is resident on the device, as in a run.
         device: `cuda`, or `cpu` to compare with real steps.
+        kernels: if given, records the kernels of the second step.
 
     Raises:
         TrialFailed: the model cannot be simulated; the message says why.
@@ -83,11 +86,18 @@ def simulate(
         precision = FakePrecision(
             setting.precision, autocast_dtype(setting.precision), device, None
         )
-        timer = PhaseTimer(memory)
+        timer = PhaseTimer(memory, kernels)
         parts = setting.accumulate
         train_pass(network, batches, optimizer, precision, timer, schedule=after, accumulate=parts)
 
-    return trace(network, steps, channels_last=channels_last, classes=classes, device=device)
+    return trace(
+        network,
+        steps,
+        channels_last=channels_last,
+        classes=classes,
+        device=device,
+        kernels=kernels,
+    )
 
 
 def _place(device: str) -> torch.device:
@@ -102,17 +112,27 @@ def _resident(dataset: DatasetFacts, setting: Setting, place: torch.device) -> l
 
 
 def trace(
-    module: nn.Module, steps: Steps, *, channels_last: bool, classes: int, device: str = "cuda"
+    module: nn.Module,
+    steps: Steps,
+    *,
+    channels_last: bool,
+    classes: int,
+    device: str = "cuda",
+    kernels: KernelRecorder | None = None,
 ) -> Trace:
-    """The memory that `steps` of a module take; raises TrialFailed if they cannot be simulated."""
+    """The memory that `steps` of a module take, and their kernels if something records them; raises
+    TrialFailed if they cannot be simulated."""
     if device == "cuda":
         fake_cuda.install()
     # A prime that does not divide the number of classes: the last layer must not seem to grow.
     batch_size = next(prime for prime in (1009, 1013) if classes % prime)
+    if kernels is not None:
+        kernels.batch_size = batch_size
     try:
         with (
             FakeTensorMode(allow_non_fake_inputs=True),
             MemoryTrace(_place(device)) as memory,
+            kernels or contextlib.nullcontext(),
         ):
             memory.category = "parameters"
             _make_fake(module, _place(device), channels_last)
@@ -230,10 +250,11 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class PhaseTimer:
-    """A `bench.training.loop.Timer` that tells the trace which phase of the step begins."""
+    """A `bench.training.loop.Timer` that tells those who record which phase of the step begins."""
 
-    def __init__(self, memory: MemoryTrace) -> None:
+    def __init__(self, memory: MemoryTrace, kernels: KernelRecorder | None = None) -> None:
         self._memory = memory
+        self._kernels = kernels
         self._part = 0
 
     def start(self) -> None:
@@ -250,10 +271,14 @@ class PhaseTimer:
 
     def step(self) -> None:
         """A step has ended; the next one begins."""
+        if self._kernels is not None:
+            self._kernels.end_step()
         self._enter(0)
 
     def _enter(self, part: int) -> None:
         self._part = part
+        if self._kernels is not None:
+            self._kernels.part = part
         # Gradients and state were created in the phase that ends, under its category.
         self._memory.settle()
         self._memory.category = _PHASES[part]

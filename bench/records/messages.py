@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bench.records.kernel_trace import KernelTrace
 from bench.records.memory_trace import Trace
 from bench.records.records import (
     Calibrated,
@@ -159,13 +160,14 @@ class SimulateJob:
 
 @dataclass(frozen=True)
 class Simulated:
-    """One answer to a `SimulateJob`: a trace, or why there is none."""
+    """One answer to a `SimulateJob`: memory and kernels of a step, or why there are none."""
 
     model: str
     setting: Setting
     trace: Trace | None
     seconds: float
     reason: str | None = None
+    kernels: KernelTrace | None = None
 
 
 @dataclass(frozen=True)

@@ -309,13 +309,42 @@ class SweepPoint:
     peak_memory_bytes: int | None
 
 
+SpeedLimit = Literal["arithmetic", "memory traffic", "kernel launches"]
+"""What most of a step's time goes to; `kernel launches` are the host's."""
+
+
+@dataclass(frozen=True)
+class PredictedSpeed:
+    """The time of a training step at a batch size on a card that need not be present, from its
+    kernels; nothing was measured (`bench.prediction.speed`).
+
+    The truth is expected between `step_seconds` divided and multiplied by `factor`. `kind_seconds`
+    are the step's by kind of kernel, `epoch_seconds` those of an epoch's training where its images
+    are known, and `unknown` the operators that were counted as memory traffic for want of a rule.
+    """
+
+    batch_size: int
+    step_seconds: float
+    factor: float
+    limit: SpeedLimit
+    kind_seconds: dict[str, float]
+    epoch_seconds: float | None = None
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def images_per_second(self) -> float:
+        """Images trained on in a second."""
+        return self.batch_size / self.step_seconds
+
+
 @dataclass(frozen=True)
 class Predicted:
     """The largest batch on a card that need not be present, from a simulated training step.
 
     `usable_bytes` is the memory available to tensors. The range follows from the known error of
     such predictions (`bench.prediction.memory`). Near `max_batch`, peak memory is `base_bytes` plus
-    `bytes_per_image` for every image.
+    `bytes_per_image` for every image. `speeds` are at `max_batch`, the first, and at other batch
+    sizes that were asked for; none where there is no figure.
     """
 
     model: str
@@ -329,6 +358,7 @@ class Predicted:
     base_bytes: int
     bytes_per_image: int
     source: Source = "predicted"
+    speeds: tuple[PredictedSpeed, ...] = ()
 
 
 @dataclass(frozen=True)

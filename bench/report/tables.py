@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from bench.analysis.formatting import MISSING, display_of, header_of, quantity, supported
 from bench.analysis.metrics import BY_NAME
-from bench.analysis.trial_group import TrialGroup
-from bench.records.records import HeldOut, Predicted
+from bench.analysis.trial_group import TrialGroup, setting_text
+from bench.records.records import HeldOut, Predicted, PredictedSpeed
 from bench.records.run import TrialResult
 
 
@@ -123,6 +123,36 @@ def prediction_text(prediction: Predicted | None) -> str:
     if low == high:
         return f"≥ {prediction.max_batch:,}"
     return f"{prediction.max_batch:,} ({low:,}–{high:,})"
+
+
+def speed_table(predictions: Sequence[Predicted]) -> Table:
+    """A row per predicted speed: at the largest batch of each card, and at others that were asked
+    for. Without rows if there is no figure."""
+    made = [(p, speed) for p in predictions for speed in p.speeds]
+    columns = {
+        "Model": [p.model for p, _ in made],
+        "Setting": [setting_text(p.setting) for p, _ in made],
+        "Card": [p.card for p, _ in made],
+        "Batch size (images)": [f"{speed.batch_size:,}" for _, speed in made],
+        "Images/s (predicted)": [speed_text(speed) for _, speed in made],
+        "Step (ms, predicted)": [_figure(1e3 * speed.step_seconds) for _, speed in made],
+    }
+    epochs = [speed.epoch_seconds for _, speed in made]
+    if any(epochs):
+        columns["Epoch (s, predicted)"] = [MISSING if e is None else _figure(e) for e in epochs]
+    columns["Limited by"] = [speed.limit for _, speed in made]
+    return table_of(columns, source="predictions.csv")
+
+
+def speed_text(speed: PredictedSpeed) -> str:
+    """Images a second with their range."""
+    rate, factor = speed.images_per_second, speed.factor
+    return f"{_figure(rate)} ({_figure(rate / factor)}–{_figure(rate * factor)})"
+
+
+def _figure(value: float) -> str:
+    """Two digits of a small value, and no more than three of any: a prediction knows no more."""
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _unfinished(trials: Sequence[TrialResult]) -> str:

@@ -3,6 +3,7 @@
 Nothing is trained. A prediction needs no GPU; a measurement is the search of a run, by itself.
 """
 
+import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,9 +14,10 @@ from msgspec import Meta
 
 from bench import config
 from bench.errors import BenchError, Refused, TrialFailed
-from bench.options import Count, Folder, Group, Help, Size, options_of
-from bench.prediction.cards import DEFAULT_RESERVE_BYTES, find_card
+from bench.options import Count, Folder, Group, Help, Size, flag_of, options_of
+from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
+from bench.prediction.speed import predict_speed, rates_of, with_speeds
 from bench.records import messages, records
 from bench.runner.batch_search import Prober
 from bench.runner.own_models import examine_models, one_at_a_time
@@ -29,6 +31,14 @@ from models.own import named
 IMAGES = 50_000
 """What a measured batch is capped at: CIFAR-10's training images."""
 
+Known = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^=]+=(?=.*[1-9])[0-9]+(\.[0-9]+)?\Z",
+        title="MODEL=N",
+        description="a model and its images a second in training, such as resnet50=812",
+    ),
+]
 Classes = Annotated[int, Meta(ge=2, title="N", description="a whole number, 2 or more")]
 
 
@@ -71,8 +81,12 @@ class MaxBatchOptions:
     device: Annotated[config.Device | None, Help(Group.PLACE, "predict instead")] = None
     """Measure on this device."""
 
+    known: Annotated[Known | None, Help(Group.MEMORY)] = None
+    """A speed that you have measured on the one --card with these options, at --batch-size: the
+    predicted times of all models are scaled by it."""
+
     batch_size: Annotated[Count, Help(Group.OUTPUT)] = 32
-    """The batch size whose memory the picture takes apart."""
+    """The batch size whose memory the picture takes apart; speed is predicted at it too."""
 
     json: Annotated[bool, Help(Group.OUTPUT)] = False
     """Print a JSON list of records and nothing else; write no files unless --output is given."""
@@ -84,6 +98,8 @@ class MaxBatchOptions:
         """Refuse what cannot work."""
         for name, option in options_of(MaxBatchOptions).items():
             option.checked(getattr(self, name))
+        if self.known is not None:
+            self._check_known()
         usable = [find_card(name).usable_bytes(self.reserve_bytes) for name in self.card]
         if self.device is not None:
             check_image_sizes(self.image_size, self.memory_budget_bytes)
@@ -99,6 +115,34 @@ class MaxBatchOptions:
             # A model that cannot take a size is shown at the nearest, if any other can take it.
             if known and size != "native" and all(m.nearest_pixels(size) != size for m in known):
                 known[0].pixels(size)
+
+    def _check_known(self) -> None:
+        """Refuse a known speed that is of no single setting on a card with known peaks."""
+        if self.device is not None:
+            raise Refused("--known is for predictions: leave out --device, or --known.")
+        several = [
+            flag_of(name)
+            for name in ("card", "image_size", "optimizer", "precision")
+            if len(getattr(self, name)) > 1
+        ]
+        if several:
+            raise Refused(f"--known is one measurement: give {several[0]} one value.")
+        card, precision = find_card(self.card[0]), self.precision[0]
+        if card.peaks is None:
+            raise Refused(
+                f"--known cannot scale {card.name}: its memory bandwidth is not known; name "
+                "another --card, or give it peaks in bench/prediction/cards.csv."
+            )
+        if rates_of(card.peaks, precision) is None:
+            raise Refused(
+                f"--known cannot scale {card.name}: its rate in {precision} is not known; name "
+                "another --precision."
+            )
+
+    @property
+    def known_model(self) -> str | None:
+        """The model whose speed is known."""
+        return None if self.known is None else self.known.rpartition("=")[0]
 
     def other_size(self, model: str, pixels: int) -> str | None:
         """What to say of a model that is shown at another size; None if that was asked for."""
@@ -150,12 +194,24 @@ def predict_batches(options: MaxBatchOptions) -> Predictions:
     cards, reserve_bytes = [find_card(name) for name in options.card], options.reserve_bytes
     predicted = partial(predict, num_classes=options.classes, reserve_bytes=reserve_bytes)
     parts = partial(breakdown, batch_size=options.batch_size, reserve_bytes=reserve_bytes)
-    for simulated in _simulate(options):
+    answers, scale = list(_simulate(options)), 1.0
+    if options.known_model is not None:
+        answers, scale = _scaled(options, answers, cards[0])
+    for simulated in answers:
         model, setting, trace = simulated.model, simulated.setting, simulated.trace
         if trace is None:
             problems.append(f"{model}: {simulated.reason}")
             continue
-        largest += [predicted(trace, model=model, setting=setting, card=card) for card in cards]
+        for card in cards:
+            largest.append(
+                with_speeds(
+                    predicted(trace, model=model, setting=setting, card=card),
+                    simulated.kernels,
+                    card=card,
+                    batch_sizes=(options.batch_size,),
+                    scale=scale,
+                )
+            )
         breakdowns.append(parts(trace, model=model, setting=setting))
     if largest and not any(p.max_batch for p in largest):
         needs, model = min((p.base_bytes + 2 * p.bytes_per_image, p.model) for p in largest)
@@ -215,9 +271,37 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
     return measured, problems
 
 
+def _scaled(
+    options: MaxBatchOptions, answers: Sequence[messages.Simulated], card: Card
+) -> tuple[list[messages.Simulated], float]:
+    """The answers of the models that were asked for, and what the known speed scales times by.
+
+    Raises:
+        Refused: the model whose speed is known cannot be simulated.
+    """
+    name, rate = options.known_model, float((options.known or "").rpartition("=")[2])
+    known = next((answer for answer in answers if answer.model == name), None)
+    if known is None or known.kernels is None:
+        reason = known.reason if known else "there is no such model"
+        raise Refused(f"--known {options.known} cannot scale {card.name}: {reason}.")
+    speed = predict_speed(
+        known.kernels, setting=known.setting, card=card, batch_size=options.batch_size
+    )
+    asked = _names_asked(options)
+    wanted = [answer for answer in answers if answer.model != name or asked]
+    return wanted, 1.0 if speed is None else speed.images_per_second / rate
+
+
+def _names_asked(options: MaxBatchOptions) -> bool:
+    """Whether the model whose speed is known is one of those that were asked for."""
+    return any(fnmatch.fnmatch(options.known_model or "", name) for name in options.models)
+
+
 def _simulate(options: MaxBatchOptions) -> Iterator[messages.Simulated]:
     with scratch_folder() as scratch:
         log = scratch / "worker.log"
+        if options.known_model is not None and not _names_asked(options):
+            options = replace(options, models=(*options.models, options.known_model))
         own = _own(options, log)
         shapes = tuple(_shapes(options, own, log))
         job = messages.SimulateJob(shapes, options.classes, None, own)

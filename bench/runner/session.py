@@ -31,6 +31,7 @@ from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config, settings_
 from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
+from bench.prediction.speed import with_speeds
 from bench.recipes import RECIPES
 from bench.records import logits, messages, records
 from bench.records.redaction import redacted
@@ -364,11 +365,16 @@ class Session:
             self.listener(messages.Warned(f"{model}: no prediction: {simulated.reason}"))
             return
         classes = len(self.prepared.dataset.classes)
-        cap = max(SMALLEST_BATCH, self.prepared.dataset.train_images)
+        images = self.prepared.dataset.train_images
+        cap = max(SMALLEST_BATCH, images)
+        sizes = [size for size in self.config.batch_size if isinstance(size, int)]
         for card in cards:
+            predicted = predict(
+                trace, model=model, setting=setting, num_classes=classes, card=card, cap=cap
+            )
             self.record(
-                predict(
-                    trace, model=model, setting=setting, num_classes=classes, card=card, cap=cap
+                with_speeds(
+                    predicted, simulated.kernels, card=card, batch_sizes=sizes, images=images
                 )
             )
         size, reserve = min(BREAKDOWN_BATCH, cap), DEFAULT_RESERVE_BYTES

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.tables import RunTables, write_tables
+from bench.analysis.tables import SPEED_COLUMNS, RunTables, write_tables
 from bench.records.records import Record, Telemetry
 from tests.builders import (
     MIB,
@@ -13,10 +13,12 @@ from tests.builders import (
     a_done_trial,
     a_failed_trial,
     a_largest_batch,
+    a_prediction,
     a_probe,
     a_refused_trial,
     a_run,
     a_setting,
+    a_speed,
     a_trial,
     an_epoch,
     run_start,
@@ -237,6 +239,18 @@ def test_validation_has_columns_at_the_end(tmp_path: Path) -> None:
     assert set(kept.time_to_accuracy.evaluated_on) == {"validation"}
     first = kept.time_to_accuracy.drop(columns="evaluated_on")
     assert first.equals(plain.time_to_accuracy)
+
+
+def test_predicted_speeds_have_columns_at_the_end_if_there_are_any(tmp_path: Path) -> None:
+    slow, fast = a_prediction(), a_prediction("googlenet", speeds=(a_speed(1000), a_speed(32)))
+    before = tables_of(tmp_path, [*some_records(), slow]).predictions
+    after = tables_of(tmp_path, [*some_records(), slow, fast]).predictions
+    assert list(after) == [*before, *SPEED_COLUMNS]
+    assert after.loc[0, list(SPEED_COLUMNS)].isna().all()
+    some = after.loc[1]
+    assert (some["step_seconds"], some["epoch_seconds"], some["limit"]) == (1, 60, "arithmetic")
+    rates = [some[f"images_per_second{end}"] for end in ("_low", "", "_high")]
+    assert rates == pytest.approx([1000 / 1.5, 1000, 1500])
 
 
 def test_fractions_are_not_rounded(tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ def assert_swept_and_predicted(folder: Path, largest: int, images: int) -> None:
     assert set(predictions.source) == {"predicted"}
     # No batch is larger than the training set.
     assert (predictions.max_batch.between(2, images)).all()
+    assert predictions.images_per_second.gt(0).tolist() == [True, False]  # a size has no peaks
+    assert predictions.epoch_seconds[0] > 0
     sweep, models = (pd.read_csv(folder / f"{name}.csv") for name in ("sweep", "models"))
     assert sweep.batch_size.iloc[-1] == models.max_batch[0] == largest
     assert (sweep.images_per_second > 0).all()

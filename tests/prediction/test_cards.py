@@ -53,3 +53,23 @@ def test_a_number_alone_is_no_size() -> None:
 def test_no_size_is_refused(size: str) -> None:
     with pytest.raises(Refused, match=f"^--card '{re.escape(size)}' is not a size"):
         find_card(size)
+
+
+@pytest.mark.parametrize("name", [name for name in cards() if cards().get(name).peaks])
+def test_peaks_are_plausible_and_have_a_source(name: str) -> None:
+    peaks = cards().get(name).peaks
+    assert peaks is not None
+    assert peaks.source.startswith("https://")
+    assert 5e12 < peaks.fp32 < 150e12
+    assert 200e9 < peaks.bandwidth < 10e12
+    for rate, least, most in ((peaks.tf32, 1, 8), (peaks.fp16, 1.9, 17), (peaks.bf16, 1.9, 17)):
+        assert rate is None or least * peaks.fp32 * 0.99 <= rate <= most * peaks.fp32
+    assert peaks.bf16 in (None, peaks.fp16)
+    assert (peaks.bf16 is None) == (peaks.tf32 is None)
+
+
+def test_cards_that_people_train_with_have_peaks() -> None:
+    for name in ("t4", "p100-16gb", "v100-16gb", "a100-40gb", "rtx2080ti", "rtx3060-12gb"):
+        assert cards().get(name).peaks
+    for name in ("rtx3090", "rtx4060", "rtx4090", "l4", "a10g", "h100-80gb"):
+        assert cards().get(name).peaks

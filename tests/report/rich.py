@@ -17,6 +17,7 @@ from tests.builders import (
     a_probe,
     a_refused_trial,
     a_setting,
+    a_speed,
     a_sweep_point,
     a_trial,
     run_start,
@@ -43,7 +44,7 @@ def rich_records(
         for size in (8, 32, largest):
             records.append(a_probe(model, size, peak_memory_bytes=(200 + 5 * size) * MIB))
         records.append(a_probe(model, largest + 1, fits=False, peak_memory_bytes=None))
-        records += [a_prediction(model), a_breakdown(model)]
+        records += [a_prediction(model, speeds=(a_speed(), a_speed(32))), a_breakdown(model)]
         records += [a_sweep_point(model, size) for size in (16, 32, 64)]
     sgd = a_setting(optimizer="sgd", learning_rate=1e-2)
     for seed in range(2):

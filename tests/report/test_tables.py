@@ -14,6 +14,7 @@ from bench.report.tables import (
     headline,
     picked,
     prediction_text,
+    speed_table,
     transposed,
 )
 from tests.builders import (
@@ -22,6 +23,7 @@ from tests.builders import (
     a_failed_trial,
     a_prediction,
     a_refused_trial,
+    a_speed,
     a_trial,
     an_epoch,
     run_start,
@@ -219,6 +221,19 @@ def test_predictions_are_columns_marked_as_such() -> None:
     ]
     cells = column(table, "Largest batch on t4 (predicted)")
     assert [cell.text for cell in cells] == ["1,234 (1,170–1,298)", "–"]
+
+
+def test_predicted_speeds_have_a_row_for_every_batch_and_their_range() -> None:
+    fast = a_prediction(speeds=(a_speed(), a_speed(32, limit="memory traffic")))
+    table = speed_table([fast, a_prediction("googlenet")])
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["resnet18", "32 px, adam, fp32", "t4", size, "1,000 (667–1,500)", step, "60", limit]
+        for size, step, limit in (("1,234", "1,230", "arithmetic"), ("32", "32", "memory traffic"))
+    ]
+    assert table.headers[-2] == "Epoch (s, predicted)"
+    no_epoch = speed_table([a_prediction(speeds=(a_speed(epoch_seconds=None),))])
+    assert "Epoch (s, predicted)" not in no_epoch.headers
+    assert not speed_table([a_prediction()]).rows
 
 
 def test_a_prediction_that_only_the_data_set_limits_says_so() -> None:

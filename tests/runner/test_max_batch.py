@@ -9,6 +9,10 @@ import pytest
 
 from bench.cli.max_batch import show_batches
 from bench.errors import Refused
+from bench.records.kernel_trace import Kernel, KernelTrace
+from bench.records.memory_trace import Allocation, Trace
+from bench.records.messages import Simulated
+from bench.records.records import Setting
 from bench.runner.max_batch import MaxBatchOptions, measure_batches, predict_batches
 
 WANTED = (
@@ -57,6 +61,22 @@ WANTED = (
         (
             {"image_size": (3000,), "device": "cpu", "memory_budget": "64MiB"},
             "two images alone need 205 MiB, and the memory budget is 64 MiB.",
+        ),
+        ({"known": "resnet50"}, "--known resnet50 must be a model and its images a second"),
+        ({"known": "resnet50=0"}, "--known resnet50=0 must be a model and its images a second"),
+        ({"known": "resnet50=812", "device": "cpu"}, "--known is for predictions"),
+        ({"known": "resnet50=812"}, "--known is one measurement: give --card one value."),
+        (
+            {"known": "resnet50=812", "card": ("t4",), "precision": ("fp16", "fp32")},
+            "--known is one measurement: give --precision one value.",
+        ),
+        (
+            {"known": "resnet50=812", "card": ("21.6GiB",)},
+            "--known cannot scale 21.6GiB: its memory bandwidth is not known",
+        ),
+        (
+            {"known": "resnet50=812", "card": ("t4",), "precision": ("bf16",)},
+            "--known cannot scale t4: its rate in bf16 is not known",
         ),
         ({"device": "cpu", "memory_budget": "1 elephant"}, "--memory-budget '1 elephant'"),
     ],
@@ -142,15 +162,46 @@ def test_the_table_and_the_picture_are_written(
     assert show_batches(options) == 0
     shown = capsys.readouterr().out
     assert "t4 (predicted)" in shown
+    assert "Images/s (predicted)" in shown
     assert "nothing was measured" in shown
     assert sorted(p.name for p in where.iterdir()) == [
         "max_batch.csv",
         "max_batch.json",
         "memory_breakdown.png",
         "memory_breakdown.svg",
+        "time_breakdown.png",
+        "time_breakdown.svg",
     ]
     with pytest.raises(Refused, match="is not empty"):
         show_batches(options)
+
+
+@pytest.mark.parametrize("models", [("lenet",), ("lenet", "resnet18"), ("*net*",)])
+def test_a_known_speed_scales_every_model(
+    models: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model whose speed is known need not be one of those that are asked for."""
+    setting = Setting(32, "adam", 1e-3, "fp16")
+    step = Trace((Allocation(0, 2**20, "activations"),), (0, ~0))
+    work = (Kernel("convolution", True, 0, 10**9, 0, 10**6, 64, 64),)
+    answers = [
+        Simulated(name, setting, step, 0.0, None, KernelTrace(count * work))
+        for name, count in (("lenet", 1), ("resnet18", 4))
+    ]
+    monkeypatch.setattr("bench.runner.max_batch._simulate", lambda options: iter(answers))
+    options = MaxBatchOptions(models, card=("t4",), known="resnet18=100", batch_size=64)
+    found = {p.model: p.speeds[1] for p in predict_batches(options).largest}
+    assert found.keys() == ({"lenet"} if models == ("lenet",) else {"lenet", "resnet18"})
+    assert found["lenet"].images_per_second == pytest.approx(400)
+    assert all(speed.batch_size == 64 for speed in found.values())
+    if "resnet18" in found:
+        assert found["resnet18"].images_per_second == pytest.approx(100)
+
+
+def test_a_known_speed_of_no_model_is_refused() -> None:
+    options = MaxBatchOptions(models=("lenet",), card=("t4",), known="resnet19=5")
+    with pytest.raises(Refused, match="unknown model 'resnet19'"):
+        predict_batches(options)
 
 
 @pytest.mark.slow

@@ -8,12 +8,19 @@ from matplotlib.ticker import NullFormatter
 
 from bench.analysis.formatting import listed, ratio, shortened
 from bench.analysis.trial_group import setting_text
-from bench.records.records import MemoryBreakdown, Setting
+from bench.records.records import MemoryBreakdown, Predicted, Setting
 from bench.report.context import Context
 from bench.report.hover import say
 from bench.report.sections.base import Section, picture, sorted_by, value
 from bench.report.style import canvas, colours_of, draw_legend, legend_beside, name_rows
-from bench.report.tables import Table, metric_table, predicted, prediction_text, table_of
+from bench.report.tables import (
+    Table,
+    metric_table,
+    predicted,
+    prediction_text,
+    speed_table,
+    table_of,
+)
 
 PART_COLOURS = {
     "parameters": "#0072B2",
@@ -25,6 +32,23 @@ PART_COLOURS = {
     "allocator": "#999999",
     "workspace and context": "#cccccc",
 }
+
+KIND_COLOURS = {
+    "convolution": "#0072B2",
+    "1x1 convolution": "#56B4E9",
+    "grouped convolution": "#004C7A",
+    "depthwise convolution": "#8FD3F4",
+    "matrix product": "#CC79A7",
+    "attention": "#8E4A75",
+    "batch norm": "#D55E00",
+    "layer norm": "#F2A65A",
+    "pooling": "#009E73",
+    "copy": "#66C2A5",
+    "pointwise": "#E69F00",
+    "optimizer": "#8C6D31",
+    "unknown": "#999999",
+}
+"""Products are blue and purple; what only moves memory is warm or green."""
 
 
 def _finding(context: Context) -> str | None:
@@ -66,7 +90,9 @@ def _tables(context: Context) -> tuple[Table, ...]:
     has_predictions = bool(context.run.all_predictions)
     known = [g for g in context.shapes if has_predictions or g.metric("max_batch")]
     columns = ("max_batch", "batch_size", "peak_memory_bytes")
-    return metric_table(known, columns, predicted(known)), _predictions(context)
+    made = context.run.all_predictions
+    speeds = (speed_table(made),) if any(p.speeds for p in made) else ()
+    return metric_table(known, columns, predicted(known)), _predictions(context), *speeds
 
 
 def _predictions(context: Context) -> Table:
@@ -223,7 +249,53 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
     return figure
 
 
-_pictures = (_probes, _batch_sweep, _breakdown)
+@picture(
+    "time_breakdown",
+    "Where the time goes (predicted), a stacked bar per model",
+    "The kernels of a training step on a card, from a simulation: nothing was measured. Products "
+    "(blue, purple) are arithmetic; the others wait for the card's memory.",
+)
+def _time_breakdown(context: Context) -> Figure | None:
+    """The kernels of every model in its first setting, on the first card with a figure."""
+    made = [p for p in context.run.all_predictions if p.speeds]
+    first: dict[str, Predicted] = {}
+    for prediction in made:
+        if prediction.card == made[0].card:
+            first.setdefault(prediction.model, prediction)
+    return time_breakdown(list(first.values())) if first else None
+
+
+def time_breakdown(predictions: Sequence[Predicted]) -> Figure:
+    """The time of an image in training by kind of kernel, a stacked bar per model: of predictions
+    for one card, each at its largest batch."""
+    traits = {setting_text(p.setting) for p in predictions}
+    common = f", {next(iter(traits))}" if len(traits) == 1 else ""
+    card = predictions[0].card
+    caption = (
+        f"predicted: a training step on {card} at each model's largest batch{common}; simulated, "
+        "nothing was measured; in brackets, what limits it"
+    )
+    names = [
+        shortened(p.model) + ("" if common else f"\n{setting_text(p.setting)}") for p in predictions
+    ]
+    speeds = [p.speeds[0] for p in predictions]
+    with canvas(caption, f"Where the time goes on {card}", bars=len(speeds)) as (figure, (ax,)):
+        left = [0.0] * len(speeds)
+        for kind, colour in KIND_COLOURS.items():
+            parts = [1e3 * s.kind_seconds.get(kind, 0.0) / s.batch_size for s in speeds]
+            if any(parts):
+                ax.barh(range(len(parts)), parts, left=left, color=colour, label=kind)
+            left = [a + b for a, b in zip(left, parts, strict=True)]
+        for row, (total, speed) in enumerate(zip(left, speeds, strict=True)):
+            ax.annotate(f" {total:.3g} ({speed.limit})", (total, row), va="center", fontsize=10)
+        name_rows(ax, names)
+        ax.margins(x=0.45)
+        ax.set(xlabel="Milliseconds an image in training, predicted")
+        legend_beside(figure)
+    return figure
+
+
+_pictures = (_probes, _batch_sweep, _breakdown, _time_breakdown)
 SECTIONS = (
     Section(50, "memory", "Memory and batch size", _finding, _tables, _pictures, _searches),
 )

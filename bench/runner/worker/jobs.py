@@ -22,9 +22,11 @@ from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
 from bench.errors import TrialFailed, first_line
 from bench.own_code import Place
+from bench.prediction.kernels import KernelRecorder
 from bench.prediction.simulate import building, simulate
 from bench.recipes import RECIPES
 from bench.records import messages
+from bench.records.kernel_trace import KernelTrace
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, ModelDescribed, Probe, Setting, TrialNoted
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory, open_device
@@ -162,18 +164,25 @@ def simulate_all(job: messages.SimulateJob) -> Iterator[messages.Simulated]:
         Refused: a model is unknown.
     """
     for model, setting in job.shapes:
-        start, trace, reason = perf_counter(), None, None
+        start, trace, kernels, reason = perf_counter(), None, None, None
         try:
-            trace = _simulated(resolve(model, job.own)[0], setting, job)
+            trace, kernels = _simulated(resolve(model, job.own)[0], setting, job)
         except TrialFailed as error:
             reason = str(error)
-        yield messages.Simulated(model, setting, trace, perf_counter() - start, reason)
+        seconds = perf_counter() - start
+        yield messages.Simulated(model, setting, trace, seconds, reason, kernels)
 
 
-def _simulated(entry: Entry, setting: Setting, job: messages.SimulateJob) -> Trace:
+def _simulated(
+    entry: Entry, setting: Setting, job: messages.SimulateJob
+) -> tuple[Trace, KernelTrace]:
     with building():
         network = open_network(entry, job.num_classes, setting, fetched=False)
-    return simulate(network, setting, classes=job.num_classes, dataset=job.dataset)
+    recorder = KernelRecorder()
+    trace = simulate(
+        network, setting, classes=job.num_classes, dataset=job.dataset, kernels=recorder
+    )
+    return trace, recorder.trace()
 
 
 def train(

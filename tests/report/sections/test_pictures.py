@@ -1,13 +1,24 @@
 """Plots: labels with units, one colour per model everywhere, bands over seeds."""
 
+from typing import get_args
+
 import pytest
 
+from bench.records.kernel_trace import Kind
 from bench.report.context import Context
 from bench.report.sections import all_sections
 from bench.report.sections.base import answers
-from bench.report.sections.memory import memory_breakdown
+from bench.report.sections.memory import KIND_COLOURS, memory_breakdown
 from bench.report.sections.timing_noise import extremes
-from tests.builders import MIB, a_breakdown, a_run, a_setting, a_sweep_point
+from tests.builders import (
+    MIB,
+    a_breakdown,
+    a_prediction,
+    a_run,
+    a_setting,
+    a_speed,
+    a_sweep_point,
+)
 
 
 def figures(run):
@@ -112,6 +123,28 @@ def test_memory_that_is_a_range_says_so():
     assert f"{total:,}" in texts
     assert "of a range, the upper end is enough for sure" in figure.get_supxlabel()
     assert "range" not in memory_breakdown([sure]).get_supxlabel()
+
+
+def test_the_time_is_taken_apart_by_kernels_on_one_card(tmp_path):
+    run = a_run(tmp_path)
+    assert "time_breakdown" not in figures(run)
+    for card in ("t4", "rtx3090"):
+        for model in ("resnet18", "googlenet"):
+            run.add(a_prediction(model, card, speeds=(a_speed(), a_speed(32))))
+    figure = figures(run)["time_breakdown"]
+    [axes] = figure.axes
+    assert "predicted" in axes.get_xlabel()
+    assert "nothing was measured" in figure.get_supxlabel()
+    assert "t4" in figure.get_suptitle()
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["resnet18", "googlenet"]
+    assert [c.get_label() for c in axes.containers] == ["convolution", "batch norm"]
+    totals = [sum(c[row].get_width() for c in axes.containers) for row in range(2)]
+    assert totals == pytest.approx([1.0, 1.0])
+    assert any("arithmetic" in text.get_text() for text in axes.texts)
+
+
+def test_every_kind_of_kernel_has_a_colour():
+    assert set(KIND_COLOURS) == set(get_args(Kind))
 
 
 def test_bars_of_several_settings_say_which(tmp_path):
