@@ -227,8 +227,9 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
         f"predicted: a training step of {breakdowns[0].batch_size} images on a CUDA card at its "
         f"peak{common}; simulated, nothing was measured"
     )
-    if any(b.spare_bytes for b in breakdowns):
-        caption += "; of a range, the upper end is enough for sure, and less may be"
+    ranges = any(b.spare_bytes for b in breakdowns)
+    if ranges:
+        caption += "; of a range, only the upper end is enough for sure"
     names = [
         shortened(b.model) + ("" if common else f"\n{setting_text(b.setting)}") for b in breakdowns
     ]
@@ -242,7 +243,7 @@ def memory_breakdown(breakdowns: Sequence[MemoryBreakdown]) -> Figure:
             least = f"{total - b.spare_bytes / 2**20:,.0f} to " if b.spare_bytes else ""
             ax.annotate(f" {least}{total:,.0f}", (total, row), va="center", fontsize=10)
         name_rows(ax, names)
-        ax.margins(x=0.12)
+        ax.margins(x=0.4 if ranges else 0.12)
         ax.set(xlabel="Memory (MiB), predicted")
         ax.xaxis.set_major_formatter("{x:,.0f}")
         legend_beside(figure)

@@ -121,7 +121,7 @@ def test_memory_that_is_a_range_says_so():
     texts = [text.get_text().strip() for text in figure.axes[0].texts]
     assert f"{total - 6:,} to {total:,}" in texts
     assert f"{total:,}" in texts
-    assert "of a range, the upper end is enough for sure" in figure.get_supxlabel()
+    assert "only the upper end is enough for sure" in figure.get_supxlabel()
     assert "range" not in memory_breakdown([sure]).get_supxlabel()
 
 
