@@ -165,6 +165,28 @@ def test_every_promise_can_be_kept_and_broken() -> None:
     assert {name for name, *_ in KEPT} == {name for name, *_ in BROKEN} == judged
 
 
+@pytest.mark.parametrize(
+    ("tried", "peak", "verdict"),
+    [
+        ({"above": (0, 1)}, 2**30 - 2**19, "pass"),
+        ({"above": (0, 1)}, 2**30 - 2**21, "broken promise"),
+        ({"at": (0, 0)}, 2**30 - 2**19, "pass"),
+        ({"at": (0, 0)}, 2**30 - 2**21, "broken promise"),
+    ],
+)
+def test_close_to_the_limit_a_process_of_the_cpu_may_go_either_way(
+    tried: dict[str, Any], peak: int, verdict: str
+) -> None:
+    size = 101 if "above" in tried else 100
+    known = [
+        *some("batches", "limit_bytes", 2**30, **CASE),
+        *some("batches", "peak_bytes", peak, batch_size=size, variant="search", **CASE),
+    ]
+    rows = [*batches(**tried, peaks=()), *known]
+    assert checked("largest_batch", rows, "cpu").verdict == verdict
+    assert checked("largest_batch", rows, "cuda").verdict == "broken promise"
+
+
 def test_the_cpu_has_errors_of_its_own() -> None:
     """A workspace of oneDNN's, which no simulation sees, only ever adds."""
     assert checked("predicted_memory", memory(100, 98), "cpu").verdict == "broken promise"
