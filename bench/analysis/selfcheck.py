@@ -152,11 +152,14 @@ def _checked(one: Check, evidence: Evidence, first: bool) -> Checked:
     return Checked(one, found, "pass" if kept else "broken promise")
 
 
+COLUMNS = ("check", "promised", "judged_by", "found", "verdict")
+
+
 def checks_csv(checked: Iterable[Checked]) -> str:
     """The text of `checks.csv`, a row per promise."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("check", "promised", "judged_by", "found", "verdict"))
+    rows.writerow(COLUMNS)
     for one in checked:
         check = one.check
         rows.writerow((check.id, check.promised, check.judged_by, one.found, one.verdict))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.analysis.selfcheck import CHECKS, Checked, Evidence, broken, judge_all
-from bench.records.measurement import COLUMNS, UNITS, Measurement, measurements_csv
+from bench.records.measurement import COLUMNS, QUANTITIES, Measurement, measurements_csv
 
 Rows = Sequence[Measurement]
 CASE: dict[str, Any] = {"model": "resnet18", "image_size": 32, "precision": "fp32"}
@@ -246,4 +246,4 @@ def test_measurements_are_a_table_with_units_and_all_digits() -> None:
 
 def test_every_quantity_has_a_unit() -> None:
     rows = [row for _, rows, _ in [*KEPT, *BROKEN] for row in rows]
-    assert {row.quantity for row in rows} <= UNITS.keys()
+    assert {row.quantity for row in rows} <= QUANTITIES.keys()

@@ -13,7 +13,7 @@ import pytest
 from bench.analysis.selfcheck import CHECKS, Checked, checks_csv
 from bench.errors import Interrupted, TimedOut, TrialFailed
 from bench.records import messages
-from bench.records.measurement import COLUMNS, UNITS, Measurement, measurements_csv
+from bench.records.measurement import COLUMNS, QUANTITIES, Measurement, measurements_csv
 from bench.records.memory_trace import Allocation, Trace
 from bench.records.records import DeviceFacts, Probe
 from bench.runner import selfcheck as runner
@@ -146,7 +146,7 @@ def test_a_card_that_keeps_everything(card: type[FakeWorker]) -> None:
     assert allocators == dict.fromkeys(("step", "telemetry", "ours", "floor"), False) | {
         "plain": None
     }
-    assert {m.unit for m in found.measurements} <= set(UNITS.values())
+    assert {m.quantity for m in found.measurements} <= QUANTITIES.keys()
 
 
 def test_several_cards_are_not_built(card: type[FakeWorker]) -> None:
