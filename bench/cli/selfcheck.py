@@ -3,12 +3,14 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.analysis.selfcheck import broken, checks_csv
 from bench.cli.console import Reporter, open_console, print_path, rich_table
 from bench.cli.parsing import parse
 from bench.records.files import write_atomic
 from bench.records.measurement import measurements_csv
+from bench.records.messages import Progress
 from bench.records.run_folder import check_output, new_folder
 from bench.report.tables import text_table
 from bench.runner import selfcheck as runner
@@ -28,8 +30,14 @@ def main(arguments: Sequence[str], prog: str) -> int:
     folder = options.output or new_folder("selfcheck")
     check_output(folder)
     reporter = Reporter(open_console())
+
+    def show(message: Any) -> None:
+        reporter.show(message)
+        if isinstance(message, Progress) and not reporter.console.is_terminal:
+            print(f"{message.done + 1} of {message.total}: {message.phase}", flush=True)
+
     try:
-        found = runner.selfcheck(options, reporter.show)
+        found = runner.selfcheck(options, show)
     finally:
         reporter.close()
     console = reporter.console
