@@ -21,10 +21,11 @@ from bench.records.measurement import Measurement
 
 Outcome = Literal["pass", "broken promise", "not run here", "out of time"]
 
-LOSS_ERROR = {"fp32": 1e-4, "tf32": 1e-2, "fp16": 1e-2, "bf16": 8e-2}
+LOSS_ERROR = {"fp32": 1e-3, "tf32": 1e-2, "fp16": 1e-2, "bf16": 8e-2}
 """How far a loss may be from float64's, as a share: twenty times what rounding a number to that
-precision changes it by (2^-11 for tf32 and fp16, 2^-8 for bf16), and for fp32 what sums of many
-terms lose."""
+precision changes it by (2^-11 for tf32 and fp16, 2^-8 for bf16), and for fp32 far more than the
+1.4e-5 that an update of ResNet-18 makes of it on a CPU, because cards have faster convolutions that
+round more."""
 
 MEMORY_ERROR = {"cuda": 0.05, "cpu": 0.015}
 """The relative error that a step's predicted memory is said to have: on a card that of the ranges
@@ -292,7 +293,7 @@ def left_memory(evidence: Evidence) -> Judged:
 )
 def predicted_memory(evidence: Evidence) -> Judged:
     """Predicted peaks of tensors against measured ones."""
-    allowed, bad, errors = MEMORY_ERROR[evidence.device], [], []
+    allowed, bad, errors, workspaces = MEMORY_ERROR[evidence.device], [], [], [0.0]
     for name, case in evidence.cases().items():
         for real in case.of("tensor_bytes", source="measured"):
             predicted = _value(case, "tensor_bytes", source="predicted", batch_size=real.batch_size)
@@ -300,12 +301,15 @@ def predicted_memory(evidence: Evidence) -> Judged:
                 continue
             short = real.value - predicted
             workspace = _value(case, "workspace_bytes") or 0.0
+            workspaces.append(workspace / real.value)
             errors.append(-short / real.value)
             if not -allowed * real.value <= short <= allowed * real.value + workspace:
                 bad.append(f"{name}, batch {real.batch_size}: {errors[-1]:+.1%}")
     if not errors:
         return None, "nothing could be predicted"
-    found = f"{len(errors)} peaks, off by {median(map(abs, errors)):.1%} in the middle"
+    found = f"{_counted(len(errors), 'peak')}, off by {median(map(abs, errors)):.1%} in the middle"
+    if max(workspaces):
+        found += f", where a workspace may explain up to {max(workspaces):.0%}"
     # Single networks are known to be off on cards, whose libraries take what no simulation sees.
     kept = median(map(abs, errors)) <= allowed if evidence.device == "cuda" else not bad
     return kept, "; ".join([found, *bad])

@@ -107,12 +107,12 @@ class Scale:
 
 SCALES = {
     "cpu": Scale(
-        models=("resnet18", "googlenet", "densenet121"),
+        models=("resnet18", "lenet", "googlenet"),
         image_size=32,
         budget_bytes=384 * MIB,
         other_budget_bytes=384 * MIB,
         batch=64,
-        images=768,
+        images=512,
     ),
     "cuda": Scale(
         models=("resnet18", "resnet50", "googlenet", "densenet121", "inception_v3", "vgg16"),

@@ -48,7 +48,14 @@ def plain(device: Device, model: str, size: int, images: int, batch: int) -> Epo
     open_precision("fp32", device.kind)
     network = build_network(resolve(model)[0], len(shapes10.CLASSES)).to(device.torch)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    loader = DataLoader(_PlainImages(images, size), batch_size=batch, shuffle=True, num_workers=2)
+    # Workers that persist: the epochs here are short, and starting some would count too much.
+    loader = DataLoader(
+        _PlainImages(images, size),
+        batch_size=batch,
+        shuffle=True,
+        num_workers=2,
+        persistent_workers=True,
+    )
 
     def epoch() -> None:
         running = 0.0
