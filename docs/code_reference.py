@@ -150,7 +150,7 @@ def promises() -> str:
     """A row per check of a self-check."""
     rows = []
     for check in CHECKS.values():
-        where = f" Only on {check.only}." if check.only else ""
+        where = f" Only on {check.only.upper()} cards." if check.only else ""
         promised, judged = plain(check.promised), plain(check.judged_by + where)
         rows.append((f"`{check.id}`", promised, judged, f"`{check.experiment}`"))
     return _table(("Check", "Promised", "Judged by", "Experiment"), rows)

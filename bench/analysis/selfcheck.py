@@ -8,7 +8,7 @@ what was found.
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from statistics import median
 from typing import Literal
@@ -88,7 +88,7 @@ Judged = tuple[bool | None, str]
 @dataclass(frozen=True)
 class Check:
     """A promise: the experiment that tests it, what is promised, how that is judged, and the kind
-    of device that it is made for alone."""
+    of card that it is made for alone."""
 
     id: str
     experiment: str
@@ -139,8 +139,8 @@ def judge_all(evidence: Mapping[str, Evidence], device: str) -> list[Checked]:
 
 
 def _checked(one: Check, evidence: Evidence, first: bool) -> Checked:
-    if one.only not in (None, evidence.device):
-        return Checked(one, f"only on {one.only}", "not run here")
+    if one.only and one.only != evidence.device:
+        return Checked(one, f"only on {one.only.upper()} cards", "not run here")
     if evidence.not_run is not None:
         return Checked(one, evidence.not_run, "not run here")
     kept, found = one.judge(evidence) if evidence.figures else (None, "nothing was measured")
@@ -176,7 +176,7 @@ def broken(checked: Iterable[Checked]) -> bool:
     "step",
     "A training step on this device computes what it should, on tensors that are all there.",
     "The losses before and after an update against the same step in float64 on the CPU, within "
-    + ", ".join(f"{share:.2%} ({name})" for name, share in LOSS_ERROR.items())
+    + ", ".join(f"{share * 100:g}% ({name})" for name, share in LOSS_ERROR.items())
     + "; no tensor elsewhere; the update changes the loss.",
 )
 def training_step(evidence: Evidence) -> Judged:
@@ -287,7 +287,7 @@ def left_memory(evidence: Evidence) -> Judged:
 
 @check(
     "memory",
-    "The peak memory of a training step is predicted.",
+    "The predicted peak memory of a training step is that of a real one.",
     f"On a card, the middle one of all errors is at most {MEMORY_ERROR['cuda']:.0%}; on the CPU, "
     f"tensors in fp32 are within {MEMORY_ERROR['cpu']:.1%} and a workspace of oneDNN's.",
 )
@@ -330,7 +330,7 @@ def epoch_speed(evidence: Evidence) -> Judged:
     if len(plain.keys() & ours.keys()) < FEWEST_SEEDS:
         return None, f"fewer than {FEWEST_SEEDS} rounds were measured"
     metric = BY_NAME["images_per_second"]
-    seen = effect(metric, plain, ours, paired=True)
+    seen = replace(effect(metric, plain, ours, paired=True), unit="round")
     (p,) = correct([seen])
     verdict = judge(metric, seen, p)
     bare = [ours[n] / floor[n] for n in ours.keys() & floor.keys()]

@@ -19,7 +19,7 @@ from msgspec import Meta
 from bench.analysis.compare.pairwise import USUAL, compare
 from bench.analysis.compare.side import read_side
 from bench.analysis.metrics import BY_NAME
-from bench.analysis.selfcheck import PAIRS, Checked, Evidence, judge_all
+from bench.analysis.selfcheck import CHECKS, PAIRS, Checked, Evidence, judge_all
 from bench.config import Config, Options, settings_of
 from bench.errors import BenchError, Interrupted, Refused, TimedOut, TrialFailed
 from bench.options import Folder, Group, Help, options_of
@@ -235,25 +235,19 @@ def selfcheck(
             start + 60 * options.minutes,
         )
         gathered, interrupted = _measured(parts_of(bench), bench, listener)
-    not_run = _not_run(bench)
+    kind, not_run = bench.device.kind, _not_run(bench)
     if interrupted:
-        not_run |= {name: "interrupted" for name, one in gathered.items() if not one.figures}
+        unseen = {name for name, one in gathered.items() if not one.figures}
+        not_run = dict.fromkeys(unseen, "interrupted") | not_run
     evidence = {
-        name: Evidence(
-            tuple(one.figures), bench.device.kind, not_run.get(name), tuple(one.failed), one.late
-        )
+        name: Evidence(tuple(one.figures), kind, not_run.get(name), tuple(one.failed), one.late)
         for name, one in gathered.items()
-    }
-    evidence |= {
-        name: Evidence(device=bench.device.kind, not_run=reason)
-        for name, reason in not_run.items()
-        if name not in evidence
     }
     return SelfCheck(
         prepared.device,
         prepared.environment,
         tuple(figure for one in gathered.values() for figure in one.figures),
-        tuple(judge_all(evidence, bench.device.kind)),
+        tuple(judge_all(evidence, kind)),
         perf_counter() - start,
         interrupted,
     )
@@ -313,8 +307,7 @@ def _measured(
     parts: Sequence[Part], bench: Bench, listener: Listener
 ) -> tuple[dict[str, _Gathered], bool]:
     """What the parts came to, by experiment, and whether somebody ended it."""
-    names = dict.fromkeys(name for part in parts for name in (part.experiment, *part.beside))
-    gathered = {name: _Gathered() for name in names}
+    gathered = {check.experiment: _Gathered() for check in CHECKS.values()}
     for number, part in enumerate(parts):
         listener(messages.Progress(part.label, number, len(parts)))
         own, begun = gathered[part.experiment], perf_counter()
