@@ -14,10 +14,12 @@ from typing import Any
 
 from bench.analysis.claims.rules import CURVES, LAYER_CHANGES, RULES
 from bench.analysis.metrics import METRICS
+from bench.analysis.selfcheck import CHECKS
 from bench.config import OPTIMIZERS
 from bench.errors import BenchError
 from bench.recipes import AUGMENTATIONS, RECIPES, Recipe
 from bench.records import records as log
+from bench.records.measurement import QUANTITIES
 from bench.search_spaces import SEARCH_SPACES
 from models import REGISTRY
 
@@ -149,6 +151,22 @@ def cards() -> str:
         ]
     headers = ("fp32", "tf32", "fp16", "bf16 (TFLOP/s)", "Bandwidth (GB/s)", "Source")
     return _table(("Card", "Name", "Memory (GiB)", "Source", *headers), rows)
+
+
+def promises() -> str:
+    """A row per check of a self-check."""
+    rows = []
+    for check in CHECKS.values():
+        where = f" Only on {check.only.upper()} cards." if check.only else ""
+        promised, judged = plain(check.promised), plain(check.judged_by + where)
+        rows.append((f"`{check.id}`", promised, judged, f"`{check.experiment}`"))
+    return _table(("Check", "Promised", "Judged by", "Experiment"), rows)
+
+
+def quantities() -> str:
+    """A row per quantity of a self-check."""
+    rows = [(f"`{q}`", plain(text), unit or _NONE) for q, (unit, text) in QUANTITIES.items()]
+    return _table(("Quantity", "Is", "Unit"), rows)
 
 
 def errors() -> str:

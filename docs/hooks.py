@@ -18,7 +18,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from docs import code_reference, option_reference
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "results/reference", "examples/compare.ipynb")
+OUTSIDE = (
+    *("CONTRIBUTING.md", "CHANGELOG.md", "results/reference", "results/selfcheck"),
+    "examples/compare.ipynb",
+)
 """Files and folders outside `docs/` that the site shows, under their own paths."""
 
 GENERATED: dict[str, Callable[[], str]] = {
@@ -27,6 +30,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "compare-options": option_reference.compare_options,
     "history-options": option_reference.history_options,
     "settle-options": option_reference.settle_options,
+    "selfcheck-options": option_reference.selfcheck_options,
     "data-options": option_reference.data_options,
     "pack-options": option_reference.pack_options,
     "collect-options": option_reference.collect_options,
@@ -38,6 +42,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "search-spaces": code_reference.search_spaces,
     "augmentations": code_reference.augmentations,
     "cards": code_reference.cards,
+    "promises": code_reference.promises,
+    "quantities": code_reference.quantities,
     "errors": code_reference.errors,
 }
 """What a page can ask for."""

@@ -50,6 +50,11 @@ def settle_options() -> str:
     return option_sections(_dataclass_in("bench.runner.settle"), "settle")
 
 
+def selfcheck_options() -> str:
+    """The options of the verb `selfcheck`."""
+    return option_sections(_dataclass_in("bench.runner.selfcheck"), "selfcheck")
+
+
 def data_options() -> str:
     """The options of the verb `data`."""
     return option_sections(_dataclass_in("bench.cli.data"), "data")

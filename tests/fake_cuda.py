@@ -22,10 +22,12 @@ from bench.data.loader import ResidentSplit, Transform
 from bench.prediction import fake_cuda
 from bench.prediction.simulate import building, simulate
 from bench.prediction.torch_private import FakeTensorMode
+from bench.records.messages import SelfCheckJob
 from bench.records.records import DatasetFacts, DeviceFacts, Setting
+from bench.runner.worker import selfcheck_jobs
 from bench.system.devices import Device
 from bench.system.reference_matmul import LEAST, calibrate
-from bench.training import loop
+from bench.training import loop, pace
 from bench.training.optimizers import open_optimizer
 from bench.training.precision import Precision
 from bench.training.step_timer import StepTimer
@@ -106,6 +108,42 @@ def halves_take_the_same_memory() -> None:
     assert {nothing} >= set((halves[0] - halves[1]) + (halves[1] - halves[0])), halves
 
 
+def self_checks() -> None:
+    """The steps that a self-check makes on a card: our epoch, bare steps, and losses of a step."""
+    with FakeTensorMode(), mock.patch.object(pace, "shapes10", Shapes):
+        parts = Parts("resnet18", 32)
+        with (
+            mock.patch.object(pace, "build_network", return_value=parts.network),
+            mock.patch.object(parts.network, "to", return_value=parts.network),
+            mock.patch.object(pace, "_tensors", Shapes.tensors),
+            mock.patch.object(loop.Sums, "result"),
+        ):
+            for way in (pace.ours, pace.floor):
+                way(parts.device, "resnet18", 32, IMAGES - 1, BATCH)()
+        job = SelfCheckJob("step", "cuda:0", "resnet18", Setting(32, "adam", 1e-3, "fp32"), BATCH)
+        precision = Precision("fp32", None, "cuda", None)
+        batch = next(iter(parts.split.in_order(BATCH)))
+        on_card = mock.patch.object(selfcheck_jobs, "float", is_on_card, create=True)
+        with on_card:
+            losses = list(selfcheck_jobs._losses(job, parts.network, batch, precision, ""))
+        assert [loss.repeat for loss in losses] == [1, 2]
+
+
+def is_on_card(loss: Tensor | bool) -> bool:
+    """In place of the number that a fake loss has not."""
+    return loss.device == CUDA if isinstance(loss, Tensor) else loss
+
+
+class Shapes:
+    """Fake images."""
+
+    CLASSES = tuple(range(10))
+
+    @staticmethod
+    def tensors(count: int) -> tuple[Tensor, Tensor]:
+        return torch.zeros((count, 32, 32, 3), dtype=torch.uint8), torch.zeros(count).long()
+
+
 class Parts:
     """What a trial has on its card."""
 
@@ -176,6 +214,7 @@ def main() -> None:
     found = {m: error_of(lambda m=m: works(m, CASES[m])) for m in CASES}
     for name, fault in FAULTS.items():
         found[name] = error_of(lambda fault=fault: works("resnet18", 32, fault))
+    found["self-check"] = error_of(self_checks)
     found["calibration"] = error_of(calibrates)
     found["halves"] = error_of(halves_take_the_same_memory)
     print(json.dumps(found))

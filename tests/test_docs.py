@@ -21,6 +21,7 @@ from bench.analysis.claims.reader import lecture_claims, read_claims
 from bench.analysis.claims.rules import RULES
 from bench.analysis.collected.rows import COLUMNS
 from bench.analysis.metrics import METRICS
+from bench.analysis.selfcheck import COLUMNS as CHECK_COLUMNS
 from bench.analysis.tables import (
     CLASS_COLUMNS,
     EPOCH_COLUMNS,
@@ -30,6 +31,7 @@ from bench.analysis.tables import (
     SWEEP_COLUMNS,
 )
 from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
+from bench.records.measurement import COLUMNS as COLUMNS_OF_MEASUREMENTS
 from bench.records.records import Record
 from bench.report.collected.table import SENT
 from docs import hooks
@@ -44,6 +46,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
     ROOT / "results" / "reference" / "README.md",
+    ROOT / "results" / "selfcheck" / "README.md",
 ]
 OPTIONS = getattr(bench.config, "Options", bench.config.Config)
 TABLES = sorted((ROOT / "results" / "reference").glob("*/*.csv"))
@@ -152,7 +155,7 @@ def test_options_have_groups_values_aliases_and_defaults():
     "verb",
     [
         *("run", "fit", "list", "data", "report", "settle", "compare", "history"),
-        *("pack", "collect"),
+        *("selfcheck", "pack", "collect"),
     ],
 )
 def test_every_option_that_help_shows_is_there(verb):
@@ -217,6 +220,11 @@ def test_presets_and_the_budget_are_as_they_are():
     assert f"{budget} by default" in page("figures.md")
     for preset in PRESETS:
         assert f"`{preset}`" in page("getting-started.md")
+
+
+@pytest.mark.parametrize("column", [*CHECK_COLUMNS, *COLUMNS_OF_MEASUREMENTS])
+def test_every_column_of_a_self_check_is_explained(column):
+    assert f"`{column}`" in page("selfcheck.md")
 
 
 def test_the_example_of_claims_can_be_judged(tmp_path):

@@ -19,6 +19,7 @@ VERBS = {
     "settle": "decide published claims: train what decides most of them for each minute",
     "compare": "which to use, and how sure that is: two runs, or the models of one",
     "history": "runs over time: lines per model and metric, and where they changed",
+    "selfcheck": "whether this tool keeps its promises on this machine",
     "pack": "a run as one small file, to send to whoever collects",
     "collect": "many people's runs in one comparison",
 }

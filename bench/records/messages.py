@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bench.records.kernel_trace import KernelTrace
+from bench.records.measurement import Measurement
 from bench.records.memory_trace import Trace
 from bench.records.records import (
     Calibrated,
@@ -244,9 +245,55 @@ class Failure:
     unsaved: bool = False
 
 
-Job = ExamineJob | PrepareJob | SearchJob | TrainJob | ResolveJob | SimulateJob
+@dataclass(frozen=True)
+class SelfCheckJob:
+    """Measure for a self-check: `what` is a key of `bench.runner.worker.selfcheck_jobs.JOBS`. A
+    step has `batch_size` images, an epoch `images`."""
+
+    what: str
+    device: str
+    model: str
+    setting: Setting
+    batch_size: int
+    images: int = 0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The answer to a `SelfCheckJob`, none where it cannot be measured here."""
+
+    values: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True)
+class AbilitiesJob:
+    """Ask what a device can do."""
+
+    device: str
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """The precisions that a device computes in, and how many of its kind are here."""
+
+    precisions: tuple[str, ...]
+    devices: int
+
+
+Job = (
+    ExamineJob
+    | PrepareJob
+    | SearchJob
+    | TrainJob
+    | ResolveJob
+    | SimulateJob
+    | SelfCheckJob
+    | AbilitiesJob
+)
 Reply = (
     OwnModel
+    | Abilities
+    | Figures
     | Prepared
     | Ready
     | Resolved

@@ -47,6 +47,11 @@ def without_paths(text: str) -> str:
     return _PATH.sub(lambda match: re.split(r"[/\\]", match[0].rstrip("/\\"))[-1], text)
 
 
+def public_text(text: str) -> str:
+    """A sentence without local paths and without the name of this machine."""
+    return _without_host(without_paths(text))
+
+
 def public_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a run without local paths."""
     return {
@@ -73,8 +78,7 @@ def _public(value: Any, name: str) -> Any:
         case list() | tuple():
             return [_public(part, name) for part in value]
         case str():
-            text = without_paths(value)
-            return _without_host(text) if name in _PROSE else text
+            return public_text(value) if name in _PROSE else without_paths(value)
     return value
 
 

@@ -23,7 +23,8 @@ SWEEP_STEPS = 5
 
 
 class Prober:
-    """Has probes made by a worker; use as a context manager.
+    """Has probes made by a worker; use as a context manager. `ready` is what the last worker that
+    was started said of its limit and of a step's memory.
 
     Args:
         job: the model, the setting and the conditions.
@@ -51,7 +52,7 @@ class Prober:
         self._on_described = on_described
         self._on_probe = on_probe
         self._worker: Worker | None = None
-        self._ready = Ready(None, {})
+        self.ready = Ready(None, {})
 
     def __enter__(self) -> "Prober":
         return self
@@ -69,7 +70,7 @@ class Prober:
             if described is None:
                 raise WorkerDied("its worker ended before it had described the model.")
             self._on_described(described)
-            self._ready = self._worker.receive()
+            self.ready = self._worker.receive()
         return self._worker
 
     def close(self) -> None:
@@ -84,36 +85,37 @@ class Prober:
         probes: list[Probe] = []
 
         def attempt(batch_size: int, brief: bool) -> Attempt:
-            probe = self._probe(ProbeRequest(batch_size, brief=brief))
+            probe = self.probe(ProbeRequest(batch_size, brief=brief))
             probes.append(probe)
             self._on_probe(probe)
             return Attempt(probe.fits, probe.peak_memory_bytes)
 
-        trace = self._ready.trace
+        trace = self.ready.trace
         result = largest_batch(
             attempt,
-            limit_bytes=self._ready.limit_bytes,
+            limit_bytes=self.ready.limit_bytes,
             cap=max(train_images, SMALLEST_BATCH),
             smallest=SMALLEST_BATCH,
             predicted=None if trace is None else trace.peak_bytes,
         )
-        largest = certified(result, probes, self._job, self._ready)
+        largest = certified(result, probes, self._job, self.ready)
         if result.largest:
             return largest
-        needed = self._probe(ProbeRequest(SMALLEST_BATCH, limited=False)).peak_memory_bytes
+        needed = self.probe(ProbeRequest(SMALLEST_BATCH, limited=False)).peak_memory_bytes
         return replace(largest, needed_bytes=needed)
 
     def sweep(self, largest: int) -> list[SweepPoint]:
         """Time a few batch sizes up to the largest; sizes that fail are left out."""
         points = []
         for size in sweep_sizes(largest):
-            probe = self._probe(ProbeRequest(size, timed_steps=SWEEP_STEPS))
+            probe = self.probe(ProbeRequest(size, timed_steps=SWEEP_STEPS))
             if probe.fits:
                 seconds, peak = probe.step_seconds, probe.peak_memory_bytes
                 points.append(SweepPoint(probe.model, probe.setting, size, seconds, peak))
         return points
 
-    def _probe(self, request: ProbeRequest) -> Probe:
+    def probe(self, request: ProbeRequest) -> Probe:
+        """Make one probe; it failed if its worker was killed because memory ran out."""
         start = perf_counter()
         try:
             probe: Probe = self.open().ask(request)

@@ -239,12 +239,9 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
     device = options.device or "auto"
     on_cpu = device == "cpu" or (device == "auto" and not config.has_cuda_card())
     default_bytes = parse_bytes(config.DEFAULT_MEMORY_BUDGET) if on_cpu else None
-    grey, names = (0.5, 0.5, 0.5), tuple(map(str, range(options.classes)))
     conditions = messages.Conditions(
         device="cpu" if on_cpu else device,
-        dataset=records.DatasetFacts(
-            "blank", "blank", names, IMAGES, 10_000, 32, grey, grey, "", True
-        ),
+        dataset=blank_images(options.classes),
         budget_bytes=options.memory_budget_bytes or default_bytes,
         workers=0,
     )
@@ -295,6 +292,12 @@ def _scaled(
 def _names_asked(options: MaxBatchOptions) -> bool:
     """Whether the model whose speed is known is one of those that were asked for."""
     return any(fnmatch.fnmatch(options.known_model or "", name) for name in options.models)
+
+
+def blank_images(classes: int) -> records.DatasetFacts:
+    """As many images as CIFAR-10 has, of so many classes, with nothing on them."""
+    grey, names = (0.5, 0.5, 0.5), tuple(map(str, range(classes)))
+    return records.DatasetFacts("blank", "blank", names, IMAGES, 10_000, 32, grey, grey, "", True)
 
 
 def _simulate(options: MaxBatchOptions) -> Iterator[messages.Simulated]:

@@ -42,19 +42,20 @@ class Worker:
     Args:
         job: what to do.
         log: file for the worker's standard error.
-        limited: whether it runs under a memory limit on the CPU (see `bench.system.malloc`).
+        limited: whether it runs under a memory limit on the CPU (see `bench.system.malloc`); None
+            leaves the C library's allocator as it comes.
         timeout: seconds after which it is killed; None for no limit.
     """
 
     def __init__(
-        self, job: Job, log: Path, *, limited: bool = False, timeout: float | None = None
+        self, job: Job, log: Path, *, limited: bool | None = False, timeout: float | None = None
     ) -> None:
         self._log = log
         self._timeout = timeout
         self._timed_out = False
         environment = _environment(limited)
         with log.open("ab") as errors:
-            fresh = limited and isinstance(job, TrainJob)
+            fresh = limited is True and isinstance(job, TrainJob)
             forked = None if fresh else fork_worker(environment, errors)
             self._process = forked or subprocess.Popen(
                 [sys.executable, "-P", "-m", "bench.runner.worker"],
@@ -170,8 +171,9 @@ def signal_name(number: int) -> str:
     return names.get(number, f"signal {number}")
 
 
-def _environment(limited: bool) -> dict[str, str]:
+def _environment(limited: bool | None) -> dict[str, str]:
     """This process's environment, with our code first on the path and no pickles in weights."""
     paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     ours = {"PYTHONPATH": paths, "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1"}
-    return os.environ | allocator_environment(limited) | ours
+    allocator = {} if limited is None else allocator_environment(limited)
+    return os.environ | allocator | ours

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -95,6 +96,18 @@ class Sampler:
             self._samples.append(_sample(nvml, card))
 
         _ask_nvml(sample_until_stopped)
+
+
+def sampling_seconds(pci_bus_id: str, samples: int) -> list[float] | None:
+    """Seconds that each of some samples takes, after a first one; None where NVML does not answer
+    for that card."""
+
+    def ask(nvml: Any) -> list[float]:
+        card = _card(nvml, pci_bus_id)
+        moments = [_sample(nvml, card).seconds for _ in range(samples + 1)]
+        return [end - start for start, end in pairwise([*moments, time.perf_counter()])][1:]
+
+    return _ask_nvml(ask)
 
 
 def power_limit_watts(pci_bus_id: str | None) -> float | None:

@@ -56,8 +56,8 @@ MISTAKES = [
 VERBS = [
     (
         "",
-        "name a verb: run, max-batch, list, data, report, settle, compare, history, pack, collect; "
-        "see archbench --help.",
+        "name a verb: run, max-batch, list, data, report, settle, compare, history, selfcheck, "
+        "pack, collect; see archbench --help.",
     ),
     ("comprae", "unknown verb 'comprae': did you mean compare? See archbench --help."),
     ("--models resnet18", "unknown verb '--models'"),
@@ -70,6 +70,11 @@ VERBS = [
     ("report", "archbench report needs RUN; see archbench report --help."),
     ("list a b", "'b' belongs to no option; see archbench list --help."),
     ("max-batch --classes few", "--classes few must be a whole number, 2 or more."),
+    ("selfcheck --minutes 0", "--minutes 0.0 must be a number above 0."),
+    ("selfcheck --minutes soon", "--minutes soon must be a number above 0."),
+    ("selfcheck --device gpu", "--device gpu must be one of auto, cpu, cuda, cuda:N."),
+    ("selfcheck --device mps", "--device mps must be one of auto, cpu, cuda, cuda:N."),
+    ("selfcheck --output .", "--output . is not empty; name a new folder."),
     ("fit --modles x", "did you mean --models? See archbench fit --help."),
 ]
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
-from torch.profiler import profile
 
 from bench.config import OPTIMIZERS
 from bench.errors import TrialFailed
@@ -15,12 +14,8 @@ from bench.prediction.memory import predict
 from bench.prediction.simulate import building, simulate
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, Setting
-from bench.system.devices.cpu import CpuDevice
-from bench.training.loop import train_pass
+from bench.runner.worker.selfcheck_jobs import onednn_workspace, tensor_bytes
 from bench.training.networks import open_network
-from bench.training.optimizers import open_optimizer
-from bench.training.precision import Precision
-from bench.training.step_timer import StepTimer
 from models import REGISTRY
 from models.building.network import Network, build_network
 
@@ -37,30 +32,6 @@ def simulated(name: str, setting: Setting, dataset: DatasetFacts | None = None) 
     return simulate(network, setting, classes=10, dataset=dataset, device="cpu")
 
 
-def real_peak(name: str, setting: Setting, batch_size: int) -> int:
-    """Bytes that torch's CPU allocator had out at most over two real steps, weights included."""
-    side = setting.image_size
-    with profile(profile_memory=True) as recorded:
-        with building():
-            network = build_network(REGISTRY.get(name), 10)
-        network.to(memory_format=torch.channels_last)
-        optimizer = open_optimizer(setting.optimizer, network.parameters(), 1e-9)
-        images = torch.zeros(batch_size, 3, side, side).contiguous(
-            memory_format=torch.channels_last
-        )
-        labels = torch.zeros(batch_size, dtype=torch.int64)
-        precision = Precision("fp32", None, "cpu", None)
-        batches = [(images, labels)] * 2
-        train_pass(network, batches, optimizer, precision, StepTimer(CpuDevice(), 2))
-    events = [e for e in recorded.profiler.kineto_results.events() if e.name() == "[memory]"]
-    live = peak = 0
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        live += event.nbytes()
-        peak = max(peak, live)
-    gc.collect()
-    return peak
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_agrees_with_torchs_own_allocator(name: str) -> None:
     """But for a workspace that oneDNN takes for 3x3 convolutions on processors without AVX-512: up
@@ -68,13 +39,10 @@ def test_agrees_with_torchs_own_allocator(name: str) -> None:
     size, batch_size = CASES[name]
     setting = Setting(size, "adam", 1e-3, "fp32")
     predicted = simulated(name, setting).peak_bytes(batch_size, block_bytes=1)
-    real = real_peak(name, setting, batch_size)
-    workspace = 0
-    if torch.backends.cpu.get_cpu_capability() == "AVX2":
-        with building():
-            network = build_network(REGISTRY.get(name), 10)
-        convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
-        workspace = 4 * 4 * max(m.weight.numel() for m in convolutions)
+    real = tensor_bytes(name, setting, batch_size)
+    gc.collect()
+    with building():
+        workspace = onednn_workspace(build_network(REGISTRY.get(name), 10))
     assert -0.015 * real <= real - predicted <= 0.015 * real + workspace
 
 

@@ -36,6 +36,10 @@ def test_trains_and_evaluates_on_one_device(model: str, errors: dict[str, str]) 
     assert errors[model] == ""
 
 
+def test_a_self_check_steps_on_the_card(errors: dict[str, str]) -> None:
+    assert errors["self-check"] == ""
+
+
 def test_the_machines_speed_is_taken_on_the_card(errors: dict[str, str]) -> None:
     assert errors["calibration"] == ""
 

@@ -110,6 +110,12 @@ def work(job: messages.Job, parent: Parent) -> None:
                 parent.send(probe(parent.receive()))
         case messages.ResolveJob():
             parent.send(jobs.resolve_all(job))
+        case messages.AbilitiesJob():
+            parent.send(jobs.abilities(job))
+        case messages.SelfCheckJob():
+            from bench.runner.worker import selfcheck_jobs
+
+            parent.send(selfcheck_jobs.measure(job))
         case messages.SimulateJob():
             for simulated in jobs.simulate_all(job):
                 parent.send(simulated)

@@ -16,11 +16,12 @@ from torch import nn
 from bench.batch_size.forked import probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace
 from bench.batch_size.probe import ProbeSetup, make_network
+from bench.config import PRECISIONS
 from bench.data.download import Tell
 from bench.data.loader import Transform, blank_split, open_split, steps_per_epoch
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
-from bench.errors import TrialFailed, first_line
+from bench.errors import Refused, TrialFailed, first_line
 from bench.own_code import Place
 from bench.prediction.kernels import KernelRecorder
 from bench.prediction.simulate import building, simulate
@@ -89,6 +90,20 @@ def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> mess
 def resolve_all(job: messages.ResolveJob) -> messages.Resolved:
     """The facts of models given by name or wildcard."""
     return messages.Resolved(tuple(entry.facts for entry in _entries(job.models, job.own)))
+
+
+def abilities(job: messages.AbilitiesJob) -> messages.Abilities:
+    """The precisions that a device computes in, and how many of its kind are here."""
+    device = open_device(job.device)
+
+    def computes(precision: str) -> bool:
+        with contextlib.suppress(Refused):
+            check_precision(precision, device.kind)
+            return True
+        return False
+
+    count = torch.cuda.device_count() if device.kind == "cuda" else 1
+    return messages.Abilities(tuple(filter(computes, PRECISIONS)), count)
 
 
 def describe(job: messages.SearchJob) -> ModelDescribed:

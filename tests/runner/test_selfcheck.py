@@ -1,0 +1,203 @@
+"""A whole self-check: of the CPU for real, as small as can be; of a made-up card, on stubs."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from bench.analysis.selfcheck import CHECKS, Checked, checks_csv
+from bench.errors import Interrupted, TimedOut, TrialFailed
+from bench.records import messages
+from bench.records.measurement import COLUMNS, QUANTITIES, Measurement, measurements_csv
+from bench.records.memory_trace import Allocation, Trace
+from bench.records.records import DeviceFacts, Probe
+from bench.runner import selfcheck as runner
+from bench.runner.selfcheck import SCALES, Scale, SelfCheckOptions, selfcheck
+from tests.builders import a_dataset, a_description, a_run, a_setting
+
+MIB = 2**20
+TINY = Scale(("lenet",), 32, 64 * MIB, 64 * MIB, batch=16, images=64, rounds=1)
+CARD = DeviceFacts("cuda:0", "cuda", "Test Card", 1536 * MIB, None)
+IMAGE = 2 * MIB
+"""What an image takes on that card; weights are nothing."""
+
+
+def verdicts(checked: tuple[Checked, ...]) -> dict[str, str]:
+    return {one.check.id: one.verdict for one in checked}
+
+
+def test_the_cpu_for_real() -> None:
+    """In six seconds on any machine: what there is time for is judged, the rest is out of time."""
+    found = selfcheck(SelfCheckOptions(device="cpu", minutes=0.1), scales={"cpu": TINY})
+    assert found.device.kind == "cpu"
+    assert verdicts(found.checked).keys() == CHECKS.keys()
+    assert set(verdicts(found.checked).values()) <= {"pass", "not run here", "out of time"}
+    assert verdicts(found.checked)["clocks"] == "not run here"
+    assert found.seconds < 60
+    assert found.environment["packages"]["torch"]
+    assert not found.interrupted
+
+
+class FakeWorker:
+    """Answers the jobs of a self-check as a card would that has 900 MiB free, and where nothing
+    goes wrong."""
+
+    ways: ClassVar = {"plain": 100.0, "ours": 200.0, "floor": 220.0}
+    broken: type[Exception] | None = None
+    jobs: ClassVar[list[Any]] = []
+    devices = 1
+
+    def __init__(self, job: Any, log: Path, *, limited: Any = False, timeout: Any = None) -> None:
+        self.job, self.limited = job, limited
+        self.jobs.append((job, limited))
+        self.said: list[Any] = []
+        if isinstance(job, messages.SearchJob):
+            budget = job.conditions.budget_bytes or 900 * MIB
+            self.limit = min(900 * MIB, budget)
+            trace = Trace((Allocation(0, IMAGE, "activations"),), (0, ~0))
+            self.said = [a_description(), messages.Ready(self.limit, {}, trace)]
+
+    def __enter__(self) -> "FakeWorker":
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def receive(self) -> Any:
+        return self.said.pop(0)
+
+    def ask(self, request: messages.ProbeRequest) -> Probe:
+        n = request.batch_size
+        fits = n * IMAGE <= self.limit
+        peak, reason = (n * IMAGE, None) if fits else (None, "out of memory at /home/me/torch.py")
+        steps = (0.1,) * request.timed_steps
+        return Probe("resnet18", a_setting(), n, fits, peak, 0.1, reason, 0, 4, steps)
+
+    def messages(self) -> Iterator[Any]:
+        match self.job:
+            case messages.PrepareJob():
+                yield messages.Prepared((), CARD, a_dataset(), {"device": CARD.name})
+            case messages.AbilitiesJob():
+                yield messages.Abilities(("fp32", "bf16"), self.devices)
+            case messages.SelfCheckJob(what=what):
+                if self.broken is not None and what == "step":
+                    raise self.broken("it went wrong in /home/me/torch.py.")
+                yield messages.Figures(tuple(self.figures(what)))
+
+    def figures(self, what: str) -> Iterator[Measurement]:
+        job = self.job
+        case: dict[str, Any] = {
+            "model": job.model,
+            "image_size": job.setting.image_size,
+            "precision": job.setting.precision,
+        }
+        if what == "step":
+            yield Measurement("step", "stray_tensors", 0, **case)
+            for repeat, variant in ((1, ""), (2, ""), (1, "float64"), (2, "float64")):
+                yield Measurement(
+                    "step", "loss", 3.0 - repeat, **case, variant=variant, repeat=repeat
+                )
+        elif what == "telemetry":
+            values = {"sample_seconds": 0.001, "sampling_interval": 0.5, "sampled_seconds": 5.0}
+            for name, value in (values | {"samples": 12, "sm_clock_mhz": 1500.0}).items():
+                yield Measurement("telemetry", name, value)
+        else:
+            yield Measurement("pace", "images_per_second", self.ways[what], **case, variant=what)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> type[FakeWorker]:
+    """A self-check whose workers are fakes, and whose runs are the same made-up one."""
+    worker = type("W", (FakeWorker,), {"jobs": []})
+    for room in ("selfcheck", "batch_search"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", worker)
+    monkeypatch.setattr(runner, "run", lambda config, listener: a_run(config.output))
+    return worker
+
+
+def on_card(**options: Any) -> runner.SelfCheck:
+    return selfcheck(SelfCheckOptions(**{"device": "cuda"} | options))
+
+
+def test_a_card_that_keeps_everything(card: type[FakeWorker]) -> None:
+    shown: list[Any] = []
+    found = selfcheck(SelfCheckOptions(device="cuda"), shown.append)
+    assert verdicts(found.checked) == dict.fromkeys(CHECKS, "pass") | {
+        "several_cards": "not run here"
+    }
+    assert CARD in shown
+    sizes = {
+        (m.model, m.precision): m.value
+        for m in found.measurements
+        if m.quantity == "max_batch" and m.source == "measured"
+    }
+    assert sizes == {(model, p): 450 for model in SCALES["cuda"].models for p in ("fp32", "bf16")}
+    budgets = {
+        job.model: job.conditions.budget_bytes
+        for job, _ in card.jobs
+        if isinstance(job, messages.SearchJob)
+    }
+    assert budgets == dict.fromkeys(SCALES["cuda"].models, 8192 * MIB) | {"resnet18": None}
+    allocators = {job.what: limited for job, limited in card.jobs if hasattr(job, "what")}
+    assert allocators == dict.fromkeys(("step", "telemetry", "ours", "floor"), False) | {
+        "plain": None
+    }
+    assert {m.quantity for m in found.measurements} <= QUANTITIES.keys()
+
+
+def test_several_cards_are_not_built(card: type[FakeWorker]) -> None:
+    card.devices = 2
+    (one,) = [one for one in on_card().checked if one.check.id == "several_cards"]
+    assert (one.verdict, one.found) == ("not run here", "not built")
+
+
+def test_an_epoch_slower_than_the_plain_loop_is_a_broken_promise(card: type[FakeWorker]) -> None:
+    card.ways = {"plain": 100.0, "ours": 80.0, "floor": 220.0}
+    assert verdicts(on_card().checked)["epoch_speed"] == "broken promise"
+
+
+def test_what_fails_is_said_without_paths_and_stops_nothing(card: type[FakeWorker]) -> None:
+    card.broken = TrialFailed
+    found = on_card().checked
+    assert found[0].verdict == "broken promise"
+    assert found[0].found == (
+        "a step in fp32: it went wrong in torch.py.; a step in bf16: it went wrong in torch.py."
+    )
+    assert verdicts(found)["largest_batch"] == "pass"
+
+
+def test_what_takes_too_long_is_out_of_time(card: type[FakeWorker]) -> None:
+    card.broken = TimedOut
+    assert verdicts(on_card().checked)["training_step"] == "out of time"
+    assert set(verdicts(on_card(minutes=1e-9).checked).values()) == {"out of time", "not run here"}
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, Interrupted])
+def test_what_was_found_before_an_interruption_is_kept(
+    card: type[FakeWorker], monkeypatch: pytest.MonkeyPatch, signal: type[BaseException]
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise signal("interrupted.")
+
+    monkeypatch.setattr(runner, "run", interrupted)
+    found = on_card()
+    assert found.interrupted
+    assert verdicts(found.checked)["training_step"] == "pass"
+    (one,) = [one for one in found.checked if one.check.id == "determinism"]
+    assert (one.verdict, one.found) == ("not run here", "interrupted")
+
+
+def test_the_tables_can_be_read_again_and_name_no_folder(card: type[FakeWorker]) -> None:
+    card.broken = TrialFailed
+    found = on_card()
+    rows = list(csv.DictReader(io.StringIO(measurements_csv(found.measurements))))
+    assert len(rows) == len(found.measurements)
+    assert tuple(rows[0]) == COLUMNS
+    assert [float(row["value"]) for row in rows] == [m.value for m in found.measurements]
+    checks = list(csv.DictReader(io.StringIO(checks_csv(found.checked))))
+    assert [row["check"] for row in checks] == list(CHECKS)
+    assert not re.search(r"(^|\s)/\w", checks_csv(found.checked) + str(asdict(found.checked[0])))
