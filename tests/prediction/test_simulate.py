@@ -54,7 +54,7 @@ def test_every_optimizer_agrees_with_torchs_own_allocator(optimizer: str) -> Non
     """With two small images, most of the peak is weights and what the optimizer keeps of them."""
     setting = Setting(32, optimizer, 1e-3, "fp32")
     predicted = simulated("resnet18:cifar", setting).peak_bytes(2, block_bytes=1)
-    assert predicted == pytest.approx(real_peak("resnet18:cifar", setting, 2), rel=0.015)
+    assert predicted == pytest.approx(tensor_bytes("resnet18:cifar", setting, 2), rel=0.015)
 
 
 @pytest.mark.parametrize(("optimizer", "copies"), COPIES.items())

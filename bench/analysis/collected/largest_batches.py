@@ -97,8 +97,9 @@ def limits(rows: Sequence[SentRow], predictions: Predictions) -> list[Limit]:
 
 def _of_search(row: SentRow, memory_bytes: float) -> Prediction | None:
     base, per_image = row.number("predicted_base_bytes"), row.number("predicted_bytes_per_image")
-    known = base is not None and per_image is not None and per_image > 0
-    return Prediction(memory_bytes, base, per_image, True) if known else None
+    if base is None or per_image is None or per_image <= 0:
+        return None
+    return Prediction(memory_bytes, base, per_image, by_search=True)
 
 
 def _of_run(sent: Sent) -> list[tuple[Shape, Prediction]]:
@@ -113,12 +114,12 @@ def _of_run(sent: Sent) -> list[tuple[Shape, Prediction]]:
 def _of_table(sent: Sent) -> list[tuple[Shape, Prediction]]:
     found = []
     for cells in csv.DictReader(io.StringIO(sent.tables.get(TABLES[1], ""), newline="")):
-        numbers = [
+        usable, base, per_image = (
             finite_number(cells.get(name) or "")
             for name in ("usable_bytes", "base_bytes", "bytes_per_image")
-        ]
-        if None in numbers:
+        )
+        if usable is None or base is None or per_image is None:
             continue
         shape = tuple(cells.get(name) or _USUAL.get(name, "") for name in SHAPE)
-        found.append((shape, Prediction(*(number or 0.0 for number in numbers))))
+        found.append((shape, Prediction(usable, base, per_image)))
     return found
