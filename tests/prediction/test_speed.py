@@ -93,15 +93,17 @@ def test_the_limit_is_named(kernel: Kernel, limit: str) -> None:
     found = speed(kernel)
     assert found is not None
     assert found.limit == limit
-    assert (found.factor == UNCERTAIN) == (limit == "kernel launches")
+    assert (found.factor >= UNCERTAIN) == (limit == "kernel launches")
 
 
 def test_a_host_that_may_be_too_slow_widens_the_range() -> None:
-    """20 µs a kernel is long enough for some hosts only."""
-    short = a_kernel("pointwise", image_flops=0, image_bytes=10**5 // 2, count=500)
+    """10 µs a kernel is long enough for some hosts only: the slowest needs 60."""
+    short = a_kernel("pointwise", image_flops=0, image_bytes=25_000, count=500)
     found = speed(short)
     assert found is not None
-    assert (found.limit, found.factor) == ("memory traffic", UNCERTAIN)
+    assert found.limit == "memory traffic"
+    assert found.step_seconds == pytest.approx(500 * 10e-6, rel=0.01)
+    assert found.factor == pytest.approx(500 * 60e-6 / found.step_seconds)
 
 
 def test_an_epoch_has_whole_steps() -> None:
