@@ -195,10 +195,14 @@ def predict_speed(
     known = OWN_CARD if fit.card == card.name or scale != 1 else OTHER_CARD
     shares = {kind: taken / (scale * device) for kind, taken in by_kind.items()}
     step = scale * max(host, device)
+    start, end = (scale * work.launches * each for each in SLOW_LAUNCH_SECONDS)
+    held_up = start > step
+    factor = _factor(known, shares, setting, trace.kernels, held_up=held_up)
     return PredictedSpeed(
         batch_size=batch_size,
         step_seconds=step,
-        factor=_factor(known, shares, setting, trace.kernels, step),
+        factor=factor,
+        slowest_seconds=max(step * factor, end if held_up else 0.0),
         limit=limit,
         kind_seconds=by_kind,
         epoch_seconds=None if images is None else step * math.ceil(images / batch_size),
@@ -239,24 +243,22 @@ def _factor(
     shares: dict[str, float],
     setting: Setting,
     kernels: Sequence[Kernel],
-    step_seconds: float,
+    *,
+    held_up: bool,
 ) -> float:
-    """Within which factor the truth is expected, by the class of network."""
-    launches = sum(kernel.count for kernel in kernels)
-    slow_host, slowest = (launches * each / step_seconds for each in SLOW_LAUNCH_SECONDS)
+    """Within which factor the truth is expected, by the class of network, and of a step that a host
+    may hold up."""
     full = setting.precision in ("fp32", "tf32")
     slow = any(k.kind == "grouped convolution" and not _fast_grouped(k) for k in kernels)
     uncertain = (
-        slow_host > 1
+        held_up
         # cuDNN has fast NHWC kernels for some grouped convolutions only, and nobody says which.
         or (setting.channels_last and slow and shares["grouped convolution"] > 0.1)
         or (full and shares.get("depthwise convolution", 0.0) > 0.2)
         # Winograd's algorithm does with fewer operations than are counted here.
         or (setting.precision == "fp32" and shares.get("convolution", 0.0) > 0.6)
     )
-    factor = UNCERTAIN if uncertain else known
-    factor = max(factor, slowest) if slow_host > 1 else factor
-    return factor * (1 + shares.get("unknown", 0.0))
+    return (UNCERTAIN if uncertain else known) * (1 + shares.get("unknown", 0.0))
 
 
 def _work(kernel: Kernel, images: int) -> tuple[float, float]:
