@@ -116,7 +116,8 @@ def a_speed(batch_size: int = 1234, **changes: Any) -> PredictedSpeed:
     """A millisecond an image, two thirds of it in convolutions."""
     step = 1e-3 * batch_size
     kinds = {"convolution": 2 / 3 * step, "batch norm": 1 / 3 * step}
-    return replace(PredictedSpeed(batch_size, step, 1.5, "arithmetic", kinds, 60.0), **changes)
+    made = PredictedSpeed(batch_size, step, 1.5, 1.5 * step, "arithmetic", kinds, 60.0)
+    return replace(made, **changes)
 
 
 def a_sweep_point(model: str = "resnet18", batch_size: int = 32, **changes: Any) -> SweepPoint:

@@ -111,8 +111,7 @@ def speed_columns(prediction: Predicted) -> dict[str, Any]:
     if not prediction.speeds:
         return dict.fromkeys(SPEED_COLUMNS)
     speed = prediction.speeds[0]
-    rate = speed.images_per_second
-    values = (rate, rate / speed.factor, rate * speed.factor, speed.step_seconds)
+    values = (speed.images_per_second, *speed.images_per_second_range, speed.step_seconds)
     return dict(zip(SPEED_COLUMNS, (*values, speed.epoch_seconds, speed.limit), strict=True))
 
 

@@ -61,7 +61,13 @@ def show_batches(options: MaxBatchOptions) -> int:
                 " In brackets, the range that the known errors allow."
             )
     shown = dict.fromkeys((record["model"], record["image_size"]) for record in records)
-    notes = (options.other_size(model, pixels) for model, pixels in shown)
+    notes = [options.other_size(model, pixels) for model, pixels in shown]
+    unknown = {p.model: ", ".join(p.speeds[0].unknown) for p in predicted if p.speeds}
+    notes += [
+        f"{model}: operators without a rule are counted as memory traffic: {names}."
+        for model, names in unknown.items()
+        if names
+    ]
     for sentence in (*filter(None, notes), *problems):
         print(f"archbench: {sentence}", file=sys.stderr)
     if options.output is not None or not options.json:

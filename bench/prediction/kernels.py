@@ -42,7 +42,7 @@ _POOLING = _words("max_pool avg_pool adaptive_ _adaptive")
 _COPIES = _words(
     "_to_copy clone copy_ cat constant_pad roll index gather scatter stack pixel_ reflection_pad",
     "replication_pad repeat flip embedding upsample _upsample grid_sampler slice_ select_ im2col",
-    "col2im tril triu",
+    "col2im tril triu unfold",
 )
 _POINTWISE = _words(
     "sum mean var std linalg_vector_norm norm amax amin max min cumsum argmax argmin any all topk",

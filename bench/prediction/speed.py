@@ -24,8 +24,8 @@ from bench.records.records import Predicted, PredictedSpeed, Setting, SpeedLimit
 LAUNCH_SECONDS = 6e-6
 """What a fast host needs to launch a kernel. Not fitted: nothing in the table is bound by it."""
 
-SLOW_LAUNCH_SECONDS = 30e-6
-"""What others need, as steps of small batches that were measured on several machines show."""
+SLOW_LAUNCH_SECONDS = (30e-6, 60e-6)
+"""What others need, from and to, as steps of small batches on several machines show."""
 
 OWN_CARD, OTHER_CARD, UNCERTAIN = 1.3, 1.5, 2.0
 """Factors within which the true time is expected: on the card whose table gave the constants, on
@@ -194,11 +194,15 @@ def predict_speed(
         by_kind[kernel.kind] = by_kind.get(kernel.kind, 0.0) + scale * float(taken)
     known = OWN_CARD if fit.card == card.name or scale != 1 else OTHER_CARD
     shares = {kind: taken / (scale * device) for kind, taken in by_kind.items()}
-    step, slow_host = scale * max(host, device), work.launches * SLOW_LAUNCH_SECONDS > device
+    step = scale * max(host, device)
+    start, end = (scale * work.launches * each for each in SLOW_LAUNCH_SECONDS)
+    held_up = start > step
+    factor = _factor(known, shares, setting, trace.kernels, held_up=held_up)
     return PredictedSpeed(
         batch_size=batch_size,
         step_seconds=step,
-        factor=_factor(known, shares, setting, trace.kernels, waits_for_host=slow_host),
+        factor=factor,
+        slowest_seconds=max(step * factor, end if held_up else 0.0),
         limit=limit,
         kind_seconds=by_kind,
         epoch_seconds=None if images is None else step * math.ceil(images / batch_size),
@@ -240,13 +244,14 @@ def _factor(
     setting: Setting,
     kernels: Sequence[Kernel],
     *,
-    waits_for_host: bool,
+    held_up: bool,
 ) -> float:
-    """Within which factor the truth is expected, by the class of network."""
+    """Within which factor the truth is expected, by the class of network, and of a step that a host
+    may hold up."""
     full = setting.precision in ("fp32", "tf32")
     slow = any(k.kind == "grouped convolution" and not _fast_grouped(k) for k in kernels)
     uncertain = (
-        waits_for_host
+        held_up
         # cuDNN has fast NHWC kernels for some grouped convolutions only, and nobody says which.
         or (setting.channels_last and slow and shares["grouped convolution"] > 0.1)
         or (full and shares.get("depthwise convolution", 0.0) > 0.2)

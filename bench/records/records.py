@@ -318,14 +318,16 @@ class PredictedSpeed:
     """The time of a training step at a batch size on a card that need not be present, from its
     kernels; nothing was measured (`bench.prediction.speed`).
 
-    The truth is expected between `step_seconds` divided and multiplied by `factor`. `kind_seconds`
-    are the step's by kind of kernel, `epoch_seconds` those of an epoch's training where its images
-    are known, and `unknown` the operators that were counted as memory traffic for want of a rule.
+    The truth is expected between `step_seconds` divided by `factor` and `slowest_seconds`, which
+    are `factor` times as long or, for a small step, what a slow host needs. `kind_seconds` are the
+    step's by kind of kernel, `epoch_seconds` those of an epoch's training where its images are
+    known, and `unknown` the operators that were counted as memory traffic for want of a rule.
     """
 
     batch_size: int
     step_seconds: float
     factor: float
+    slowest_seconds: float
     limit: SpeedLimit
     kind_seconds: dict[str, float]
     epoch_seconds: float | None = None
@@ -335,6 +337,11 @@ class PredictedSpeed:
     def images_per_second(self) -> float:
         """Images trained on in a second."""
         return self.batch_size / self.step_seconds
+
+    @property
+    def images_per_second_range(self) -> tuple[float, float]:
+        """The least and the most that are expected."""
+        return self.batch_size / self.slowest_seconds, self.images_per_second * self.factor
 
 
 @dataclass(frozen=True)

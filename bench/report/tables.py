@@ -146,8 +146,8 @@ def speed_table(predictions: Sequence[Predicted]) -> Table:
 
 def speed_text(speed: PredictedSpeed) -> str:
     """Images a second with their range."""
-    rate, factor = speed.images_per_second, speed.factor
-    return f"{_figure(rate)} ({_figure(rate / factor)}–{_figure(rate * factor)})"
+    low, high = map(_figure, speed.images_per_second_range)
+    return f"{_figure(speed.images_per_second)} ({low}–{high})"
 
 
 def _figure(value: float) -> str:

@@ -35,9 +35,10 @@ from time import perf_counter
 import msgspec
 import numpy as np
 
-from bench.prediction.cards import Peaks, find_card
-from bench.prediction.speed import Constants, Workload, fit_for, rates_of
+from bench.prediction.cards import Card, Peaks, find_card
+from bench.prediction.speed import Constants, Workload, fit_for, predict_speed, rates_of
 from bench.records.kernel_trace import Kernel, KernelTrace
+from bench.records.records import Setting
 
 HERE = Path(__file__).parent
 SGD_1_12 = (6, 60)
@@ -356,6 +357,29 @@ def report_others(given: Sequence[Case]) -> None:
         print(line(f"  {key[1]} {key[2]}, {key[0]}", chosen))
 
 
+def report_ranges(given: Sequence[Case]) -> None:
+    """How often the truth lies in the range that users see, by its factor; with the constants of
+    `constants.csv`, so on the RTX 3090 on models that they were fitted on."""
+    held: dict[str, list[bool]] = {}
+    for case in given:
+        row = case.row
+        last = row.layout == "nhwc"
+        found = predict_speed(
+            KernelTrace(case.kernels),
+            setting=Setting(row.image_size, "sgd", 1e-3, row.precision, channels_last=last),
+            card=Card(row.card, row.card, 0, "", peaks=peaks_of(row.card)),
+            batch_size=row.batch,
+        )
+        assert found is not None
+        low, high = found.images_per_second_range
+        slow_host = found.slowest_seconds > 1.001 * found.factor * found.step_seconds
+        name = "a host may hold it up" if slow_host else f"x/÷{found.factor:.1f}"
+        held.setdefault(name, []).append(low <= row.images_per_second <= high)
+    print("\nwithin the range that is shown")
+    for name, hits in sorted(held.items()):
+        print(f"{name:34}{len(hits):>5}{np.mean(hits):8.1%}")
+
+
 def _carried(case: Case) -> Constants:
     return fit_for("rtx3090", case.row.layout == "nhwc").constants
 
@@ -409,6 +433,7 @@ def main() -> int:
         print(f"not traced: {found.shape}: {found.error}")
     report_table(cases(table, traces))
     report_others(cases(others, traces))
+    report_ranges(cases((*table, *others), traces))
     if options.fit:
         print(",".join(["card", "layout", *(f.name for f in fields(Constants))]))
         for layout in ("nhwc", "nchw"):

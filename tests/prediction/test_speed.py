@@ -97,11 +97,17 @@ def test_the_limit_is_named(kernel: Kernel, limit: str) -> None:
 
 
 def test_a_host_that_may_be_too_slow_widens_the_range() -> None:
-    """20 µs a kernel is long enough for some hosts only."""
-    short = a_kernel("pointwise", image_flops=0, image_bytes=10**5 // 2, count=500)
+    """10 µs a kernel is long enough for some hosts only: the slowest needs 60."""
+    short = a_kernel("pointwise", image_flops=0, image_bytes=25_000, count=500)
     found = speed(short)
     assert found is not None
-    assert (found.limit, found.factor) == ("memory traffic", UNCERTAIN)
+    assert found.limit == "memory traffic"
+    assert found.step_seconds == pytest.approx(500 * 10e-6, rel=0.01)
+    assert found.factor == UNCERTAIN
+    assert found.slowest_seconds == pytest.approx(500 * 60e-6)
+    low, high = found.images_per_second_range
+    assert low == pytest.approx(100 / (500 * 60e-6))
+    assert high == pytest.approx(2 * found.images_per_second)
 
 
 def test_an_epoch_has_whole_steps() -> None:
@@ -144,6 +150,7 @@ class TestRange:
         found = speed(card=find_card("rtx3090"))
         assert found is not None
         assert found.factor == OWN_CARD
+        assert found.slowest_seconds == pytest.approx(OWN_CARD * found.step_seconds)
 
     @pytest.mark.parametrize(
         ("kernel", "precision", "channels_last", "factor"),

@@ -280,6 +280,8 @@ def time_breakdown(predictions: Sequence[Predicted]) -> Figure:
         shortened(p.model) + ("" if common else f"\n{setting_text(p.setting)}") for p in predictions
     ]
     speeds = [p.speeds[0] for p in predictions]
+    if unknown := sorted({name for speed in speeds for name in speed.unknown}):
+        caption += f"; unknown, and counted as memory traffic: {', '.join(unknown)}"
     with canvas(caption, f"Where the time goes on {card}", bars=len(speeds)) as (figure, (ax,)):
         left = [0.0] * len(speeds)
         for kind, colour in KIND_COLOURS.items():

@@ -8,7 +8,7 @@ from bench.records.kernel_trace import Kind
 from bench.report.context import Context
 from bench.report.sections import all_sections
 from bench.report.sections.base import answers
-from bench.report.sections.memory import KIND_COLOURS, memory_breakdown
+from bench.report.sections.memory import KIND_COLOURS, memory_breakdown, time_breakdown
 from bench.report.sections.timing_noise import extremes
 from tests.builders import (
     MIB,
@@ -141,6 +141,12 @@ def test_the_time_is_taken_apart_by_kernels_on_one_card(tmp_path):
     totals = [sum(c[row].get_width() for c in axes.containers) for row in range(2)]
     assert totals == pytest.approx([1.0, 1.0])
     assert any("arithmetic" in text.get_text() for text in axes.texts)
+
+
+def test_operators_without_a_rule_are_named_below_the_picture():
+    strange = a_speed(unknown=("own::strange",))
+    figure = time_breakdown([a_prediction(speeds=(strange,))])
+    assert "counted as memory traffic: own::strange" in " ".join(figure.get_supxlabel().split())
 
 
 def test_every_kind_of_kernel_has_a_colour():
