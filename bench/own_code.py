@@ -15,10 +15,10 @@ import sys
 import traceback
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from bench.errors import BenchError, Refused, did_you_mean, first_line
@@ -191,11 +191,20 @@ def _module(place: Place) -> ModuleType:
         raise
 
 
+class _FromSource(SourceFileLoader):
+    """Reads the file itself. Bytecode that was kept of it tells versions apart by the second and by
+    their length, and would be left in the user's folder."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _file_module(path: Path) -> ModuleType:
     # Registered, because dataclasses and pickle look up a class by its module; but never in place
     # of a module that others have imported under that name.
     name = path.stem if path.stem not in sys.modules else f"own_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)

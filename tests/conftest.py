@@ -8,6 +8,7 @@ processes with two threads each would take many times as long as with one.
 
 import gc
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -15,6 +16,11 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+# Workers, and code of one's own, as most people have them: with buffers, and with kept bytecode.
+os.environ.pop("PYTHONUNBUFFERED", None)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("quiet", deadline=None)
 settings.load_profile("quiet")

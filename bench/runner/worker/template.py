@@ -81,7 +81,8 @@ def _work(folder: str, standard: list[int]) -> None:
         code = work()
     finally:
         # Not sys.exit: what the template would do at its end is not the child's to do.
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
         os._exit(code)
 
 
