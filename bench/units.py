@@ -87,3 +87,8 @@ def duration_text(seconds: float) -> str:
     if seconds < 7200:
         return f"{round(seconds / 60)} minutes"
     return f"{round(seconds / 3600):,} hours"
+
+
+def threads_text(count: int | str) -> str:
+    """A number of threads in words, also as a table has it."""
+    return f"{count} thread{'' if str(count) == '1' else 's'}"

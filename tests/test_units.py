@@ -12,6 +12,7 @@ from bench.units import (
     parse_bytes,
     parse_duration,
     size_text,
+    threads_text,
 )
 
 
@@ -107,3 +108,9 @@ def test_no_times(text: str) -> None:
 def test_a_time_that_is_written_can_be_read_and_is_long_enough(seconds: float) -> None:
     read = parse_duration(duration_option(seconds))
     assert seconds <= read <= seconds + 60
+
+
+def test_one_thread_is_one() -> None:
+    assert [threads_text(n) for n in (1, 2, "1", "16")] == [
+        *("1 thread", "2 threads", "1 thread", "16 threads")
+    ]

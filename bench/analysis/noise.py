@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from bench.analysis.intervals import Spread, spread
 from bench.records.records import Epoch, Telemetry
 from bench.records.run import TrialResult
+from bench.units import threads_text
 
 T = TypeVar("T")
 
@@ -204,8 +205,8 @@ def _short_of_time(result: TrialResult) -> Iterator[str]:
     share = median(e.cpu_seconds / (e.train_seconds * threads) for e in result.epochs)
     if share < SHORT_OF_TIME:
         yield (
-            f"its {threads} threads had a processor for {_percent(share)} of the time: others "
-            "took the rest, or a container's limit; give it fewer threads (OMP_NUM_THREADS)"
+            f"its {threads_text(threads)} had a processor for {_percent(share)} of the time: "
+            "others took the rest, or a container's limit; give it fewer threads (OMP_NUM_THREADS)"
         )
 
 

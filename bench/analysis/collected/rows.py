@@ -22,6 +22,7 @@ from bench.errors import Refused
 from bench.records.pack import TABLES, Sent
 from bench.records.records import Epoch, Inspected, TimeBudget
 from bench.records.run import Run, TrialResult
+from bench.units import threads_text
 
 SETTINGS = (
     *("model", "seed", "status", "dataset", "dataset_sha256", "train_images", "test_images"),
@@ -67,8 +68,8 @@ class Machine:
     @property
     def text(self) -> str:
         """The machine in words."""
-        count = f", {self.threads} thread{'s' if self.threads != '1' else ''}"
-        return f"{self.name} ({self.kind}{count if self.threads else ''})"
+        count = f", {threads_text(self.threads)}" if self.threads else ""
+        return f"{self.name} ({self.kind}{count})"
 
 
 class Cells(Mapping[str, str]):
