@@ -27,7 +27,6 @@ def test_learns_from_photographs(tmp_path: Path) -> None:
         test_limit=100,
         epochs=5,
         batch_size=(32,),
-        memory_budget="300MiB",
         output=tmp_path / "run",
     )
     result = run(config)
