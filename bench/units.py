@@ -89,6 +89,6 @@ def duration_text(seconds: float) -> str:
     return f"{round(seconds / 3600):,} hours"
 
 
-def threads_text(count: int | str) -> str:
-    """A number of threads in words, also as a table has it."""
-    return f"{count} thread{'' if str(count) == '1' else 's'}"
+def counted(count: int | str, noun: str) -> str:
+    """A number of things, also as a table has it: `1 thread`, `2 threads`."""
+    return f"{count} {noun}{'' if str(count) == '1' else 's'}"

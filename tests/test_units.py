@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from bench.errors import Refused
 from bench.units import (
+    counted,
     duration_option,
     duration_text,
     finite_number,
     parse_bytes,
     parse_duration,
     size_text,
-    threads_text,
 )
 
 
@@ -111,6 +111,6 @@ def test_a_time_that_is_written_can_be_read_and_is_long_enough(seconds: float) -
 
 
 def test_one_thread_is_one() -> None:
-    assert [threads_text(n) for n in (1, 2, "1", "16")] == [
+    assert [counted(n, "thread") for n in (1, 2, "1", "16")] == [
         *("1 thread", "2 threads", "1 thread", "16 threads")
     ]

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from bench.analysis.intervals import Spread, spread
 from bench.records.records import Epoch, Telemetry
 from bench.records.run import TrialResult
-from bench.units import threads_text
+from bench.units import counted
 
 T = TypeVar("T")
 
@@ -205,7 +205,7 @@ def _short_of_time(result: TrialResult) -> Iterator[str]:
     share = median(e.cpu_seconds / (e.train_seconds * threads) for e in result.epochs)
     if share < SHORT_OF_TIME:
         yield (
-            f"its {threads_text(threads)} had a processor for {_percent(share)} of the time: "
+            f"its {counted(threads, 'thread')} had a processor for {_percent(share)} of the time: "
             "others took the rest, or a container's limit; give it fewer threads (OMP_NUM_THREADS)"
         )
 

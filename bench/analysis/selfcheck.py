@@ -18,6 +18,7 @@ from bench.analysis.compare.pairwise import correct
 from bench.analysis.compare.verdicts import FEWEST_SEEDS, judge
 from bench.analysis.metrics import BY_NAME
 from bench.records.measurement import Measurement
+from bench.units import counted
 
 Outcome = Literal["pass", "broken promise", "not run here", "out of time"]
 
@@ -149,7 +150,7 @@ def _checked(one: Check, evidence: Evidence, first: bool) -> Checked:
     if kept is None:
         return Checked(one, found, "out of time" if evidence.late else "not run here")
     if evidence.late:
-        found += f"; {_counted(evidence.late, 'part')} out of time"
+        found += f"; {counted(evidence.late, 'part')} out of time"
     return Checked(one, found, "pass" if kept else "broken promise")
 
 
@@ -307,7 +308,7 @@ def predicted_memory(evidence: Evidence) -> Judged:
                 bad.append(f"{name}, batch {real.batch_size}: {errors[-1]:+.1%}")
     if not errors:
         return None, "nothing could be predicted"
-    found = f"{_counted(len(errors), 'peak')}, off by {median(map(abs, errors)):.1%} in the middle"
+    found = f"{counted(len(errors), 'peak')}, off by {median(map(abs, errors)):.1%} in the middle"
     if max(workspaces):
         found += f", where a workspace may explain up to {max(workspaces):.0%}"
     # Single networks are known to be off on cards, whose libraries take what no simulation sees.
@@ -432,7 +433,3 @@ def _of_cases(bad: Sequence[str], good: Sequence[str]) -> Judged:
     if not bad and not good:
         return None, "no answer could be tried"
     return not bad, "; ".join(bad or good)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -3,14 +3,12 @@
 import bisect
 
 from bench.batch_size.search import SearchResult
+from bench.prediction.memory import LARGEST
 from bench.records.messages import Ready, SearchJob
 from bench.records.records import Certificate, LargestBatch, PredictedLine, Probe
 
 SMALLEST_BATCH = 2
 """Batch norm cannot train on one image."""
-
-MOST_IMAGES = 2**20
-"""Nobody trains with larger batches."""
 
 
 def certified(
@@ -60,7 +58,7 @@ def _predicted(
         return None
     beside = first.peak_memory_bytes - trace.peak_bytes(part_of(first.batch_size))
     tensors = ready.limit_bytes - beside
-    expected = bisect.bisect_right(range(MOST_IMAGES), tensors, key=trace.peak_bytes) - 1
+    expected = bisect.bisect_right(range(LARGEST), tensors, key=trace.peak_bytes) - 1
     fixed, per_part = trace.line(max(expected, SMALLEST_BATCH))
     per_image = per_part // job.setting.accumulate
     return PredictedLine(fixed + beside, per_image, first.batch_size) if per_image > 0 else None

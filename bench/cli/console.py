@@ -23,7 +23,7 @@ from bench.analysis.tuning import declared_text, edges_text, values_text
 from bench.records import messages, records
 from bench.records.run import Run
 from bench.report.tables import Table, headline, picked, speed_text, transposed
-from bench.units import duration_text, size_text, threads_text
+from bench.units import counted, duration_text, size_text
 
 PLAIN_SECONDS = 30.0
 """Without a terminal, a download shows how far it is no more often."""
@@ -131,7 +131,7 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
             )
             yield from map(_loud, facts.notes)
         case records.DeviceFacts(device=device, name=name, threads=threads):
-            beside = f", {threads_text(threads)}" if threads else ""
+            beside = f", {counted(threads, 'thread')}" if threads else ""
             yield f"on {escape(name)} ({device}{beside})"
         case records.ModelDescribed() as m:
             aux = f", {m.params_aux:,} of them in auxiliary heads" if m.params_aux else ""

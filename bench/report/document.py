@@ -13,7 +13,7 @@ from bench.report.sections.base import Answer, Picture
 from bench.report.sections.timing_noise import noisy_trials
 from bench.report.sections.tuning import edge_sentences
 from bench.report.tables import Table, headline, picked, table_of, transposed
-from bench.units import threads_text
+from bench.units import counted
 
 SUMMARY = {"epoch-time": "Speed", "accuracy": "Accuracy", "memory": "Memory"}
 """The sections whose findings answer at first sight, and what those are about."""
@@ -88,7 +88,7 @@ def _models(run: Run) -> str:
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     """What was compared on what, in a few words each."""
     config, data, device = run.started.config, run.dataset, run.device
-    threads = f", {threads_text(device.threads)}" if device.threads else ""
+    threads = f", {counted(device.threads, 'thread')}" if device.threads else ""
     sizes = sorted({t.trial.setting.image_size for t in run.trials})
     precisions = dict.fromkeys(t.trial.setting.precision for t in run.trials)
     return (

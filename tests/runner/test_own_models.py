@@ -32,8 +32,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def examined(folder: Path, code: str) -> OwnModel:
-    # It differs from test to test, and each environment needs a template of its own.
-    os.environ.pop("PYTEST_CURRENT_TEST", None)
     write(folder, mynet=code)
     (own,) = examine_models({"Net": Place("mynet.py", "Net")}, folder / "worker.log")
     return own

@@ -22,7 +22,7 @@ from bench.errors import Refused
 from bench.records.pack import TABLES, Sent
 from bench.records.records import Epoch, Inspected, TimeBudget
 from bench.records.run import Run, TrialResult
-from bench.units import threads_text
+from bench.units import counted
 
 SETTINGS = (
     *("model", "seed", "status", "dataset", "dataset_sha256", "train_images", "test_images"),
@@ -68,7 +68,7 @@ class Machine:
     @property
     def text(self) -> str:
         """The machine in words."""
-        count = f", {threads_text(self.threads)}" if self.threads else ""
+        count = f", {counted(self.threads, 'thread')}" if self.threads else ""
         return f"{self.name} ({self.kind}{count})"
 
 

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from bench.analysis.compare.side import Side
 from bench.analysis.trial_group import TrialGroup
 from bench.errors import Refused
-from bench.units import threads_text
+from bench.units import counted
 
 Across = Literal[
     "dataset",
@@ -242,7 +242,7 @@ def _device(cells: Sequence[str]) -> str:
     device, name, threads = cells
     # Two cards of a kind are one device: cuda:0 and cuda:1.
     kind = device.partition(":")[0]
-    return f"{name} ({kind}, {threads_text(threads)})" if threads else f"{name} ({kind})"
+    return f"{name} ({kind}, {counted(threads, 'thread')})" if threads else f"{name} ({kind})"
 
 
 _WORDS: dict[str, Callable[[Sequence[str]], str]] = {"dataset": _dataset, "device": _device}
