@@ -139,6 +139,14 @@ Device = Annotated[
         description="one of auto, cpu, cuda, cuda:N, mps",
     ),
 ]
+Devices = Annotated[
+    str,
+    Meta(
+        pattern=r"^(all|[0-9]{1,4}(,[0-9]{1,4})*)\Z",
+        title="all|N,N",
+        description="all, or numbers of cards such as 0,1",
+    ),
+]
 ImageSize = Annotated[
     Count | Literal["native"],
     Meta(title="PX|native", description="a whole number above 0 or native"),
@@ -373,6 +381,14 @@ class Options:
     device: Annotated[Device, Help(Group.PLACE)] = "auto"
     """Where to train; auto is the CUDA card if there is one, else the CPU."""
 
+    devices: Annotated[Devices | None, Help(Group.PLACE, "one card")] = None
+    """Train on several cards of a kind, a trial on each: all, or their numbers, such as 0,1. All
+    trials of a seed run on one card, one after another."""
+
+    share_node: Annotated[Count, Help(Group.PLACE)] = 1
+    """Train so many trials side by side on the CPU, its threads divided among them. They slow each
+    other down: their times do not compare with those of a run without it."""
+
     workers: Annotated[CountOrZero, Help(Group.PLACE)] = 2
     """Loader processes, for a data set that does not fit in memory."""
 
@@ -449,12 +465,24 @@ class Config(Options):
         if self.tune is not None and not self.validation:
             raise Refused("--tune chooses by validation accuracy; give --validation, such as 0.1.")
         _ = self.memory_budget_bytes, self.time_limit_seconds
+        if self.devices is not None:
+            self._check_devices(self.devices)
         if self.dry_run and self.resume is not None:
             raise Refused("--dry-run shows the plan of a new run; leave out --resume.")
         if self.dataset == "folder" and self.data_dir is None:
             raise Refused(
                 "--dataset folder needs --data-dir, a folder with train/CLASS and test/CLASS."
             )
+
+    def _check_devices(self, devices: str) -> None:
+        """Raises Refused for cards that cannot be trained on together."""
+        if self.device not in ("auto", "cuda"):
+            raise Refused(f"--devices names CUDA cards; leave out --device {self.device}.")
+        if self.share_node > 1:
+            raise Refused("--share-node is for the CPU, --devices for cards; leave out one.")
+        numbers = devices.split(",")
+        if len(set(map(str.lstrip, numbers, "0" * len(numbers)))) < len(numbers):
+            raise Refused(f"--devices {devices} names a card twice.")
 
     @property
     def memory_budget_bytes(self) -> int | None:

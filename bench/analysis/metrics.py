@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bench.analysis import noise
 from bench.analysis.intervals import Spread, median
+from bench.analysis.slots import slots_beside
 from bench.analysis.time_to_accuracy import clock
 from bench.config import decay_of, label_smoothing_of, warmup_of
 from bench.records.records import Epoch, SweepPoint
@@ -314,6 +315,12 @@ METRICS: tuple[Metric, ...] = (
            _expected("bytes_per_image"),
            "Memory that the search expected each image to take, of a simulated step.",
            exact=True, optional=True),
+    Metric("slot", "Slot", "", lambda r: r.slot if r.run.slots else None,
+           "Where it ran, of the devices that ran trials side by side; from 0.",
+           exact=True, optional=True),
+    Metric("slots_busy_beside", "Slots busy beside it", "", slots_beside,
+           "How many other devices, or other shares of the processors, ran a trial of this run at "
+           "some time of this one's last stay.", exact=True, optional=True),
     Metric("updates_per_epoch", "Updates per epoch", "updates", _last(lambda e: e.steps),
            "Optimizer updates of one epoch.", exact=True),
     Metric("total_seconds", "All epochs", "s", lambda r: clock(r.epochs)[-1] if r.epochs else None,

@@ -4,8 +4,8 @@ out.
 A seed is trained by all models or by none, so that groups stay equal.
 """
 
-from collections.abc import Iterable, Sequence
-from itertools import accumulate
+import heapq
+from collections.abc import Collection, Iterable, Sequence
 from statistics import fmean
 
 from bench.analysis.tuning import point_of
@@ -101,28 +101,45 @@ def limit_needed(passed: float, seconds: float) -> float:
     return passed + (1 + MARGIN) * seconds + REPORT_SECONDS
 
 
-def cut_seeds(times: Sequence[TrialTime], passed: float, limit: float | None) -> tuple[int, ...]:
+def seed_ends(times: Iterable[TrialTime], slots: int = 1) -> tuple[float, dict[int, float]]:
+    """When all points of tuning and when each seed would be done, in seconds from the start of the
+    first trial, if a slot that is free always took the next point or seed."""
+    points: dict[int, float] = {}
+    seeds: dict[int, float] = {}
+    for time in times:
+        is_point, seed = time.trial.is_point, time.trial.seed
+        blocks, number = (points, point_of(time.trial)) if is_point else (seeds, seed)
+        blocks[number] = blocks.get(number, 0.0) + time.total_seconds
+    start = max(_ends(points.values(), slots), default=0.0)
+    return start, dict(zip(seeds, _ends(seeds.values(), slots, start), strict=True))
+
+
+def _ends(blocks: Iterable[float], slots: int, start: float = 0.0) -> list[float]:
+    free, ends = [start] * slots, []
+    for seconds in blocks:
+        ends.append(heapq.heappop(free) + seconds)
+        heapq.heappush(free, ends[-1])
+    return ends
+
+
+def cut_seeds(
+    times: Iterable[TrialTime], passed: float, limit: float | None, slots: int = 1
+) -> tuple[int, ...]:
     """The seeds that do not fit in what is left of a limit: all from the first that does not. The
     points of tuning have to fit with the first of them."""
-    seconds: dict[int, float] = {}
-    points = 0.0
-    for time in times:
-        if time.trial.is_point:
-            points += time.total_seconds
-        else:
-            seconds[time.trial.seed] = seconds.get(time.trial.seed, 0.0) + time.total_seconds
-    totals = accumulate(seconds.values(), initial=points)
-    next(totals)
-    kept = sum(limit is None or limit_needed(passed, total) <= limit for total in totals)
-    return tuple(seconds)[kept:]
+    ends = seed_ends(times, slots)[1]
+    late = (s for s, end in ends.items() if limit is not None and limit_needed(passed, end) > limit)
+    first = next(late, None)
+    return () if first is None else tuple(ends)[tuple(ends).index(first) :]
 
 
 def predict_time(
-    times: Iterable[TrialTime], passed: float, limit: float | None = None
+    times: Iterable[TrialTime], passed: float, limit: float | None = None, slots: int = 1
 ) -> TimePredicted:
-    """How long a run takes whose trials take these times."""
+    """How long a run takes whose trials take these times, in so many slots."""
     times = tuple(times)
-    return TimePredicted(passed, times, REPORT_SECONDS, limit, cut_seeds(times, passed, limit))
+    cut = cut_seeds(times, passed, limit, slots)
+    return TimePredicted(passed, times, REPORT_SECONDS, limit, cut, slots=slots)
 
 
 def too_short(predicted: TimePredicted) -> str | None:
@@ -132,9 +149,9 @@ def too_short(predicted: TimePredicted) -> str | None:
     first = next((t.trial.seed for t in predicted.trials if not t.trial.is_point), None)
     if first not in predicted.cut_seeds:
         return None
-    needed = [t for t in predicted.trials if t.trial.seed == first or t.trial.is_point]
-    least = limit_needed(predicted.passed_seconds, sum(t.total_seconds for t in needed))
-    tuned = any(time.trial.is_point for time in needed)
+    later = {t.trial.seed for t in predicted.trials} - {first}
+    least = limit_needed(predicted.passed_seconds, trial_seconds(predicted, later))
+    tuned = any(time.trial.is_point for time in predicted.trials)
     what = "tuning and one seed of every model are" if tuned else "one seed of every model is"
     lower = "--tune or --epochs" if tuned else "--epochs"
     return (
@@ -143,10 +160,15 @@ def too_short(predicted: TimePredicted) -> str | None:
     )
 
 
-def kept_seconds(predicted: TimePredicted) -> float:
-    """Seconds of the run without the seeds that are cut."""
-    cut = (t.total_seconds for t in predicted.trials if t.trial.seed in predicted.cut_seeds)
-    return predicted.total_seconds - sum(cut)
+def trial_seconds(predicted: TimePredicted, cut: Collection[int] = ()) -> float:
+    """Seconds from the first trial to the end of the last, without the seeds that are cut."""
+    points, seeds = seed_ends(predicted.trials, predicted.slots)
+    return max((end for seed, end in seeds.items() if seed not in cut), default=points)
+
+
+def run_seconds(predicted: TimePredicted, cut: Collection[int] = ()) -> float:
+    """Seconds of the whole run, without the seeds that are cut."""
+    return predicted.passed_seconds + trial_seconds(predicted, cut) + predicted.report_seconds
 
 
 def prediction_text(predicted: TimePredicted) -> str:
@@ -155,7 +177,7 @@ def prediction_text(predicted: TimePredicted) -> str:
     >>> prediction_text(TimePredicted(30.0, (), 10.0))
     'about 40 s'
     """
-    text, limit = f"about {duration_text(predicted.total_seconds)}", predicted.limit_seconds
+    text, limit = f"about {duration_text(run_seconds(predicted))}", predicted.limit_seconds
     if limit is None:
         return text
     seeds = len(by_seed(time.trial for time in predicted.trials if not time.trial.is_point))

@@ -6,7 +6,7 @@ from statistics import fmean
 from rich.console import Console
 
 from bench.analysis.formatting import MISSING
-from bench.analysis.run_time import kept_seconds, prediction_text, too_short
+from bench.analysis.run_time import prediction_text, run_seconds, too_short, trial_seconds
 from bench.analysis.trial_group import SEPARATOR, contestant_labels
 from bench.cli.console import rich_table
 from bench.errors import Refused
@@ -39,10 +39,9 @@ def plan_table(run: Run, predicted: TimePredicted) -> Table:
 
 def plan_sentences(predicted: TimePredicted) -> list[str]:
     """The sum, and what a time limit would cut."""
-    training = sum(time.total_seconds for time in predicted.trials)
     said = [
         f"The run takes {prediction_text(predicted)}: {duration_text(predicted.passed_seconds)} "
-        f"before the first trial, {duration_text(training)} for the trials, "
+        f"before the first trial, {duration_text(trial_seconds(predicted))} for the trials, "
         f"{duration_text(predicted.report_seconds)} for the report.",
         "Times are predicted from a few real steps, memory is what these steps took; nothing was "
         "trained or written.",
@@ -53,7 +52,7 @@ def plan_sentences(predicted: TimePredicted) -> list[str]:
             1,
             f"--time-limit {duration_option(predicted.limit_seconds)} would leave out the last "
             f"seeds ({cut}) of every model; the rest takes about "
-            f"{duration_text(kept_seconds(predicted))}.",
+            f"{duration_text(run_seconds(predicted, predicted.cut_seeds))}.",
         )
     return said
 

@@ -57,7 +57,8 @@ class PrepareJob:
 
     Limits count images, None for all; `image_sizes` are pixels or `native`; `validation` is how
     many training images to keep, or which share. With `whole`, the data set is prepared without
-    validation images, too.
+    validation images, too. `devices` are numbers of cards or `all`; `share_node` trials run side by
+    side on the CPU.
     """
 
     models: tuple[str, ...]
@@ -72,12 +73,15 @@ class PrepareJob:
     own: tuple[OwnModel, ...] = ()
     validation: int | float = 0
     whole: bool = False
+    devices: str | None = None
+    share_node: int = 1
 
 
 @dataclass(frozen=True)
 class Prepared:
     """The answer to a `PrepareJob`. `whole` is the data set without validation images, in the
-    folder `WHOLE` of the same place, if it was asked for."""
+    folder `WHOLE` of the same place, if it was asked for. `slots` are the devices that trials run
+    on side by side, none if one after another."""
 
     models: tuple[ModelFacts, ...]
     device: DeviceFacts
@@ -85,12 +89,14 @@ class Prepared:
     environment: dict[str, Any]
     own: tuple[OwnModel, ...] = ()
     whole: DatasetFacts | None = None
+    slots: tuple[DeviceFacts, ...] = ()
 
 
 @dataclass(frozen=True)
 class Conditions:
     """What is the same for all models of a run. `budget_bytes` is None where the device's own
-    memory is the limit; `workers` is the number of data loader processes."""
+    memory is the limit; `workers` is the number of data loader processes; `threads` of torch are None
+    for as many as it takes by itself."""
 
     device: str
     dataset: DatasetFacts
@@ -98,6 +104,7 @@ class Conditions:
     workers: int
     deterministic: bool = False
     own: tuple[OwnModel, ...] = ()
+    threads: int | None = None
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,13 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True)
+class Slots:
+    """The devices that trials run on side by side, from now on; a trial's `slot` is its place."""
+
+    devices: tuple[DeviceFacts, ...]
+
+
+@dataclass(frozen=True)
 class Layer:
     """One layer with weights: parameters, and GMACs and output shape for one image.
 
@@ -497,7 +504,8 @@ class TrialTime:
 class TimePredicted:
     """How long a run will take, predicted before its first trial, when `passed_seconds` had passed
     since its start or its resumption. `report_seconds` is an allowance. With a time limit,
-    `cut_seeds` are those for which there would be no time."""
+    `cut_seeds` are those for which there would be no time. Trials run side by side in
+    `slots`."""
 
     passed_seconds: float
     trials: tuple[TrialTime, ...]
@@ -505,12 +513,7 @@ class TimePredicted:
     limit_seconds: float | None = None
     cut_seeds: tuple[int, ...] = ()
     source: Source = "predicted"
-
-    @property
-    def total_seconds(self) -> float:
-        """Seconds of the whole run, with all seeds."""
-        training = sum(time.total_seconds for time in self.trials)
-        return self.passed_seconds + training + self.report_seconds
+    slots: int = 1
 
 
 @dataclass(frozen=True)
@@ -561,11 +564,13 @@ class PointChosen:
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A trial begins. `notes` are decisions made for the user, such as an unchecked batch size."""
+    """A trial begins in a slot. `notes` are decisions made for the user, such as an unchecked batch
+    size."""
 
     trial: Trial
     started_at: str
     notes: tuple[str, ...] = ()
+    slot: int = 0
 
 
 @dataclass(frozen=True)
@@ -576,6 +581,7 @@ class TrialResumed:
     trial: Trial
     started_at: str
     epochs: int
+    slot: int = 0
 
 
 @dataclass(frozen=True)
@@ -586,6 +592,7 @@ class TrialRepeated:
     trial: Trial
     started_at: str
     because: str
+    slot: int = 0
 
 
 @dataclass(frozen=True)
@@ -876,6 +883,7 @@ Record = (
     RunStarted
     | DatasetFacts
     | DeviceFacts
+    | Slots
     | ModelFacts
     | ModelDescribed
     | Probe

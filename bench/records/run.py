@@ -13,6 +13,19 @@ T = TypeVar("T")
 R = TypeVar("R", bound="Run")
 
 
+Began = records.TrialStarted | records.TrialResumed | records.TrialRepeated
+"""Each of these begins a stay of a trial in a slot."""
+
+
+@dataclass
+class Stay:
+    """A trial in a slot, from its start, resumption or repetition to its end or interruption."""
+
+    began: Began
+    seconds: float = 0.0
+    status: str = "interrupted"
+
+
 @dataclass(eq=False)
 class TrialResult:
     """One trial and what came of it. `batch_size` and the rest of `trial` are as it was run.
@@ -30,6 +43,12 @@ class TrialResult:
     inspected: records.Inspected | None = None
     calibrations: list[records.Calibrated] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+    stays: list[Stay] = field(default_factory=list)
+
+    @property
+    def slot(self) -> int:
+        """The slot that it last ran in."""
+        return self.stays[-1].began.slot if self.stays else 0
 
     @property
     def status(self) -> str:
@@ -85,6 +104,7 @@ class Run:
         self._started: records.RunStarted | None = None
         self._dataset: records.DatasetFacts | None = None
         self._device: records.DeviceFacts | None = None
+        self.slots: tuple[records.DeviceFacts, ...] = ()
         self.ended: records.RunEnded | None = None
         self.torn = False
         self.facts: dict[str, records.ModelFacts] = {}
@@ -117,6 +137,8 @@ class Run:
                 self._dataset = record
             case records.DeviceFacts():
                 self._device = record
+            case records.Slots():
+                self.slots = record.devices
             case records.ModelFacts():
                 self.facts[record.name] = record
             case records.ModelDescribed():
@@ -147,13 +169,16 @@ class Run:
             case records.PointChosen():
                 self.chosen[record.contestant] = record
             case records.TrialStarted():
-                self._trials[record.trial.id] = TrialResult(record.trial, self, record.notes)
+                result = TrialResult(record.trial, self, record.notes, stays=[Stay(record)])
+                self._trials[record.trial.id] = result
             case records.TrialResumed():
                 result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
+                result.stays.append(Stay(record))
                 del result.epochs[record.epochs :]
                 result.ended = None
             case records.TrialRepeated():
                 again = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
+                again.stays.append(Stay(record))
                 again.repeated.append(record.because)
                 again.epochs.clear()
                 again.calibrations.clear()
@@ -167,7 +192,10 @@ class Run:
             case records.Epoch():
                 if record.trial not in self._trials:
                     raise Refused(f"the log of {self.path} has an epoch of no trial.")
-                self._trials[record.trial].epochs.append(record)
+                result = self._trials[record.trial]
+                result.epochs.append(record)
+                if result.stays:
+                    result.stays[-1].seconds += record.train_seconds + record.test_seconds
             case records.FinalTest() if record.trial in self._trials:
                 tested = self._trials[record.trial]
                 if tested.final_test is not None:
@@ -178,6 +206,8 @@ class Run:
             case records.TrialEnded():
                 result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
                 result.ended = record
+                if result.stays:
+                    result.stays[-1].seconds, result.stays[-1].status = record.seconds, record.status
             case records.RunTimed():
                 for phase, seconds in record.seconds.items():
                     self.phase_seconds[phase] = self.phase_seconds.get(phase, 0.0) + seconds

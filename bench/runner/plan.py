@@ -12,10 +12,12 @@ from bench.analysis.tuning import setting_at
 from bench.config import VARIED, Config, choices, make_setting, suits
 from bench.errors import Refused
 from bench.recipes import RECIPES
+from bench.records import logits
 from bench.records.records import (
     Contestant,
     DatasetFacts,
     LargestBatch,
+    ModelDescribed,
     ModelFacts,
     PointChosen,
     Setting,
@@ -226,3 +228,31 @@ def refusal(trial: Trial, batch_size: int | None, largest: LargestBatch | None) 
 def power_of_two(limit: int) -> int:
     """The largest power of two up to `limit`; 0 if there is none."""
     return 1 << (limit.bit_length() - 1) if limit > 0 else 0
+
+
+def notes_on(
+    trial: Trial,
+    described: ModelDescribed | None,
+    data: DatasetFacts,
+    *,
+    epochs: int,
+    searched: bool,
+) -> tuple[str, ...]:
+    """Decisions made for the user, in sentences."""
+    notes, size = [], trial.batch_size or 0
+    if trial.batch_choice in ("auto", "own") and not searched:
+        notes.append(f"Batch {size} was chosen without a search.")
+    if size and data.train_images % size == 1:
+        notes.append("One image is left out of each epoch: batch norm cannot train on one.")
+    if not logits.are_small(data.test_images, len(data.classes)):
+        notes.append("The test logits are not kept, because they are too large.")
+    part = trial.setting.part_of(size)
+    if part < size and described and any("BatchNorm" in x.type for x in described.layers):
+        notes.append(
+            f"Batch norm sees {part} images at a time, not {size}: with --accumulate its "
+            "statistics, and so the training, are not those of a whole batch."
+        )
+    name = trial.setting.recipe
+    if wanted := RECIPES[name].made_for(epochs, trial.batch_size):
+        notes.append(f"The recipe {name} was made for {wanted}.")
+    return tuple(notes)

@@ -15,10 +15,11 @@ from bench.records.run_folder import RunFolder
 from bench.runner.plan import make_plan
 from bench.runner.run import carry_out, declaration, prepare
 from bench.runner.scratch import scratch_folder
-from bench.runner.session import Listener, Session
+from bench.runner.recorder import Listener
+from bench.runner.session import Session
 from bench.runner.stopwatch import Stopwatch
 
-HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy", "time_limit")
+HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy", "time_limit", "devices")
 """Options that may change when a run is resumed: they affect no result except noise."""
 
 
@@ -42,7 +43,7 @@ def resume(
         before = read_run(RunTables(path))
         check_same_options(before.started.config, given)
         changed = {
-            k: given[k] for k in ("trial_timeout", "rerun_noisy", "time_limit") if k in given
+            k: given[k] for k in ("trial_timeout", "rerun_noisy", "time_limit", "devices") if k in given
         }
         try:
             logged = logged_options(before.started.config)

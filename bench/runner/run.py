@@ -23,7 +23,8 @@ from bench.records.run_folder import RunFolder, check_output, new_folder
 from bench.runner.own_models import examine_models
 from bench.runner.plan import Plan, check_image_sizes, check_recipes, check_trials, make_plan
 from bench.runner.scratch import scratch_folder
-from bench.runner.session import CPU_LIMIT_HOLDS, Listener, Session
+from bench.runner.recorder import Listener
+from bench.runner.session import CPU_LIMIT_HOLDS, Session
 from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_process import Worker, expect_workers
 from models import REGISTRY
@@ -162,6 +163,8 @@ def prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
         own=own,
         validation=config.validation or 0,
         whole=config.tune is not None,
+        devices=config.devices,
+        share_node=config.share_node,
     )
     listener(Progress("preparing data", 0, 1))
     with Worker(job, scratch / "worker.log") as worker:

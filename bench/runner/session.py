@@ -2,14 +2,11 @@
 failed trial does not stop the others.
 """
 
-import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from bench.analysis.claims.reader import keep_claims
 from bench.analysis.noise import noise_of
@@ -28,36 +25,34 @@ from bench.analysis.trial_group import trial_labels
 from bench.analysis.tuning import choose
 from bench.batch_size.certificate import SMALLEST_BATCH
 from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config, settings_of
-from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
+from bench.errors import BenchError, Refused, TrialFailed
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
 from bench.prediction.speed import with_speeds
-from bench.recipes import RECIPES
-from bench.records import logits, messages, records
-from bench.records.redaction import redacted
+from bench.records import messages, records
 from bench.records.run import Run
 from bench.records.run_folder import RunFolder
 from bench.runner.batch_search import Prober
 from bench.runner.interrupts import Interrupts
 from bench.runner.own_models import one_at_a_time
-from bench.runner.plan import Plan, Shape, at_chosen, choose_batches, refusal
+from bench.runner.plan import Plan, Shape, at_chosen, choose_batches, notes_on, refusal
 from bench.runner.provenance import shown_command
+from bench.runner.recorder import Listener, Recorder
 from bench.runner.rehearsal import rehearse
+from bench.runner.slots import Blocks, Waiting, spread
 from bench.runner.stopwatch import Stopwatch
+from bench.runner.trial_runner import TrialRunner, now
 from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
-
-Listener = Callable[[Any], None]
-"""Called with every record, `Planned`, `Progress` and `Warned` message of a run, to show them."""
 
 CPU_LIMIT_HOLDS = sys.platform == "linux"
 """Elsewhere nothing limits a process's memory, so the CPU has no largest batch."""
 
-TABLES_SHARE = 0.05
-"""Updating the tables during a run takes at most this share of its time."""
-
-SHARED_SECONDS = 10.0
-"""The machine's speed after a trial is the speed before the next if it starts so soon."""
+SHARED = (
+    "Other trials ran beside it on the same processors (--share-node): its times do not compare "
+    "with those of trials that ran alone."
+)
+"""A note on every trial of such a run."""
 
 BREAKDOWN_BATCH = 32
 """The batch size whose memory is broken down: the lecture's for its GoogLeNet."""
@@ -79,32 +74,39 @@ class Session:
     ) -> None:
         self.config = config
         self.prepared = prepared
-        self.scratch = scratch
-        self.listener = listener
+        self.recorder = Recorder(config, prepared, scratch, listener, folder, run)
+        self.record = self.recorder.record
         self.folder = folder
         self.run = run
         self.stopwatch = stopwatch
         self.tuning = tuning
         self.interrupts = Interrupts()
-        self.log = self.folder.path / "workers.log"
         self.began = perf_counter()
-        self.tables_due = 0.0
         self.failed_shapes: dict[Shape, BenchError] = {}
-        self.labels: dict[str, str] = {}
-        self.calibrated: tuple[records.Calibrated, float] | None = None
-        self.places = {folder.path.absolute(): "RUN", scratch: "SCRATCH"}
         on_cpu = prepared.device.kind == "cpu"
         budget = config.memory_budget_bytes
-        self.training = messages.Conditions(
+        conditions = messages.Conditions(
             device=prepared.device.device,
             dataset=prepared.dataset,
             budget_bytes=budget,
             workers=config.workers,
             deterministic=config.deterministic,
             own=prepared.own,
+            threads=prepared.device.threads if prepared.slots else None,
         )
+        slots = prepared.slots or (prepared.device,)
+        self.runners = [
+            TrialRunner(
+                self.recorder,
+                replace(conditions, device=device.device),
+                Stopwatch() if len(slots) > 1 else stopwatch,
+                number,
+            )
+            for number, device in enumerate(slots)
+        ]
         default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
-        self.searching = replace(self.training, budget_bytes=budget or default)
+        self.training = conditions
+        self.searching = replace(conditions, budget_bytes=budget or default)
         self.searches = config.max_batch and (not on_cpu or CPU_LIMIT_HOLDS)
 
     def start(self) -> None:
@@ -114,11 +116,13 @@ class Session:
         self.folder.write_json("environment.json", self.prepared.environment)
         if self.config.claims is not None:
             keep_claims(self.config.claims, self.folder.path)
-        command = shown_command(sys.argv, self.places)
+        command = shown_command(sys.argv, self.recorder.places)
         self.record(
-            records.RunStarted(records.SCHEMA, _now(), command, config, self.prepared.environment)
+            records.RunStarted(records.SCHEMA, now(), command, config, self.prepared.environment)
         )
         self.record(self.prepared.device)
+        if self.prepared.slots:
+            self.record(records.Slots(self.prepared.slots))
         self.record(self.prepared.dataset)
         for facts in self.prepared.models:
             self.record(facts)
@@ -126,7 +130,9 @@ class Session:
             self.record(self.tuning)
 
     def catch_up(self) -> None:
-        """Record what a run that was killed at its start did not."""
+        """Record what a run that was killed at its start did not, and where it goes on."""
+        if self.prepared.slots != self.run.slots:
+            self.record(records.Slots(self.prepared.slots))
         for facts in self.prepared.models:
             if facts.name not in self.run.facts:
                 self.record(facts)
@@ -142,7 +148,7 @@ class Session:
                 self._search(shape)
             except (TrialFailed, Refused) as error:
                 self.failed_shapes[shape] = error
-        self._update_tables()
+        self.recorder.update_tables(self.stopwatch)
 
     def _is_searched(self, shape: Shape) -> bool:
         """Whether the run, before it was resumed, has searched for this shape."""
@@ -153,24 +159,17 @@ class Session:
         return described and (not self.searches or (shape in self.run.largest_batches and swept))
 
     def train_all(self, plan: Plan) -> None:
-        """Train every trial that is not known to fail, one after another; of a resumed run, show
-        the earlier epochs first."""
-        self.labels = trial_labels(plan.trials)
-        self.listener(messages.Planned(self.labels))
+        """Train every trial that is not known to fail; of a resumed run, show the earlier epochs
+        first."""
+        self.recorder.labels = trial_labels(plan.trials)
+        self.recorder.tell(messages.Planned(self.recorder.labels))
         for result in self.run.trials:
             for epoch in result.epochs:
-                self.listener(epoch)
+                self.recorder.tell(epoch)
         decided = self._decided(plan)
         seeds = by_seed(t for t in decided if not t.is_point and not self._is_over(t))
-        reserved = sum(corrected_seconds(t, self.run) for t in next(iter(seeds.values()), ()))
-        self._tune(decided, reserved)
-        for place, trials in enumerate(seeds.values()):
-            needed = sum(corrected_seconds(trial, self.run) for trial in trials)
-            if place and not self._has_time(needed):
-                self._cut(tuple(seeds)[place:], needed)
-                return
-            for trial in trials:
-                self._attempt(trial)
+        self._tune(decided, self._seconds(next(iter(seeds.values()), ())))
+        self._spread(seeds, lambda left, needed: self._cut(tuple(left), needed))
 
     def _tune(self, trials: Sequence[records.Trial], reserved_seconds: float) -> None:
         """Try the points that are left, one of every contestant after the other, and choose the
@@ -180,27 +179,56 @@ class Session:
         follows from what was tried before.
         """
         left = [t for t in trials if t.is_point and not self.run.chosen and not self._is_over(t)]
-        points = by_point(left)
-        for place, (point, tries) in enumerate(points.items()):
-            needed = sum(corrected_seconds(trial, self.run) for trial in tries)
-            if place and not self._has_time(needed + reserved_seconds):
-                cut = tuple(number for number in points if number >= point)
-                self._cut((), needed + reserved_seconds, cut)
-                break
-            for trial in tries:
-                self._attempt(trial)
+
+        def cut(left: Blocks, needed: float) -> None:
+            self._cut((), needed, tuple(number for number in left))
+
+        self._spread(by_point(left), cut, reserved_seconds)
         if self.tuning is None:
             return
         for contestant in dict.fromkeys(trial.contestant for trial in trials):
             if contestant not in self.run.chosen:
                 self.record(choose(self.run, contestant, self.tuning))
 
+    def _spread(
+        self,
+        blocks: Blocks,
+        cut: Callable[[Blocks, float], None],
+        reserved_seconds: float = 0.0,
+    ) -> None:
+        """Attempt blocks, each on one slot, while the time limit has room for the next one and for
+        what is reserved."""
+
+        def needed(trials: Sequence[records.Trial]) -> float:
+            return self._seconds(trials) + reserved_seconds
+
+        waiting = Waiting(
+            blocks,
+            has_time=lambda trials: self._has_time(needed(trials)),
+            cut=lambda left: cut(left, needed(next(iter(left.values())))),
+        )
+        own = [r.stopwatch for r in self.runners if r.stopwatch is not self.stopwatch]
+        for stopwatch in own:
+            stopwatch.skip()
+        with self.interrupts.ask_first(self._stop):
+            spread(waiting, self.runners, self._attempt)
+        if own:
+            self.stopwatch.skip()
+
+    def _stop(self) -> None:
+        for runner in self.runners:
+            runner.stop()
+
+    def _seconds(self, trials: Iterable[records.Trial]) -> float:
+        """What trials will take, one after another."""
+        return sum(corrected_seconds(trial, self.run) for trial in trials)
+
     def leave_untrained(self, plan: Plan, reason: str) -> None:
         """Record that no trial of a plan is trained, and why."""
         for trial in self._decided(plan):
             self.record(records.TrialEnded(trial, "refused", reason, 0.0))
 
-    def _attempt(self, trial: records.Trial) -> None:
+    def _attempt(self, trial: records.Trial, runner: TrialRunner) -> None:
         """Train a trial, unless it is known to fail."""
         error, reason = self._known_to_fail(trial)
         chosen = at_chosen(trial, self.run.chosen)
@@ -208,12 +236,18 @@ class Session:
             reason = reason or "every point of its tuning failed, so there is none to train again."
         trial = chosen or trial
         if error is not None:
-            self.record(self._failed(trial, error, 0.0))
+            self.record(runner.failed(trial, error, 0.0))
         elif reason is not None:
             self.record(records.TrialEnded(trial, "refused", reason, 0.0))
         else:
-            self._train(trial)
-        self._update_tables()
+            runner.train(trial, self._notes(trial))
+        self.recorder.update_tables(runner.stopwatch)
+
+    def _notes(self, trial: records.Trial) -> tuple[str, ...]:
+        described = self.run.described.get((trial.model, trial.setting.image_size))
+        data, epochs = self.prepared.dataset, self.config.epochs
+        notes = notes_on(trial, described, data, epochs=epochs, searched=self.searches)
+        return (*notes, *([SHARED] if self.config.share_node > 1 else []))
 
     def _known_to_fail(self, trial: records.Trial) -> tuple[BenchError | None, str | None]:
         """Why the search failed for a trial, and why it does not fit in memory; None if not."""
@@ -233,7 +267,7 @@ class Session:
         for trial in self._decided(plan):
             error, reason = self._known_to_fail(trial)
             if (error or reason) and self.config.dry_run and not trial.seed:
-                self.listener(messages.Warned(reason or f"{trial.model}: {error}"))
+                self.recorder.tell(messages.Warned(reason or f"{trial.model}: {error}"))
             elif not (error or reason or self._is_over(trial)):
                 trials.append(trial)
         asked = self.config.dry_run or self.config.time_limit is not None
@@ -260,7 +294,8 @@ class Session:
         self.stopwatch.lap("rehearse")
         times = [records.TrialTime(t, self._phases(t)) for t in trials]
         limit = self.config.time_limit_seconds
-        predicted = predict_time(times, self.stopwatch.passed(), limit)
+        slots = len(self.runners)
+        predicted = predict_time(times, self.stopwatch.passed(), limit, slots)
         self.record(predicted)
         return predicted
 
@@ -271,7 +306,7 @@ class Session:
         if timed is None:
             return {}
         left = self.config.epochs - (len(earlier.epochs) if earlier else 0)
-        job = self._job(trial)
+        job = self.runners[0].job(trial)
         return phases_of(
             timed,
             job.conditions.dataset,
@@ -282,12 +317,12 @@ class Session:
         )
 
     def _rehearse(self, trial: records.Trial) -> None:
-        self.listener(messages.Progress(f"timing a few steps of {trial.model}", 0, 1))
+        self.recorder.tell(messages.Progress(f"timing a few steps of {trial.model}", 0, 1))
         limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout
         try:
-            self.record(rehearse(self._job(trial), self.log, limited=limited, timeout=timeout))
+            self.record(rehearse(self.runners[0].job(trial), self.recorder.log, limited=limited, timeout=timeout))
         except (TrialFailed, Refused) as error:
-            self.listener(messages.Warned(f"{trial.model}: its time is not predicted: {error}"))
+            self.recorder.tell(messages.Warned(f"{trial.model}: its time is not predicted: {error}"))
 
     def _has_time(self, seconds: float) -> bool:
         """Whether the time limit, if there is one, has room for so many seconds more."""
@@ -312,9 +347,16 @@ class Session:
                 may_repeat = few and not result.trial.is_point
                 has_time = self._has_time(corrected_seconds(result.trial, self.run))
                 if result.status == "done" and reasons and may_repeat and has_time:
-                    self.record(records.TrialRepeated(result.trial, _now(), "; ".join(reasons)))
-                    self._train(result.trial)
-                    self._update_tables()
+                    self._repeat(result.trial, "; ".join(reasons))
+
+    def _repeat(self, trial: records.Trial, because: str) -> None:
+        """Train a trial anew, where it was trained before."""
+        result = self.run.trial(trial.id)
+        runner = self.runners[result.slot if result and result.slot < len(self.runners) else 0]
+        self.record(records.TrialRepeated(trial, now(), because, runner.slot))
+        with self.interrupts.ask_first(self._stop):
+            runner.train(trial)
+        self.recorder.update_tables(runner.stopwatch)
 
     def _is_over(self, trial: records.Trial) -> bool:
         result = self.run.trial(trial.id)
@@ -323,15 +365,12 @@ class Session:
     def end(self) -> None:
         """Write the last record, and update the tables."""
         self.stopwatch.lap("other")
+        for runner in self.runners:
+            if runner.stopwatch is not self.stopwatch:
+                self.stopwatch.add(runner.stopwatch)
         self.record(records.RunTimed(self.stopwatch.seconds))
         self.record(records.RunEnded(exit_code(self.run), perf_counter() - self.began))
         write_tables(self.run)
-
-    def record(self, record: records.Record) -> None:
-        """Write a record to the log, add it to the results, and show it."""
-        self.folder.append(record)
-        self.run.add(record)
-        self.listener(record)
 
     def predict_all(self) -> None:
         """Predict the largest batch of each shape on cards that need not be here."""
@@ -348,21 +387,21 @@ class Session:
             dataset=self.prepared.dataset,
             own=self.prepared.own,
         )
-        self.listener(messages.Progress("predicting the largest batch on other cards", 0, 1))
+        self.recorder.tell(messages.Progress("predicting the largest batch on other cards", 0, 1))
         for part in one_at_a_time(job):
             try:
-                with Worker(part, self.log) as worker:
+                with Worker(part, self.recorder.log) as worker:
                     for message in worker.messages():
                         self._predict(message, cards)
             except (TrialFailed, Refused) as error:
-                self.listener(messages.Warned(f"no prediction: {error}"))
+                self.recorder.tell(messages.Warned(f"no prediction: {error}"))
         self.stopwatch.lap("predict")
-        self._update_tables()
+        self.recorder.update_tables(self.stopwatch)
 
     def _predict(self, simulated: messages.Simulated, cards: Sequence[Card]) -> None:
         model, setting, trace = simulated.model, simulated.setting, simulated.trace
         if trace is None:
-            self.listener(messages.Warned(f"{model}: no prediction: {simulated.reason}"))
+            self.recorder.tell(messages.Warned(f"{model}: no prediction: {simulated.reason}"))
             return
         classes = len(self.prepared.dataset.classes)
         images = self.prepared.dataset.train_images
@@ -387,7 +426,7 @@ class Session:
         largest = 0
         with Prober(
             messages.SearchJob(*shape, self.searching),
-            self.log,
+            self.recorder.log,
             limited=on_cpu,
             timeout=self.config.trial_timeout,
             on_described=self._described,
@@ -404,7 +443,7 @@ class Session:
             # Under the limit of training, if any: the search's own slows steps on the CPU.
             limited = on_cpu and self.training.budget_bytes is not None
             sweep, timeout = messages.SearchJob(*shape, self.training), self.config.trial_timeout
-            with Prober(sweep, self.log, limited=limited, timeout=timeout) as prober:
+            with Prober(sweep, self.recorder.log, limited=limited, timeout=timeout) as prober:
                 for point in prober.sweep(largest):
                     self.record(point)
             self.stopwatch.lap("sweep")
@@ -413,179 +452,9 @@ class Session:
         if (described.model, described.image_size) not in self.run.described:
             self.record(described)
 
-    def _train(self, trial: records.Trial) -> None:
-        start, earlier = perf_counter(), self.run.trial(trial.id)
-        if earlier is None:
-            self.record(records.TrialStarted(trial, _now(), self._notes(trial)))
-        logged = len(earlier.epochs) if earlier else 0
-        job = self._job(trial, logged)
-        inspected = job.kernels is None or bool(earlier and earlier.inspected)
-        try:
-            if logged < self.config.epochs or not inspected or not job.tested:
-                self._train_in_worker(job)
-            ended = records.TrialEnded(trial, "done", None, perf_counter() - start)
-        except (TrialFailed, Refused) as error:
-            ended = self._failed(trial, error, perf_counter() - start)
-        self.record(ended)
-        result = self.run.trial(trial.id)
-        for reason in noise_of(result) if result else ():
-            self._warn(trial, f"timings were noisy: {reason}.")
-        if not ended.retry:
-            Path(job.checkpoint).unlink(missing_ok=True)
-            Path(job.start).unlink(missing_ok=True)
-
-    def _job(self, trial: records.Trial, logged_epochs: int = 0) -> messages.TrainJob:
-        checkpoint, start_weights, kernels, kept = self._files(trial)
-        data, whole = self.prepared.dataset, self.prepared.whole
-        retrained = trial.tuning is not None and not trial.is_point
-        if retrained and whole is not None:
-            data = whole
-        return messages.TrainJob(
-            trial=trial,
-            epochs=self.config.epochs,
-            data_folder=str(self.scratch / messages.WHOLE if retrained else self.scratch),
-            conditions=replace(self.training, dataset=data),
-            checkpoint=str(checkpoint),
-            start=str(start_weights),
-            kernels=str(kernels) if self.config.inspect and trial.tuning is None else None,
-            logits=str(kept) if self._keeps_logits() and not trial.is_point else None,
-            logged_epochs=logged_epochs,
-            calibrated=self._calibrated(trial.setting.precision),
-            tested=trial.is_point or self._is_tested(trial),
-            evaluated=not retrained,
-        )
-
-    def _is_tested(self, trial: records.Trial) -> bool:
-        """Whether nothing is left to evaluate after the last epoch."""
-        result = self.run.trial(trial.id)
-        tested = result is not None and result.final_test is not None
-        return tested or self.prepared.dataset.evaluated_on == "test"
-
-    def _keeps_logits(self) -> bool:
-        data = self.prepared.dataset
-        return logits.are_small(data.test_images, len(data.classes))
-
-    def _calibrated(self, precision: str) -> records.Calibrated | None:
-        """The machine's speed, if a trial in that precision has just ended."""
-        if self.calibrated is None:
-            return None
-        last, at = self.calibrated
-        recent = perf_counter() - at <= SHARED_SECONDS
-        return last if recent and last.precision == precision else None
-
-    def _failed(
-        self, trial: records.Trial, error: BenchError, seconds: float
-    ) -> records.TrialEnded:
-        """The record of a failed trial. A resumed run tries it again after a killed process or a
-        full disk, which say nothing about the model."""
-        reason, retry = redacted(str(error), self.places), isinstance(error, WorkerDied | Unsaved)
-        return records.TrialEnded(trial, "failed", reason, seconds, retry)
-
-    def _warn(self, trial: records.Trial, text: str) -> None:
-        self.listener(messages.Warned(f"{self.labels[trial.id]}: {text}"))
-
-    def _train_in_worker(self, job: messages.TrainJob) -> None:
-        limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout
-        with (
-            Worker(job, self.log, limited=limited, timeout=timeout) as worker,
-            self.interrupts.ask_first(worker.stop),
-        ):
-            for message in worker.messages():
-                match message:
-                    case messages.Progress():
-                        self.listener(message)
-                        continue
-                    case records.Calibrated():
-                        seconds = 0.0 if message.shared else sum(message.seconds)
-                        self.stopwatch.lap("start workers", calibrate=seconds)
-                        if message.epochs == job.epochs:
-                            self.calibrated = message, perf_counter()
-                    case records.Epoch():
-                        train, test = message.train_seconds, message.test_seconds
-                        self.stopwatch.lap("checkpoints", train=train, evaluate=test)
-                    case records.FinalTest():
-                        self.stopwatch.lap("checkpoints", evaluate=message.seconds)
-                    case records.Inspected():
-                        self.stopwatch.lap("inspect")
-                match message:
-                    case messages.Warned():
-                        self._warn(job.trial, message.text)
-                    case messages.Stopped():
-                        raise KeyboardInterrupt
-                    case messages.Resumed():
-                        self.record(records.TrialResumed(job.trial, _now(), message.epochs))
-                    case _:
-                        self.record(message)
-                        self._update_tables()
-                worker.answer()
-
-    def _update_tables(self) -> None:
-        """Write the tables, unless that was done recently: after each of thousands of epochs it
-        would take ever longer."""
-        start = perf_counter()
-        if start >= self.tables_due:
-            self.stopwatch.lap("other")
-            write_tables(self.run)
-            self.stopwatch.lap("tables")
-            end = perf_counter()
-            self.tables_due = end + (end - start) / TABLES_SHARE
-
-    def _files(self, trial: records.Trial) -> tuple[Path, Path, Path, Path]:
-        """The paths of a trial's checkpoint, initial weights, kernels and logits; hashed, because
-        names from outside never become paths.
-
-        Raises:
-            BenchError: their folders cannot be created.
-        """
-        name = hashlib.sha256(trial.id.encode()).hexdigest()[:24]
-        names = ("checkpoints", "kernels", logits.FOLDER)
-        checkpoints, kernels, kept = (self.folder.path.absolute() / name for name in names)
-        try:
-            checkpoints.mkdir(exist_ok=True)
-            if self.config.inspect:
-                kernels.mkdir(exist_ok=True)
-            if self._keeps_logits():
-                kept.mkdir(exist_ok=True)
-        except OSError as error:
-            raise BenchError(
-                f"cannot create a folder in {self.folder.path}: {error.strerror}."
-            ) from error
-        weights = checkpoints / f"{name}.pt", checkpoints / f"{name}.start.pt"
-        return *weights, kernels / f"{name}.npz", kept / f"{name}.npy"
-
-    def _notes(self, trial: records.Trial) -> tuple[str, ...]:
-        """Decisions made for the user."""
-        notes = []
-        if trial.batch_choice in ("auto", "own") and not self.searches:
-            notes.append(f"Batch {trial.batch_size} was chosen without a search.")
-        images = self.prepared.dataset.train_images
-        if trial.batch_size and images % trial.batch_size == 1:
-            notes.append("One image is left out of each epoch: batch norm cannot train on one.")
-        if not self._keeps_logits():
-            notes.append("The test logits are not kept, because they are too large.")
-        described = self.run.described.get((trial.model, trial.setting.image_size))
-        part = trial.setting.part_of(trial.batch_size or 0)
-        if part < (trial.batch_size or 0) and described and _has_batch_norm(described):
-            notes.append(
-                f"Batch norm sees {part} images at a time, not {trial.batch_size}: with "
-                "--accumulate its statistics, and so the training, are not those of a whole batch."
-            )
-        name = trial.setting.recipe
-        if wanted := RECIPES[name].made_for(self.config.epochs, trial.batch_size):
-            notes.append(f"The recipe {name} was made for {wanted}.")
-        return tuple(notes)
-
-
-def _has_batch_norm(described: records.ModelDescribed) -> bool:
-    return any("BatchNorm" in layer.type for layer in described.layers)
-
 
 def _timed_key(trial: records.Trial) -> tuple[str, records.Setting, int]:
     return *trial.shape, trial.batch_size or 0
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def exit_code(run: Run) -> int:

@@ -20,3 +20,12 @@ class Stopwatch:
         for phase, seconds in (known | {rest: now - self._last - sum(known.values())}).items():
             self.seconds[phase] = self.seconds.get(phase, 0.0) + max(0.0, seconds)
         self._last = now
+
+    def skip(self) -> None:
+        """Count the time since the last lap for no phase: other stopwatches do."""
+        self._last = perf_counter()
+
+    def add(self, other: "Stopwatch") -> None:
+        """Add the phases of what went on at the same time."""
+        for phase, seconds in other.seconds.items():
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds

@@ -13,10 +13,11 @@ from bench.analysis.run_time import (
     cut_seeds,
     cut_sentence,
     is_cheap_to_predict,
-    kept_seconds,
     limit_needed,
     phases_of,
     predict_time,
+    run_seconds,
+    seed_ends,
     predicted_and_actual,
     prediction_text,
     seeds_left_out,
@@ -110,8 +111,23 @@ def test_a_limit_cuts_from_the_last_seed_and_keeps_what_fits(
         assert limit_needed(passed, sum(seeds[: kept + 1])) >= limit * (1 - 1e-9)
     predicted = predict_time(made, passed, limit)
     assert predicted.cut_seeds == cut
-    assert kept_seconds(predicted) == pytest.approx(passed + sum(seeds[:kept]) + REPORT_SECONDS)
+    assert run_seconds(predicted, cut) == pytest.approx(passed + sum(seeds[:kept]) + REPORT_SECONDS)
     assert (too_short(predicted) is None) == (kept > 0)
+
+
+@given(st.lists(st.floats(0.1, 1e4), min_size=1, max_size=9), st.integers(1, 5))
+def test_side_by_side_a_run_is_as_long_as_its_fullest_slot(
+    seeds: list[float], slots: int
+) -> None:
+    _, ends = seed_ends(times(*seeds), slots)
+    assert list(ends) == list(range(len(seeds)))
+    longest = max(ends.values())
+    assert longest >= max(*seeds, sum(seeds) / slots, 0) * (1 - 1e-9)
+    assert longest <= (sum(seeds) / slots + max(seeds)) * (1 + 1e-9)
+    predicted = predict_time(times(*seeds), 5.0, slots=slots)
+    assert run_seconds(predicted) == pytest.approx(5.0 + longest + REPORT_SECONDS)
+    alone = predict_time(times(*seeds), 5.0)
+    assert run_seconds(predicted) <= run_seconds(alone) * (1 + 1e-9)
 
 
 def test_without_a_limit_nothing_is_cut() -> None:

@@ -158,7 +158,8 @@ def test_a_noisy_trial_is_trained_again_so_often_and_its_curve_is_the_same(
     images, tmp_path, monkeypatch
 ):
     told = []
-    monkeypatch.setattr("bench.runner.session.noise_of", lambda result: ("a neighbour sang",))
+    for room in ("session", "trial_runner"):
+        monkeypatch.setattr(f"bench.runner.{room}.noise_of", lambda result: ("a neighbour sang",))
     asked = config(images, tmp_path / "run", rerun_noisy=1, inspect=False, deterministic=True)
     result = run(asked, told.append)
     assert exit_code(result) == 0

@@ -43,7 +43,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         return {t.id: f"{t.model} · seed {t.seed}" for t in trials}
 
     monkeypatch.setattr("bench.runner.session.trial_labels", labels)
-    for room in ("run", "session", "batch_search", "rehearsal"):
+    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", WarningWorker)
 
 
@@ -192,7 +192,7 @@ class ValidatingWorker(ScriptedWorker):
 
 @pytest.fixture
 def validating(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("run", "session", "batch_search", "rehearsal"):
+    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", ValidatingWorker)
 
 

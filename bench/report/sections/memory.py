@@ -292,7 +292,7 @@ def time_breakdown(predictions: Sequence[Predicted]) -> Figure:
         for row, (total, speed) in enumerate(zip(left, speeds, strict=True)):
             ax.annotate(f" {total:.3g} ({speed.limit})", (total, row), va="center", fontsize=10)
         name_rows(ax, names)
-        ax.margins(x=0.45)
+        ax.margins(x=0.55)
         ax.set(xlabel="Milliseconds an image in training, predicted")
         legend_beside(figure)
     return figure

@@ -99,7 +99,7 @@ def _run_time(context: Context) -> Figure:
             ax.annotate(f" {duration:,.1f} s", (duration, row), va="center", fontsize=10)
         name_rows(ax, [PHASES.get(phase, phase) for phase in seconds])
         ax.margins(x=0.15)
-        ax.set(xlabel="Seconds; blue: what was measured, grey: what measuring it took")
+        ax.set(xlabel="Seconds\nblue: what was measured\ngrey: what measuring it took")
     return figure
 
 

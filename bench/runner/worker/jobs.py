@@ -31,6 +31,7 @@ from bench.records.kernel_trace import KernelTrace
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, ModelDescribed, Probe, Setting, TrialNoted
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory, open_device
+from bench.system.devices.slots import open_slots
 from bench.system.environment import environment, versions
 from bench.system.reference_matmul import calibrate
 from bench.training.checkpoint import Training
@@ -64,7 +65,7 @@ def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> mess
         Refused: something is missing or cannot work.
     """
     entries = _entries(job.models, job.own)
-    device = open_device(job.device)
+    device, slots = open_slots(job.device, job.devices, job.share_node)
     for precision in job.precisions:
         check_precision(precision, device.kind)
     models = tuple(entry.facts for entry in entries)
@@ -84,7 +85,8 @@ def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> mess
         (folder / messages.WHOLE).mkdir()
         whole = prepare_data(replace(request, validation=0), folder / messages.WHOLE, tell)
     surroundings = environment(device.facts(), device.pci_bus_id())
-    return messages.Prepared(models, device.facts(), dataset, surroundings, job.own, whole)
+    here = device.facts()
+    return messages.Prepared(models, here, dataset, surroundings, job.own, whole, slots)
 
 
 def resolve_all(job: messages.ResolveJob) -> messages.Resolved:
@@ -147,7 +149,7 @@ def _open_setup(
     job: messages.SearchJob,
 ) -> tuple[int | None, Callable[[messages.ProbeRequest], Probe]]:
     """Prepare to probe: warm up the device, take the data's memory, and then set the limit."""
-    device = open_device(job.conditions.device)
+    device = _open_device(job.conditions)
     precision = open_precision(job.setting.precision, device.kind)
     entry = _entry(job.model, job.conditions)
     _warm_up(entry, device, job.setting)
@@ -223,7 +225,7 @@ def _train(
 ) -> Iterator[TrialMessage]:
     trial, conditions = job.trial, job.conditions
     assert trial.batch_size is not None
-    device = open_device(conditions.device)
+    device = _open_device(conditions)
     precision = open_precision(trial.setting.precision, device.kind, conditions.deterministic)
     entry = _entry(trial.model, conditions)
     _warm_up(entry, device, trial.setting)
@@ -284,6 +286,12 @@ messages and heap fragmentation were measured to take up to 5 MiB more than in a
 
 def _with_slack(budget: int | None, device: Device) -> int | None:
     return budget + TRAINING_SLACK_BYTES if budget and device.kind == "cpu" else budget
+
+
+def _open_device(conditions: messages.Conditions) -> Device:
+    if conditions.threads is not None:
+        torch.set_num_threads(conditions.threads)
+    return open_device(conditions.device)
 
 
 def _transform(setting: Setting, facts: DatasetFacts, device: Device) -> Transform:

@@ -1,0 +1,91 @@
+"""What ran where, and beside what, in a run whose trials ran side by side."""
+
+from collections.abc import Iterator
+
+from matplotlib.figure import Figure
+
+from bench.analysis.formatting import percent, shortened
+from bench.analysis.slots import beside, busy_share, spans_of
+from bench.report.context import Context
+from bench.report.sections.base import Section, picture
+from bench.report.style import canvas, legend_beside, name_rows
+from bench.report.tables import Table, text_table
+from bench.units import counted
+
+
+def _names(context: Context) -> list[str]:
+    return [f"slot {n}: {device.device}" for n, device in enumerate(context.run.slots)]
+
+
+def _finding(context: Context) -> str | None:
+    """How many slots, and how busy they were."""
+    run = context.run
+    if not (run.slots and (spans := spans_of(run))):
+        return None
+    shared = run.device.kind == "cpu"
+    return (
+        f"Trials ran side by side in {counted(len(run.slots), 'slot')}, all trials of a seed in "
+        f"one; the slots were busy {percent(busy_share(spans, len(run.slots)))} of the time."
+        + (
+            " They shared the processors and slowed each other down: these times do not compare "
+            "with those of trials that ran alone."
+            if shared
+            else ""
+        )
+    )
+
+
+def _tables(context: Context) -> tuple[Table, ...]:
+    spans, names = spans_of(context.run), _names(context)
+    rows = [
+        (
+            names[span.slot],
+            shortened(context.labels[span.trial]),
+            f"{span.start:,.0f}",
+            f"{span.seconds:,.1f}",
+            span.status,
+            str(beside(span, spans)),
+        )
+        for span in spans
+    ]
+    headers = ("Slot", "Trial", "Began after (s)", "Seconds", "Ended", "Slots busy beside it")
+    return (text_table(headers, rows),)
+
+
+def _remarks(context: Context) -> Iterator[str]:
+    if context.run.slots:
+        yield "Where the run's time went is in seconds of slots: several pass at once."
+
+
+@picture(
+    "slots",
+    "What each slot did over the time of the run, a bar per trial",
+    "Gaps are time in which a slot was idle, or the run was interrupted.",
+)
+def _slots(context: Context) -> Figure | None:
+    run, spans, names = context.run, spans_of(context.run), _names(context)
+    if not (run.slots and spans):
+        return None
+    group_of = {t.trial.id: g for g in context.groups for t in g.trials}
+    with canvas(run, "What ran where", bars=len(names)) as (figure, (ax,)):
+        labelled: set[str] = set()
+        for span in spans:
+            group = group_of[span.trial]
+            ax.barh(
+                span.slot,
+                span.seconds,
+                left=span.start,
+                color=context.looks[group.label].colour,
+                edgecolor="white",
+                hatch="" if span.status == "done" else "///",
+                label=None if group.label in labelled else shortened(group.label),
+            )
+            labelled.add(group.label)
+        name_rows(ax, names)
+        ax.set(xlabel="Seconds since the first trial\nhatched: did not come to its end")
+        legend_beside(figure, handles=ax.get_legend_handles_labels()[0])
+    return figure
+
+
+_title = "What ran where"
+SECTIONS = (Section(165, "slots", _title, _finding, _tables, (_slots,), _remarks),)
