@@ -111,6 +111,10 @@ _OTHERWISE: dict[str, Any] = {
 
 FROZEN = ("none", "body")
 
+SCALING = ("weak", "strong")
+
+SCALED_RATES = ("none", "linear", "sqrt")
+
 RENAMED = {"fit": "max_batch"}
 """Options by the names that older logs and scripts have for them."""
 
@@ -159,6 +163,7 @@ Validation = Annotated[
     Annotated[int, Meta(ge=0)] | Annotated[float, Meta(gt=0, lt=1)],
     Meta(title="N|SHARE", description="a whole number of images, or a share between 0 and 1"),
 ]
+Ranks = Annotated[int, Meta(ge=1, le=1024, title="N", description="a whole number from 1 to 1024")]
 Budget = Annotated[int, Meta(ge=1, le=1024, title="T", description="a whole number from 1 to 1024")]
 Limit = Annotated[
     Count | Literal["all"], Meta(title="N|all", description="a whole number above 0 or all")
@@ -331,6 +336,21 @@ class Options:
     """Parts that a batch is trained in, one after another, before each update: the same batch size
     in less memory. Batch norm sees a part at a time."""
 
+    nproc_per_node: Annotated[tuple[Ranks, ...], Help(Group.PLACE)] = (1,)
+    """Processes that train one trial together, each with a card of its own, or its part of the
+    CPU's threads. Several values make a comparison of how training scales."""
+
+    scaling: Annotated[str, one_of(SCALING), Help(Group.PLACE)] = "weak"
+    """What stays the same if more processes train together. weak: the images that each has of a
+    batch, which is --batch-size. strong: the images of the whole batch, which is --batch-size."""
+
+    scale_lr: Annotated[str, one_of(SCALED_RATES), Help(Group.TRAINING)] = "none"
+    """How the rate grows with the processes that train together, as their batch does: by their
+    number (linear), by its root (sqrt), or not at all."""
+
+    sync_batch_norm: Annotated[tuple[Switch, ...], Help(Group.TRAINING)] = ("no",)
+    """Batch norm's statistics are of the images of all processes that train together (CUDA)."""
+
     deterministic: Annotated[bool, Help(Group.TRAINING)] = False
     """On CUDA, use slower algorithms that give the same numbers every time, and report operations
     that have none. On the CPU, numbers repeat anyway with the same number of threads."""
@@ -464,6 +484,7 @@ class Config(Options):
             raise Refused(f"--tune chooses the value of {flag}; give {flag} one value or none.")
         if self.tune is not None and not self.validation:
             raise Refused("--tune chooses by validation accuracy; give --validation, such as 0.1.")
+        self._check_ranks()
         _ = self.memory_budget_bytes, self.time_limit_seconds
         if self.devices is not None:
             self._check_devices(self.devices)
@@ -474,6 +495,28 @@ class Config(Options):
                 "--dataset folder needs --data-dir, a folder with train/CLASS and test/CLASS."
             )
 
+    def _check_ranks(self) -> None:
+        """Raises Refused for what several processes cannot train together."""
+        several = max(self.nproc_per_node) > 1
+        if not several and "yes" in self.sync_batch_norm:
+            raise Refused("--sync-batch-norm is of several processes; add --nproc-per-node 2.")
+        if several and self.share_node > 1:
+            raise Refused("--share-node and --nproc-per-node both divide the CPU; leave out one.")
+        if several and self.device not in ("auto", "cpu", "cuda"):
+            raise Refused(
+                f"--nproc-per-node needs the CPU or CUDA cards; leave out --device {self.device}."
+            )
+        for name in self.recipe if several else ():
+            if RECIPES[name].trains_alone:
+                raise Refused(f"--recipe {name} is for one process; leave out --nproc-per-node.")
+        if self.scaling == "strong":
+            for batch, ranks in product(self.batch_size, self.nproc_per_node):
+                if isinstance(batch, int) and (batch % ranks or batch < 2 * ranks):
+                    raise Refused(
+                        f"--scaling strong divides --batch-size {batch} among {ranks} processes, "
+                        "at least two images for each: use a multiple of their number."
+                    )
+
     def _check_devices(self, devices: str) -> None:
         """Raises Refused for cards that cannot be trained on together."""
         if self.device not in ("auto", "cuda"):
@@ -483,6 +526,8 @@ class Config(Options):
         numbers = devices.split(",")
         if len(set(map(str.lstrip, numbers, "0" * len(numbers)))) < len(numbers):
             raise Refused(f"--devices {devices} names a card twice.")
+        if max(self.nproc_per_node) > 1:
+            raise Refused("--nproc-per-node takes the first cards; leave out --devices.")
 
     @property
     def memory_budget_bytes(self) -> int | None:
@@ -521,7 +566,8 @@ def _current_value(name: str, value: Any) -> Any:
 
 VARIED = (
     *("image_size", "recipe", "optimizer", "lr", "weight_decay", "augment", "channels_last"),
-    *("pretrained", "freeze", "accumulate", "warmup", "label_smoothing", "precision"),
+    *("pretrained", "freeze", "accumulate", "warmup", "label_smoothing", "nproc_per_node"),
+    *("sync_batch_norm", "precision"),
 )
 """Options that take several values and make settings, the last varying fastest."""
 
@@ -529,7 +575,8 @@ VARIED = (
 def choices(options: Any) -> Iterator[dict[str, Any]]:
     """Every combination of what `options` has for settings, by name; None is left to the recipe."""
     values = (getattr(options, name, None) or (None,) for name in VARIED)
-    return (dict(zip(VARIED, chosen, strict=True)) for chosen in product(*values))
+    same = {"scale_lr": getattr(options, "scale_lr", "none")}
+    return (dict(zip(VARIED, chosen, strict=True)) | same for chosen in product(*values))
 
 
 def make_setting(
@@ -547,10 +594,15 @@ def make_setting(
     accumulate: int | None = None,
     warmup: float | None = None,
     label_smoothing: float | None = None,
+    nproc_per_node: int | None = None,
+    sync_batch_norm: str | None = None,
+    scale_lr: str = "none",
     precision: str | None = None,
 ) -> Setting:
     """A setting: what is None is as the recipe has it for a model of that family, and the recipe
-    `constant`. Rate and decay belong to an optimizer: another than the recipe's brings its own."""
+    `constant`. Rate and decay belong to an optimizer: another than the recipe's brings its own.
+    The rate is of one process; it grows with their number as `scale_lr` says."""
+    ranks = nproc_per_node or 1
     recipe = recipe or "constant"
     row = RECIPES[recipe]
     optimizer = optimizer or row.optimizer
@@ -558,10 +610,11 @@ def make_setting(
     rate, decay = (row.learning_rate or own, row.decay_of(family))
     if optimizer != row.optimizer:
         rate, decay = own, None
+    scale = {"none": 1.0, "linear": float(ranks), "sqrt": ranks**0.5}[scale_lr]
     return Setting(
         pixels,
         optimizer,
-        rate if lr is None else lr,
+        (rate if lr is None else lr) * scale,
         precision or "fp32",
         recipe,
         decay if weight_decay is None else weight_decay,
@@ -572,6 +625,8 @@ def make_setting(
         accumulate or 1,
         warmup,
         label_smoothing,
+        ranks,
+        sync_batch_norm == "yes" and ranks > 1,
     )
 
 

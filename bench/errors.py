@@ -9,7 +9,8 @@ BenchError                 reported as one sentence, without a traceback
     ├── Unsaved            its checkpoint could not be written
     └── WorkerDied         its process ended without reporting a reason
         ├── OutOfMemoryKilled   killed by SIGKILL, as the system does when memory runs out
-        └── Crashed             ended by another signal, such as SIGSEGV
+        ├── Crashed             ended by another signal, such as SIGSEGV
+        └── RankDied            one of several processes that train together did
 """
 
 import difflib
@@ -66,6 +67,10 @@ class OutOfMemoryKilled(WorkerDied):
 
 class Crashed(WorkerDied):
     """A process was ended by another signal: a bug in a library, or an unchecked allocation."""
+
+
+class RankDied(WorkerDied):
+    """One of the processes that train a trial together ended without reporting a reason."""
 
 
 def first_line(error: BaseException) -> str:

@@ -131,6 +131,12 @@ class Recipe:
         """Whether it is for a model of that name."""
         return self.model in (None, model)
 
+    @property
+    def trains_alone(self) -> bool:
+        """Whether one process has to train it: its losses are summed over a batch, or some of its
+        parameters stop training."""
+        return self.decoupled is not None or bool(self.first_epochs)
+
     def decoupled_with(self, optimizer: str) -> Decoupled | None:
         """The units of rate and decay, if they are not torch's for that optimizer."""
         return self.decoupled if optimizer == self.optimizer else None

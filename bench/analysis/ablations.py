@@ -114,6 +114,16 @@ WARMUP = _resolved("Warm-up", "warmup", warmup_of)
 SMOOTHING = _resolved("Label smoothing", "label_smoothing", label_smoothing_of)
 FROZEN = _of_column("Frozen", "freeze")
 ACCUMULATION = _of_column("Parts of a batch", "accumulate")
+PROCESSES = Trait(
+    "Processes",
+    lambda group: group.setting.nproc_per_node,
+    lambda group: tuple(
+        value
+        for name, value in group.traits.items()
+        if name not in ("nproc_per_node", "sync_batch_norm", "learning_rate")
+    ),
+    lambda group: group.model,
+)
 WEIGHTS = _of_column("Initial weights", "pretrained")
 BATCH = Trait(
     "Batch size (images)",

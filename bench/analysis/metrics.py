@@ -134,6 +134,11 @@ def _matmul_peak(result: TrialResult) -> float | None:
     return max((c.peak_gflops for c in timed if c.precision == precision), default=None)
 
 
+def _global_batch(result: TrialResult) -> int | None:
+    size, ranks = result.trial.batch_size, result.trial.setting.nproc_per_node
+    return None if size is None or ranks == 1 else size * ranks
+
+
 TRAINING_MACS = 3
 """A training step's multiply-adds over those of inference: forward, and backward twice as many
 (Kaplan et al., *Scaling Laws for Neural Language Models*, 2.1)."""
@@ -457,6 +462,16 @@ METRICS: tuple[Metric, ...] = (
            lambda r: label_smoothing_of(r.trial.setting),
            "Share of each label that is spread over all classes; left out where all have their "
            "recipe's."),
+    Metric("nproc_per_node", "Processes", "", lambda r: r.trial.setting.nproc_per_node,
+           "Processes that trained a trial together; left out where each was trained by one.",
+           exact=True),
+    Metric("sync_batch_norm", "Batch norm synchronised", "",
+           lambda r: r.trial.setting.sync_batch_norm,
+           "Whether batch norm's statistics were of the images of all processes; left out where "
+           "none were."),
+    Metric("global_batch_size", "Batch size of all processes", "images", _global_batch,
+           "Images of an update, of all processes that trained together.",
+           exact=True, optional=True),
     Metric("tuning", "Tuned", "", lambda r: r.trial.tuning.text if r.trial.tuning else None,
            "`tuned` at the chosen point, or with the `default` values; only with `--tune`. The "
            "points that were tried are in `tuning.csv`.", optional=True),

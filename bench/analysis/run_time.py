@@ -55,13 +55,15 @@ def phases_of(
     smaller batch, whose time is taken to be in proportion to its images. If it is not `evaluated`,
     no epoch is; if it is `tested`, the test images are not touched after the last one.
     """
+    ranks = timed.setting.nproc_per_node
+    each = data.train_images / ranks
     size, step = timed.batch_size, fmean(timed.step_seconds or (timed.first_step_seconds,))
     part, image = timed.setting.part_of(size), timed.evaluation_seconds
     first_step = max(0.0, timed.first_step_seconds - step)
     first_evaluation = timed.first_evaluation_seconds - min(part, data.evaluated_images) * image
     sizes_trained, sizes_tested = (
         1 + (n > batch and n % batch > 1)
-        for n, batch in ((data.train_images, size), (data.evaluated_images, part))
+        for n, batch in ((each, size), (data.evaluated_images / ranks, part))
     )
     apart = not tested and (not evaluated or data.evaluated_on == "validation")
     began = min(epochs, 1)
@@ -71,8 +73,8 @@ def phases_of(
     return {
         "start workers": timed.start_seconds,
         "calibrate": timed.calibration_seconds,
-        "train": epochs * data.train_images / size * step + began * sizes_trained * first_step,
-        "evaluate": (evaluated * epochs * data.evaluated_images + once) * image
+        "train": epochs * each / size * step + began * sizes_trained * first_step,
+        "evaluate": (evaluated * epochs * data.evaluated_images + once) / ranks * image
         + began * sizes_tested * max(0.0, first_evaluation),
         "checkpoints": max(0, epochs - (not inspect and not apart)) * timed.checkpoint_seconds,
         "inspect": inspect * timed.inspection_seconds,

@@ -302,10 +302,15 @@ def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, 
     around = plain.pop("surroundings") or dict.fromkeys(Surroundings.__annotations__)
     for name in ("trial", "step_times", "step_times_every", "tta_test_accuracy", "logits"):
         plain.pop(name)
+    ranks = {
+        f"rank{number}_{name}": value
+        for number, facts in enumerate(plain.pop("ranks"))
+        for name, value in facts.items()
+    }
     first = {name: plain.pop(name) for name in EPOCH_COLUMNS}
     setting, last = _setting_cells(result.trial.setting, added)
     more = {"batch_size": result.trial.batch_size, "dataset": result.run.dataset.name}
-    row = first | setting | more | aux | plain | budget | telemetry | around | last | kept
+    row = first | setting | more | aux | plain | budget | telemetry | around | last | kept | ranks
     if result.trial.tuning is not None:
         row["tuning"] = result.trial.tuning.text
     return _evaluated(result.run, row)

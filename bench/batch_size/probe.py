@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 import torch
+from torch import nn
 
 from bench.data.loader import Augmentation, Split
 from bench.errors import TrialFailed, first_line
 from bench.records.messages import Conditions
 from bench.records.records import Probe, Setting
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory
+from bench.training.gang import ALONE, Gang
 from bench.training.loop import evaluation_pass, train_pass
 from bench.training.networks import open_network
 from bench.training.optimizers import open_updates, optimizer_of
@@ -30,6 +32,8 @@ from models.entry import Entry
 def make_network(entry: Entry, setting: Setting, conditions: Conditions, device: Device) -> Network:
     """A model on the device, in the memory format of the setting."""
     network = open_network(entry, len(conditions.dataset.classes), setting)
+    if setting.sync_batch_norm:
+        network.module = nn.SyncBatchNorm.convert_sync_batchnorm(network.module)
     layout = torch.channels_last if setting.channels_last else torch.contiguous_format
     network.to(device.torch)
     return network.to(memory_format=layout)
@@ -46,6 +50,7 @@ class ProbeSetup:
     held_out: tuple[Split, ...]
     device: Device
     precision: Precision
+    gang: Gang = ALONE
 
     def probe(self, batch_size: int, timed_steps: int = 0, brief: bool = False) -> Probe:
         """Try one batch size. Out of memory is a result; any other error is raised. A brief probe
@@ -102,6 +107,7 @@ class ProbeSetup:
         network = make_network(self.entry, self.setting, self.conditions, self.device)
         optimizer = optimizer_of(self.setting, network, batch_size)
         after = open_updates(self.setting, network, optimizer, updates=1000)
+        trained = self.gang.join(network, seed=0)
 
         def train(sizes: list[int]) -> list[float]:
             augment = Augmentation(self.setting.augment, torch.Generator().manual_seed(0))
@@ -109,7 +115,7 @@ class ProbeSetup:
             timer = StepTimer(self.device, len(sizes))
             parts = self.setting.accumulate
             train_pass(
-                *(network, batches, optimizer, self.precision, timer),
+                *(trained, batches, optimizer, self.precision, timer),
                 schedule=after,
                 accumulate=parts,
             )
@@ -120,12 +126,13 @@ class ProbeSetup:
         # Even a brief probe meets every size and comes back to the first: kernels are compiled
         # when they are first used, and what they take counts only after that.
         repeated = [batch_size] * (1 if brief else 2)
-        train([*repeated, *_last_batch(self.train, batch_size)])
+        ranks = self.gang.share.ranks
+        train([*repeated, *_last_batch(self.train, batch_size, ranks)])
         part = self.setting.part_of(batch_size)
         evaluation = (
             split.first(size)
             for split in self.held_out
-            for size in (min(part, len(split)), *_last_batch(split, part))
+            for size in (min(part, len(split)), *_last_batch(split, part, 1))
         )
         evaluation_pass(network, evaluation, self.precision)
         seconds = train([batch_size] * max(1, timed_steps))
@@ -140,7 +147,7 @@ class _Steps:
     seconds: list[float] = field(default_factory=list)
 
 
-def _last_batch(split: Split, batch_size: int) -> list[int]:
-    """The size of the last batch of an epoch, if it is smaller."""
-    size = len(split) % batch_size
+def _last_batch(split: Split, batch_size: int, ranks: int) -> list[int]:
+    """The size of the last batch of an epoch, if it is smaller: the most that a rank has of it."""
+    size = -(-(len(split) % (batch_size * ranks)) // ranks)
     return [size] if size > 1 else []

@@ -35,6 +35,22 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
+class Share:
+    """What is one rank's, of several processes that train together: of a batch, or of a split."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    def of(self, count: int) -> slice:
+        """The places of the rank's images among `count`: every image is one rank's, and no rank has
+        over one more than another."""
+        return slice(count * self.rank // self.ranks, count * (self.rank + 1) // self.ranks)
+
+
+ALL = Share()
+
+
+@dataclass(frozen=True)
 class Transform:
     """From stored images to a network's input. `mean` and `std` are of pixels in [0, 1]."""
 
@@ -79,18 +95,24 @@ class Augmentation:
 
 
 def augmented(
-    images: Tensor, how: Augmentation, mean: Tensor | None = None, flipped: Tensor | None = None
+    images: Tensor,
+    how: Augmentation,
+    mean: Tensor | None = None,
+    flipped: Tensor | None = None,
+    drawn: tuple[int, slice] | None = None,
 ) -> Tensor:
     """Stored images (batch, side, side, 3), each flipped with probability one half, unless it is
     given which are `flipped`, and shifted by up to an eighth of its side, or a sixteenth
     (`alternate`). Pixels outside the image repeat its edge (`shift`), are black (`crop`) or reflect
-    it (`alternate`, `cutout`, which also gives a square the `mean` colour, (3,) uint8)."""
+    it (`alternate`, `cutout`, which also gives a square the `mean` colour, (3,) uint8). The images
+    may be a part of those that the changes are `drawn` for: their number, and which of them."""
     count, side = images.shape[:2]
+    every, own = drawn or (count, slice(count))
     generator = how.generator
     reach = int(side * (SMALL_SHIFT if how.kind == "alternate" else MAX_SHIFT))
-    shifts = torch.randint(-reach, reach + 1, (2, count, 1), generator=generator)
+    shifts = torch.randint(-reach, reach + 1, (2, every, 1), generator=generator)[:, own]
     if flipped is None:
-        flipped = torch.rand(count, generator=generator) < 0.5
+        flipped = (torch.rand(every, generator=generator) < 0.5)[own]
     line = torch.arange(side)
     rows = line + shifts[0]
     columns = torch.where(flipped[:, None], side - 1 - line, line) + shifts[1]
@@ -102,7 +124,7 @@ def augmented(
     if how.kind in ("shift", "alternate"):
         return changed
     if how.kind == "cutout":
-        blank = _squares(count, side, generator)
+        blank = _squares(every, side, generator)[own]
     else:
         blank = (within[0] != rows)[:, :, None] | (within[1] != columns)[:, None, :]
     colour = torch.zeros(3, dtype=torch.uint8) if mean is None or how.kind == "crop" else mean
@@ -136,31 +158,44 @@ class Split(ABC):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def in_order(self, batch_size: int) -> Batches:
-        """Every image once, in the data set's order; the last batch may be smaller."""
-        yield from self.ordered(torch.arange(len(self)), batch_size)
+    def in_order(self, batch_size: int, share: Share = ALL) -> Batches:
+        """Every image of the share once, in the data set's order; the last batch may be smaller."""
+        yield from self.ordered(torch.arange(len(self))[share.of(len(self))], batch_size)
 
     def ordered(
-        self, order: Tensor, batch_size: int, augment: Augmentation | None = None
+        self,
+        order: Tensor,
+        batch_size: int,
+        augment: Augmentation | None = None,
+        share: Share = ALL,
     ) -> Batches:
         """The images at `order` (int64, on the CPU), augmented if that is given; the last batch may
-        be smaller."""
+        be smaller. Of each batch only the share, augmented as it is in the whole batch."""
         colour = self.transform.mean_colour
-        places = torch.split(order, batch_size)
-        for (images, labels), which in zip(self._stored(order, batch_size), places, strict=True):
+        batches = torch.split(order, batch_size)
+        parts = [share.of(len(batch)) for batch in batches]
+        own = [batch[part] for batch, part in zip(batches, parts, strict=True)]
+        stored = self._stored(torch.cat(own), len(own[0])) if own else iter(())
+        for (images, labels), which, batch, part in zip(stored, own, batches, parts, strict=True):
             if augment is not None and augment.kind != "none":
                 flipped = None if augment.flipped is None else augment.flipped[which]
-                images = augmented(images, augment, colour, flipped)
+                images = augmented(images, augment, colour, flipped, (len(batch), part))
             yield self.transform(images), labels
 
     def shuffled(
-        self, batch_size: int, generator: Generator, augment: str = "none", epoch: int = 1
+        self,
+        batch_size: int,
+        generator: Generator,
+        augment: str = "none",
+        epoch: int = 1,
+        share: Share = ALL,
     ) -> Batches:
-        """Every image once in random order, except for a last batch of one, which is dropped."""
+        """Every image once in random order, of each batch the share; a last batch that is too small
+        for batch norm (`dropped_images`) is left out."""
         order = torch.randperm(len(self), generator=generator)
-        kept = order[: len(self) - dropped_images(len(self), batch_size)]
+        kept = order[: len(self) - dropped_images(len(self), batch_size, share.ranks)]
         flipped = self._flipped(generator.initial_seed(), epoch) if augment == "alternate" else None
-        yield from self.ordered(kept, batch_size, Augmentation(augment, generator, flipped))
+        yield from self.ordered(kept, batch_size, Augmentation(augment, generator, flipped), share)
 
     def _flipped(self, seed: int, epoch: int) -> Tensor:
         """Which images are flipped in an epoch of `alternate`: a random half, drawn apart from the
@@ -177,14 +212,16 @@ class Split(ABC):
         """The stored images at `order`, a batch at a time, with their labels, on the device."""
 
 
-def dropped_images(images: int, batch_size: int) -> int:
-    """Images of an epoch that are left out, because batch norm cannot train on a batch of one."""
-    return 1 if images % batch_size == 1 and images > 1 else 0
+def dropped_images(images: int, batch_size: int, ranks: int = 1) -> int:
+    """Images of an epoch that are left out: those of a last batch in which a rank would have less
+    than two, on which batch norm cannot train. `batch_size` is of all ranks together."""
+    last = images % batch_size
+    return last if last < 2 * ranks and images > last else 0
 
 
-def steps_per_epoch(images: int, batch_size: int) -> int:
+def steps_per_epoch(images: int, batch_size: int, ranks: int = 1) -> int:
     """Updates in an epoch, including a smaller last batch unless it is dropped."""
-    return -(-(images - dropped_images(images, batch_size)) // batch_size)
+    return -(-(images - dropped_images(images, batch_size, ranks)) // batch_size)
 
 
 class ResidentSplit(Split):

@@ -31,6 +31,8 @@ from bench.training.optimizers import open_updates, optimizer_of
 from bench.training.precision import Precision, autocast_dtype
 from models.building.network import Network
 
+BUCKET_BYTES = 25 * 2**20
+
 Steps = Callable[[nn.Module, "MemoryTrace", int], None]
 """Trains a fake module for some steps at a batch size, and sets the trace's category by phase."""
 
@@ -79,6 +81,8 @@ def simulate(
             return images, torch.zeros(images_of_update, dtype=torch.int64, device=place)
 
         optimizer = optimizer_of(setting, module, batch_size)
+        memory.category = "gradients"
+        buckets = _buckets(module, place) if setting.nproc_per_node > 1 else []
         memory.category = "optimizer state"
         after = open_updates(setting, module, optimizer, updates=1000)
         memory.watch(optimizer)
@@ -89,6 +93,7 @@ def simulate(
         timer = PhaseTimer(memory, kernels)
         parts = setting.accumulate
         train_pass(network, batches, optimizer, precision, timer, schedule=after, accumulate=parts)
+        buckets.clear()
 
     return trace(
         network,
@@ -98,6 +103,17 @@ def simulate(
         device=device,
         kernels=kernels,
     )
+
+
+def _buckets(module: nn.Module, place: torch.device) -> list[Tensor]:
+    """What ranks sum their gradients in: torch's DistributedDataParallel copies them, the last
+    layers first, into buckets of 25 MiB (https://docs.pytorch.org/docs/stable/notes/ddp.html)."""
+    sizes = [0]
+    for parameter in reversed(list(module.parameters())):
+        sizes[-1] += parameter.numel() * parameter.requires_grad
+        if sizes[-1] * 4 >= BUCKET_BYTES:
+            sizes.append(0)
+    return [torch.empty(size, device=place) for size in sizes if size]
 
 
 def _place(device: str) -> torch.device:

@@ -58,7 +58,7 @@ class PrepareJob:
     Limits count images, None for all; `image_sizes` are pixels or `native`; `validation` is how
     many training images to keep, or which share. With `whole`, the data set is prepared without
     validation images, too. `devices` are numbers of cards or `all`; `share_node` trials run side by
-    side on the CPU.
+    side on the CPU; at most `nproc_per_node` processes train one together.
     """
 
     models: tuple[str, ...]
@@ -75,6 +75,8 @@ class PrepareJob:
     whole: bool = False
     devices: str | None = None
     share_node: int = 1
+    nproc_per_node: int = 1
+    sync_batch_norm: bool = False
 
 
 @dataclass(frozen=True)
@@ -245,11 +247,12 @@ class Planned:
 @dataclass(frozen=True)
 class Failure:
     """Why a worker could not do its job, in one sentence; `refused` if the input is invalid,
-    `unsaved` if a checkpoint could not be written."""
+    `unsaved` if a checkpoint could not be written, `died` if a process that it had started did."""
 
     reason: str
     refused: bool = False
     unsaved: bool = False
+    died: bool = False
 
 
 @dataclass(frozen=True)

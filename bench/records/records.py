@@ -202,6 +202,8 @@ class Setting:
     recipe or an option says so. `freeze` is what keeps its weights (`none` or `body`), `accumulate`
     the number of parts that a batch is trained in before each update. `warmup`, the share of all
     updates in which the rate rises, and `label_smoothing` are None where they are the recipe's.
+    `nproc_per_node` processes train together, a device each; `sync_batch_norm` if batch norm's
+    statistics are of all of them.
     """
 
     image_size: int
@@ -217,6 +219,8 @@ class Setting:
     accumulate: int = 1
     warmup: float | None = None
     label_smoothing: float | None = None
+    nproc_per_node: int = 1
+    sync_batch_norm: bool = False
 
     def part_of(self, images: int) -> int:
         """Images that are on their way through the network at once, of a batch of so many."""
@@ -669,6 +673,15 @@ def _known(validation: float | None, test: float | None) -> float:
 
 
 @dataclass(frozen=True)
+class RankFacts:
+    """One process of several that trained together, over an epoch: the most memory, and on the CPU
+    the seconds that it worked."""
+
+    peak_memory_bytes: int | None
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
 class KeptLogits:
     """The logits of all test images after a trial's last epoch: `file` in the run folder's
     `logits/`, float16 (images, classes) as numpy writes it, each image's highest moved to 0. Beside
@@ -695,7 +708,8 @@ class Epoch:
     `resumed` if the epoch was interrupted or is the first in a new process: its times are not
     comparable with the others. Of the trial's last epoch only, if it was evaluated on the test
     images, are `logits`, and `tta_test_accuracy`, with test-time augmentation where the recipe has
-    it.
+    it. `ranks` are the processes that trained together, if several did; then `peak_memory_bytes` is
+    the most of any, and times are of the first.
     """
 
     model: str
@@ -729,6 +743,7 @@ class Epoch:
     validation_accuracy: float | None = None
     logits: KeptLogits | None = None
     tta_test_accuracy: float | None = None
+    ranks: tuple[RankFacts, ...] = ()
 
     def __post_init__(self) -> None:
         if self.evaluated:

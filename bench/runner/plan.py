@@ -69,12 +69,21 @@ def make_plan(
     """
     if dataset.train_images < 2:
         raise Refused("one training image is too few for batch norm; raise --train-limit.")
+    strong, most = config.scaling == "strong", max(config.nproc_per_node)
     for batch in config.batch_size:
-        if isinstance(batch, int) and batch > dataset.train_images:
+        together = 1 if strong else most
+        if isinstance(batch, int) and batch * together > dataset.train_images:
+            each = f" for each of {most} processes" if together > 1 else ""
             raise Refused(
-                f"--batch-size {batch} is more than the {dataset.train_images} training images; "
-                "use a smaller one."
+                f"--batch-size {batch}{each} is more than the {dataset.train_images} training "
+                "images; use a smaller one."
             )
+    if most > min(dataset.parts.values()):
+        part = min(dataset.parts, key=lambda name: dataset.parts[name])
+        raise Refused(
+            f"--nproc-per-node {most} is more than the {dataset.parts[part]} {part} images; use a "
+            "smaller one."
+        )
     check_trials(config, len(models))
     one_seed = dict.fromkeys(
         Trial(
@@ -82,7 +91,7 @@ def make_plan(
             0,
             _setting(model, choice),
             str(batch),
-            batch if isinstance(batch, int) else None,
+            _each(batch, choice, strong=strong) if isinstance(batch, int) else None,
             _variant(config, choice),
         )
         for choice, batch in product(choices(config), config.batch_size)
@@ -129,6 +138,11 @@ def _setting(model: ModelFacts, choice: dict[str, Any]) -> Setting:
     if options["pretrained"] == "yes":
         model.check_pretrained()
     return make_setting(model.pixels(choice["image_size"]), family=model.family, **options)
+
+
+def _each(batch: int, choice: dict[str, Any], *, strong: bool) -> int:
+    """The images of a batch that each process has."""
+    return batch // choice["nproc_per_node"] if strong else batch
 
 
 def _variant(config: Config, choice: dict[str, Any]) -> str:
@@ -181,9 +195,14 @@ def check_image_sizes(
 
 
 def choose_batches(
-    trials: Iterable[Trial], searched: dict[Shape, LargestBatch], train_images: int
+    trials: Iterable[Trial],
+    searched: dict[Shape, LargestBatch],
+    train_images: int,
+    *,
+    strong: bool = False,
 ) -> dict[Trial, int | None]:
-    """Each trial's batch size: what it was given, or what its choice comes to after the search.
+    """Each trial's batch size, in each process: what it was given, or what its choice comes to
+    after the search; if scaling is `strong`, what a batch of one process is divided into.
 
     Without a search, `auto` and `own` are at most `AUTO_LIMIT`, unchecked, and `max` is not known.
     None means that not even two images fit in memory.
@@ -198,6 +217,8 @@ def choose_batches(
     for trial in trials:
         by_choice = {"auto": min(shared, own[trial]), "own": own[trial], "max": largest[trial]}
         size = by_choice.get(trial.batch_choice, trial.batch_size)
+        if strong and size and trial.batch_choice in by_choice:
+            size //= trial.setting.nproc_per_node
         chosen[trial] = size if size and size > 1 else None
     return chosen
 

@@ -165,6 +165,8 @@ def prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
         whole=config.tune is not None,
         devices=config.devices,
         share_node=config.share_node,
+        nproc_per_node=max(config.nproc_per_node),
+        sync_batch_norm="yes" in config.sync_batch_norm,
     )
     listener(Progress("preparing data", 0, 1))
     with Worker(job, scratch / "worker.log") as worker:

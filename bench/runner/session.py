@@ -257,7 +257,8 @@ class Session:
     def _decided(self, plan: Plan) -> list[records.Trial]:
         """The trials with their batch sizes, which are known after the search."""
         images = self.prepared.dataset.train_images
-        sizes = choose_batches(plan.trials, self.run.largest_batches, images)
+        strong, found = self.config.scaling == "strong", self.run.largest_batches
+        sizes = choose_batches(plan.trials, found, images, strong=strong)
         return [replace(trial, batch_size=sizes[trial]) for trial in plan.trials]
 
     def predict_time(self, plan: Plan) -> None:
@@ -407,13 +408,14 @@ class Session:
         images = self.prepared.dataset.train_images
         cap = max(SMALLEST_BATCH, images)
         sizes = [size for size in self.config.batch_size if isinstance(size, int)]
+        together = setting.nproc_per_node > 1  # how long its ranks wait for each other is unknown
         for card in cards:
             predicted = predict(
                 trace, model=model, setting=setting, num_classes=classes, card=card, cap=cap
             )
             self.record(
                 with_speeds(
-                    predicted, simulated.kernels, card=card, batch_sizes=sizes, images=images
+                    predicted, None if together else simulated.kernels, card=card, batch_sizes=sizes, images=images
                 )
             )
         size, reserve = min(BREAKDOWN_BATCH, cap), DEFAULT_RESERVE_BYTES

@@ -106,7 +106,7 @@ class Worker:
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise WorkerDied(f"its worker sent a damaged line ({error}).") from error
         if isinstance(message, Failure):
-            other = Unsaved if message.unsaved else TrialFailed
+            other = Unsaved if message.unsaved else WorkerDied if message.died else TrialFailed
             raise (Refused if message.refused else other)(message.reason)
         return message
 

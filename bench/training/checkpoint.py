@@ -15,7 +15,8 @@ from torch.optim import Optimizer
 
 from bench.errors import BenchError, Unsaved
 from bench.records.files import atomic_file
-from bench.training.loop import Stepped, Sums
+from bench.training.gang import ALONE, Gang
+from bench.training.loop import Stepped, Sums, Trained
 from bench.training.precision import Precision
 from models.building.network import Network
 
@@ -50,9 +51,17 @@ class Training:
     precision: Precision
     order: torch.Generator
     schedule: Stepped | None = None
+    joined: Trained | None = None
+    gang: Gang = ALONE
+
+    @property
+    def trained(self) -> Trained:
+        """What a step trains: the network, or it and those of other ranks together."""
+        return self.joined or self.network
 
     def state(self) -> dict[str, Any]:
-        """Everything but the position, including random states."""
+        """Everything but the position, including random states; ranks must ask for it together."""
+        own, *others = self.gang.random_states()
         scaler = self.precision.scaler
         cuda: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
         return {
@@ -60,7 +69,8 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler else {},
             "schedule": self.schedule.state_dict() if self.schedule else {},
-            "torch_random": torch.get_rng_state(),
+            "torch_random": own,
+            "other_random": others,
             "cuda_random": torch.cuda.get_rng_state() if cuda else None,
         }
 
@@ -72,8 +82,9 @@ class Training:
             self.precision.scaler.load_state_dict(state["scaler"])
         if self.schedule:
             self.schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["torch_random"])
-        if state["cuda_random"] is not None:
+        random = [state["torch_random"], *state.get("other_random", [])]
+        torch.set_rng_state(random[self.gang.share.rank])
+        if state["cuda_random"] is not None and self.gang.leads:
             torch.cuda.set_rng_state(state["cuda_random"])
 
 
@@ -93,7 +104,9 @@ def save(
         training: the parts with a state.
         position: how far the trial is.
         order_state: state of the data order's generator at the start of the present epoch.
-        sums: sums over the steps of that epoch so far.
+        sums: sums over the steps of that epoch so far, of all ranks.
+
+    Ranks must save together; the first one writes.
 
     Raises:
         Unsaved: it cannot be written.
@@ -110,7 +123,8 @@ def save(
         "sums": sums.state(),
         "training": training.state(),
     }
-    write_state(path, values)
+    if training.gang.leads:
+        write_state(path, values)
 
 
 def write_state(path: Path, values: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from bench.records.records import parts_of
 from bench.training.precision import Precision
-from models.building.network import Network
+from models.building.network import Losses
 
 Batch = tuple[Tensor, Tensor]
 """Images (batch, 3, height, width) float32 and labels (batch,) int64, both on the device."""
@@ -59,6 +59,19 @@ class Stepped(Protocol):
         """Continue from the state of a checkpoint."""
 
 
+class Trained(Protocol):
+    """What a step trains: a network, or one of several ranks that train the same together."""
+
+    def train(self) -> Any:
+        """Set batch norm and dropout to training mode."""
+
+    def losses(self, images: Tensor, labels: Tensor) -> Losses:
+        """As `Network.losses`."""
+
+    def share(self, part: int, batch: int) -> float:
+        """As `Network.share`."""
+
+
 class Sums:
     """Running sums over a pass, kept on the device that they come from."""
 
@@ -85,6 +98,18 @@ class Sums:
         self._correct = torch.as_tensor(state["correct"]).to(device)
         self._losses = {k: torch.as_tensor(v).to(device) for k, v in state["losses"].items()}
 
+    def numbers(self) -> tuple[list[str], list[float]]:
+        """The names of the losses, and as numbers: images, right answers, and a sum for each name;
+        waits for the device."""
+        names = sorted(self._losses)
+        sums = [float(self._losses[name]) for name in names]
+        return names, [self._images, float(self._correct), *sums]
+
+    def replace(self, names: list[str], numbers: list[float]) -> None:
+        """Become the sums that these are the `numbers` of."""
+        self._images, self._correct = int(numbers[0]), int(numbers[1])
+        self._losses = dict(zip(names, numbers[2:], strict=True))
+
     def result(self) -> Pass:
         """The means; waits for the device."""
         means = {name: float(loss) / self._images for name, loss in self._losses.items()}
@@ -93,7 +118,7 @@ class Sums:
 
 
 def train_step(
-    network: Network,
+    network: Trained,
     batch: Batch,
     optimizer: Optimizer,
     precision: Precision,
@@ -125,7 +150,7 @@ def train_step(
 
 
 def _forward_backward(
-    network: Network, part: Batch, images: int, precision: Precision, timer: Timer
+    network: Trained, part: Batch, images: int, precision: Precision, timer: Timer
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Add a part's share of a batch of so many images to the gradients; its logits, labels and
     losses."""
@@ -133,7 +158,7 @@ def _forward_backward(
     with precision.autocast():
         losses = network.losses(pixels, labels)
     timer.part()
-    share = len(labels) if network.summed else len(labels) / images
+    share = network.share(len(labels), images)
     precision.backward(losses.total if share == 1 else losses.total * share)
     timer.part()
     means = {"main": losses.main, **losses.aux}
@@ -141,7 +166,7 @@ def _forward_backward(
 
 
 def train_pass(
-    network: Network,
+    network: Trained,
     batches: Iterable[Batch],
     optimizer: Optimizer,
     precision: Precision,

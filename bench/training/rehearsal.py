@@ -12,6 +12,7 @@ from bench.data.loader import Batches
 from bench.records.records import StepsTimed
 from bench.training.checkpoint import Position, save
 from bench.training.diagnostics import MODE_IMAGES, SMALL_BATCH
+from bench.training.gang import ALONE, Gang
 from bench.training.loop import Sums, evaluation_pass, train_pass
 from bench.training.step_timer import StepTimer, timed
 from bench.training.trainer import Trainer
@@ -54,12 +55,14 @@ def _step_seconds(trainer: Trainer, size: int) -> list[float]:
     training, split, device = trainer.training, trainer.train_split, trainer.device
     setting, timer = trainer.job.trial.setting, StepTimer(device, MOST)
 
+    ranks, share = training.gang.share.ranks, training.gang.share
+
     def shuffled() -> Batches:
-        return split.shuffled(size, training.order, setting.augment)
+        return split.shuffled(size * ranks, training.order, setting.augment, share=share)
 
     train_pass(
-        training.network,
-        _a_few(_whole(shuffled, len(split) // size), SECONDS),
+        training.trained,
+        _a_few(_whole(shuffled, len(split) // (size * ranks)), SECONDS, training.gang),
         *(training.optimizer, training.precision, timer),
         schedule=training.schedule,
         accumulate=setting.accumulate,
@@ -87,10 +90,11 @@ def _whole(epoch: Callable[[], Batches], batches: int) -> Batches:
         yield from islice(epoch(), max(1, batches))
 
 
-def _a_few(batches: Batches, seconds: float) -> Batches:
+def _a_few(batches: Batches, seconds: float, gang: Gang = ALONE) -> Batches:
     end = perf_counter() + seconds
+    over = gang.stopping(lambda: perf_counter() > end)
     for done, batch in enumerate(islice(batches, MOST)):
-        if done >= LEAST and perf_counter() > end:
+        if done >= LEAST and over():
             return
         yield batch
 

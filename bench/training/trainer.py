@@ -29,6 +29,7 @@ from bench.training.diagnostics import (
     save_kernels,
     save_start,
 )
+from bench.training.gang import Gang, RankNetwork
 from bench.training.loop import Batch, Pass, Sums, evaluation_pass, train_pass
 from bench.training.networks import begin_epoch
 from bench.training.step_timer import StepTimer, Timed, timed
@@ -84,8 +85,9 @@ class Trainer:
                 at = position_of(saved)
                 self.training.restore(saved.pop("training"))
                 self.training.order.set_state(saved["order"])
-                sums.restore(saved["sums"], self.device.torch)
-            elif self.job.kernels is not None:
+                if self._gang.leads:
+                    sums.restore(saved["sums"], self.device.torch)
+            elif self.job.kernels is not None and self._gang.leads:
                 save_start(Path(self.job.start), self.training.network)
             self.device.release()
         if saved is not None or self.job.logged_epochs:
@@ -99,7 +101,7 @@ class Trainer:
             try:
                 record = self.epoch(at, sums)
             except _Stop as stop:
-                self._save(stop.at, order, sums)
+                self._save(stop.at, order, self._gang.add_up(sums))
                 yield Stopped()
                 return
             record = replace(record, resumed=resumed)
@@ -117,14 +119,13 @@ class Trainer:
                 return
             yield from warnings
             yield tested
-        if self.job.kernels is not None:
+        if self.job.kernels is not None and self._gang.leads:
             yield self._inspected(Path(self.job.kernels))
 
     def epoch(self, at: Position, sums: Sums) -> records.Epoch:
         """Train the rest of an epoch and evaluate it; raises _Stop once the parent asks to stop."""
         device = self.device
-        batch_size = self.job.trial.batch_size or 0
-        steps = steps_per_epoch(len(self.train_split), batch_size)
+        steps = steps_per_epoch(len(self.train_split), self._batch_size, self._gang.share.ranks)
         timer = StepTimer(device, steps - at.steps)
         train_batches = self._remaining_batches(at, steps)
         recipe = RECIPES[self.job.trial.setting.recipe]
@@ -132,19 +133,20 @@ class Trainer:
         device.reset_peak()
 
         def train_all() -> Pass:
-            network, optimizer = self.training.network, self.training.optimizer
+            network, optimizer = self.training.trained, self.training.optimizer
             precision = self.training.precision
             made = train_pass(
                 *(network, train_batches, optimizer, precision, timer, sums),
                 self.training.schedule,
                 self.job.trial.setting.accumulate,
             )
-            return made.result()
+            return self._gang.add_up(made).result()
 
         def evaluate_all() -> Pass:
             # The last epoch's logits stay on the device until the clock has stopped.
             return self._evaluated(self.evaluation_split, trained_at, kept=last)
 
+        self._gang.wait()
         with Sampler(device.pci_bus_id()) as sampler, Watch() as watch:
             trained, train_time = timed(device, train_all)
         trained_at = replace(at, steps=steps).later(train_time.seconds, train_time.cpu_seconds)
@@ -161,6 +163,15 @@ class Trainer:
             return record
         views = self._in_views(self.evaluation_split, trained_at)
         return replace(record, tta_test_accuracy=views)
+
+    @property
+    def _gang(self) -> Gang:
+        return self.training.gang
+
+    @property
+    def _batch_size(self) -> int:
+        """Images of a batch of all ranks."""
+        return (self.job.trial.batch_size or 0) * self._gang.share.ranks
 
     @property
     def _evaluated_on(self) -> records.HeldOut:
@@ -188,11 +199,14 @@ class Trainer:
         """One pass over a split, or as many as there are views of each image; its logits are kept
         if the job has a file for them."""
         part = self.job.trial.setting.part_of(self.job.trial.batch_size or 0)
-        batches = self._unless_stopped(split.in_order(part), at)
+        batches = split.in_order(part, self._gang.share)
+        # Ranks would have to agree, and may have unlike numbers of batches.
+        batches = self._unless_stopped(batches, at) if self._gang.alone else batches
+        self._gang.same_buffers(self.training.network)
         network, precision = self.training.network, self.training.precision
         logits = self.logits if kept and self.job.logits is not None else None
         seen = SixViews(network) if views else network
-        return evaluation_pass(seen, batches, precision, logits).result()
+        return self._gang.add_up(evaluation_pass(seen, batches, precision, logits)).result()
 
     def _in_views(self, split: Split, at: Position) -> float | None:
         """The accuracy with test-time augmentation, where the recipe has it."""
@@ -217,6 +231,9 @@ class Trainer:
         every = -(-len(seconds) // KEPT_STEPS)
         steady = (seconds[1:] or seconds) if epoch == 1 else seconds
         parts = timer.part_seconds(train_time.seconds)
+        peak = self.device.peak_memory()
+        ranks = self._gang.facts(peak, train_time.cpu_seconds)
+        peaks = [rank.peak_memory_bytes for rank in ranks]
         validation = evaluated if self._evaluated_on == "validation" else None
         test = None if validation else evaluated
         return records.Epoch(
@@ -234,11 +251,13 @@ class Trainer:
             aux_losses=trained.aux_losses,
             steps=steps,
             images_trained=trained.images,
-            images_dropped=dropped_images(len(self.train_split), trial.batch_size or 0),
+            images_dropped=dropped_images(
+                len(self.train_split), self._batch_size, self._gang.share.ranks
+            ),
             step_seconds=median(steady),
             step_seconds_p95=float(np.percentile(steady, 95)),
             first_step_seconds=seconds[0] if epoch == 1 else None,
-            peak_memory_bytes=self.device.peak_memory(),
+            peak_memory_bytes=max([peak, *peaks], key=lambda peak: peak or 0),
             reserved_memory_bytes=self.device.reserved_memory(),
             time_budget=records.TimeBudget(
                 **{f"{part}_seconds": value for part, value in parts.items()},
@@ -252,6 +271,7 @@ class Trainer:
             surroundings=surroundings,
             validation_loss=validation.loss if validation else None,
             validation_accuracy=validation.accuracy if validation else None,
+            ranks=ranks,
         )
 
     def _with_logits(self, record: Tested, split: Split) -> tuple[Tested, list[Warned]]:
@@ -261,8 +281,10 @@ class Trainer:
             return record, []
         try:
             with self.device.unlimited():
-                logits = torch.cat(self.logits).float().cpu().numpy()
+                logits = self._gang.joined(torch.cat(self.logits), len(split)).numpy()
                 labels = split.labels.cpu().numpy()
+                if not self._gang.leads:
+                    return record, []
                 kept = keep_logits(Path(self.job.logits), logits, labels)
         except BenchError as error:
             return record, [Warned(f"its test logits are not kept: {error}")]
@@ -290,16 +312,22 @@ class Trainer:
 
     def _remaining_batches(self, at: Position, steps: int) -> Iterator[Batch]:
         """The epoch's batches after those done, with reports of progress."""
-        batch_size = self.job.trial.batch_size or 0
+        batch_size, share = self._batch_size, self._gang.share
         phase = f"epoch {at.epoch}/{self.job.epochs}"
         augment = self.job.trial.setting.augment
         order = self.training.order
-        shuffled = self.train_split.shuffled(batch_size, order, augment, at.epoch)
+        shuffled = self.train_split.shuffled(batch_size, order, augment, at.epoch, share)
+        images = len(self.train_split) - dropped_images(
+            len(self.train_split), batch_size, share.ranks
+        )
+        joined = self.training.joined
         start, cpu, done = perf_counter(), process_time(), at.steps
         for batch in islice(shuffled, at.steps, None):
             if self.stopping():
                 seconds, cpu_seconds = perf_counter() - start, process_time() - cpu
                 raise _Stop(replace(at, steps=done).later(seconds, cpu_seconds))
+            if isinstance(joined, RankNetwork):
+                joined.batch = min(batch_size, images - done * batch_size)
             yield batch
             done += 1
             rate = (done - at.steps) * batch_size / (perf_counter() - start)

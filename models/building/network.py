@@ -86,6 +86,10 @@ class Network(nn.Module):
         total = main + torch.stack(weighted).sum() if weighted else main
         return Losses(total, main, aux, outputs["logits"])
 
+    def share(self, part: int, batch: int) -> float:
+        """What the mean loss over a part of a batch counts in the batch's gradient."""
+        return part if self.summed else part / batch
+
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 

@@ -10,10 +10,13 @@ from bench.errors import Refused
 from bench.records.pack import TABLES, Sent
 from bench.units import finite_number
 
-SHAPE = ("model", "image_size", "optimizer", "precision", "channels_last", "freeze", "accumulate")
+SHAPE = (
+    *("model", "image_size", "optimizer", "precision", "channels_last", "freeze", "accumulate"),
+    "nproc_per_node",
+)
 """What the memory of a training step depends on, besides the batch."""
 
-_USUAL = {"channels_last": "True", "freeze": "none", "accumulate": "1"}
+_USUAL = {"channels_last": "True", "freeze": "none", "accumulate": "1", "nproc_per_node": "1"}
 """What a table leaves out because it is as usual."""
 
 MOST_KEPT = 20

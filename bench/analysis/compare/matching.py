@@ -33,6 +33,8 @@ Across = Literal[
     "accumulate",
     "warmup",
     "label_smoothing",
+    "nproc_per_node",
+    "sync_batch_norm",
     "tuning",
 ]
 """What a comparison can be told to go across."""
@@ -49,6 +51,8 @@ _TRAITS: dict[Across, str] = {
     "accumulate": "accumulate",
     "warmup": "warmup",
     "label_smoothing": "label_smoothing",
+    "nproc_per_node": "nproc_per_node",
+    "sync_batch_norm": "sync_batch_norm",
     "tuning": "tuning",
     "batch_size": "batch_choice",
 }

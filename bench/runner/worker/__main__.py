@@ -6,65 +6,11 @@ error, it can read nothing, and a child that it forks has no pipe to the parent.
 
 import gc
 import os
-import queue
 import signal
 import sys
-import threading
-import traceback
-from io import RawIOBase
-from time import perf_counter
-from typing import Any, BinaryIO
 
-from bench.errors import BenchError, Refused, Unsaved, first_line
-from bench.own_code import line_of
 from bench.records import messages
-
-PROGRESS_SECONDS = 1.0
-
-
-class Parent:
-    """The parent process, as its worker sees it."""
-
-    def __init__(self, requests: RawIOBase, replies: BinaryIO) -> None:
-        self._requests = requests
-        self._replies = replies
-        self._inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._stop = threading.Event()
-        self._last_progress = perf_counter()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def send(self, message: messages.Message) -> None:
-        """Send without waiting."""
-        self._replies.write(messages.encode_message(message))
-        self._replies.flush()
-
-    def report(self, message: messages.Message) -> None:
-        """Send, and wait until the parent has processed it."""
-        self.send(message)
-        self._inbox.get()
-
-    def progress(self, phase: str, done: int, total: int, rate: float | None = None) -> None:
-        """Send the progress of a phase, at most once a second."""
-        if perf_counter() - self._last_progress >= PROGRESS_SECONDS or done == total:
-            self.send(messages.Progress(phase, done, total, rate))
-            self._last_progress = perf_counter()
-
-    def stopping(self) -> bool:
-        """Whether the parent has asked for an early end."""
-        return self._stop.is_set()
-
-    def receive(self) -> Any:
-        """The next job or request."""
-        return messages.decode_message(self._inbox.get())
-
-    def _read(self) -> None:
-        # Unbuffered: a thread blocked in a buffered read aborts the interpreter when it ends.
-        for line in iter(self._requests.readline, b""):
-            if line == messages.STOP:
-                self._stop.set()
-            else:
-                self._inbox.put(line)
-        os._exit(0)
+from bench.runner.worker.parent import Parent, failure_of
 
 
 def main() -> int:
@@ -83,14 +29,8 @@ def main() -> int:
     parent = Parent(open(requests, "rb", buffering=0), os.fdopen(replies, "wb"))  # noqa: SIM115
     try:
         work(parent.receive(), parent)
-    except BenchError as error:
-        refused, unsaved = isinstance(error, Refused), isinstance(error, Unsaved)
-        parent.send(messages.Failure(str(error), refused, unsaved))
     except Exception as error:
-        traceback.print_exc()
-        line = line_of(error)
-        where = f"{line}: " if line else ""
-        parent.send(messages.Failure(f"{where}{type(error).__name__}: {first_line(error)}"[:500]))
+        parent.send(failure_of(error))
     return 0
 
 
@@ -121,6 +61,10 @@ def work(job: messages.Job, parent: Parent) -> None:
         case messages.SimulateJob():
             for simulated in jobs.simulate_all(job):
                 parent.send(simulated)
+        case messages.TrainJob() if job.trial.setting.nproc_per_node > 1:
+            from bench.runner.worker import ranks
+
+            ranks.train(job, parent)
         case messages.TrainJob():
             for message in jobs.train(job, parent.progress, parent.stopping):
                 parent.report(message)

@@ -31,11 +31,12 @@ from bench.records.kernel_trace import KernelTrace
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, ModelDescribed, Probe, Setting, TrialNoted
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory, open_device
-from bench.system.devices.slots import open_slots
+from bench.system.devices.slots import check_ranks, open_slots
 from bench.system.environment import environment, versions
 from bench.system.reference_matmul import calibrate
 from bench.training.checkpoint import Training
 from bench.training.determinism import determinism
+from bench.training.gang import ALONE, Gang
 from bench.training.loop import evaluation_pass, train_pass
 from bench.training.networks import initialise_from, open_network
 from bench.training.optimizers import open_updates, optimizer_of
@@ -66,6 +67,7 @@ def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> mess
     """
     entries = _entries(job.models, job.own)
     device, slots = open_slots(job.device, job.devices, job.share_node)
+    check_ranks(device, job.nproc_per_node, sync_batch_norm=job.sync_batch_norm)
     for precision in job.precisions:
         check_precision(precision, device.kind)
     models = tuple(entry.facts for entry in entries)
@@ -128,6 +130,16 @@ def open_search(
 ) -> tuple[messages.Ready, Callable[[messages.ProbeRequest], Probe]]:
     """A function that makes the requested probes; on the CPU, each in a child of its own."""
     trace = predicted_trace(_entry(job.model, job.conditions), job.setting, job.conditions)
+    if job.setting.nproc_per_node > 1:
+        from bench.runner.worker.ranks import probe as probe_in_ranks
+
+        def together(request: messages.ProbeRequest) -> Probe:
+            return settled(
+                lambda limited: probe_in_ranks(job, replace(request, limited=limited)),
+                limited=request.limited,
+            )
+
+        return messages.Ready(job.conditions.budget_bytes, versions(), trace), together
     if job.conditions.device != "cpu" or not hasattr(os, "fork"):
         limit, probe = _open_setup(job)
         return messages.Ready(limit, versions(), trace), probe
@@ -145,11 +157,16 @@ def _probe_in_child(job: messages.SearchJob, request: messages.ProbeRequest) -> 
     return probe_in_child(job, request.batch_size, lambda: _open_setup(job)[1](request))
 
 
+def probe_once(job: messages.SearchJob, request: messages.ProbeRequest, gang: Gang) -> Probe:
+    """Make one probe, as one of the processes that train together."""
+    return _open_setup(job, gang)[1](request)
+
+
 def _open_setup(
-    job: messages.SearchJob,
+    job: messages.SearchJob, gang: Gang = ALONE
 ) -> tuple[int | None, Callable[[messages.ProbeRequest], Probe]]:
     """Prepare to probe: warm up the device, take the data's memory, and then set the limit."""
-    device = _open_device(job.conditions)
+    device = _open_device(job.conditions, gang)
     precision = open_precision(job.setting.precision, device.kind)
     entry = _entry(job.model, job.conditions)
     _warm_up(entry, device, job.setting)
@@ -164,6 +181,7 @@ def _open_setup(
         tuple(held_out),
         device,
         precision,
+        gang,
     )
     limit = device.limit_memory(job.conditions.budget_bytes)
 
@@ -203,18 +221,22 @@ def _simulated(
 
 
 def train(
-    job: messages.TrainJob, progress: ProgressSink, stopping: Callable[[], bool] = lambda: False
+    job: messages.TrainJob,
+    progress: ProgressSink,
+    stopping: Callable[[], bool] = lambda: False,
+    gang: Gang = ALONE,
 ) -> Iterator[TrialMessage]:
     """Train one trial from the start or from its checkpoint; a record per epoch.
 
-    Once `stopping` returns True, the present step is the last, and a checkpoint is saved.
+    Once `stopping` returns True, the present step is the last, and a checkpoint is saved. Of a
+    gang, each process trains its share; the first one writes files.
 
     Raises:
         Diverged: the loss is no longer finite.
         TrialFailed: memory ran out, or a checkpoint cannot be written.
     """
     with determinism(job.conditions.deterministic) as nondeterministic:
-        yield from _train(job, progress, stopping, nondeterministic)
+        yield from _train(job, progress, gang.stopping(stopping), nondeterministic, gang)
 
 
 def _train(
@@ -222,10 +244,11 @@ def _train(
     progress: ProgressSink,
     stopping: Callable[[], bool],
     nondeterministic: set[str],
+    gang: Gang,
 ) -> Iterator[TrialMessage]:
     trial, conditions = job.trial, job.conditions
     assert trial.batch_size is not None
-    device = _open_device(conditions)
+    device = _open_device(conditions, gang)
     precision = open_precision(trial.setting.precision, device.kind, conditions.deterministic)
     entry = _entry(trial.model, conditions)
     _warm_up(entry, device, trial.setting)
@@ -251,9 +274,11 @@ def _train(
             initialise_from(train_split, network)
         optimizer = optimizer_of(trial.setting, network, trial.batch_size)
         order = torch.Generator().manual_seed(trial.seed)
-        updates = job.epochs * steps_per_epoch(len(train_split), trial.batch_size)
+        ranks = gang.share.ranks
+        updates = job.epochs * steps_per_epoch(len(train_split), trial.batch_size * ranks, ranks)
         after = open_updates(trial.setting, network, optimizer, updates)
-        training = Training(network, optimizer, precision, order, after)
+        joined = gang.join(network, trial.seed)
+        training = Training(network, optimizer, precision, order, after, joined, gang)
         evaluated, *rest = held_out
         tested = next(iter(rest), None) if job.evaluated else evaluated
         how = (device, training, progress, stopping)
@@ -288,10 +313,12 @@ def _with_slack(budget: int | None, device: Device) -> int | None:
     return budget + TRAINING_SLACK_BYTES if budget and device.kind == "cpu" else budget
 
 
-def _open_device(conditions: messages.Conditions) -> Device:
+def _open_device(conditions: messages.Conditions, gang: Gang = ALONE) -> Device:
+    """The device of a process: of a gang, each has a card of its own, or a part of the threads."""
     if conditions.threads is not None:
-        torch.set_num_threads(conditions.threads)
-    return open_device(conditions.device)
+        torch.set_num_threads(max(1, conditions.threads // gang.share.ranks))
+    name = conditions.device
+    return open_device(name if gang.alone or name == "cpu" else f"cuda:{gang.share.rank}")
 
 
 def _transform(setting: Setting, facts: DatasetFacts, device: Device) -> Transform:

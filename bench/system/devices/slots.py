@@ -1,4 +1,6 @@
-"""The devices that trials run on side by side."""
+"""The devices that trials run on side by side, or that train one together."""
+
+import sys
 
 import torch
 
@@ -50,3 +52,18 @@ def _cards(devices: str) -> tuple[Device, tuple[DeviceFacts, ...]]:
         raise Refused(f"--devices needs cards of one kind, to compare times; here are {found}.")
     # The last card that was opened is the current one.
     return open_device(first.torch.type + f":{first.torch.index}"), facts
+
+
+def check_ranks(device: Device, ranks: int, *, sync_batch_norm: bool) -> None:
+    """Raises Refused if so many processes cannot train together on this machine."""
+    if ranks == 1:
+        return
+    if sys.platform != "linux":
+        raise Refused("--nproc-per-node needs Linux, where processes can be forked; leave it out.")
+    on_cpu = device.kind == "cpu"
+    found = torch.get_num_threads() if on_cpu else torch.cuda.device_count()
+    if ranks > found:
+        what = "threads of torch" if on_cpu else "CUDA cards"
+        raise Refused(f"--nproc-per-node {ranks}: there are {found} {what} here; use at most that.")
+    if sync_batch_norm and on_cpu:
+        raise Refused("--sync-batch-norm needs CUDA cards, because torch has it for those alone.")

@@ -1,0 +1,136 @@
+"""How training scales over several processes: throughput and efficiency against one."""
+
+from collections.abc import Iterator
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bench.analysis.formatting import MISSING, percent, shortened
+from bench.analysis.intervals import estimate
+from bench.analysis.scaling import Point, Scaling, scalings
+from bench.report.context import Context
+from bench.report.sections.base import Section, certainty, picture
+from bench.report.style import canvas, draw_legend
+from bench.report.tables import Table, text_table
+
+
+def _scalings(context: Context) -> list[Scaling]:
+    return scalings(context.trained, context.standings)
+
+
+def _interval(point: Point) -> str:
+    if point.low is None or point.high is None:
+        return f"{point.efficiency:.2f}"
+    return f"{point.efficiency:.2f} ({point.low:.2f}–{point.high:.2f})"
+
+
+def _finding(context: Context) -> str | None:
+    """The efficiency with the most processes, and how sure that is."""
+    parts = []
+    for scaling in _scalings(context):
+        last = scaling.points[-1]
+        sure = certainty(context.standings.between("images_per_second", scaling.one, last.group))
+        parts.append(
+            f"{scaling.name} with {last.ranks} processes trains {last.ratio:.2f} times as many "
+            f"images a second as with one, an efficiency of {_interval(last)} ({sure})"
+        )
+    if not parts:
+        return None
+    kind = "weak" if context.run.started.config.get("scaling", "weak") == "weak" else "strong"
+    return f"In {kind} scaling, {'; '.join(parts)}."
+
+
+def _tables(context: Context) -> tuple[Table, ...]:
+    rows = []
+    for scaling in _scalings(context):
+        for point in (scaling.alone, *scaling.points):
+            trial = point.group.trained[0].trial
+            each = trial.batch_size or 0
+            rows.append(
+                (
+                    scaling.name,
+                    str(point.ranks),
+                    f"{each:,}",
+                    f"{each * point.ranks:,}",
+                    f"{point.throughput:,.0f}",
+                    f"{point.ratio:.2f}",
+                    _interval(point),
+                    _ranks_text(point),
+                )
+            )
+    headers = ("Model", "Processes", "Batch size (images)", "Batch size of all (images)")
+    headers += ("Throughput (images/s)", "Ratio to one", "Efficiency", "Peak memory by rank (MiB)")
+    return (text_table(headers, rows), _working(context))
+
+
+def _ranks_text(point: Point) -> str:
+    """The most memory of each rank, of the first seed."""
+    epochs = point.group.trained[0].epochs
+    peaks = [[r.peak_memory_bytes for r in epoch.ranks] for epoch in epochs if epoch.ranks]
+    known = [[peak or 0 for peak in row] for row in peaks]
+    return ", ".join(f"{max(rank) / 2**20:,.0f}" for rank in zip(*known, strict=True)) or MISSING
+
+
+def _working(context: Context) -> Table:
+    """The share of an epoch in which each rank's processor worked; only on the CPU, where that can
+    be told from waiting."""
+    device = context.run.device
+    rows = []
+    for scaling in _scalings(context) if device.kind == "cpu" and device.threads else ():
+        for point in scaling.points:
+            epochs = [e for trial in point.group.trained for e in trial.epochs if e.ranks]
+            threads = max(1, (device.threads or 1) // point.ranks)
+            for rank in range(point.ranks):
+                shares = [e.ranks[rank].cpu_seconds / e.train_seconds / threads for e in epochs]
+                if shares:
+                    mean = estimate(shares).mean
+                    waited = f"{100 * max(0.0, 1 - mean):.0f}"
+                    rows.append((scaling.name, str(point.ranks), str(rank), waited))
+    return text_table(("Model", "Processes", "Rank", "Waiting (% of an epoch)"), rows)
+
+
+def _remarks(context: Context) -> Iterator[str]:
+    if not _scalings(context):
+        return
+    yield (
+        "Efficiency is the throughput with N processes over N times that with one, which trains "
+        "without any of what joins processes. Both were measured in this run, seed by seed."
+    )
+    if context.run.device.kind == "cpu":
+        yield (
+            "The processes share the processors of one machine: one process uses all threads, each "
+            "of N a part of them. An efficiency of 1/N is then what no gain and no loss looks like."
+        )
+
+
+@picture(
+    "scaling",
+    "Throughput against the number of processes, a line per model, with the ideal line",
+    "Bars are 95 % intervals over seeds, paired with the same seed of one process.",
+)
+def _figure(context: Context) -> Figure | None:
+    found = _scalings(context)
+    if not found:
+        return None
+    most = max(point.ranks for scaling in found for point in scaling.points)
+    with canvas(context.run, "How training scales") as (figure, (ax,)):
+        ax.plot([1, most], [1, most], color="#555555", linestyle=":", label="ideal")
+        for scaling in found:
+            points, look = (scaling.alone, *scaling.points), context.looks[scaling.one.label]
+            x, y = [p.ranks for p in points], [p.ratio for p in points]
+            ends = [(p.low or p.efficiency, p.high or p.efficiency) for p in points]
+            errors = [
+                [r - n * low for n, r, (low, _) in zip(x, y, ends, strict=True)],
+                [n * high - r for n, r, (_, high) in zip(x, y, ends, strict=True)],
+            ]
+            ax.errorbar(
+                *(x, y, errors), fmt="o-", capsize=3, color=look.colour, label=shortened(scaling.name)
+            )
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="Processes", ylabel="Throughput, ratio to one process", ylim=(0, None))
+        draw_legend(ax)
+    return figure
+
+
+_title = "Training by several processes"
+SECTIONS = (Section(95, "scaling", _title, _finding, _tables, (_figure,), _remarks),)
