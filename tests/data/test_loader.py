@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
@@ -12,6 +14,7 @@ from torchvision.transforms.v2 import functional as v2
 from bench.data.loader import (
     Augmentation,
     ResidentSplit,
+    Share,
     Split,
     StreamedSplit,
     Transform,
@@ -219,6 +222,41 @@ class TestSplit:
 def test_steps_and_dropped_images(images: int, batch: int, dropped: int, steps: int) -> None:
     assert dropped_images(images, batch) == dropped
     assert steps_per_epoch(images, batch) == steps
+
+
+@given(st.integers(0, 500), st.integers(1, 9))
+def test_shares_are_a_partition_and_differ_by_at_most_an_image(count: int, ranks: int) -> None:
+    parts = [range(count)[Share(rank, ranks).of(count)] for rank in range(ranks)]
+    assert [place for part in parts for place in part] == list(range(count))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@given(st.integers(2, 200), st.integers(2, 12), st.integers(1, 4))
+def test_a_rank_never_trains_on_one_image(images: int, each: int, ranks: int) -> None:
+    batch = each * ranks
+    if images < 2 * ranks:
+        return
+    kept = images - dropped_images(images, batch, ranks)
+    steps = steps_per_epoch(images, batch, ranks)
+    sizes = [min(batch, kept - step * batch) for step in range(steps)]
+    assert sum(sizes) == kept
+    assert images - kept < 2 * ranks
+    shares = [Share(rank, ranks).of(size) for size in sizes for rank in range(ranks)]
+    assert min(share.stop - share.start for share in shares) >= 2
+
+
+@pytest.mark.parametrize("augment", AUGMENTATIONS)
+def test_ranks_have_together_what_one_process_has(augment: str) -> None:
+    images, labels = noise(50, 8), torch.arange(50)
+    split = ResidentSplit(images, labels, a_transform(8))
+    whole = [*split.shuffled(16, generator(3), augment)]
+    ranks = [[*split.shuffled(16, generator(3), augment, 1, Share(r, 3))] for r in range(3)]
+    assert len(whole) == 3  # of the last two images, two ranks would have one and one none
+    for (pixels, numbers), *parts in zip(whole[:3], *ranks, strict=True):
+        assert torch.equal(torch.cat([part for part, _ in parts]), pixels)
+        assert torch.equal(torch.cat([part for _, part in parts]), numbers)
+    tested = [n for r in range(3) for _, ns in split.in_order(7, Share(r, 3)) for n in ns.tolist()]
+    assert tested == list(range(50))
 
 
 def test_blank_split_stands_for_all_images() -> None:

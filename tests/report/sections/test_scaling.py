@@ -1,0 +1,67 @@
+"""Several processes against one: ratio, efficiency, and what the section says."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.analysis.compare.ranking import Standings
+from bench.analysis.scaling import scalings
+from bench.analysis.trial_group import trial_groups
+from bench.records.records import Epoch, RankFacts, Record
+from bench.records.run import Run
+from bench.report.context import Context
+from bench.report.sections.scaling import SECTIONS
+from tests.builders import MIB, a_done_trial, a_setting, a_trial, run_start, tables_of
+
+SPEEDS = {1: (100.0, 104.0, 96.0), 2: (150.0, 157.0, 145.0), 4: (240.0, 248.0, 230.0)}
+
+
+def scaled(folder: Path, speeds: dict[int, tuple[float, ...]] = SPEEDS) -> Run:
+    said: list[Record] = [*run_start()]
+    for ranks, by_seed in speeds.items():
+        for seed, speed in enumerate(by_seed):
+            setting = replace(a_setting(), nproc_per_node=ranks)
+            facts = tuple(RankFacts((100 + n) * MIB, 4.0) for n in range(ranks if ranks > 1 else 0))
+            for record in a_done_trial(a_trial(seed=seed, setting=setting)):
+                if isinstance(record, Epoch):
+                    record = replace(record, images_per_second=speed, ranks=facts)
+                said.append(record)
+    return tables_of(folder, said)
+
+
+def test_efficiency_is_against_one_process_seed_by_seed(tmp_path: Path) -> None:
+    groups = trial_groups(scaled(tmp_path))
+    [scaling] = scalings(groups, Standings(groups))
+    assert [point.ranks for point in scaling.points] == [2, 4]
+    two, four = scaling.points
+    assert two.ratio == pytest.approx(1.507, abs=0.001)
+    assert two.efficiency == pytest.approx(two.ratio / 2)
+    assert two.low is not None
+    assert two.high is not None
+    assert two.low < two.efficiency < two.high
+    assert four.efficiency < two.efficiency
+
+
+def test_without_a_measured_baseline_there_is_no_efficiency(tmp_path: Path) -> None:
+    run = scaled(tmp_path, {2: SPEEDS[2], 4: SPEEDS[4]})
+    groups = trial_groups(run)
+    assert scalings(groups, Standings(groups)) == []
+    [section] = SECTIONS
+    assert section.finding(Context(run)) is None
+
+
+def test_the_section_says_how_much_more_two_processes_train(tmp_path: Path) -> None:
+    context = Context(scaled(tmp_path))
+    [section] = SECTIONS
+    finding = section.finding(context)
+    assert finding is not None
+    assert "In weak scaling, resnet18 with 4 processes trains 2.39 times" in finding
+    table, working = section.tables(context)
+    rows = [[cell.text for cell in row] for row in table.rows]
+    assert [row[1] for row in rows] == ["1", "2", "4"]
+    assert [row[3] for row in rows] == ["64", "128", "256"]
+    assert [row[-1] for row in rows] == ["–", "100, 101", "100, 101, 102, 103"]
+    assert len(working.rows) == 2 + 4
+    [picture] = section.pictures
+    assert picture.draw(context) is not None
