@@ -405,6 +405,13 @@ class Options:
     """Train on several cards of a kind, a trial on each: all, or their numbers, such as 0,1. All
     trials of a seed run on one card, one after another."""
 
+    ray_address: Annotated[Name | None, Help(Group.PLACE, "this machine alone")] = None
+    """Train on the nodes of a running Ray cluster, a trial on each card, or on each node's
+    processors (--device cpu): auto, or HOST:PORT. All trials of a seed run in one place."""
+
+    node_timeout: Annotated[Seconds, Help(Group.PLACE)] = 60.0
+    """Seconds after which a node that does not answer is lost: its trials go to others."""
+
     share_node: Annotated[Count, Help(Group.PLACE)] = 1
     """Train so many trials side by side on the CPU, its threads divided among them. They slow each
     other down: their times do not compare with those of a run without it."""
@@ -485,6 +492,8 @@ class Config(Options):
         if self.tune is not None and not self.validation:
             raise Refused("--tune chooses by validation accuracy; give --validation, such as 0.1.")
         self._check_ranks()
+        if self.ray_address is not None:
+            self._check_cluster()
         _ = self.memory_budget_bytes, self.time_limit_seconds
         if self.devices is not None:
             self._check_devices(self.devices)
@@ -516,6 +525,14 @@ class Config(Options):
                         f"--scaling strong divides --batch-size {batch} among {ranks} processes, "
                         "at least two images for each: use a multiple of their number."
                     )
+
+    def _check_cluster(self) -> None:
+        """Raises Refused for what belongs to one machine."""
+        others = {"devices": self.devices, "dry_run": self.dry_run}
+        others |= {"share_node": self.share_node > 1, "nproc_per_node": self.nproc_per_node != (1,)}
+        for name, given in others.items():
+            if given:
+                raise Refused(f"{flag_of(name)} is for one machine; leave out --ray-address.")
 
     def _check_devices(self, devices: str) -> None:
         """Raises Refused for cards that cannot be trained on together."""

@@ -3,6 +3,7 @@
 BenchError                 reported as one sentence, without a traceback
 ├── Refused                bad input, found before any work starts          exit code 2
 ├── Interrupted            Ctrl-C, SIGTERM, SIGHUP; results so far are kept  128 + signal
+├── NodeLost               a node of a cluster no longer answers; its trials go to others
 └── TrialFailed            one trial failed; the other trials still run     exit code 1
     ├── Diverged           the loss is no longer finite
     ├── TimedOut           the trial exceeded its time limit
@@ -39,6 +40,10 @@ class Interrupted(BenchError):
     def __init__(self, message: str, signal_number: int = 2) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class NodeLost(BenchError):
+    """A node of a cluster no longer answers."""
 
 
 class TrialFailed(BenchError):

@@ -1,11 +1,12 @@
 """What `run --dry-run` prints: the plan with its predicted times and the memory of its steps."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from rich.console import Console
 
-from bench.analysis.formatting import MISSING
+from bench.analysis.formatting import MISSING, listed
 from bench.analysis.run_time import prediction_text, run_seconds, too_short, trial_seconds
 from bench.analysis.trial_group import SEPARATOR, contestant_labels
 from bench.cli.console import rich_table
@@ -14,6 +15,10 @@ from bench.records.records import TimePredicted, TrialTime
 from bench.records.run import Run
 from bench.report.tables import Table, text_table
 from bench.units import duration_option, duration_text
+
+
+MORE_SLOTS = (4, 16)
+"""Cards for which the time of a run is predicted, too."""
 
 
 def show_plan(run: Run, console: Console) -> int:
@@ -46,6 +51,13 @@ def plan_sentences(predicted: TimePredicted) -> list[str]:
         "Times are predicted from a few real steps, memory is what these steps took; nothing was "
         "trained or written.",
     ]
+    seeds = {time.trial.seed for time in predicted.trials if not time.trial.is_point}
+    if len(seeds) > 1 and predicted.slots == 1:
+        several = {n: run_seconds(replace(predicted, slots=n)) for n in MORE_SLOTS}
+        texts = [f"{duration_text(seconds)} on {n}" for n, seconds in several.items()]
+        said.append(
+            f"Seeds may be trained side by side, on a card each: about {listed(texts)} of this kind."
+        )
     if predicted.limit_seconds is not None and predicted.cut_seeds and not too_short(predicted):
         cut = ", ".join(map(str, predicted.cut_seeds))
         said.insert(

@@ -83,7 +83,8 @@ class PrepareJob:
 class Prepared:
     """The answer to a `PrepareJob`. `whole` is the data set without validation images, in the
     folder `WHOLE` of the same place, if it was asked for. `slots` are the devices that trials run
-    on side by side, none if one after another."""
+    on side by side, none if one after another; `nodes` are hashes of the names of their nodes, if
+    there are several."""
 
     models: tuple[ModelFacts, ...]
     device: DeviceFacts
@@ -92,6 +93,7 @@ class Prepared:
     own: tuple[OwnModel, ...] = ()
     whole: DatasetFacts | None = None
     slots: tuple[DeviceFacts, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,15 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class WorkerEnded:
+    """A worker on another node has ended: with the name of an error of `bench.errors` and its
+    sentence, or after all that it had to do."""
+
+    error: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class SelfCheckJob:
     """Measure for a self-check: `what` is a key of `bench.runner.worker.selfcheck_jobs.JOBS`. A
     step has `batch_size` images, an epoch `images`."""
@@ -313,6 +324,7 @@ Reply = (
     | Progress
     | Warned
     | Failure
+    | WorkerEnded
 )
 Message = Record | Job | ProbeRequest | Reply
 

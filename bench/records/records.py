@@ -151,9 +151,11 @@ class DeviceFacts:
 
 @dataclass(frozen=True)
 class Slots:
-    """The devices that trials run on side by side, from now on; a trial's `slot` is its place."""
+    """The devices that trials run on side by side, from now on; a trial's `slot` is its place.
+    `nodes` are hashes of the names of their nodes, if there are several."""
 
     devices: tuple[DeviceFacts, ...]
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ class Run:
         self._dataset: records.DatasetFacts | None = None
         self._device: records.DeviceFacts | None = None
         self.slots: tuple[records.DeviceFacts, ...] = ()
+        self.nodes: tuple[str, ...] = ()
         self.ended: records.RunEnded | None = None
         self.torn = False
         self.facts: dict[str, records.ModelFacts] = {}
@@ -138,7 +139,7 @@ class Run:
             case records.DeviceFacts():
                 self._device = record
             case records.Slots():
-                self.slots = record.devices
+                self.slots, self.nodes = record.devices, record.nodes
             case records.ModelFacts():
                 self.facts[record.name] = record
             case records.ModelDescribed():

@@ -13,7 +13,7 @@ from bench.batch_size.search import Attempt, largest_batch
 from bench.errors import OutOfMemoryKilled, WorkerDied
 from bench.records.messages import ProbeRequest, Ready, SearchJob
 from bench.records.records import LargestBatch, ModelDescribed, Probe, SweepPoint
-from bench.runner.worker_process import Worker
+from bench.runner.worker_process import Start, Worker
 
 SWEEP_SIZES = 6
 """A sweep times at most this many batch sizes."""
@@ -33,6 +33,7 @@ class Prober:
         timeout: seconds after which a worker is killed; None for no limit.
         on_described: called with the model's description, a worker's first message.
         on_probe: called with every probe of a search.
+        start: what starts a worker, if not a process of this machine.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Prober:
         timeout: float | None = None,
         on_described: Callable[[ModelDescribed], None] = lambda described: None,
         on_probe: Callable[[Probe], None] = lambda probe: None,
+        start: Start | None = None,
     ) -> None:
         self._job = job
         self._log = log
@@ -51,6 +53,7 @@ class Prober:
         self._timeout = timeout
         self._on_described = on_described
         self._on_probe = on_probe
+        self._start = start
         self._worker: Worker | None = None
         self.ready = Ready(None, {})
 
@@ -63,9 +66,8 @@ class Prober:
     def open(self) -> Worker:
         """Start the worker if there is none."""
         if self._worker is None:
-            self._worker = Worker(
-                self._job, self._log, limited=self._limited, timeout=self._timeout
-            )
+            how = {"limited": self._limited, "timeout": self._timeout}
+            self._worker = (self._start or Worker)(self._job, self._log, **how)
             described = self._worker.receive()
             if described is None:
                 raise WorkerDied("its worker ended before it had described the model.")

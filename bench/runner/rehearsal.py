@@ -7,10 +7,17 @@ from time import perf_counter
 from bench.errors import WorkerDied
 from bench.records.messages import TrainJob
 from bench.records.records import Calibrated, StepsTimed
-from bench.runner.worker_process import Worker
+from bench.runner.worker_process import Start, Worker
 
 
-def rehearse(job: TrainJob, log: Path, *, limited: bool, timeout: float | None) -> StepsTimed:
+def rehearse(
+    job: TrainJob,
+    log: Path,
+    *,
+    limited: bool,
+    timeout: float | None,
+    start: Start | None = None,
+) -> StepsTimed:
     """Seconds of a few steps, and of starting the worker and calibrating it.
 
     Raises:
@@ -18,9 +25,9 @@ def rehearse(job: TrainJob, log: Path, *, limited: bool, timeout: float | None) 
     """
     checkpoint = Path(job.checkpoint).with_suffix(".rehearsal")
     job = replace(job, checkpoint=str(checkpoint), rehearsal=True, calibrated=None)
-    start, calibration, timed = perf_counter(), 0.0, None
+    began, calibration, timed = perf_counter(), 0.0, None
     try:
-        with Worker(job, log, limited=limited, timeout=timeout) as worker:
+        with (start or Worker)(job, log, limited=limited, timeout=timeout) as worker:
             for message in worker.messages():
                 if isinstance(message, Calibrated):
                     calibration = sum(message.seconds)
@@ -32,5 +39,5 @@ def rehearse(job: TrainJob, log: Path, *, limited: bool, timeout: float | None) 
     if timed is None:
         raise WorkerDied("its worker ended before it had timed a step.")
     # It is calibrated at both ends; of trials, one shares that with the next.
-    rest = perf_counter() - start - 2 * calibration - timed.seconds
+    rest = perf_counter() - began - 2 * calibration - timed.seconds
     return replace(timed, start_seconds=rest, calibration_seconds=calibration)

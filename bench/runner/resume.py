@@ -19,7 +19,7 @@ from bench.runner.recorder import Listener
 from bench.runner.session import Session
 from bench.runner.stopwatch import Stopwatch
 
-HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy", "time_limit", "devices")
+HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy", "time_limit", "devices", "ray_address", "node_timeout")
 """Options that may change when a run is resumed: they affect no result except noise."""
 
 
@@ -43,7 +43,7 @@ def resume(
         before = read_run(RunTables(path))
         check_same_options(before.started.config, given)
         changed = {
-            k: given[k] for k in ("trial_timeout", "rerun_noisy", "time_limit", "devices") if k in given
+            k: given[k] for k in HARMLESS if k in given and k not in ("output", "resume", "claims")
         }
         try:
             logged = logged_options(before.started.config)
@@ -55,17 +55,16 @@ def resume(
         for record in (before.dataset, before.device):
             listener(record)
         stopwatch = Stopwatch()
-        with scratch_folder() as scratch:
-            prepared = prepare(with_same_data(config, before), scratch, listener)
+        with scratch_folder() as scratch, cluster_of(config) as cluster:
+            prepared = prepare(with_same_data(config, before), scratch, listener, cluster)
             check_same_place(before, prepared)
             if claims is not None:
                 keep_claims(Path(claims), path)
             tuning = before.tuning_declared or declaration(config, prepared)
             plan = make_plan(config, prepared.models, prepared.dataset, tuning)
             stopwatch.lap("data")
-            session = Session(
-                config, prepared, scratch, listener, folder, before, stopwatch, tuning
-            )
+            how = (config, prepared, scratch, listener, folder, before, stopwatch)
+            session = Session(*how, tuning, cluster)
             return carry_out(session, plan, session.catch_up)
     finally:
         folder.close()

@@ -20,6 +20,7 @@ from bench.prediction.cards import find_card
 from bench.records.messages import Prepared, PrepareJob, Progress
 from bench.records.records import TuningDeclared
 from bench.records.run_folder import RunFolder, check_output, new_folder
+from bench.runner.cluster import Cluster, open_cluster
 from bench.runner.own_models import examine_models
 from bench.runner.plan import Plan, check_image_sizes, check_recipes, check_trials, make_plan
 from bench.runner.scratch import scratch_folder
@@ -49,14 +50,15 @@ def run(
     on_cpu = config.device == "cpu" or (config.device == "auto" and not has_cuda_card())
     if on_cpu and config.max_batch and CPU_LIMIT_HOLDS:
         expect_workers(limited=True)
-    with scratch_folder() as scratch:
-        prepared = prepare(config, scratch, listener)
+    with scratch_folder() as scratch, cluster_of(config) as cluster:
+        prepared = prepare(config, scratch, listener, cluster)
         tuning = declaration(config, prepared)
         plan = planner(config, prepared.models, prepared.dataset, tuning)
         stopwatch.lap("data")
         folder = RunFolder(scratch / "dry-run" if config.dry_run else _output(config))
         run = RunTables(folder.path)
-        session = Session(config, prepared, scratch, listener, folder, run, stopwatch, tuning)
+        how = (config, prepared, scratch, listener, folder, run, stopwatch)
+        session = Session(*how, tuning, cluster)
         return carry_out(session, plan, session.start)
 
 
@@ -138,8 +140,22 @@ def _output(config: Config) -> Path:
     return new_folder(config.preset) if config.output is None else config.output
 
 
-def prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
-    """Have a worker look up models and device, and write the images into the scratch folder."""
+@contextmanager
+def cluster_of(config: Config) -> Iterator[Cluster | None]:
+    """The cluster that a run is to use; None if this machine alone."""
+    if config.ray_address is None:
+        yield None
+    else:
+        address, timeout = config.ray_address, config.node_timeout
+        with open_cluster(address, device=config.device, timeout=timeout) as cluster:
+            yield cluster
+
+
+def prepare(
+    config: Config, scratch: Path, listener: Listener, cluster: Cluster | None = None
+) -> Prepared:
+    """Have a worker look up models and device, and write the images into the scratch folder; in a
+    cluster, one on every node."""
     names, places = named(config.models)
     if places:
         listener(Progress(f"examining {', '.join(places)}", 0, 1))
@@ -169,6 +185,8 @@ def prepare(config: Config, scratch: Path, listener: Listener) -> Prepared:
         sync_batch_norm="yes" in config.sync_batch_norm,
     )
     listener(Progress("preparing data", 0, 1))
+    if cluster is not None:
+        return cluster.prepare(job, scratch)
     with Worker(job, scratch / "worker.log") as worker:
         for message in worker.messages():
             if isinstance(message, Prepared):

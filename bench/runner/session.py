@@ -25,7 +25,7 @@ from bench.analysis.trial_group import trial_labels
 from bench.analysis.tuning import choose
 from bench.batch_size.certificate import SMALLEST_BATCH
 from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config, settings_of
-from bench.errors import BenchError, Refused, TrialFailed
+from bench.errors import BenchError, NodeLost, Refused, TrialFailed
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
 from bench.prediction.speed import with_speeds
@@ -33,6 +33,7 @@ from bench.records import messages, records
 from bench.records.run import Run
 from bench.records.run_folder import RunFolder
 from bench.runner.batch_search import Prober
+from bench.runner.cluster import Cluster
 from bench.runner.interrupts import Interrupts
 from bench.runner.own_models import one_at_a_time
 from bench.runner.plan import Plan, Shape, at_chosen, choose_batches, notes_on, refusal
@@ -71,6 +72,7 @@ class Session:
         run: RunTables,
         stopwatch: Stopwatch,
         tuning: records.TuningDeclared | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self.config = config
         self.prepared = prepared
@@ -92,17 +94,19 @@ class Session:
             workers=config.workers,
             deterministic=config.deterministic,
             own=prepared.own,
-            threads=prepared.device.threads if prepared.slots else None,
+            threads=prepared.device.threads if config.share_node > 1 else None,
         )
         slots = prepared.slots or (prepared.device,)
+        starts = cluster.workers(scratch, folder.path) if cluster else [None] * len(slots)
         self.runners = [
             TrialRunner(
                 self.recorder,
                 replace(conditions, device=device.device),
                 Stopwatch() if len(slots) > 1 else stopwatch,
                 number,
+                start,
             )
-            for number, device in enumerate(slots)
+            for number, (device, start) in enumerate(zip(slots, starts, strict=True))
         ]
         default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
         self.training = conditions
@@ -122,7 +126,7 @@ class Session:
         )
         self.record(self.prepared.device)
         if self.prepared.slots:
-            self.record(records.Slots(self.prepared.slots))
+            self.record(records.Slots(self.prepared.slots, self.prepared.nodes))
         self.record(self.prepared.dataset)
         for facts in self.prepared.models:
             self.record(facts)
@@ -131,8 +135,9 @@ class Session:
 
     def catch_up(self) -> None:
         """Record what a run that was killed at its start did not, and where it goes on."""
-        if self.prepared.slots != self.run.slots:
-            self.record(records.Slots(self.prepared.slots))
+        slots = records.Slots(self.prepared.slots, self.prepared.nodes)
+        if slots != records.Slots(self.run.slots, self.run.nodes):
+            self.record(slots)
         for facts in self.prepared.models:
             if facts.name not in self.run.facts:
                 self.record(facts)
@@ -211,13 +216,22 @@ class Session:
         for stopwatch in own:
             stopwatch.skip()
         with self.interrupts.ask_first(self._stop):
-            spread(waiting, self.runners, self._attempt)
+            spread(waiting, self.runners, self._attempt, self._lost)
         if own:
             self.stopwatch.skip()
 
     def _stop(self) -> None:
         for runner in self.runners:
             runner.stop()
+
+    def _lost(self, trials: Sequence[records.Trial], why: NodeLost) -> None:
+        """Say that a slot is gone with trials of a block that it was training."""
+        names = ", ".join(self.recorder.labels[trial.id] for trial in trials)
+        self.recorder.tell(messages.Warned(f"{why} Another slot trains {names}."))
+        trial = trials[0]
+        if self.run.trial(trial.id) is not None:
+            note = "The node that trained it was lost; it went on in another slot."
+            self.record(records.TrialNoted(trial.id, note))
 
     def _seconds(self, trials: Iterable[records.Trial]) -> float:
         """What trials will take, one after another."""
@@ -321,7 +335,9 @@ class Session:
         self.recorder.tell(messages.Progress(f"timing a few steps of {trial.model}", 0, 1))
         limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout
         try:
-            self.record(rehearse(self.runners[0].job(trial), self.recorder.log, limited=limited, timeout=timeout))
+            runner, log = self.runners[0], self.recorder.log
+            how = {"limited": limited, "timeout": timeout, "start": runner.start}
+            self.record(rehearse(runner.job(trial), log, **how))
         except (TrialFailed, Refused) as error:
             self.recorder.tell(messages.Warned(f"{trial.model}: its time is not predicted: {error}"))
 
@@ -433,6 +449,7 @@ class Session:
             timeout=self.config.trial_timeout,
             on_described=self._described,
             on_probe=self.record,
+            start=self.runners[0].start,
         ) as prober:
             prober.open()
             self.stopwatch.lap("describe")
@@ -445,7 +462,8 @@ class Session:
             # Under the limit of training, if any: the search's own slows steps on the CPU.
             limited = on_cpu and self.training.budget_bytes is not None
             sweep, timeout = messages.SearchJob(*shape, self.training), self.config.trial_timeout
-            with Prober(sweep, self.recorder.log, limited=limited, timeout=timeout) as prober:
+            log, start = self.recorder.log, self.runners[0].start
+            with Prober(sweep, log, limited=limited, timeout=timeout, start=start) as prober:
                 for point in prober.sweep(largest):
                     self.record(point)
             self.stopwatch.lap("sweep")

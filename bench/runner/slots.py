@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
+from bench.errors import NodeLost
 from bench.records.records import Trial
 from bench.runner.trial_runner import TrialRunner
 
@@ -33,40 +34,75 @@ class Waiting:
         self._blocks = dict(blocks)
         self._has_time = has_time
         self._cut = cut
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._first = True
+        self._busy = 0
 
-    def take(self) -> Sequence[Trial]:
-        """The next block; none if nothing waits, or there is no time."""
-        with self._lock:
+    def take(self) -> tuple[int, Sequence[Trial]] | None:
+        """The next block, with its number; None if there is none, or no time for it. While others
+        are trained, which may come back, this waits."""
+        with self._changed:
+            while not self._blocks and self._busy:
+                self._changed.wait()
             number = next(iter(self._blocks), None)
             if number is None:
-                return ()
+                return None
             if not self._first and not self._has_time(self._blocks[number]):
                 left, self._blocks = self._blocks, {}
                 self._cut(left)
-                return ()
+                return None
             self._first = False
-            return self._blocks.pop(number)
+            self._busy += 1
+            return number, self._blocks.pop(number)
+
+    def done(self, number: int, left: Sequence[Trial] = ()) -> None:
+        """A block is no longer in a slot; what is left of it waits again, before all others."""
+        with self._changed:
+            self._busy -= 1
+            if left:
+                self._blocks = {number: left, **self._blocks}
+            self._changed.notify_all()
+
+    @property
+    def left(self) -> int:
+        """How many blocks wait."""
+        return len(self._blocks)
 
 
 def spread(
-    waiting: Waiting, runners: Sequence[TrialRunner], attempt: Callable[[Trial, TrialRunner], None]
+    waiting: Waiting,
+    runners: Sequence[TrialRunner],
+    attempt: Callable[[Trial, TrialRunner], None],
+    lost: Callable[[Sequence[Trial], NodeLost], None],
 ) -> None:
-    """Attempt every block that waits, as many at a time as there are runners.
+    """Attempt every block that waits, as many at a time as there are runners. If a runner's node is
+    `lost`, the others go on with what is left of its block.
 
     Raises:
         KeyboardInterrupt: a runner was stopped.
+        NodeLost: no runner is left.
         BenchError: the run cannot go on; the other runners were stopped.
     """
 
     def work(runner: TrialRunner) -> None:
-        while trials := waiting.take():
-            for trial in trials:
-                attempt(trial, runner)
+        while (taken := waiting.take()) is not None:
+            number, left = taken
+            try:
+                while left:
+                    attempt(left[0], runner)
+                    left = left[1:]
+            except NodeLost as error:
+                lost(left, error)
+                waiting.done(number, left)
+                return
+            except BaseException:
+                waiting.done(number)
+                raise
+            waiting.done(number)
 
     if len(runners) == 1:
         work(runners[0])
+        _check_all_taken(waiting)
         return
     with ThreadPoolExecutor(len(runners)) as pool:
         futures = [pool.submit(work, runner) for runner in runners]
@@ -83,3 +119,11 @@ def spread(
     errors = [error for future in futures if (error := future.exception())]
     for error in sorted(errors, key=lambda error: isinstance(error, KeyboardInterrupt)):
         raise error
+    _check_all_taken(waiting)
+
+
+def _check_all_taken(waiting: Waiting) -> None:
+    if waiting.left:
+        raise NodeLost(
+            "no node is left to train on; what was measured is kept, and --resume goes on with it."
+        )

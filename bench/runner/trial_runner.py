@@ -12,7 +12,7 @@ from bench.records import logits, messages, records
 from bench.records.redaction import redacted
 from bench.runner.recorder import Recorder
 from bench.runner.stopwatch import Stopwatch
-from bench.runner.worker_process import Worker
+from bench.runner.worker_process import Start, Worker
 
 SHARED_SECONDS = 10.0
 """The machine's speed after a trial is the speed before the next if it starts so soon."""
@@ -20,7 +20,7 @@ SHARED_SECONDS = 10.0
 
 class TrialRunner:
     """Trains trials in the slot of this number, all under the same conditions. Another thread may
-    stop it."""
+    stop it. `start` is what starts a worker, if not a process of this machine."""
 
     def __init__(
         self,
@@ -28,11 +28,13 @@ class TrialRunner:
         conditions: messages.Conditions,
         stopwatch: Stopwatch,
         slot: int = 0,
+        start: Start | None = None,
     ) -> None:
         self.recorder = recorder
         self.conditions = conditions
         self.stopwatch = stopwatch
         self.slot = slot
+        self.start = start
         self._worker: Worker | None = None
         self._stopped = False
         self._calibrated: tuple[records.Calibrated, float] | None = None
@@ -136,7 +138,7 @@ class TrialRunner:
     def _train_in_worker(self, job: messages.TrainJob) -> None:
         recorder, limited = self.recorder, self.conditions.budget_bytes is not None
         timeout = recorder.config.trial_timeout
-        with Worker(job, recorder.log, limited=limited, timeout=timeout) as worker:
+        with (self.start or Worker)(job, recorder.log, limited=limited, timeout=timeout) as worker:
             self._worker = worker
             self._go_on()
             for message in worker.messages():

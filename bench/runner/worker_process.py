@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class Worker:
         if self._timer is not None:
             self._timer.daemon = True
             self._timer.start()
-        self._send(encode_message(job))
+        self.send(encode_message(job))
 
     def __enter__(self) -> "Worker":
         return self
@@ -110,9 +110,16 @@ class Worker:
             raise (Refused if message.refused else other)(message.reason)
         return message
 
+    def send(self, data: bytes) -> None:
+        """Send a line; a worker that has ended does not get it."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+
     def answer(self) -> None:
         """Let a worker continue that waits after a record."""
-        self._send(b"\n")
+        self.send(b"\n")
 
     def end(self) -> None:
         """End it now, although it may have more to say."""
@@ -128,17 +135,11 @@ class Worker:
 
     def ask(self, request: ProbeRequest) -> Any:
         """Send a request and return the reply. Raises like `messages`."""
-        self._send(encode_message(request))
+        self.send(encode_message(request))
         reply = self.receive()
         if reply is None:
             raise WorkerDied("its worker ended before the answer.")
         return reply
-
-    def _send(self, data: bytes) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
 
     def _time_out(self) -> None:
         self._timed_out = True
@@ -158,6 +159,10 @@ class Worker:
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else "it gave no reason."
+
+
+Start = Callable[..., Worker]
+"""What starts a worker, taking what `Worker` takes."""
 
 
 def expect_workers(*, limited: bool) -> None:

@@ -170,7 +170,8 @@ def test_every_block_is_trained_once_or_cut_and_the_cut_ones_are_the_last(
         return trials[0].seed < room
 
     waiting = Waiting(blocks, has_time, lambda left: cut.extend(left))
-    spread(waiting, [StubRunner() for _ in range(slots)], attempt)  # type: ignore[misc]
+    runners: Any = [StubRunner() for _ in range(slots)]
+    spread(waiting, runners, attempt, lambda trials, error: None)
     kept = range(min(room, len(sizes)))
     assert tried == {n: len(trials) if n in kept else 0 for n, trials in blocks.items()}
     assert cut == list(range(len(kept), len(sizes)))

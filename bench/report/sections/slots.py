@@ -14,7 +14,10 @@ from bench.units import counted
 
 
 def _names(context: Context) -> list[str]:
-    return [f"slot {n}: {device.device}" for n, device in enumerate(context.run.slots)]
+    run = context.run
+    nodes = [f", node {node}" for node in run.nodes] or [""] * len(run.slots)
+    names = zip(run.slots, nodes, strict=True)
+    return [f"slot {n}: {device.device}{node}" for n, (device, node) in enumerate(names)]
 
 
 def _finding(context: Context) -> str | None:
@@ -22,7 +25,7 @@ def _finding(context: Context) -> str | None:
     run = context.run
     if not (run.slots and (spans := spans_of(run))):
         return None
-    shared = run.device.kind == "cpu"
+    shared = run.device.kind == "cpu" and not run.nodes
     return (
         f"Trials ran side by side in {counted(len(run.slots), 'slot')}, all trials of a seed in "
         f"one; the slots were busy {percent(busy_share(spans, len(run.slots)))} of the time."
