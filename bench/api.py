@@ -12,7 +12,7 @@ from bench.notebook import reporter_here
 from bench.records.run import Run
 from bench.records.run_folder import LOG
 from bench.report.results import Results, load_run, results_of
-from bench.runner.session import Listener
+from bench.runner.recorder import Listener
 
 
 def run(config: Config, listener: Listener | None = None) -> Results:

@@ -33,7 +33,8 @@ def make_network(entry: Entry, setting: Setting, conditions: Conditions, device:
     """A model on the device, in the memory format of the setting."""
     network = open_network(entry, len(conditions.dataset.classes), setting)
     if setting.sync_batch_norm:
-        network.module = nn.SyncBatchNorm.convert_sync_batchnorm(network.module)
+        convert = nn.SyncBatchNorm.convert_sync_batchnorm
+        network.module = convert(network.module)  # type: ignore[no-untyped-call]
     layout = torch.channels_last if setting.channels_last else torch.contiguous_format
     network.to(device.torch)
     return network.to(memory_format=layout)

@@ -16,7 +16,6 @@ from bench.records.run import Run
 from bench.report.tables import Table, text_table
 from bench.units import duration_option, duration_text
 
-
 MORE_SLOTS = (4, 16)
 """Cards for which the time of a run is predicted, too."""
 
@@ -55,9 +54,7 @@ def plan_sentences(predicted: TimePredicted) -> list[str]:
     if len(seeds) > 1 and predicted.slots == 1:
         several = {n: run_seconds(replace(predicted, slots=n)) for n in MORE_SLOTS}
         texts = [f"{duration_text(seconds)} on {n}" for n, seconds in several.items()]
-        said.append(
-            f"Seeds may be trained side by side, on a card each: about {listed(texts)} of this kind."
-        )
+        said.append(f"With seeds side by side, about {listed(texts)} devices of this kind.")
     if predicted.limit_seconds is not None and predicted.cut_seeds and not too_short(predicted):
         cut = ", ".join(map(str, predicted.cut_seeds))
         said.insert(

@@ -99,8 +99,8 @@ class Prepared:
 @dataclass(frozen=True)
 class Conditions:
     """What is the same for all models of a run. `budget_bytes` is None where the device's own
-    memory is the limit; `workers` is the number of data loader processes; `threads` of torch are None
-    for as many as it takes by itself."""
+    memory is the limit; `workers` is the number of data loader processes; `threads` of torch
+    are None for as many as it takes by itself."""
 
     device: str
     dataset: DatasetFacts

@@ -208,7 +208,10 @@ class Run:
                 result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
                 result.ended = record
                 if result.stays:
-                    result.stays[-1].seconds, result.stays[-1].status = record.seconds, record.status
+                    result.stays[-1].seconds, result.stays[-1].status = (
+                        record.seconds,
+                        record.status,
+                    )
             case records.RunTimed():
                 for phase, seconds in record.seconds.items():
                     self.phase_seconds[phase] = self.phase_seconds.get(phase, 0.0) + seconds

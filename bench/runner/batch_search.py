@@ -66,8 +66,8 @@ class Prober:
     def open(self) -> Worker:
         """Start the worker if there is none."""
         if self._worker is None:
-            how = {"limited": self._limited, "timeout": self._timeout}
-            self._worker = (self._start or Worker)(self._job, self._log, **how)
+            start = self._start or Worker
+            self._worker = start(self._job, self._log, limited=self._limited, timeout=self._timeout)
             described = self._worker.receive()
             if described is None:
                 raise WorkerDied("its worker ended before it had described the model.")

@@ -76,9 +76,7 @@ class SlotActor:
         own = self._own(decode_message(job), scratch, shared)
         self._said = queue.SimpleQueue()
         self._worker = Worker(own, self._log, limited=limited)
-        threading.Thread(
-            target=self._listen, args=(self._worker, self._said), daemon=True
-        ).start()
+        threading.Thread(target=self._listen, args=(self._worker, self._said), daemon=True).start()
 
     def read(self) -> list[bytes]:
         """What the worker has said since the last call, as soon as there is anything."""
@@ -165,9 +163,7 @@ class Slot:
                 raise cause from error
             raise
         except (ray.exceptions.RayError, TimeoutError) as error:
-            raise NodeLost(
-                f"slot {self.number} (node {self.node}) no longer answers."
-            ) from error
+            raise NodeLost(f"slot {self.number} (node {self.node}) no longer answers.") from error
 
 
 class RemoteWorker:
@@ -223,7 +219,7 @@ class RemoteWorker:
                 raise errors.TimedOut(f"it took longer than --trial-timeout {self._limit:g} s.")
             kind = getattr(errors, message.error, None)
             known = isinstance(kind, type) and issubclass(kind, BenchError)
-            raise (kind if known else WorkerDied)(message.reason)
+            raise (kind if kind and known else WorkerDied)(message.reason)
         if self._trains and not self._slot.shared:
             for path, content in self._slot.call("files", self._job, self._scratch).items():
                 Path(path).write_bytes(content)
@@ -390,5 +386,7 @@ def _difference(a: Prepared, b: Prepared) -> str | None:
         one, other = (p.environment.get("packages", {}) for p in (b, a))
         name = next(n for n in (*one, *other) if one.get(n) != other.get(n))
         return f"{name} ({one.get(name)} and {other.get(name)})"
-    kinds = [(p.device.kind, p.device.name, p.device.memory_bytes, p.device.threads) for p in (a, b)]
+    kinds = [
+        (p.device.kind, p.device.name, p.device.memory_bytes, p.device.threads) for p in (a, b)
+    ]
     return None if kinds[0] == kinds[1] else f"their device ({b.device.name} and {a.device.name})"

@@ -13,13 +13,19 @@ from bench.records.messages import Prepared
 from bench.records.run import read_run
 from bench.records.run_folder import RunFolder
 from bench.runner.plan import make_plan
-from bench.runner.run import carry_out, declaration, prepare
-from bench.runner.scratch import scratch_folder
 from bench.runner.recorder import Listener
+from bench.runner.run import carry_out, cluster_of, declaration, prepare
+from bench.runner.scratch import scratch_folder
 from bench.runner.session import Session
 from bench.runner.stopwatch import Stopwatch
 
-HARMLESS = ("output", "resume", "trial_timeout", "claims", "rerun_noisy", "time_limit", "devices", "ray_address", "node_timeout")
+CHANGEABLE = (
+    *("trial_timeout", "rerun_noisy", "time_limit"),
+    *("devices", "ray_address", "node_timeout"),
+)
+"""Options that a resumed run takes anew: they affect no result except noise."""
+
+HARMLESS = ("output", "resume", "claims", *CHANGEABLE)
 """Options that may change when a run is resumed: they affect no result except noise."""
 
 
@@ -42,9 +48,7 @@ def resume(
     try:
         before = read_run(RunTables(path))
         check_same_options(before.started.config, given)
-        changed = {
-            k: given[k] for k in HARMLESS if k in given and k not in ("output", "resume", "claims")
-        }
+        changed = {k: given[k] for k in CHANGEABLE if k in given}
         try:
             logged = logged_options(before.started.config)
             config = Config(**logged | changed | {"output": str(path)})

@@ -23,8 +23,8 @@ from bench.records.run_folder import RunFolder, check_output, new_folder
 from bench.runner.cluster import Cluster, open_cluster
 from bench.runner.own_models import examine_models
 from bench.runner.plan import Plan, check_image_sizes, check_recipes, check_trials, make_plan
-from bench.runner.scratch import scratch_folder
 from bench.runner.recorder import Listener
+from bench.runner.scratch import scratch_folder
 from bench.runner.session import CPU_LIMIT_HOLDS, Session
 from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_process import Worker, expect_workers

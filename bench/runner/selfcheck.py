@@ -32,9 +32,10 @@ from bench.records.redaction import public_text
 from bench.records.run import Run
 from bench.runner.batch_search import Prober
 from bench.runner.max_batch import IMAGES, blank_images
+from bench.runner.recorder import Listener
 from bench.runner.run import run
 from bench.runner.scratch import scratch_folder
-from bench.runner.session import CPU_LIMIT_HOLDS, Listener
+from bench.runner.session import CPU_LIMIT_HOLDS
 from bench.runner.worker_process import Worker
 from models import REGISTRY
 

@@ -336,10 +336,13 @@ class Session:
         limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout
         try:
             runner, log = self.runners[0], self.recorder.log
-            how = {"limited": limited, "timeout": timeout, "start": runner.start}
-            self.record(rehearse(runner.job(trial), log, **how))
+            job = runner.job(trial)
+            timed = rehearse(job, log, limited=limited, timeout=timeout, start=runner.start)
+            self.record(timed)
         except (TrialFailed, Refused) as error:
-            self.recorder.tell(messages.Warned(f"{trial.model}: its time is not predicted: {error}"))
+            self.recorder.tell(
+                messages.Warned(f"{trial.model}: its time is not predicted: {error}")
+            )
 
     def _has_time(self, seconds: float) -> bool:
         """Whether the time limit, if there is one, has room for so many seconds more."""
@@ -424,15 +427,14 @@ class Session:
         images = self.prepared.dataset.train_images
         cap = max(SMALLEST_BATCH, images)
         sizes = [size for size in self.config.batch_size if isinstance(size, int)]
-        together = setting.nproc_per_node > 1  # how long its ranks wait for each other is unknown
+        # How long ranks wait for each other is not known.
+        kernels = simulated.kernels if setting.nproc_per_node == 1 else None
         for card in cards:
             predicted = predict(
                 trace, model=model, setting=setting, num_classes=classes, card=card, cap=cap
             )
             self.record(
-                with_speeds(
-                    predicted, None if together else simulated.kernels, card=card, batch_sizes=sizes, images=images
-                )
+                with_speeds(predicted, kernels, card=card, batch_sizes=sizes, images=images)
             )
         size, reserve = min(BREAKDOWN_BATCH, cap), DEFAULT_RESERVE_BYTES
         self.record(

@@ -43,10 +43,10 @@ from bench.records.files import write_atomic
 from bench.records.run import read_run
 from bench.records.run_folder import LOG, RunFolder, check_output, new_folder
 from bench.runner.plan import Plan, make_plan
+from bench.runner.recorder import Listener
 from bench.runner.resume import check_same_options, check_same_place, with_same_data
 from bench.runner.run import prepare, refuse_early, under_way
 from bench.runner.scratch import scratch_folder
-from bench.runner.recorder import Listener
 from bench.runner.session import Session
 from bench.runner.stopwatch import Stopwatch
 from bench.units import parse_duration

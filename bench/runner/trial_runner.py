@@ -110,9 +110,7 @@ class TrialRunner:
         recent = perf_counter() - at <= SHARED_SECONDS
         return last if recent and last.precision == precision else None
 
-    def failed(
-        self, trial: records.Trial, error: BenchError, seconds: float
-    ) -> records.TrialEnded:
+    def failed(self, trial: records.Trial, error: BenchError, seconds: float) -> records.TrialEnded:
         """The record of a failed trial. A resumed run tries it again after a killed process or a
         full disk, which say nothing about the model."""
         reason = redacted(str(error), self.recorder.places)
@@ -190,9 +188,7 @@ class TrialRunner:
             if keeps_logits(self.recorder.prepared.dataset):
                 kept.mkdir(exist_ok=True)
         except OSError as error:
-            raise BenchError(
-                f"cannot create a folder in {folder}: {error.strerror}."
-            ) from error
+            raise BenchError(f"cannot create a folder in {folder}: {error.strerror}.") from error
         weights = checkpoints / f"{name}.pt", checkpoints / f"{name}.start.pt"
         return *weights, kernels / f"{name}.npz", kept / f"{name}.npy"
 

@@ -46,7 +46,7 @@ class RankNetwork:
 
     def train(self) -> None:
         """As `Network.train`."""
-        self._parallel.train()
+        self._parallel.train()  # type: ignore[no-untyped-call]
 
     def losses(self, images: Tensor, labels: Tensor) -> Losses:
         """As `Network.losses`, of the rank's own images."""
@@ -105,8 +105,8 @@ class Gang:
             dist.broadcast(buffer, 0)
 
     def joined(self, logits: Tensor, images: int) -> Tensor:
-        """The logits (images, classes) of a split of which each rank has those of its share, float32
-        on the CPU."""
+        """The logits (images, classes) of a split of which each rank has those of its share, as
+        float32 on the CPU."""
         logits = logits.float().cpu()
         if self.alone:
             return logits

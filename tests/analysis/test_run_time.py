@@ -16,10 +16,10 @@ from bench.analysis.run_time import (
     limit_needed,
     phases_of,
     predict_time,
-    run_seconds,
-    seed_ends,
     predicted_and_actual,
     prediction_text,
+    run_seconds,
+    seed_ends,
     seeds_left_out,
     too_short,
 )
@@ -116,9 +116,7 @@ def test_a_limit_cuts_from_the_last_seed_and_keeps_what_fits(
 
 
 @given(st.lists(st.floats(0.1, 1e4), min_size=1, max_size=9), st.integers(1, 5))
-def test_side_by_side_a_run_is_as_long_as_its_fullest_slot(
-    seeds: list[float], slots: int
-) -> None:
+def test_side_by_side_a_run_is_as_long_as_its_fullest_slot(seeds: list[float], slots: int) -> None:
     _, ends = seed_ends(times(*seeds), slots)
     assert list(ends) == list(range(len(seeds)))
     longest = max(ends.values())

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ CARDS = tuple(DeviceFacts(f"cuda:{n}", "cuda", "Test Card", 8 << 30, None) for n
 class CardWorker(ScriptedWorker):
     """Finds three cards, and trains a trial only when every card has had one to train."""
 
-    devices: set[str] = set()
+    devices: ClassVar[set[str]] = set()
     all_busy: threading.Event
 
     def messages(self) -> Iterator[Any]:
@@ -66,9 +66,9 @@ def test_the_trials_of_a_seed_run_on_one_card_and_the_seeds_on_all(tmp_path: Pat
     assert set().union(*slots.values()) == {0, 1, 2}
     assert result.slots == CARDS
     again = load_run(tmp_path / "run")
-    assert curves(tmp_path / "run") == sorted(
-        result.epochs[["model", "seed", "epoch", "test_accuracy"]].itertuples(index=False, name=None)
-    )
+    columns = ["model", "seed", "epoch", "test_accuracy"]
+    rows = result.epochs[columns].itertuples(index=False, name=None)
+    assert curves(tmp_path / "run") == sorted(rows)
     assert again.models.slot.tolist() == [t.slot for t in result.trials]
     assert set(again.models.slots_busy_beside) <= {0, 1, 2}
     # What a seed's trials are is as on one card: A B, B A.

@@ -7,7 +7,7 @@ import torch
 
 from bench.errors import Refused
 from bench.system.devices import cuda
-from bench.system.devices.slots import open_slots
+from bench.system.slots import open_slots
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_card_too_many_is_refused(cards: list[SimpleNamespace]) -> None:
 
 def test_unlike_cards_are_refused(cards: list[SimpleNamespace]) -> None:
     cards[1].name = "Other Card"
-    with pytest.raises(Refused, match="cards of one kind.*cuda:0 Test Card, cuda:1 Other Card"):
+    with pytest.raises(Refused, match=r"cards of one kind.*cuda:0 Test Card, cuda:1 Other Card"):
         open_slots("auto", "all", 1)
     assert len(open_slots("auto", "0,2", 1)[1]) == 2
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.formatting import MISSING, percent, shortened
+from bench.analysis.formatting import MISSING, shortened
 from bench.analysis.intervals import estimate
 from bench.analysis.scaling import Point, Scaling, scalings
 from bench.report.context import Context
@@ -58,8 +58,10 @@ def _tables(context: Context) -> tuple[Table, ...]:
                     _ranks_text(point),
                 )
             )
-    headers = ("Model", "Processes", "Batch size (images)", "Batch size of all (images)")
-    headers += ("Throughput (images/s)", "Ratio to one", "Efficiency", "Peak memory by rank (MiB)")
+    headers = (
+        *("Model", "Processes", "Batch size (images)", "Batch size of all (images)"),
+        *("Throughput (images/s)", "Ratio to one", "Efficiency", "Peak memory by rank (MiB)"),
+    )
     return (text_table(headers, rows), _working(context))
 
 
@@ -124,7 +126,11 @@ def _figure(context: Context) -> Figure | None:
                 [n * high - r for n, r, (_, high) in zip(x, y, ends, strict=True)],
             ]
             ax.errorbar(
-                *(x, y, errors), fmt="o-", capsize=3, color=look.colour, label=shortened(scaling.name)
+                *(x, y, errors),
+                fmt="o-",
+                capsize=3,
+                color=look.colour,
+                label=shortened(scaling.name),
             )
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="Processes", ylabel="Throughput, ratio to one process", ylim=(0, None))

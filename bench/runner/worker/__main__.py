@@ -8,8 +8,10 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 from bench.records import messages
+from bench.records.records import Probe
 from bench.runner.worker.parent import Parent, failure_of
 
 
@@ -46,7 +48,7 @@ def work(job: messages.Job, parent: Parent) -> None:
             parent.send(jobs.prepare(job, parent.send))
         case messages.SearchJob():
             parent.send(jobs.describe(job))
-            ready, probe = jobs.open_search(job)
+            ready, probe = _open_search(job)
             parent.send(ready)
             while True:
                 parent.send(probe(parent.receive()))
@@ -68,6 +70,15 @@ def work(job: messages.Job, parent: Parent) -> None:
         case messages.TrainJob():
             for message in jobs.train(job, parent.progress, parent.stopping):
                 parent.report(message)
+
+
+def _open_search(
+    job: messages.SearchJob,
+) -> tuple[messages.Ready, Callable[[messages.ProbeRequest], Probe]]:
+    from bench.runner.worker import jobs, ranks
+
+    together = job.setting.nproc_per_node > 1
+    return ranks.open_search(job) if together else jobs.open_search(job)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ from bench.records.kernel_trace import KernelTrace
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, ModelDescribed, Probe, Setting, TrialNoted
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory, open_device
-from bench.system.devices.slots import check_ranks, open_slots
 from bench.system.environment import environment, versions
 from bench.system.reference_matmul import calibrate
+from bench.system.slots import check_ranks, open_slots
 from bench.training.checkpoint import Training
 from bench.training.determinism import determinism
 from bench.training.gang import ALONE, Gang
@@ -129,17 +129,7 @@ def open_search(
     job: messages.SearchJob,
 ) -> tuple[messages.Ready, Callable[[messages.ProbeRequest], Probe]]:
     """A function that makes the requested probes; on the CPU, each in a child of its own."""
-    trace = predicted_trace(_entry(job.model, job.conditions), job.setting, job.conditions)
-    if job.setting.nproc_per_node > 1:
-        from bench.runner.worker.ranks import probe as probe_in_ranks
-
-        def together(request: messages.ProbeRequest) -> Probe:
-            return settled(
-                lambda limited: probe_in_ranks(job, replace(request, limited=limited)),
-                limited=request.limited,
-            )
-
-        return messages.Ready(job.conditions.budget_bytes, versions(), trace), together
+    trace = expected(job)
     if job.conditions.device != "cpu" or not hasattr(os, "fork"):
         limit, probe = _open_setup(job)
         return messages.Ready(limit, versions(), trace), probe
@@ -151,6 +141,11 @@ def open_search(
         return settled(attempt, limited=request.limited)
 
     return messages.Ready(job.conditions.budget_bytes, versions(), trace), isolated
+
+
+def expected(job: messages.SearchJob) -> Trace | None:
+    """What a step is predicted to take, where that can be simulated."""
+    return predicted_trace(_entry(job.model, job.conditions), job.setting, job.conditions)
 
 
 def _probe_in_child(job: messages.SearchJob, request: messages.ProbeRequest) -> Probe:

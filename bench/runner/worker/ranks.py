@@ -15,6 +15,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,12 +25,14 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from bench.batch_size.forked import settled
 from bench.data.loader import Share
 from bench.errors import RankDied, Refused, TrialFailed, Unsaved
 from bench.records import messages
 from bench.records.records import Probe
 from bench.runner.worker import jobs
 from bench.runner.worker.parent import Parent, failure_of
+from bench.system.environment import versions
 from bench.training.gang import Gang
 
 _HERE = "127.0.0.1"
@@ -164,6 +167,20 @@ def _train(job: messages.TrainJob, gang: Gang, parent: Parent) -> None:
     else:
         for _ in jobs.train(job, _silent, gang=gang):
             pass
+
+
+def open_search(
+    job: messages.SearchJob,
+) -> tuple[messages.Ready, Callable[[messages.ProbeRequest], Probe]]:
+    """A function that makes the requested probes, each by new processes."""
+
+    def settle(request: messages.ProbeRequest) -> Probe:
+        def attempt(limited: bool) -> Probe:
+            return probe(job, replace(request, limited=limited))
+
+        return settled(attempt, limited=request.limited)
+
+    return messages.Ready(job.conditions.budget_bytes, versions(), jobs.expected(job)), settle
 
 
 def probe(job: messages.SearchJob, request: messages.ProbeRequest) -> Probe:

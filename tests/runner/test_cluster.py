@@ -1,0 +1,126 @@
+"""A local Ray cluster of several nodes: seeds spread, a node that dies, and what is refused."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import Config, load_run, run
+from bench.errors import Refused
+from bench.records.records import Epoch
+from bench.report.write import write_report
+from tests.runner.test_faults import curves
+
+if sys.platform == "linux":
+    # Ray reads them when it is imported.
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
+ray = pytest.importorskip("ray", reason="ray is not installed")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.timeout(600),
+]
+
+MODELS = ("lenet", "resnet18:cifar")
+
+
+def config(output: Path, **changes: Any) -> Config:
+    options: dict[str, Any] = {
+        "models": MODELS,
+        "preset": "smoke",
+        "dataset": "shapes10",
+        "device": "cpu",
+        "train_limit": 64,
+        "test_limit": 32,
+        "batch_size": (32,),
+        "epochs": 3,
+        "seeds": 4,
+        "max_batch": False,
+        "inspect": False,
+        "card": (),
+        "output": output,
+    }
+    return Config(**options | changes)
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A cluster of three nodes of one processor each."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.others = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_a_node_that_dies_costs_nothing_but_time(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = run(config(tmp_path / "truth"))
+    lost: list[Epoch] = []
+
+    def lose(message: Any) -> None:
+        if isinstance(message, Epoch) and message.seed == 1 and not lost:
+            lost.append(message)
+            thread = threading.Thread(
+                target=nodes.remove_node, args=(nodes.others[0],), kwargs={"allow_graceful": False}
+            )
+            thread.start()
+
+    asked = config(tmp_path / "run", ray_address=nodes.address, node_timeout=15.0)
+    result = run(asked, lose)
+    assert lost
+    assert {t.status for t in result.trials} == {"done"}
+    assert len(result.trials) == len(MODELS) * 4
+    assert curves(tmp_path / "run") == curves(tmp_path / "truth")
+    assert len(result.slots) == len(set(result.nodes)) == 3
+    for seed in range(4):
+        assert len({t.slot for t in result.trials if t.trial.seed == seed}) <= 2
+    assert any("The node that trained it was lost" in n for t in result.trials for n in t.notes)
+    again = load_run(tmp_path / "run")
+    write_report(again)
+    assert "What ran where" in (tmp_path / "run" / "report.md").read_text()
+    assert len(truth.trials) == len(again.trials)
+
+
+def test_what_cannot_work_is_refused_before_anything_starts(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Refused, match="no node of that cluster has free cards"):
+        run(config(tmp_path / "a", ray_address=nodes.address, device="cuda"))
+    monkeypatch.setattr("bench.runner.cluster.code_sha256", lambda: "another")
+    with pytest.raises(Refused, match="has another archbench than this machine"):
+        run(config(tmp_path / "b", ray_address=nodes.address))
+    assert not list(tmp_path.iterdir())
+
+
+def test_there_has_to_be_a_cluster(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"--ray-address 127\.0\.0\.1:1: no cluster to work with"):
+        run(config(tmp_path / "run", ray_address="127.0.0.1:1"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"devices": "all", "device": "auto"}, "--devices is for one machine"),
+        ({"share_node": 2}, "--share-node is for one machine"),
+        ({"nproc_per_node": (1, 2)}, "--nproc-per-node is for one machine"),
+        ({"dry_run": True}, "--dry-run is for one machine"),
+    ],
+)
+def test_options_of_one_machine_are_refused(
+    options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(Refused, match=said):
+        config(tmp_path / "run", ray_address="auto", **options)
