@@ -13,6 +13,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,13 +28,16 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from bench.batch_size.forked import settled
 from bench.data.loader import Share
-from bench.errors import RankDied, Refused, TrialFailed, Unsaved
+from bench.errors import BenchError, RankDied, Refused, TrialFailed, Unsaved
 from bench.records import messages
 from bench.records.records import Probe
 from bench.runner.worker import jobs
 from bench.runner.worker.parent import Parent, failure_of
 from bench.system.environment import versions
 from bench.training.gang import Gang
+
+GRACE_SECONDS = 2
+"""How long a rank that lost another one may live on."""
 
 _HERE = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
@@ -136,6 +140,9 @@ class Ranks:
             self._work(Gang(Share(rank, self._size)), parent)
         except Exception as error:
             parent.send(failure_of(error))
+            if not isinstance(error, BenchError):
+                # Most likely another rank has gone, and the launcher is to see that one first.
+                time.sleep(GRACE_SECONDS)
             os._exit(1)
         dist.destroy_process_group()
 

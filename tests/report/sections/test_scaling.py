@@ -23,7 +23,8 @@ def scaled(folder: Path, speeds: dict[int, tuple[float, ...]] = SPEEDS) -> Run:
         for seed, speed in enumerate(by_seed):
             setting = replace(a_setting(), nproc_per_node=ranks)
             facts = tuple(RankFacts((100 + n) * MIB, 4.0) for n in range(ranks if ranks > 1 else 0))
-            for record in a_done_trial(a_trial(seed=seed, setting=setting)):
+            trial = a_trial(seed=seed, setting=setting, variant=f"nproc_per_node={ranks}")
+            for record in a_done_trial(trial):
                 if isinstance(record, Epoch):
                     record = replace(record, images_per_second=speed, ranks=facts)
                 said.append(record)
