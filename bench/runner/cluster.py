@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import queue
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,9 @@ ROOT = Path(__file__).parents[2]
 SAME = ("python", "cuda", "driver")
 """What must be the same on every node, besides packages and the harness's own code."""
 
+CONNECT_SECONDS = 5.0
+"""How long a cluster may take to answer the very first time."""
+
 QUIET_SECONDS = 1.0
 """An actor answers at least so often, whether there is something to say or not."""
 
@@ -58,6 +62,7 @@ class SlotActor:
         self._scratch = self._exit.enter_context(scratch_folder())
         self._log = self._scratch / "worker.log"
         self._worker: Worker | None = None
+        self._listener: threading.Thread | None = None
         self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def code(self) -> str:
@@ -71,12 +76,13 @@ class SlotActor:
     def begin(self, job: bytes, scratch: str, shared: bool, limited: bool | None) -> None:
         """Start a worker; `scratch` is the driver's folder of prepared images, for which this
         node's stands in. What is not `shared` is written here, too."""
-        if self._worker is not None:
-            self._worker.__exit__(None, None, None)
+        self._end()
         own = self._own(decode_message(job), scratch, shared)
         self._said = queue.SimpleQueue()
         self._worker = Worker(own, self._log, limited=limited)
-        threading.Thread(target=self._listen, args=(self._worker, self._said), daemon=True).start()
+        listening = (self._worker, self._said)
+        self._listener = threading.Thread(target=self._listen, args=listening, daemon=True)
+        self._listener.start()
 
     def read(self) -> list[bytes]:
         """What the worker has said since the last call, as soon as there is anything."""
@@ -104,9 +110,13 @@ class SlotActor:
 
     def close(self) -> None:
         """End the worker and remove what was written here."""
-        if self._worker is not None:
-            self._worker.__exit__(KeyboardInterrupt, None, None)
+        self._end()
         self._exit.close()
+
+    def _end(self) -> None:
+        if self._worker is not None and self._listener is not None:
+            self._worker.end()
+            self._listener.join()
 
     def _own(self, job: Any, scratch: str, shared: bool) -> Any:
         """A job with this node's paths in place of the driver's."""
@@ -131,12 +141,14 @@ class SlotActor:
         )
 
     def _listen(self, worker: Worker, said: "queue.SimpleQueue[bytes]") -> None:
-        try:
-            for message in worker.messages():
-                said.put(encode_message(message))
-            said.put(encode_message(WorkerEnded()))
-        except BenchError as error:
-            said.put(encode_message(WorkerEnded(type(error).__name__, str(error))))
+        ended = WorkerEnded()
+        with worker:
+            try:
+                for message in worker.messages():
+                    said.put(encode_message(message))
+            except BenchError as error:
+                ended = WorkerEnded(type(error).__name__, str(error))
+        said.put(encode_message(ended))
 
 
 @dataclass
@@ -330,8 +342,9 @@ def open_cluster(address: str, *, device: str, timeout: float) -> Cluster:
         ) from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
+        _check_answers(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = errors.first_line(error).rstrip(".")
         raise Refused(
             f"--ray-address {address}: no cluster to work with ({reason}); start one with `ray "
@@ -363,6 +376,13 @@ def open_cluster(address: str, *, device: str, timeout: float) -> Cluster:
         name = hashlib.sha256(node["NodeID"].encode()).hexdigest()[:4]
         slots.append(Slot(number, actor, name, node["NodeManagerAddress"], timeout))
     return Cluster(slots)
+
+
+def _check_answers(address: str) -> None:
+    """Raises OSError or ValueError if nothing answers at HOST:PORT: Ray itself tries for minutes."""
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def code_sha256() -> str:
