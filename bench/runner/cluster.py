@@ -379,7 +379,7 @@ def open_cluster(address: str, *, device: str, timeout: float) -> Cluster:
 
 
 def _check_answers(address: str) -> None:
-    """Raises OSError or ValueError if nothing answers at HOST:PORT: Ray itself tries for minutes."""
+    """Raises OSError or ValueError if nothing answers at HOST:PORT; Ray would try for minutes."""
     if address != "auto":
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
