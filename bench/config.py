@@ -336,14 +336,6 @@ class Options:
     """Parts that a batch is trained in, one after another, before each update: the same batch size
     in less memory. Batch norm sees a part at a time."""
 
-    nproc_per_node: Annotated[tuple[Ranks, ...], Help(Group.PLACE)] = (1,)
-    """Processes that train one trial together, each with a card of its own, or its part of the
-    CPU's threads. Several values make a comparison of how training scales."""
-
-    scaling: Annotated[str, one_of(SCALING), Help(Group.PLACE)] = "weak"
-    """What stays the same if more processes train together. weak: the images that each has of a
-    batch, which is --batch-size. strong: the images of the whole batch, which is --batch-size."""
-
     scale_lr: Annotated[str, one_of(SCALED_RATES), Help(Group.TRAINING)] = "none"
     """How the rate grows with the processes that train together, as their batch does: by their
     number (linear), by its root (sqrt), or not at all."""
@@ -415,6 +407,14 @@ class Options:
     share_node: Annotated[Count, Help(Group.PLACE)] = 1
     """Train so many trials side by side on the CPU, its threads divided among them. They slow each
     other down: their times do not compare with those of a run without it."""
+
+    nproc_per_node: Annotated[tuple[Ranks, ...], Help(Group.PLACE)] = (1,)
+    """Processes that train one trial together, each with a card of its own, or its part of the
+    CPU's threads. Several values make a comparison of how training scales."""
+
+    scaling: Annotated[str, one_of(SCALING), Help(Group.PLACE)] = "weak"
+    """What stays the same if more processes train together. weak: the images that each has of a
+    batch, which is --batch-size. strong: the images of the whole batch, which is --batch-size."""
 
     workers: Annotated[CountOrZero, Help(Group.PLACE)] = 2
     """Loader processes, for a data set that does not fit in memory."""

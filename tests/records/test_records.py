@@ -26,6 +26,7 @@ from bench.records.records import (
     RunStarted,
     RunTimed,
     SeedsCut,
+    Slots,
     StepsTimed,
     SweepPoint,
     TimeBudget,
@@ -68,6 +69,7 @@ run_started = st.builds(RunStarted, config=free, environment=free)
 KINDS = (
     DatasetFacts,
     DeviceFacts,
+    Slots,
     ModelFacts,
     ModelDescribed,
     Probe,
