@@ -24,27 +24,21 @@ def main(arguments: Sequence[str], prog: str) -> int:
     candidates, plan = choose(options)
     import pandas as pd
 
-    from bench.report.choice import (
-        choice_figure,
-        choice_rows,
-        choice_sentence,
-        choice_table,
-        plan_sentence,
-    )
+    from bench.report import choice as texts
     from bench.report.style import save
 
-    console, table = open_console(), choice_table(candidates, plan)
-    said, best = plan_sentence(candidates, plan), choice_sentence(candidates, plan)
+    console, table = open_console(), texts.choice_table(candidates, plan)
+    said, best = texts.plan_sentence(candidates, plan), texts.choice_sentence(candidates, plan)
     console.print(rich_table(table, text=[table.headers[2]]))
     console.print(said, NOTE, highlight=False, markup=False, soft_wrap=True)
     console.print(best, highlight=False, markup=False, soft_wrap=True, style="bold")
-    rows = choice_rows(candidates, plan)
+    rows = texts.choice_rows(candidates, plan)
     csv = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
-    answer = {"plan": said, "sentence": best}
+    answer = {"plan": said, "sentence": best, "cards": rows}
     write_atomic(folder / "choose.csv", csv)
-    write_atomic(folder / "choose.json", json.dumps(answer | {"cards": rows}, indent=2) + "\n")
+    write_atomic(folder / "choose.json", json.dumps(answer, indent=2) + "\n")
     print_path(console, "table  ", folder / "choose.csv")
-    if (figure := choice_figure(candidates, plan)) is not None:
+    if (figure := texts.choice_figure(candidates, plan)) is not None:
         save(figure, folder / "choose")
         print_path(console, "picture", folder / "choose.png")
     return 0 if any(c.answer != "no" for c in candidates) else 1

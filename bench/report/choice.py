@@ -34,18 +34,28 @@ def choice_table(candidates: Sequence[Candidate], plan: Plan) -> Table:
         columns[f"Money ({PRICED})"] = [range_text(c.money) for c in candidates]
     energy = [scaled_text(c.most_joules, 1000 * WATT_HOUR) for c in candidates]
     columns["Energy (kWh, at most)"] = energy
-    for bound, header in _headers(candidates, plan).items():
-        columns[header] = [c.answers.get(bound, MISSING) for c in candidates]
+    headers = {
+        "fits": "Fits",
+        "deadline": f"Within {duration_option(plan.deadline_seconds or 0)}",
+        "budget": f"Within a budget of {plan.budget or 0:g}",
+        "epoch": f"{plan.epoch_seconds or 0:g} s in range",
+    }
+    asked = {bound for c in candidates for bound in c.answers}
+    if all(c.answers.get("fits") != "cannot tell" for c in candidates):
+        asked.discard("fits")
+    for bound, header in headers.items():
+        if bound in asked:
+            columns[header] = [c.answers.get(bound, MISSING) for c in candidates]
     return table_of(columns)
 
 
 def plan_sentence(candidates: Sequence[Candidate], plan: Plan) -> str:
-    """What the plan is: models, settings, epochs and batch sizes."""
+    """What the plan is: epochs, models, settings and batch sizes."""
     trained: dict[tuple[Setting, int], list[str]] = {}
     for p in candidates[0].predictions:
         trained.setdefault((p.setting, plan.epochs[p.model]), []).append(p.model)
     parts = [
-        f"{listed(models)} ({setting_text(setting)}) for {counted(epochs, 'epoch')}"
+        f"{counted(epochs, 'epoch')} of {listed(models)} ({setting_text(setting)})"
         for (setting, epochs), models in trained.items()
     ]
     size = f"a batch of {plan.batch_size:,}" if plan.batch_size else "the largest batch of each"
@@ -94,7 +104,7 @@ def choice_sentence(candidates: Sequence[Candidate], plan: Plan) -> str:
     unsure = [BOUNDS[bound] for bound, answer in best.answers.items() if answer != "yes"]
     sentence = f"Predicted best: {best.card.name}, {cost}"
     if unsure:
-        sentence += f"; whether it stays within {listed(unsure)} cannot be told from its range"
+        sentence += f"; whether it stays within {listed(unsure)} cannot be told from the ranges"
     elif asked:
         sentence += f"; all of its range stays within {listed(asked)}"
     rivals = [c.card.name for c in able[1:] if c.answer == best.answer and c.rivals(best, priced)]
@@ -148,7 +158,7 @@ def _bars(known: Sequence[Candidate], plan: Plan, caption: str) -> Figure:
     with canvas(caption, "What the plan takes", bars=len(known)) as (figure, (ax,)):
         for row, time in enumerate(c.seconds for c in known if c.seconds):
             value, low, high = (v / scale for v in (time.value, time.low, time.high))
-            ax.barh(row, value, xerr=[[value - low], [high - value]], color=PALETTE[0], capsize=3)
+            ax.barh(row, value, xerr=[[value - low], [high - value]], color=PALETTE[5], capsize=3)
         named = [f"; dotted: {label}" for label in _draw_times(ax, plan, scale)]
         name_rows(ax, [f"{c.card.name}   {range_text(c.seconds, scale)}" for c in known])
         ax.set(xlabel=f"{unit}, predicted{''.join(named)}")
@@ -171,20 +181,6 @@ def _unit(candidates: Sequence[Candidate], plan: Plan) -> tuple[float, str]:
         return 1.0, "An epoch in seconds"
     longest = max((c.seconds.high for c in candidates if c.seconds), default=HOUR)
     return (1.0, "Seconds") if longest < HOUR / 6 else (HOUR, "Hours")
-
-
-def _headers(candidates: Sequence[Candidate], plan: Plan) -> dict[str, str]:
-    """The columns of answers."""
-    headers = (
-        {"fits": "Fits"} if "cannot tell" in (c.answers.get("fits") for c in candidates) else {}
-    )
-    if plan.deadline_seconds is not None:
-        headers["deadline"] = f"Within {duration_option(plan.deadline_seconds)}"
-    if plan.budget is not None:
-        headers["budget"] = f"Within a budget of {plan.budget:g}"
-    if plan.epoch_seconds is not None:
-        headers["epoch"] = f"{plan.epoch_seconds:g} s in range"
-    return headers
 
 
 def _batches(predictions: Sequence[Predicted]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import fnmatch
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -10,7 +11,7 @@ from bench import config
 from bench.analysis.time_to_accuracy import epochs_to
 from bench.analysis.trial_group import TrialGroup, trial_groups
 from bench.errors import BenchError, Refused
-from bench.options import Count, Duration, Folder, Group, Help, options_of
+from bench.options import Count, Duration, Folder, Group, Help, flag_of, options_of
 from bench.prediction.cards import cards, find_card
 from bench.prediction.choice import Candidate, Plan, rank
 from bench.prediction.speed import why_no_speed
@@ -65,15 +66,12 @@ class ChooseOptions(ModelsOnCards):
         """Refuse what cannot work."""
         for name, option in options_of(ChooseOptions).items():
             option.checked(getattr(self, name))
-        if self.run is None and self.accuracy is not None:
-            raise Refused("--accuracy needs --run, a run that reached it.")
-        if self.run is not None and self.accuracy is None:
-            raise Refused("--run needs --accuracy, such as 0.9.")
-        if self.epochs is not None and (self.run or self.epoch_seconds):
-            other = "--run" if self.run else "--epoch-seconds"
-            raise Refused(f"{other} says how many epochs: leave out --epochs.")
-        if self.run is not None and self.epoch_seconds is not None:
-            raise Refused("--epoch-seconds is about one epoch: leave out --run.")
+        if (self.run is None) != (self.accuracy is None):
+            raise Refused("--run and --accuracy go together: give both, or neither.")
+        lengths = [name for name in ("epochs", "run", "epoch_seconds") if getattr(self, name)]
+        if len(lengths) > 1:
+            flags = " and ".join(map(flag_of, lengths))
+            raise Refused(f"{flags} each say how many epochs: give one of them.")
         if self.budget is not None and not self.price:
             raise Refused("--budget needs --price, what an hour on each card costs.")
         _ = self.deadline_seconds, self.prices
@@ -83,7 +81,12 @@ class ChooseOptions(ModelsOnCards):
             "*" in asked.models[0] or max(map(len, several)) > 1
         ):
             raise Refused("--epoch-seconds is of one model in one setting: give each one value.")
-        _check_speeds(asked)
+        pairs = product(map(find_card, self.card), asked.precision)
+        reasons = [why_no_speed(card, precision) for card, precision in pairs]
+        if all(reasons):
+            raise Refused(
+                f"{self.card[0]} has no predicted time: {reasons[0]}; name another --card."
+            )
 
     @property
     def deadline_seconds(self) -> float | None:
@@ -132,16 +135,6 @@ def choose(options: ChooseOptions) -> tuple[list[Candidate], Plan]:
     return rank(list(named), predictions.largest, plan), plan
 
 
-def _check_speeds(asked: MaxBatchOptions) -> None:
-    """Refuse if no card can have a predicted time."""
-    for card in map(find_card, asked.card):
-        reasons = [why_no_speed(card, precision) for precision in asked.precision]
-        if not any(reasons):
-            return
-    reason = next(filter(None, reasons))
-    raise Refused(f"{card.name} has no predicted time: {reason}; name another --card.")
-
-
 def _of_run(
     run: Run, accuracy: float, options: ChooseOptions
 ) -> tuple[dict[str, Any], dict[str, int]]:
@@ -159,13 +152,14 @@ def _of_run(
     if len(groups) > len(wanted):
         raise Refused(f"--run {run.path} has several settings of a model; name a run with one.")
     epochs = {group.model: _epochs_of(group, accuracy) for group in groups}
-    settings = [group.setting for group in groups]
-    sizes = {s.image_size for s in settings}
-    otherwise: dict[str, Any] = {"image_size": tuple(sizes) if len(sizes) == 1 else ("native",)}
+    otherwise: dict[str, Any] = {
+        name: tuple(dict.fromkeys(getattr(group.setting, name) for group in groups))
+        for name in ("image_size", "optimizer", "precision")
+    }
+    if len(otherwise["image_size"]) > 1:
+        otherwise["image_size"] = ("native",)
     if options.dataset is None:
         otherwise["images"] = run.dataset.train_images
-    for name in ("optimizer", "precision"):
-        otherwise[name] = tuple({getattr(s, name): None for s in settings})
     return otherwise, epochs
 
 

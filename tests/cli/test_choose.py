@@ -19,7 +19,7 @@ def test_a_small_plan_from_the_command_line_to_the_picture(
     assert guarded(lambda: verb.main([*words.split(), *more.split()], "archbench choose")) == 0
     shown = capsys.readouterr().out
     assert "Money (predicted; price per hour as given)" in shown
-    assert "The plan: lenet (32 px, adam, fp32) for 3 epochs; 50,000 images" in shown
+    assert "The plan: 3 epochs of lenet (32 px, adam, fp32); 50,000 images" in shown
     assert "Predicted best: " in shown
     files = sorted(path.name for path in Path("out").iterdir())
     assert files == ["choose.csv", "choose.json", "choose.png", "choose.svg"]
@@ -53,7 +53,7 @@ def test_no_card_that_does_it_is_exit_code_one(
         ("--budget -1 --price t4=1", "--budget -1.0 must be a number above 0."),
         ("--budget much", "--budget much must be a number above 0."),
         ("--budget 5", "--budget needs --price"),
-        ("--accuracy 0.9", "--accuracy needs --run"),
+        ("--accuracy 0.9", "--run and --accuracy go together: give both, or neither."),
         ("--epochs 0", "--epochs 0 must be a whole number above 0."),
         ("--images 0", "--images 0 must be a whole number above 0."),
         ("--cards a30", "a30 has no predicted time: its memory bandwidth is not known; name"),

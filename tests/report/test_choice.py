@@ -71,7 +71,7 @@ def test_without_prices_there_is_no_money() -> None:
         ),
         (
             {"deadline_seconds": 1500},
-            "whether it stays within the deadline cannot be told from its range",
+            "whether it stays within the deadline cannot be told from the ranges",
         ),
         (
             {"deadline_seconds": 60},
@@ -92,7 +92,7 @@ def test_one_sentence_says_the_best_answer(changes: dict[str, Any], said: str) -
 
 def test_the_plan_is_said() -> None:
     assert plan_sentence(*ranked(batch_size=32)) == (
-        "The plan: resnet18 (32 px, adam, fp32) for 2 epochs; 50,000 images an epoch, at a batch "
+        "The plan: 2 epochs of resnet18 (32 px, adam, fp32); 50,000 images an epoch, at a batch "
         "of 32."
     )
 
