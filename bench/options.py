@@ -70,7 +70,8 @@ File = Annotated[Path, Meta(title="FILE")]
 @dataclass(frozen=True)
 class Option:
     """One option: its default (or `dataclasses.MISSING`), the type of one value, whether it takes
-    several values (in one go) or None, what stands for a value, what it must be, and flags."""
+    several values (in one go) or None, what stands for a value, what it must be, its flags, and
+    others that mean the same."""
 
     name: str
     default: Any
@@ -81,6 +82,7 @@ class Option:
     allowed: str
     help: Help
     flags: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
 
     def must_be(self, value: object) -> str:
         """The sentence that refuses a value."""
@@ -141,6 +143,7 @@ def _option(name: str, default: Any, hint: Any) -> Option:
         meta.description or f"one of {', '.join(choices)}",
         next((mark for mark in marks if isinstance(mark, Help)), Help()),
         () if Positional in marks else flags,
+        tuple(alias for mark in marks for alias in getattr(mark, "aliases", None) or ()),
     )
 
 

@@ -136,7 +136,7 @@ def augmentations() -> str:
 
 
 def cards() -> str:
-    """A row per card whose largest batch can be predicted, with its peaks where they are known."""
+    """A row per card whose largest batch can be predicted, with peaks and power where known."""
     with CARDS.open(newline="", encoding="utf-8") as file:
         rows = [
             (
@@ -146,11 +146,13 @@ def cards() -> str:
                 f"[source]({card['source']})",
                 *(card[name] or _NONE for name in _PEAKS),
                 f"[source]({card['peaks_source']})" if card["peaks_source"] else _NONE,
+                card["board_power_watts"] or _NONE,
+                f"[source]({card['power_source']})" if card["power_source"] else _NONE,
             )
             for card in csv.DictReader(file)
         ]
-    headers = ("fp32", "tf32", "fp16", "bf16 (TFLOP/s)", "Bandwidth (GB/s)", "Source")
-    return _table(("Card", "Name", "Memory (GiB)", "Source", *headers), rows)
+    headers = ("fp32", "tf32", "fp16", "bf16 (TFLOP/s)", "Bandwidth (GB/s)", "Source", "Power (W)")
+    return _table(("Card", "Name", "Memory (GiB)", "Source", *headers, "Source"), rows)
 
 
 def promises() -> str:

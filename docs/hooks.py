@@ -27,6 +27,7 @@ OUTSIDE = (
 GENERATED: dict[str, Callable[[], str]] = {
     "run-options": option_reference.run_options,
     "max-batch-options": option_reference.max_batch_options,
+    "choose-options": option_reference.choose_options,
     "compare-options": option_reference.compare_options,
     "history-options": option_reference.history_options,
     "settle-options": option_reference.settle_options,

@@ -33,6 +33,11 @@ def max_batch_options() -> str:
     )
 
 
+def choose_options() -> str:
+    """The options of the verb `choose`."""
+    return option_sections(_dataclass_in("bench.runner.choose"), "choose")
+
+
 def compare_options() -> str:
     """The options of the verb `compare`."""
     return option_sections(

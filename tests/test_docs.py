@@ -154,7 +154,7 @@ def test_options_have_groups_values_aliases_and_defaults():
 @pytest.mark.parametrize(
     "verb",
     [
-        *("run", "fit", "list", "data", "report", "settle", "compare", "history"),
+        *("run", "fit", "choose", "list", "data", "report", "settle", "compare", "history"),
         *("selfcheck", "pack", "collect"),
     ],
 )

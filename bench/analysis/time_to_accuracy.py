@@ -5,9 +5,11 @@ Seconds are wall-clock, training and evaluation, from the start of the first epo
 at the ends of epochs only.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
+from statistics import median
 
 from bench.config import DEFAULT_TARGETS
 from bench.records.records import Epoch
@@ -54,3 +56,13 @@ def targets_of(result: TrialResult) -> tuple[float, ...]:
     """The accuracies that the run was asked to time."""
     given = result.run.started.config.get("target_accuracy") or DEFAULT_TARGETS
     return tuple(float(target) for target in given)
+
+
+def epochs_to(curves: Iterable[list[Epoch]], target: float) -> int | None:
+    """The epoch at whose end the median seed first was at `target`, rounded up; None if it never
+    was."""
+    firsts = [reached(curve, target).first_epoch for curve in curves]
+    middle = (
+        median(math.inf if first is None else first for first in firsts) if firsts else math.inf
+    )
+    return math.ceil(middle) if math.isfinite(middle) else None

@@ -74,10 +74,10 @@ def _table(rows: Mapping[str, str]) -> Padding:
 
 
 def _docs(kind: type) -> dict[str, str]:
-    """The docstrings of a dataclass's fields, which Python itself does not keep."""
+    """The docstrings of a dataclass's fields, its own and inherited: Python does not keep them."""
     docs = dict.fromkeys(options_of(kind), "")
-    [body] = ast.parse(inspect.getsource(kind)).body
-    for field, doc in pairwise(ast.iter_child_nodes(body)):
+    bodies = [ast.parse(inspect.getsource(base)).body[0] for base in reversed(kind.__mro__[:-1])]
+    for field, doc in pairwise(node for body in bodies for node in ast.iter_child_nodes(body)):
         match field, doc:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=text)):
                 docs[name] = " ".join(str(text).split())

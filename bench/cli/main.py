@@ -13,6 +13,7 @@ from bench.errors import BenchError, Refused
 VERBS = {
     "run": "compare models: largest batch, timed epochs, accuracy curves, and a report",
     "max-batch": "the largest batch alone: predicted for cards, or measured on a device",
+    "choose": "which card to take for a plan: predicted hours, money and energy, within bounds",
     "list": "the models that --models takes, as a table",
     "data": "fetch a data set ahead, see what is kept on disk, or remove it",
     "report": "make tables, plots and report again from a run folder",

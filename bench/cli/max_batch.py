@@ -15,6 +15,7 @@ from bench.prediction.memory import ERROR
 from bench.records.files import write_atomic
 from bench.records.records import LargestBatch, MemoryBreakdown, Predicted, Setting
 from bench.records.run_folder import check_output, new_folder
+from bench.report.cost import cost_columns, cost_table
 from bench.report.tables import Table, prediction_text, speed_table, text_table
 from bench.runner.max_batch import MaxBatchOptions, Measured, measure_batches, predict_batches
 
@@ -35,11 +36,14 @@ def show_batches(options: MaxBatchOptions) -> int:
     breakdowns: Sequence[MemoryBreakdown] = ()
     predicted: Sequence[Predicted] = ()
     speeds: Table | None = None
+    costs: Table | None = None
     if options.device is None:
         predictions = predict_batches(options)
         predicted, breakdowns = predictions.largest, predictions.breakdowns
         problems = list(predictions.problems)
         table, speeds = predicted_table(predicted), speed_table(predicted)
+        if options.costs:
+            costs = cost_table(predicted, options.prices)
         records = predicted_records(predicted, options)
         note = (
             "Largest batch, predicted from a simulated training step: nothing was measured. "
@@ -59,6 +63,12 @@ def show_batches(options: MaxBatchOptions) -> int:
             print(
                 "Training speed, predicted from the kernels of the same step: nothing was measured."
                 " In brackets, the range that the known errors allow."
+            )
+        if costs is not None and costs.rows:
+            open_console().print(rich_table(costs))
+            print(
+                f"Training alone, of {options.epoch_images:,} images; predicted, not measured. "
+                "Energy is at most the board's power for the longest time."
             )
     shown = dict.fromkeys((record["model"], record["image_size"]) for record in records)
     notes = [options.other_size(model, pixels) for model, pixels in shown]
@@ -140,7 +150,11 @@ def measured_table(measured: Sequence[Measured]) -> Table:
 def predicted_records(predictions: Sequence[Predicted], options: MaxBatchOptions) -> Records:
     """A record per prediction."""
     more = {"channels_last": options.channels_last, "reserve_bytes": options.reserve_bytes}
-    return [_flat(p) | more | speed_columns(p) for p in predictions]
+    prices = options.prices if options.costs else None
+    return [
+        _flat(p) | more | speed_columns(p) | ({} if prices is None else cost_columns(p, prices))
+        for p in predictions
+    ]
 
 
 def measured_records(measured: Sequence[Measured], options: MaxBatchOptions) -> Records:

@@ -45,7 +45,7 @@ def nearest(word: str, known: Iterable[str], prog: str) -> str:
 def _mistake(kind: type, words: Sequence[str], prog: str) -> str:
     """What is wrong with a command line that cannot be parsed."""
     options = options_of(kind).values()
-    flags = {flag: option for option in options for flag in option.flags}
+    flags = {flag: o for o in options for flag in (*o.flags, *o.aliases)}
     stray: list[str] = []
     for flag, values in _by_flag(words):
         option = flags.get(flag)

@@ -7,7 +7,8 @@ such as `21.6GiB`: what tensors may take.
 
 Peaks are of dense products; those of 16 bits sum in 32 bits, which GeForce cards do at half the
 rate that is often quoted. They are empty where no source was found, and 16-bit ones where a card
-has no tensor cores, because predictions were bad there.
+has no tensor cores, because predictions were bad there. The power of the board is what its vendor
+publishes as TDP or TGP, for cards with peaks.
 """
 
 import csv
@@ -47,7 +48,7 @@ class Peaks:
 @dataclass(frozen=True)
 class Card:
     """A card: `memory_bytes` as torch reports it, or with `exact`, what tensors may take. `peaks`
-    are None where they are not known."""
+    and `board_power_watts` are None where they are not known."""
 
     name: str
     label: str
@@ -55,6 +56,7 @@ class Card:
     source: str
     exact: bool = False
     peaks: Peaks | None = None
+    board_power_watts: float | None = None
 
     def usable_bytes(self, reserve_bytes: int = DEFAULT_RESERVE_BYTES) -> int:
         """What tensors may take: all but the reserve."""
@@ -78,8 +80,15 @@ def cards() -> Registry[Card]:
     registry = Registry[Card]("card")
     with (Path(__file__).parent / "cards.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            memory_bytes, peaks = int(row["memory_bytes"]), _peaks(row)
-            card = Card(row["name"], row["label"], memory_bytes, row["source"], peaks=peaks)
+            watts = row["board_power_watts"]
+            card = Card(
+                name=row["name"],
+                label=row["label"],
+                memory_bytes=int(row["memory_bytes"]),
+                source=row["source"],
+                peaks=_peaks(row),
+                board_power_watts=float(watts) if watts else None,
+            )
             registry.add(card.name, card)
     return registry
 

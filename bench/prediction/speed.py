@@ -161,6 +161,15 @@ def rates_of(peaks: Peaks, precision: str) -> tuple[float, float, float] | None:
     return (peaks.fp32, rate, rate) if precision == "tf32" else (peaks.fp32, peaks.fp32, rate)
 
 
+def why_no_speed(card: Card, precision: str) -> str | None:
+    """Why there is no figure for a card in a training precision; None if there is one."""
+    if card.peaks is None:
+        return "its memory bandwidth is not known"
+    if rates_of(card.peaks, precision) is None:
+        return f"its rate in {precision} is not known"
+    return None
+
+
 def predict_speed(
     trace: KernelTrace,
     *,

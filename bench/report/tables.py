@@ -135,22 +135,22 @@ def speed_table(predictions: Sequence[Predicted]) -> Table:
         "Card": [p.card for p, _ in made],
         "Batch size (images)": [f"{speed.batch_size:,}" for _, speed in made],
         "Images/s (predicted)": [speed_text(speed) for _, speed in made],
-        "Step (ms, predicted)": [_figure(1e3 * speed.step_seconds) for _, speed in made],
+        "Step (ms, predicted)": [rounded(1e3 * speed.step_seconds) for _, speed in made],
     }
     epochs = [speed.epoch_seconds for _, speed in made]
     if any(epochs):
-        columns["Epoch (s, predicted)"] = [MISSING if e is None else _figure(e) for e in epochs]
+        columns["Epoch (s, predicted)"] = [MISSING if e is None else rounded(e) for e in epochs]
     columns["Limited by"] = [speed.limit for _, speed in made]
     return table_of(columns, source="predictions.csv")
 
 
 def speed_text(speed: PredictedSpeed) -> str:
     """Images a second with their range."""
-    low, high = map(_figure, speed.images_per_second_range)
-    return f"{_figure(speed.images_per_second)} ({low}–{high})"
+    low, high = map(rounded, speed.images_per_second_range)
+    return f"{rounded(speed.images_per_second)} ({low}–{high})"
 
 
-def _figure(value: float) -> str:
+def rounded(value: float) -> str:
     """Two digits of a small value, and no more than three of any: a prediction knows no more."""
     return f"{float(f'{value:.3g}'):,.0f}" if value >= 10 else f"{value:.2g}"
 

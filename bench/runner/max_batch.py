@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
+from tyro.conf import arg
 
 from bench import config
 from bench.errors import BenchError, Refused, TrialFailed
-from bench.options import Count, Folder, Group, Help, Size, flag_of, options_of
+from bench.options import Count, Folder, Group, Help, Size, flag_of, one_of, options_of
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
-from bench.prediction.memory import breakdown, predict
+from bench.prediction.cost import parse_prices
+from bench.prediction.memory import LARGEST, breakdown, predict
 from bench.prediction.speed import predict_speed, rates_of, with_speeds
 from bench.records import messages, records
 from bench.runner.batch_search import Prober
@@ -31,6 +33,9 @@ from models.own import named
 IMAGES = 50_000
 """What a measured batch is capped at: CIFAR-10's training images."""
 
+EPOCH_IMAGES = {"cifar10": IMAGES, "cifar100": IMAGES, "shapes10": 10_000}
+"""Training images by data set."""
+
 Known = Annotated[
     str,
     Meta(
@@ -40,10 +45,68 @@ Known = Annotated[
     ),
 ]
 Classes = Annotated[int, Meta(ge=2, title="N", description="a whole number, 2 or more")]
+Price = Annotated[str, Meta(title="CARD=PRICE", description="a card and its price per hour")]
+CARDS = arg(aliases=("--cards",))
 
 
 @dataclass(frozen=True)
-class MaxBatchOptions:
+class ModelsOnCards:
+    """What predictions are of: options that several verbs share. None is left to the verb."""
+
+    models: Annotated[config.ModelNames | None, Help(Group.COMPARED, "resnet18 googlenet")] = None
+    """Models by name or wildcard; `python -m bench list` shows them. mynet.py:Net is a network of
+    your own."""
+
+    image_size: Annotated[tuple[config.ImageSize, ...] | None, Help(Group.COMPARED, "native")] = (
+        None
+    )
+    """Side in pixels; native is each model's own."""
+
+    classes: Annotated[Classes, Help(Group.COMPARED)] = 10
+    """Outputs of the last layer."""
+
+    dataset: Annotated[
+        Annotated[str, one_of(EPOCH_IMAGES)] | None, Help(Group.COMPARED, "cifar10")
+    ] = None
+    """The data set whose training images make an epoch."""
+
+    images: Annotated[Count | None, Help(Group.COMPARED, "the data set's")] = None
+    """Training images of an epoch."""
+
+    optimizer: Annotated[config.Optimizers | None, Help(Group.TRAINING, "adam")] = None
+    """Optimizers of the training step."""
+
+    precision: Annotated[config.Precisions | None, Help(Group.TRAINING, "fp32")] = None
+    """Arithmetic of the training step."""
+
+    channels_last: Annotated[bool, Help(Group.TRAINING)] = True
+    """Keep images and weights in channels-last memory."""
+
+    card: Annotated[tuple[config.Card, ...], Help(Group.MEMORY), CARDS] = config.DEFAULT_CARDS
+    """Cards to predict for; a size such as 21.6GiB is what tensors may take."""
+
+    reserve: Annotated[Size, Help(Group.MEMORY)] = f"{DEFAULT_RESERVE_BYTES >> 20}MiB"
+    """What a named card loses to the CUDA context and to libraries' workspaces."""
+
+    price: Annotated[tuple[Price, ...] | None, Help(Group.MEMORY)] = None
+    """What an hour on a card costs you, in any currency."""
+
+    batch_size: Annotated[Count | None, Help(Group.TRAINING, "each model's largest")] = None
+    """The batch size that all models are trained with."""
+
+    @property
+    def epoch_images(self) -> int:
+        """The training images of an epoch."""
+        return self.images or EPOCH_IMAGES[self.dataset or "cifar10"]
+
+    @property
+    def prices(self) -> dict[str, float]:
+        """Prices per hour by card; Refused if one cannot be."""
+        return parse_prices(self.price or (), self.card)
+
+
+@dataclass(frozen=True)
+class MaxBatchOptions(ModelsOnCards):
     """The largest batch of models: predicted for cards, or measured with --device.
 
     Raises:
@@ -51,29 +114,12 @@ class MaxBatchOptions:
     """
 
     models: config.ModelNames = ("resnet18", "googlenet")
-    """Models by name or wildcard; `python -m bench list` shows them. mynet.py:Net is a network of
-    your own."""
-
     image_size: Annotated[tuple[config.ImageSize, ...], Help(Group.COMPARED)] = ("native",)
-    """Side in pixels; native is each model's own."""
-
-    classes: Annotated[Classes, Help(Group.COMPARED)] = 10
-    """Outputs of the last layer."""
-
     optimizer: config.Optimizers = ("adam",)
-    """Optimizers of the training step."""
-
     precision: config.Precisions = ("fp32",)
-    """Arithmetic of the training step."""
 
-    channels_last: Annotated[bool, Help(Group.TRAINING)] = True
-    """Keep images and weights in channels-last memory."""
-
-    card: Annotated[tuple[config.Card, ...], Help(Group.MEMORY)] = config.DEFAULT_CARDS
-    """Cards to predict for; a size such as 21.6GiB is what tensors may take."""
-
-    reserve: Annotated[Size, Help(Group.MEMORY)] = f"{DEFAULT_RESERVE_BYTES >> 20}MiB"
-    """What a named card loses to the CUDA context and to libraries' workspaces."""
+    batch_size: Annotated[Count, Help(Group.OUTPUT)] = 32
+    """The batch size whose memory the picture takes apart; speed is predicted at it too."""
 
     memory_budget: Annotated[Size | None, Help(Group.MEMORY)] = None
     """With --device: memory that a model may take, a real limit."""
@@ -85,9 +131,6 @@ class MaxBatchOptions:
     """A speed that you have measured on the one --card with these options, at --batch-size: the
     predicted times of all models are scaled by it."""
 
-    batch_size: Annotated[Count, Help(Group.OUTPUT)] = 32
-    """The batch size whose memory the picture takes apart; speed is predicted at it too."""
-
     json: Annotated[bool, Help(Group.OUTPUT)] = False
     """Print a JSON list of records and nothing else; write no files unless --output is given."""
 
@@ -98,6 +141,11 @@ class MaxBatchOptions:
         """Refuse what cannot work."""
         for name, option in options_of(MaxBatchOptions).items():
             option.checked(getattr(self, name))
+        _ = self.prices
+        if self.device is not None and self.costs:
+            raise Refused(
+                "--price, --images and --dataset are for predictions: leave out --device."
+            )
         if self.known is not None:
             self._check_known()
         usable = [find_card(name).usable_bytes(self.reserve_bytes) for name in self.card]
@@ -138,6 +186,11 @@ class MaxBatchOptions:
                 f"--known cannot scale {card.name}: its rate in {precision} is not known; name "
                 "another --precision."
             )
+
+    @property
+    def costs(self) -> bool:
+        """Whether the cost of an epoch is asked for."""
+        return any(value is not None for value in (self.price, self.images, self.dataset))
 
     @property
     def known_model(self) -> str | None:
@@ -191,8 +244,14 @@ def predict_batches(options: MaxBatchOptions) -> Predictions:
     largest: list[records.Predicted] = []
     breakdowns: list[records.MemoryBreakdown] = []
     problems: list[str] = []
-    cards, reserve_bytes = [find_card(name) for name in options.card], options.reserve_bytes
-    predicted = partial(predict, num_classes=options.classes, reserve_bytes=reserve_bytes)
+    cards = list(dict.fromkeys(map(find_card, options.card)))
+    reserve_bytes, images = options.reserve_bytes, options.epoch_images if options.costs else None
+    predicted = partial(
+        predict,
+        num_classes=options.classes,
+        reserve_bytes=reserve_bytes,
+        cap=min(images or LARGEST, LARGEST),
+    )
     parts = partial(breakdown, batch_size=options.batch_size, reserve_bytes=reserve_bytes)
     answers, scale = list(_simulate(options)), 1.0
     if options.known_model is not None:
@@ -209,6 +268,7 @@ def predict_batches(options: MaxBatchOptions) -> Predictions:
                     simulated.kernels,
                     card=card,
                     batch_sizes=(options.batch_size,),
+                    images=images,
                     scale=scale,
                 )
             )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.time_to_accuracy import Reached, accuracy_after, reached
+from bench.analysis.time_to_accuracy import Reached, accuracy_after, epochs_to, reached
 from bench.records.records import Epoch
 from tests.builders import a_trial, an_epoch
 
@@ -53,3 +53,24 @@ def test_held_never_before_first_and_only_if_the_end_is_there(
 )
 def test_accuracy_after_some_seconds(seconds: float, accuracy: float | None) -> None:
     assert accuracy_after(epochs(0.2, 0.5, 0.4, 0.6), seconds) == accuracy
+
+
+@pytest.mark.parametrize(
+    ("firsts", "found"),
+    [
+        ([2], 2),
+        ([1, 4, 2], 2),
+        ([1, 2], 2),  # between two epochs it is not there yet
+        ([1, 3, None], 3),
+        ([1, None], None),
+        ([None, None, 1], None),
+        ([], None),
+    ],
+)
+def test_the_median_seed_decides_how_many_epochs_it_takes(
+    firsts: list[int | None], found: int | None
+) -> None:
+    curves = [
+        epochs(*(0.6 if first and n >= first else 0.1 for n in range(1, 5))) for first in firsts
+    ]
+    assert epochs_to(curves, 0.5) == found

@@ -18,6 +18,7 @@ from bench.cli.main import VERBS, main
 from bench.cli.report import ReportOptions
 from bench.config import Options
 from bench.options import Count, Group, Help, options_of
+from bench.runner.choose import ChooseOptions
 from bench.runner.max_batch import MaxBatchOptions
 
 
@@ -102,7 +103,11 @@ def test_a_run_has_its_options_in_groups(
 
 
 @pytest.mark.parametrize(
-    "kind", [Options, MaxBatchOptions, ListOptions, ReportOptions, CompareOptions, DataOptions]
+    "kind",
+    [
+        *(Options, MaxBatchOptions, ChooseOptions, ListOptions, ReportOptions, CompareOptions),
+        DataOptions,
+    ],
 )
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
 def test_every_option_of_every_verb_is_described(
@@ -123,3 +128,14 @@ def test_verbs_are_listed(
     assert main() == 0
     shown = capsys.readouterr().out
     assert re.findall(r"^  ([a-z-]+) ", shown, re.MULTILINE) == list(VERBS)
+
+
+def test_options_that_verbs_share_are_described_in_each(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "110")
+    for kind in (MaxBatchOptions, ChooseOptions):
+        print_help(kind, "some")
+        shown = capsys.readouterr().out
+        assert re.search(r"--models NAME \.\.\. +Models by name or wildcard", shown)
+        assert re.search(r"--price CARD=PRICE \.\.\. +What an hour on a card costs you", shown)

@@ -56,8 +56,8 @@ MISTAKES = [
 VERBS = [
     (
         "",
-        "name a verb: run, max-batch, list, data, report, settle, compare, history, selfcheck, "
-        "pack, collect; see archbench --help.",
+        "name a verb: run, max-batch, choose, list, data, report, settle, compare, history, "
+        "selfcheck, pack, collect; see archbench --help.",
     ),
     ("comprae", "unknown verb 'comprae': did you mean compare? See archbench --help."),
     ("--models resnet18", "unknown verb '--models'"),

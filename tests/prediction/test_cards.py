@@ -1,11 +1,14 @@
 """Every card has a usable name, a plausible size and a source; anything else is a size."""
 
+import csv
 import re
+from pathlib import Path
 
 import pytest
 
 from bench.config import DEFAULT_CARDS
 from bench.errors import Refused
+from bench.prediction import cards as cards_module
 from bench.prediction.cards import cards, find_card
 
 GIB = 2**30
@@ -72,4 +75,17 @@ def test_cards_that_people_train_with_have_peaks() -> None:
     for name in ("t4", "p100-16gb", "v100-16gb", "a100-40gb", "rtx2080ti", "rtx3060-12gb"):
         assert cards().get(name).peaks
     for name in ("rtx3090", "rtx4060", "rtx4090", "l4", "a10g", "h100-80gb"):
+        assert cards().get(name).peaks
+
+
+@pytest.mark.parametrize("name", list(cards()))
+def test_power_is_plausible_and_has_a_source(name: str) -> None:
+    path = Path(cards_module.__file__).with_name("cards.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        row = next(row for row in csv.DictReader(file) if row["name"] == name)
+    watts = cards().get(name).board_power_watts
+    assert bool(watts) == row["power_source"].startswith("https://") == bool(row["power_quote"])
+    if watts is not None:
+        assert 30 < watts <= 1000
+        assert f"{watts:.0f}" in row["power_quote"]
         assert cards().get(name).peaks

@@ -78,6 +78,10 @@ WANTED = (
             {"known": "resnet50=812", "card": ("t4",), "precision": ("bf16",)},
             "--known cannot scale t4: its rate in bf16 is not known",
         ),
+        ({"price": ("t4=free",)}, "--price t4=free must be a card and its price per hour"),
+        ({"price": ("l4=1",)}, "--price l4=1 is of no card of --card; add l4 there."),
+        ({"images": 0}, "--images 0 must be a whole number above 0"),
+        ({"images": 9, "device": "cpu"}, "--price, --images and --dataset are for predictions"),
         ({"device": "cpu", "memory_budget": "1 elephant"}, "--memory-budget '1 elephant'"),
     ],
 )
@@ -141,6 +145,28 @@ def test_json_has_the_names_that_people_rely_on(
     [record] = json.loads(capsys.readouterr().out)
     assert [name for name in WANTED if name not in record] == []
     assert (record["card"], record["source"], record["num_classes"]) == ("t4", "predicted", 10)
+
+
+def test_a_price_makes_an_epoch_cost_money(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = MaxBatchOptions(
+        ("resnet18",),
+        (32,),
+        card=("t4", "T4", "l4"),
+        price=("t4=0.36",),
+        images=1000,
+        output=tmp_path,
+    )
+    assert show_batches(options) == 0
+    assert "of 1,000 images; predicted, not measured" in capsys.readouterr().out
+    t4, l4 = json.loads((tmp_path / "max_batch.json").read_text())
+    assert t4["max_batch"] == 1000
+    for end in ("", "_low", "_high"):
+        cost = t4[f"epoch_money{end}"]
+        assert cost == pytest.approx(0.36 / 3600 * t4[f"epoch_seconds{end}"])
+    assert t4["epoch_joules_at_most"] == pytest.approx(70 * t4["epoch_seconds_high"])
+    assert l4["epoch_money"] is None
 
 
 def test_a_model_that_cannot_take_the_size_is_shown_at_its_smallest(
