@@ -20,13 +20,14 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench import load_run
 from bench.analysis.slots import busy_share, spans_of
 from bench.errors import Refused
 
+ROOT = Path(__file__).parents[2]
 CURVES = ["model", "seed", "epoch", "train_loss", "test_loss"]
 TINY = "--preset smoke --dataset shapes10 --device cpu --no-max-batch --no-inspect --card"
 KILLED = ("driver", "actor", "worker", "node")
