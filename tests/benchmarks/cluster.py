@@ -20,7 +20,6 @@ from typing import Any
 
 import psutil
 
-
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench import load_run
