@@ -259,10 +259,12 @@ class _Bracket:
 
     def _aim(self) -> int | None:
         """A size a little below the line's answer, and further below after a miss, for a second
-        peak; one that leaves a smaller last batch, as most sizes do, because that costs memory."""
+        peak; one like most sizes: it leaves a smaller last batch, which costs memory, and is no
+        multiple of 8, for which libraries have algorithms that take less (GoogLeNet at 64 images of
+        32 px took 17 MiB less than at 63 and at 65)."""
         assert self.limit_bytes is not None
         aim = self._reaching((1 - (1 - AIM) * FURTHER**self.misses) * self.limit_bytes)
-        while aim is not None and aim > 2 and self.cap % aim < 2:
+        while aim is not None and aim > 2 and (self.cap % aim < 2 or aim % 8 == 0):
             aim -= 1
         return aim if aim is not None and self.lower < aim < self.upper else None
 

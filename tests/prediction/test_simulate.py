@@ -97,6 +97,14 @@ def test_parts_of_a_batch_share_its_memory() -> None:
     assert many.bytes_per_image == pytest.approx(few.bytes_per_image / 4, rel=0.15)
 
 
+def test_ranks_sum_gradients_in_buckets_of_their_size() -> None:
+    alone = Setting(32, "adam", 1e-3, "fp32")
+    peaks = [
+        simulated("resnet18", s).peak_bytes(2) for s in (alone, replace(alone, nproc_per_node=2))
+    ]
+    assert peaks[1] - peaks[0] == pytest.approx(4 * 11_181_642, rel=0.001)
+
+
 def test_a_frozen_body_has_no_gradients() -> None:
     setting = Setting(64, "sgd", 1e-3, "fp32", pretrained=True, freeze="body")
     with building():
