@@ -181,13 +181,22 @@ def _unsettled(result: TrialResult) -> Iterator[str]:
         )
 
 
+def _busy_ranks(epoch: Epoch) -> float:
+    """The processors that the other processes of a trial took, of several that train together."""
+    return sum(rank.cpu_seconds for rank in epoch.ranks[1:]) / epoch.train_seconds
+
+
 @check
 def _crowded(result: TrialResult) -> Iterator[str]:
-    known = [s for e in result.epochs if (s := e.surroundings) and s.other_busy_cores is not None]
+    known = [
+        (s.cores, max(0.0, s.other_busy_cores - _busy_ranks(e)))
+        for e in result.epochs
+        if (s := e.surroundings) and s.other_busy_cores is not None
+    ]
     if not known:
         return
-    cores, threads = known[0].cores, result.run.device.threads or 1
-    others = fmean(s.other_busy_cores or 0.0 for s in known)
+    cores, threads = known[0][0], result.run.device.threads or 1
+    others = fmean(busy for _, busy in known)
     needed = min(threads, cores)
     if others > cores - needed + CROWDED * needed:
         limit = f", or leave them cores by setting OMP_NUM_THREADS below {threads}"
@@ -200,7 +209,7 @@ def _crowded(result: TrialResult) -> Iterator[str]:
 @check
 def _short_of_time(result: TrialResult) -> Iterator[str]:
     threads = result.run.device.threads
-    if not threads:
+    if not threads or result.trial.setting.nproc_per_node > 1:  # those wait for each other
         return
     share = median(e.cpu_seconds / (e.train_seconds * threads) for e in result.epochs)
     if share < SHORT_OF_TIME:

@@ -133,7 +133,10 @@ def _figure(context: Context) -> Figure | None:
                 label=shortened(scaling.name),
             )
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set(xlabel="Processes", ylabel="Throughput, ratio to one process", ylim=(0, None))
+        ax.set(xlabel="Processes", ylabel="Throughput, ratio to one process")
+        # The interval of few noisy seeds may well reach further than any axis.
+        highest = max(most, *(point.ratio for scaling in found for point in scaling.points))
+        ax.set_ylim(0, 1.25 * highest)
         draw_legend(ax)
     return figure
 
