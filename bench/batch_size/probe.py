@@ -133,7 +133,7 @@ class ProbeSetup:
         evaluation = (
             split.first(size)
             for split in self.held_out
-            for size in (min(part, len(split)), *_last_batch(split, part, 1))
+            for size in (min(part, len(split)), *_last_batch(split, part))
         )
         evaluation_pass(network, evaluation, self.precision)
         seconds = train([batch_size] * max(1, timed_steps))
@@ -148,7 +148,7 @@ class _Steps:
     seconds: list[float] = field(default_factory=list)
 
 
-def _last_batch(split: Split, batch_size: int, ranks: int) -> list[int]:
+def _last_batch(split: Split, batch_size: int, ranks: int = 1) -> list[int]:
     """The size of the last batch of an epoch, if it is smaller: the most that a rank has of it."""
     size = -(-(len(split) % (batch_size * ranks)) // ranks)
     return [size] if size > 1 else []
