@@ -101,9 +101,12 @@ def limit_needed(passed: float, seconds: float) -> float:
     return passed + (1 + MARGIN) * seconds + REPORT_SECONDS
 
 
-def cut_seeds(times: Sequence[TrialTime], passed: float, limit: float | None) -> tuple[int, ...]:
+def cut_seeds(
+    times: Sequence[TrialTime], passed: float, limit: float | None, factor: float = 1.0
+) -> tuple[int, ...]:
     """The seeds that do not fit in what is left of a limit: all from the first that does not. The
-    points of tuning have to fit with the first of them."""
+    points of tuning have to fit with the first of them. Seconds that are known only within a factor
+    are taken at their best."""
     seconds: dict[int, float] = {}
     points = 0.0
     for time in times:
@@ -113,16 +116,20 @@ def cut_seeds(times: Sequence[TrialTime], passed: float, limit: float | None) ->
             seconds[time.trial.seed] = seconds.get(time.trial.seed, 0.0) + time.total_seconds
     totals = accumulate(seconds.values(), initial=points)
     next(totals)
-    kept = sum(limit is None or limit_needed(passed, total) <= limit for total in totals)
+    kept = sum(limit is None or limit_needed(passed, total / factor) <= limit for total in totals)
     return tuple(seconds)[kept:]
 
 
 def predict_time(
-    times: Iterable[TrialTime], passed: float, limit: float | None = None
+    times: Iterable[TrialTime],
+    passed: float,
+    limit: float | None = None,
+    factor: float = 1.0,
 ) -> TimePredicted:
-    """How long a run takes whose trials take these times."""
+    """How long a run takes whose trials take these times, known within a factor."""
     times = tuple(times)
-    return TimePredicted(passed, times, REPORT_SECONDS, limit, cut_seeds(times, passed, limit))
+    cut = cut_seeds(times, passed, limit, factor)
+    return TimePredicted(passed, times, REPORT_SECONDS, limit, cut, factor=factor)
 
 
 def too_short(predicted: TimePredicted) -> str | None:
@@ -133,13 +140,18 @@ def too_short(predicted: TimePredicted) -> str | None:
     if first not in predicted.cut_seeds:
         return None
     needed = [t for t in predicted.trials if t.trial.seed == first or t.trial.is_point]
-    least = limit_needed(predicted.passed_seconds, sum(t.total_seconds for t in needed))
+    seconds, passed = sum(t.total_seconds for t in needed), predicted.passed_seconds
+    least = duration_option(limit_needed(passed, seconds))
     tuned = any(time.trial.is_point for time in needed)
     what = "tuning and one seed of every model are" if tuned else "one seed of every model is"
     lower = "--tune or --epochs" if tuned else "--epochs"
+    done = f"done in {least}"
+    if predicted.factor > 1:
+        best = duration_option(limit_needed(passed, seconds / predicted.factor))
+        done = f"predicted (no step was timed) to be done in {least}, at best in {best}"
     return (
         f"--time-limit {duration_option(predicted.limit_seconds)} is too short: {what} "
-        f"done in {duration_option(least)}; allow that, or lower {lower}."
+        f"{done}; allow that, or lower {lower}."
     )
 
 
@@ -161,7 +173,8 @@ def prediction_text(predicted: TimePredicted) -> str:
     seeds = len(by_seed(time.trial for time in predicted.trials if not time.trial.is_point))
     kept = seeds - len(predicted.cut_seeds)
     verb = "fits" if kept == seeds == 1 else "fit"
-    return f"{text}; {kept} of {seeds} seeds {verb} in {duration_text(limit)}"
+    most = "at most " if predicted.factor > 1 else ""
+    return f"{text}; {most}{kept} of {seeds} seeds {verb} in {duration_text(limit)}"
 
 
 def cut_sentence(seeds: Sequence[int], cut: SeedsCut) -> str:
