@@ -227,19 +227,20 @@ class Settlement:
         write_settled(self.settled(), self.folder)
 
     def price_all(self, limit: float) -> None:
-        """Time a few steps of everything that might be trained: small images first, and what
-        serves most claims; what there is no time for is priced by simulated steps on the CPU."""
+        """Time a few steps of everything that might be trained, for so many seconds: small images
+        first, and what serves most claims. On the CPU, steps of the rest are simulated for as long
+        again."""
         for claim in self.claims:
             if "device" in claim.needs and not claim.device:
                 self.elsewhere[claim.id] = "other hardware: only ratios compare"
         for experiment in sorted(self.experiments, key=_dearness):
             wanted = self._needed(experiment)
             if experiment.trained and wanted:
-                run, in_time = self.runs.get(experiment.number), self.stopwatch.passed() < limit
+                run, passed = self.runs.get(experiment.number), self.stopwatch.passed()
                 known = run.time_predicted if run else None
-                if in_time and (known is None or known.factor > 1):
+                if passed < limit and (known is None or known.factor > 1):
                     self._round(experiment, wanted, pricing="timed")
-                elif known is None and self._on_cpu():
+                elif passed < 2 * limit and known is None and self._on_cpu():
                     self._round(experiment, wanted, pricing="simulated")
                 self._check_conditions(experiment)
 

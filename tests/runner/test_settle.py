@@ -149,17 +149,20 @@ def test_what_there_is_no_time_to_time_is_priced_by_simulated_steps(
     rows = (
         f"{n},ResNet-18 is slower,more,epoch_seconds,resnet18 googlenet,,,,"
         f"epochs={n} train_limit=40 test_limit=20 batch_size=20"
-        for n in (1, 2)
+        for n in (1, 2, 3)
     )
     options.claims.write_text("\n".join([CLAIMS.splitlines()[0], *rows]))
     assert options.output is not None
     settlement = Settlement(options, read_claims(options.claims), options.output, lambda said: None)
-    passed = iter((0.0, 1e6, *[2e6] * 100))
+    passed = iter((0.0, 90.0, 150.0))
     monkeypatch.setattr(settlement.stopwatch, "passed", lambda: next(passed))
     settlement.price_all(limit=60.0)
     factors = [run.time_predicted and run.time_predicted.factor for run in settlement.runs.values()]
-    assert factors == [1.0, FACTOR]
+    assert factors == [1.0, FACTOR]  # and nothing of the third, for which there is no time at all
     assert len(Scripted.rehearsed) == 2
-    for experiment in settlement.experiments:
-        wanted = settlement._needed(experiment)
-        assert all((settlement._price(one) or 0) > 0 for one in wanted)
+    prices = [
+        [settlement._price(one) for one in settlement._needed(experiment)]
+        for experiment in settlement.experiments
+    ]
+    assert all(price and price > 0 for price in (*prices[0], *prices[1]))
+    assert prices[2] == [None, None]
