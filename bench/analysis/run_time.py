@@ -5,6 +5,7 @@ A seed is trained by all models or by none, so that groups stay equal.
 """
 
 import heapq
+import math
 from collections.abc import Collection, Iterable, Sequence
 from statistics import fmean
 
@@ -125,23 +126,35 @@ def _ends(blocks: Iterable[float], slots: int, start: float = 0.0) -> list[float
 
 
 def cut_seeds(
-    times: Iterable[TrialTime], passed: float, limit: float | None, slots: int = 1
+    times: Iterable[TrialTime],
+    passed: float,
+    limit: float | None,
+    *,
+    factor: float = 1.0,
+    slots: int = 1,
 ) -> tuple[int, ...]:
     """The seeds that do not fit in what is left of a limit: all from the first that does not. The
-    points of tuning have to fit with the first of them."""
+    points of tuning have to fit with the first of them. Seconds that are known only within a factor
+    are taken at their best."""
     ends = seed_ends(times, slots)[1]
-    late = (s for s, end in ends.items() if limit is not None and limit_needed(passed, end) > limit)
+    left = math.inf if limit is None else limit
+    late = (s for s, end in ends.items() if limit_needed(passed, end / factor) > left)
     first = next(late, None)
     return () if first is None else tuple(ends)[tuple(ends).index(first) :]
 
 
 def predict_time(
-    times: Iterable[TrialTime], passed: float, limit: float | None = None, slots: int = 1
+    times: Iterable[TrialTime],
+    passed: float,
+    limit: float | None = None,
+    *,
+    factor: float = 1.0,
+    slots: int = 1,
 ) -> TimePredicted:
-    """How long a run takes whose trials take these times, in so many slots."""
+    """How long a run takes in so many slots whose trials take these times, known within a factor."""
     times = tuple(times)
-    cut = cut_seeds(times, passed, limit, slots)
-    return TimePredicted(passed, times, REPORT_SECONDS, limit, cut, slots=slots)
+    cut = cut_seeds(times, passed, limit, factor=factor, slots=slots)
+    return TimePredicted(passed, times, REPORT_SECONDS, limit, cut, factor=factor, slots=slots)
 
 
 def too_short(predicted: TimePredicted) -> str | None:
@@ -152,13 +165,18 @@ def too_short(predicted: TimePredicted) -> str | None:
     if first not in predicted.cut_seeds:
         return None
     later = {t.trial.seed for t in predicted.trials} - {first}
-    least = limit_needed(predicted.passed_seconds, trial_seconds(predicted, later))
+    seconds, passed = trial_seconds(predicted, later), predicted.passed_seconds
+    least = duration_option(limit_needed(passed, seconds))
     tuned = any(time.trial.is_point for time in predicted.trials)
     what = "tuning and one seed of every model are" if tuned else "one seed of every model is"
     lower = "--tune or --epochs" if tuned else "--epochs"
+    done = f"done in {least}"
+    if predicted.factor > 1:
+        best = duration_option(limit_needed(passed, seconds / predicted.factor))
+        done = f"predicted (no step was timed) to be done in {least}, at best in {best}"
     return (
         f"--time-limit {duration_option(predicted.limit_seconds)} is too short: {what} "
-        f"done in {duration_option(least)}; allow that, or lower {lower}."
+        f"{done}; allow that, or lower {lower}."
     )
 
 
@@ -185,7 +203,8 @@ def prediction_text(predicted: TimePredicted) -> str:
     seeds = len(by_seed(time.trial for time in predicted.trials if not time.trial.is_point))
     kept = seeds - len(predicted.cut_seeds)
     verb = "fits" if kept == seeds == 1 else "fit"
-    return f"{text}; {kept} of {seeds} seeds {verb} in {duration_text(limit)}"
+    most = "at most " if predicted.factor > 1 else ""
+    return f"{text}; {most}{kept} of {seeds} seeds {verb} in {duration_text(limit)}"
 
 
 def cut_sentence(seeds: Sequence[int], cut: SeedsCut) -> str:

@@ -37,7 +37,10 @@ PROCESS_BYTES = {"cuda": 0, "cpu": 2**20}
 CPU by what a heap is fragmented."""
 
 MISSES = 0.1
-"""The share of predicted ranges that may miss the measured largest batch."""
+"""The share of predicted ranges that may miss what is measured."""
+
+PEAKS = ("peak_flops", "peak_bandwidth")
+"""Quantities that a step is predicted from."""
 
 LEAK = 0.01
 """By how much a probe's peak may be above that of the same probe before."""
@@ -165,6 +168,26 @@ def checks_csv(checked: Iterable[Checked]) -> str:
     for one in checked:
         check = one.check
         rows.writerow((check.id, check.promised, check.judged_by, one.found, one.verdict))
+    return text.getvalue()
+
+
+SPEED_COLUMNS = (
+    *("device", "model", "image_size", "precision", "batch_size", "step_seconds"),
+    *("predicted_step_seconds", "predicted_low", "predicted_high", *PEAKS),
+)
+
+
+def speeds_csv(measurements: Iterable[Measurement], device: str) -> str:
+    """The text of `speeds.csv`, which predictions of speed can be fitted on: a row per step that
+    was predicted and measured on a device."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(SPEED_COLUMNS)
+    speed = Evidence(tuple(one for one in measurements if one.experiment == "speed"))
+    for case in speed.cases().values():
+        if (step := _step(case)) is not None:
+            first, peaks = case.figures[0], (_value(case, name) for name in PEAKS)
+            rows.writerow((device, *first.case, first.batch_size, *step, *peaks))
     return text.getvalue()
 
 
@@ -317,6 +340,30 @@ def predicted_memory(evidence: Evidence) -> Judged:
 
 
 @check(
+    "speed",
+    "A training step takes as long as its prediction says.",
+    "The median of measured steps is in the predicted range, in at least "
+    f"{1 - MISSES:.0%} of the cases, and of few in all but one.",
+)
+def predicted_step(evidence: Evidence) -> Judged:
+    """Predicted ranges of a step's seconds against measured steps."""
+    steps = {name: step for name, case in evidence.cases().items() if (step := _step(case))}
+    if not steps:
+        return None, "nothing could be predicted"
+    missed = [
+        f"{name}: {1e3 * seconds:,.3g} ms, predicted {1e3 * low:,.3g} to {1e3 * high:,.3g}"
+        for name, (seconds, _, low, high) in steps.items()
+        if not low <= seconds <= high
+    ]
+    ratios = [predicted / seconds for seconds, predicted, _, _ in steps.values()]
+    found = (
+        f"{len(steps) - len(missed)} of {len(steps)} ranges hold; predicted over measured "
+        f"{min(ratios):.2f} to {max(ratios):.2f}"
+    )
+    return len(missed) <= max(MISSES * len(steps), len(steps) > 2), "; ".join([found, *missed])
+
+
+@check(
     "pace",
     "An epoch here is not slower than the plain loop (DataLoader, PIL, a wait at every step).",
     "Interleaved, a process each; slower means slower beyond chance, as `compare` has it.",
@@ -422,6 +469,16 @@ def clocks(evidence: Evidence) -> Judged:
 def several_cards(evidence: Evidence) -> Judged:
     """Nothing to judge as long as it is not built."""
     return None, "not built"
+
+
+def _step(case: Evidence) -> tuple[float, float, float, float] | None:
+    """Seconds of a step: the median measured, and the prediction with its range."""
+    measured = [figure.value for figure in case.of("step_seconds", source="measured")]
+    names = ("step_seconds", "step_seconds_low", "step_seconds_high")
+    predicted, low, high = (_value(case, name, source="predicted") for name in names)
+    if not measured or predicted is None or low is None or high is None:
+        return None
+    return median(measured), predicted, low, high
 
 
 def _value(evidence: Evidence, quantity: str, **traits: object) -> float | None:

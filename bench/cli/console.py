@@ -165,7 +165,8 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
                 "(predicted)"
             )
         case records.TimePredicted() as predicted:
-            yield f"time: {prediction_text(predicted)} (predicted)"
+            before = " before any step was timed" if predicted.factor > 1 else ""
+            yield f"time: {prediction_text(predicted)} (predicted{before})"
         case records.SeedsCut() as cut:
             yield _loud(cut_sentence(cut.seeds, cut))
         case records.TuningDeclared() as tuning:

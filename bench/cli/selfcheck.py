@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.selfcheck import broken, checks_csv
+from bench.analysis.selfcheck import broken, checks_csv, speeds_csv
 from bench.cli.console import Reporter, open_console, print_path, rich_table
 from bench.cli.parsing import parse
 from bench.records.files import write_atomic
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
 
 
 def write(found: SelfCheck, folder: Path) -> None:
-    """Write checks, measurements and surroundings."""
+    """Write checks, measurements, speeds and surroundings."""
     device = found.device
     surroundings = {
         "format": FORMAT,
@@ -64,4 +64,5 @@ def write(found: SelfCheck, folder: Path) -> None:
     }
     write_atomic(folder / "checks.csv", checks_csv(found.checked))
     write_atomic(folder / "measurements.csv", measurements_csv(found.measurements))
+    write_atomic(folder / "speeds.csv", speeds_csv(found.measurements, device.name))
     write_atomic(folder / "environment.json", json.dumps(surroundings, indent=2) + "\n")

@@ -25,7 +25,7 @@ DEFAULT_RESERVE_BYTES = 512 * 2**20
 """What a card's memory loses to the CUDA context and to the libraries' workspaces.
 
 A context takes 274 MiB where kernels are loaded lazily, the default since torch 1.13 (636 MiB
-where they are not; pytorch pull request 86509), and cuBLAS 8.1 MiB, 32 MiB on Hopper (89027). The
+where they are not; pytorch pull request 86509), and cuBLAS 8.1 MiB, 32 from Hopper on (89027). The
 rest is for kernels, for cuDNN's workspaces, which shrink where memory is short, and for what the
 driver keeps. With torch 2.6 and CUDA 12.4, 128 to 256 MiB would do
 (`tests/benchmarks/xmem_memory.py`).
@@ -91,6 +91,26 @@ def cards() -> Registry[Card]:
             )
             registry.add(card.name, card)
     return registry
+
+
+_SAID_BESIDE = re.compile(r"NVIDIA|GPU|\d+GB|SXM\d|HBM\d\w*", re.IGNORECASE)
+
+
+def card_called(name: str, memory_bytes: int) -> Card | None:
+    """The card that a driver calls by this name and that has about so much memory; None if it is
+    not in the table.
+
+    >>> card_called("NVIDIA A100-SXM4-80GB", 85 * 10**9).name
+    'a100-80gb'
+    """
+
+    def words(text: str) -> set[str]:
+        return {w for w in re.split("[ -]", text) if w and not _SAID_BESIDE.fullmatch(w)}
+
+    for card in map(cards().get, cards()):
+        if words(card.label) == words(name) and abs(card.memory_bytes / memory_bytes - 1) < 0.1:
+            return card
+    return None
 
 
 def _peaks(row: Mapping[str, str]) -> Peaks | None:

@@ -103,7 +103,7 @@ def fits() -> tuple[Fit, ...]:
 
 
 def fit_for(card: str, channels_last: bool) -> Fit:
-    """The constants of the card itself, or else the first of that layout."""
+    """The constants of the card itself (`cpu`: of processors), or else the first of that layout."""
     layout = "nhwc" if channels_last else "nchw"
     of_layout = [fit for fit in fits() if fit.layout == layout]
     return next((fit for fit in of_layout if fit.card == card), of_layout[0])
@@ -112,8 +112,15 @@ def fit_for(card: str, channels_last: bool) -> Fit:
 class Workload:
     """The kernels of a step at one number of images as arrays, a row per group of equal ones."""
 
-    def __init__(self, kernels: Sequence[Kernel], images: int, *, channels_last: bool) -> None:
-        work = [_work(kernel, images) for kernel in kernels]
+    def __init__(
+        self,
+        kernels: Sequence[Kernel],
+        images: int,
+        *,
+        channels_last: bool,
+        tile: int = _TILE,
+    ) -> None:
+        work = [_work(kernel, images, tile) for kernel in kernels]
         self._flops = np.array([flops for flops, _ in work], float)
         self._bytes = np.array([moved for _, moved in work], float)
         self._count = np.array([kernel.count for kernel in kernels], float)
@@ -270,7 +277,7 @@ def _factor(
     return (UNCERTAIN if uncertain else known) * (1 + shares.get("unknown", 0.0))
 
 
-def _work(kernel: Kernel, images: int) -> tuple[float, float]:
+def _work(kernel: Kernel, images: int, tile: int) -> tuple[float, float]:
     """Operations and bytes of one kernel, as a card has them."""
     flops = float(kernel.fixed_flops + kernel.image_flops * images)
     moved = float(kernel.fixed_bytes + kernel.image_bytes * images)
@@ -278,8 +285,8 @@ def _work(kernel: Kernel, images: int) -> tuple[float, float]:
     if kernel.kind not in _DENSE or not (flops and inputs and outputs):
         return flops, moved
     images_in = kernel.kind == "convolution" and inputs <= 4
-    tile = 8 if images_in else _TILE
-    padded = math.ceil(inputs / tile) * tile * math.ceil(outputs / _TILE) * _TILE
+    tile_in = min(8, tile) if images_in else tile
+    padded = math.ceil(inputs / tile_in) * tile_in * math.ceil(outputs / tile) * tile
     if kernel.half and not images_in and (inputs % 8 or outputs % 8):
         moved *= _UNALIGNED
     return flops * padded / (inputs * outputs), moved

@@ -27,7 +27,18 @@ QUANTITIES = {
         "bytes",
         "the peak of such a probe as searches measure it; variant `search` is the search's own",
     ),
-    "step_seconds": ("s", "a training step at that batch size: the median of five, on cards"),
+    "step_seconds": (
+        "s",
+        "a training step at that batch size: in `speed` each of five, and predicted; in `batches` "
+        "the median of five, on cards",
+    ),
+    "step_seconds_low": ("s", "the fast end of the range that was predicted for it"),
+    "step_seconds_high": ("s", "the slow end of that range"),
+    "peak_flops": (
+        "operations/s",
+        "what that prediction has the device compute at most: published, or on the CPU measured",
+    ),
+    "peak_bandwidth": ("bytes/s", "the same of what it moves"),
     "tensor_bytes": (
         "bytes",
         "the most bytes in tensors during training steps, measured or predicted",

@@ -159,15 +159,16 @@ class Resolved:
 
 @dataclass(frozen=True)
 class SimulateJob:
-    """Simulate a CUDA card's training step of models by name, each in a setting.
+    """Simulate the training step of models by name, each in a setting, on a CUDA card or the CPU.
 
-    With a data set, its images are resident on the card, as in a run.
+    With a data set, its images are resident on the device, as in a run.
     """
 
     shapes: tuple[tuple[str, Setting], ...]
     num_classes: int
     dataset: DatasetFacts | None
     own: tuple[OwnModel, ...] = ()
+    device: str = "cuda"
 
 
 @dataclass(frozen=True)
@@ -288,17 +289,21 @@ class Figures:
 
 @dataclass(frozen=True)
 class AbilitiesJob:
-    """Ask what a device can do."""
+    """Ask what a device can do; `timed`, how fast it is, too."""
 
     device: str
+    timed: bool = False
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """The precisions that a device computes in, and how many of its kind are here."""
+    """The precisions that a device computes in, and how many of its kind are here; if it was timed,
+    operations and bytes a second (`bench.system.reference_matmul.machine_peaks`)."""
 
     precisions: tuple[str, ...]
     devices: int
+    flops: float | None = None
+    bandwidth: float | None = None
 
 
 Job = (

@@ -510,8 +510,10 @@ class TrialTime:
 class TimePredicted:
     """How long a run will take, predicted before its first trial, when `passed_seconds` had passed
     since its start or its resumption. `report_seconds` is an allowance. With a time limit,
-    `cut_seeds` are those for which there would be no time. Trials run side by side in
-    `slots`."""
+    `cut_seeds` are those for which there would be no time. `factor` is 1 where steps were timed;
+    else the trials take these seconds divided or multiplied by at most that, and `cut_seeds` are
+    those that find no time even if they are divided. Trials run side
+    by side in `slots`."""
 
     passed_seconds: float
     trials: tuple[TrialTime, ...]
@@ -519,6 +521,7 @@ class TimePredicted:
     limit_seconds: float | None = None
     cut_seeds: tuple[int, ...] = ()
     source: Source = "predicted"
+    factor: float = 1.0
     slots: int = 1
 
 

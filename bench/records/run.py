@@ -157,6 +157,8 @@ class Run:
             case records.StepsTimed():
                 self.steps_timed[record.model, record.setting, record.batch_size] = record
             case records.TimePredicted():
+                if self.time_predicted is not None and self.time_predicted.factor > 1:
+                    self.predicted_times.clear()  # no step was timed for those
                 self.time_predicted = record
                 for time in record.trials:  # of a resumed trial, its whole is compared
                     self.predicted_times.setdefault(time.trial.id, time)

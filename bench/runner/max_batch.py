@@ -340,7 +340,7 @@ def _scaled(
     known = next((answer for answer in answers if answer.model == name), None)
     if known is None or known.kernels is None:
         reason = known.reason if known else "there is no such model"
-        raise Refused(f"--known {options.known} cannot scale {card.name}: {reason}.")
+        raise Refused(f"--known {options.known} cannot scale {card.name}: {reason}; name another.")
     speed = predict_speed(
         known.kernels, setting=known.setting, card=card, batch_size=options.batch_size
     )

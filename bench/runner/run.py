@@ -74,6 +74,7 @@ def carry_out(session: Session, plan: Plan, start: Callable[[], None]) -> RunTab
     """Do everything in a plan that is left to do; raises Refused if no trial could begin."""
     with under_way(session):
         start()
+        session.refuse_hopeless(plan)
         session.search_all(plan)
         session.predict_all()
         session.predict_time(plan)

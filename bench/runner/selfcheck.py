@@ -23,7 +23,7 @@ from bench.analysis.selfcheck import CHECKS, PAIRS, Checked, Evidence, judge_all
 from bench.config import Config, Options, settings_of
 from bench.errors import BenchError, Interrupted, Refused, TimedOut, TrialFailed
 from bench.options import Folder, Group, Help, options_of
-from bench.prediction.cards import DEFAULT_RESERVE_BYTES, find_card
+from bench.prediction.cards import DEFAULT_RESERVE_BYTES, card_called, find_card
 from bench.prediction.memory import predict
 from bench.records import messages
 from bench.records.measurement import Measurement
@@ -277,6 +277,10 @@ def _not_run(bench: Bench) -> dict[str, str]:
     reasons = {"cards": "not built" if several else "fewer than two cards are here"}
     if bench.on_cpu and not CPU_LIMIT_HOLDS:
         reasons["batches"] = "only Linux limits the memory of a process"
+    if not bench.on_cpu:
+        card = card_called(bench.device.name, bench.device.memory_bytes)
+        if card is None or card.peaks is None:
+            reasons["speed"] = "what this card computes and moves at most is not known here"
     return reasons
 
 
@@ -294,13 +298,18 @@ def parts_of(bench: Bench) -> list[Part]:
         Part("memory", f"{model}, memory of a step", partial(_asks, "memory", model, "fp32"))
         for model in scale.models
     ]
+    speeds = [
+        Part("speed", f"{model} {p}, seconds of a step", partial(_asks, "speed", model, p))
+        for p, model in product(("fp32",) if bench.on_cpu else precisions, scale.models)
+    ]
     watched = Part("telemetry", "NVML", partial(_asks, "telemetry", first, "fp32"))
     repeat = Part("repeat", "the same seed twice", _repeat)
     rounds = range(1, scale.rounds + 1)
     pace = [Part("pace", f"an epoch, round {n}", partial(_round, n)) for n in rounds]
     pairs = [Part("runs", f"equal runs, pair {n}", partial(_pair, n)) for n in range(1, PAIRS + 1)]
     ours = sizes if bench.on_cpu else [watched]
-    every = [*steps, *batches[:1], *ours[:1], repeat, *pace, *pairs, *ours[1:], *batches[1:]]
+    firsts = [*steps, *batches[:1], *ours[:1], *speeds[:1], repeat, *pace, *pairs]
+    every = [*firsts, *speeds[1:], *ours[1:], *batches[1:]]
     return [part for part in every if part.experiment not in skipped]
 
 

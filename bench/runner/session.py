@@ -27,6 +27,7 @@ from bench.batch_size.certificate import SMALLEST_BATCH
 from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config, settings_of
 from bench.errors import BenchError, NodeLost, Refused, TrialFailed
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
+from bench.prediction.cpu import FACTOR
 from bench.prediction.memory import breakdown, predict
 from bench.prediction.speed import with_speeds
 from bench.records import messages, records
@@ -34,6 +35,7 @@ from bench.records.run import Run
 from bench.records.run_folder import RunFolder
 from bench.runner.batch_search import Prober
 from bench.runner.cluster import Cluster
+from bench.runner.foresight import foresee
 from bench.runner.interrupts import Interrupts
 from bench.runner.own_models import one_at_a_time
 from bench.runner.plan import Plan, Shape, at_chosen, choose_batches, notes_on, refusal
@@ -57,6 +59,9 @@ SHARED = (
 
 BREAKDOWN_BATCH = 32
 """The batch size whose memory is broken down: the lecture's for its GoogLeNet."""
+
+FORESIGHT_SHARE = 0.1
+"""Predicting the time of a plan from simulated steps takes at most this share of a time limit."""
 
 
 class Session:
@@ -275,6 +280,43 @@ class Session:
         sizes = choose_batches(plan.trials, found, images, strong=strong)
         return [replace(trial, batch_size=sizes[trial]) for trial in plan.trials]
 
+    def foresee(self, plan: Plan, *, within: float) -> records.TimePredicted | None:
+        """On the CPU, predict how long the trials take from simulated steps, before anything is
+        searched for or timed; None where that cannot be done, or not in so many seconds."""
+        trials = [trial for trial in self._decided(plan) if not self._is_over(trial)]
+        elsewhere = self.prepared.device.kind != "cpu" or bool(self.prepared.nodes)
+        if elsewhere or not trials:
+            return None
+        self.recorder.tell(messages.Progress("predicting the time of a step", 0, 1))
+        shapes = tuple(dict.fromkeys(trial.shape for trial in trials))
+        try:
+            log = self.recorder.log
+            seen = foresee(shapes, self.prepared, log, within=within)
+        except (TrialFailed, Refused) as error:
+            text = f"the time of this plan is predicted only once steps are timed: {error}"
+            self.recorder.tell(messages.Warned(text))
+            return None
+        self.stopwatch.lap("predict")
+        times = [records.TrialTime(t, self._phases(t, seen.steps(t))) for t in trials]
+        if not any(time.seconds for time in times):
+            return None
+        limit = self.config.time_limit_seconds
+        predicted = predict_time(
+            times, self.stopwatch.passed(), limit, factor=FACTOR, slots=len(self.runners)
+        )
+        self.record(predicted)
+        return predicted
+
+    def refuse_hopeless(self, plan: Plan) -> None:
+        """Raises Refused, before anything is searched for or timed, if a time limit is too short
+        even if trials are as fast as can be expected from simulated steps."""
+        limit = self.config.time_limit_seconds
+        if limit is None or self.config.dry_run or self.run.steps_timed:
+            return
+        predicted = self.foresee(plan, within=FORESIGHT_SHARE * limit)
+        if predicted is not None and (reason := too_short(predicted)):
+            raise Refused(reason)
+
     def predict_time(self, plan: Plan) -> None:
         """Predict how long the trials take from a few steps of each model; raises Refused if the
         time limit has no room for one seed of each, except in a dry run, which shows that."""
@@ -307,17 +349,18 @@ class Session:
             if _timed_key(trial) not in self.run.steps_timed:
                 self._rehearse(trial)
         self.stopwatch.lap("rehearse")
-        times = [records.TrialTime(t, self._phases(t)) for t in trials]
+        timed = self.run.steps_timed
+        times = [records.TrialTime(t, self._phases(t, timed.get(_timed_key(t)))) for t in trials]
         limit = self.config.time_limit_seconds
         slots = len(self.runners)
-        predicted = predict_time(times, self.stopwatch.passed(), limit, slots)
+        predicted = predict_time(times, self.stopwatch.passed(), limit, slots=slots)
         self.record(predicted)
         return predicted
 
-    def _phases(self, trial: records.Trial) -> dict[str, float]:
-        """Predicted seconds of what is left of a trial, by phase; none if no step could be timed:
-        then it fails when it is trained, too."""
-        timed, earlier = self.run.steps_timed.get(_timed_key(trial)), self.run.trial(trial.id)
+    def _phases(self, trial: records.Trial, timed: records.StepsTimed | None) -> dict[str, float]:
+        """Predicted seconds of what is left of a trial, by phase, from its steps; none if none were
+        timed: then it fails when it is trained, too."""
+        earlier = self.run.trial(trial.id)
         if timed is None:
             return {}
         left = self.config.epochs - (len(earlier.epochs) if earlier else 0)

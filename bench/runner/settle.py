@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -63,6 +63,9 @@ simulated step, and looking at it."""
 
 PRICING_SHARE = 0.25
 """Timing a few steps of what might be trained takes at most this share of the time limit."""
+
+Pricing = Literal["timed", "simulated"]
+"""How a round finds what trials take: by timing a few of their steps, or by simulating them."""
 
 UNTRAINED = "not trained: its claims need only what is known without training."
 
@@ -225,18 +228,25 @@ class Settlement:
         write_settled(self.settled(), self.folder)
 
     def price_all(self, limit: float) -> None:
-        """Time a few steps of everything that might be trained: small images first, and what
-        serves most claims."""
+        """Time a few steps of everything that might be trained, for so many seconds: small images
+        first, and what serves most claims. On the CPU, steps of the rest are simulated for as long
+        again."""
         for claim in self.claims:
             if "device" in claim.needs and not claim.device:
                 self.elsewhere[claim.id] = "other hardware: only ratios compare"
         for experiment in sorted(self.experiments, key=_dearness):
             wanted = self._needed(experiment)
-            if experiment.trained and wanted and self.stopwatch.passed() < limit:
-                run = self.runs.get(experiment.number)
-                if run is None or run.time_predicted is None:
-                    self._round(experiment, wanted, pricing=True)
+            if experiment.trained and wanted:
+                run, passed = self.runs.get(experiment.number), self.stopwatch.passed()
+                known = run.time_predicted if run else None
+                if passed < limit and (known is None or known.factor > 1):
+                    self._round(experiment, wanted, pricing="timed")
+                elif passed < 2 * limit and known is None and self._on_cpu():
+                    self._round(experiment, wanted, pricing="simulated")
                 self._check_conditions(experiment)
+
+    def _on_cpu(self) -> bool:
+        return any(run.device.kind == "cpu" for run in self.runs.values())
 
     def _needed(self, experiment: Experiment) -> frozenset[Wanted]:
         """The first seed of everything that some claim of a run needs and that is not elsewhere."""
@@ -338,7 +348,11 @@ class Settlement:
         return replace(step, trials=trials, seconds=sum(self.seconds[w] for w in trials))
 
     def _round(
-        self, experiment: Experiment, wanted: frozenset[Wanted], *, pricing: bool = False
+        self,
+        experiment: Experiment,
+        wanted: frozenset[Wanted],
+        *,
+        pricing: Pricing | None = None,
     ) -> None:
         """Open or resume a run, and do what is wanted of it; or only find what that takes."""
         path = self.path(experiment)
@@ -369,13 +383,18 @@ class Settlement:
             folder.close()
         self._load(experiment)
 
-    def _work(self, session: Session, plan: Plan, experiment: Experiment, *, pricing: bool) -> None:
+    def _work(
+        self, session: Session, plan: Plan, experiment: Experiment, *, pricing: Pricing | None
+    ) -> None:
+        if pricing == "simulated":
+            session.foresee(plan, within=PREDICTION_SECONDS * len(plan.shapes))
+            return
         session.searches = session.searches and not experiment.trained
         session.search_all(plan)
         if not experiment.trained:
             session.predict_all()
             session.leave_untrained(plan, UNTRAINED)
-        elif pricing:
+        elif pricing == "timed":
             for timed in self._timed(experiment):
                 if any(session.is_timed_as(timed, trial) for trial in plan.trials):
                     session.record(timed)

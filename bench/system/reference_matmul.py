@@ -19,6 +19,9 @@ SECONDS = 0.3
 """The product is repeated for about this long, `LEAST` to `MOST` times: a burst of another process
 that lasts a twentieth of a second must not look like a slower machine."""
 
+COPIED_BYTES, COPIES = 128 * 2**20, 5
+"""The size of the array that is copied, well above what caches hold, and how often it is timed."""
+
 
 def calibrate(
     device: Device,
@@ -60,3 +63,19 @@ def _seconds(device: Device, size: int, dtype: torch.dtype, *, timed: bool) -> l
     fastest = min(products(UNTIMED))
     repetitions = min(MOST, max(LEAST, round(SECONDS / max(fastest, 1e-6))))
     return products(repetitions) if timed else []
+
+
+def machine_peaks(device: Device) -> tuple[float, float]:
+    """What a device computes and moves, where nobody has published it: operations a second of the
+    product in float32, and bytes a second that a large copy reads and writes. Of each the fastest,
+    because what else the machine does at the moment says nothing about the hours to come."""
+    product = calibrate(device, "", 0, "fp32")
+    source = torch.ones(COPIED_BYTES // 4, device=device.torch)
+    target = torch.empty_like(source)
+    marks = [device.mark()]
+    for _ in range(1 + COPIES):
+        target.copy_(source)
+        marks.append(device.mark())
+    device.synchronize()
+    _, *seconds = (device.elapsed(start, end) for start, end in pairwise(marks))
+    return product.peak_gflops * 1e9, 2 * COPIED_BYTES / min(seconds)

@@ -154,6 +154,19 @@ def test_a_limit_too_short_for_one_seed_says_what_would_do() -> None:
     assert too_short(TimePredicted(3, (), 10, 1.0)) is None
 
 
+def test_what_is_known_within_a_factor_is_cut_only_if_it_is_hopeless() -> None:
+    made = times(600, 600)
+    assert predict_time(made, 60, 800, factor=2.0).cut_seeds == ()
+    known = predict_time(made, 60, 500, factor=2.0)
+    assert (known.cut_seeds, known.factor) == ((1,), 2.0)
+    assert too_short(known) is None
+    assert prediction_text(known) == "about 21 minutes; at most 1 of 2 seeds fit in 8 minutes"
+    assert too_short(predict_time(made, 60, 300, factor=2.0)) == (
+        "--time-limit 5m is too short: one seed of every model is predicted (no step was timed) to "
+        "be done in 13m, at best in 7m; allow that, or lower --epochs."
+    )
+
+
 def test_a_cut_is_said() -> None:
     assert cut_sentence((1, 2), SeedsCut((1, 2), 1500, 1000, 620)) == (
         "The time limit of 25m left out seeds 1, 2 of every model: a seed takes about 10 minutes, "

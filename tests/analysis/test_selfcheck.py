@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.selfcheck import CHECKS, Checked, Evidence, broken, judge_all
+from bench.analysis.selfcheck import (
+    CHECKS,
+    SPEED_COLUMNS,
+    Checked,
+    Evidence,
+    broken,
+    judge_all,
+    speeds_csv,
+)
 from bench.records.measurement import COLUMNS, QUANTITIES, Measurement, measurements_csv
 
 Rows = Sequence[Measurement]
@@ -55,6 +63,21 @@ def memory(real: float, predicted: float, workspace: float = 0, **case: str) -> 
         *some("memory", "tensor_bytes", real, **traits),
         *some("memory", "tensor_bytes", predicted, source="predicted", **traits),
         *some("memory", "workspace_bytes", workspace, source="predicted", **traits),
+    ]
+
+
+def seconds(*measured: float, span: Sequence[float] = (0.08, 0.12), **case: str) -> Rows:
+    traits, low_high = {"batch_size": 8} | CASE | case, zip(("low", "high"), span, strict=True)
+    return [
+        *some("speed", "step_seconds", *measured, **traits),
+        *some("speed", "step_seconds", 0.1, source="predicted", **traits),
+        *(
+            one
+            for end, value in low_high
+            for one in some("speed", f"step_seconds_{end}", value, source="predicted", **traits)
+        ),
+        *some("speed", "peak_flops", 1e12, source="published", **traits),
+        *some("speed", "peak_bandwidth", 1e11, source="published", **traits),
     ]
 
 
@@ -110,6 +133,12 @@ KEPT = [
         [*memory(100, 101), *memory(100, 99, model="a"), *memory(100, 50, model="b")],
         "3 peaks, off by 1.0% in the middle",
     ),
+    ("predicted_step", seconds(0.09, 0.11, 9.0), "1 of 1 ranges hold; predicted over measured"),
+    (
+        "predicted_step",
+        [*seconds(0.1), *seconds(0.1, model="b"), *seconds(0.2, model="c")],
+        "2 of 3 ranges hold; predicted over measured 0.50 to 1.00; c 32 px fp32: 200 ms, predicted",
+    ),
     ("epoch_speed", pace((140, 142, 138)), "1.40 times the plain loop in 3 rounds (faster)"),
     ("epoch_speed", pace((140, 142, 138)), "0.93 times bare steps"),
     ("epoch_speed", pace((100, 101, 99)), "(equal)"),
@@ -137,6 +166,12 @@ BROKEN = [
     ("predicted_batch", batches(predicted=(101, 120)), "0 of 1 ranges hold; resnet18 32 px fp32"),
     ("left_memory", batches(peaks=(100, 102)), "resnet18 32 px fp32: +2.0%"),
     ("predicted_memory", memory(100, 93), "off by 7.0% in the middle"),
+    ("predicted_step", seconds(0.07, 0.07), "0 of 1 ranges hold; predicted over measured 1.43"),
+    (
+        "predicted_step",
+        [*seconds(0.1), *seconds(0.2, model="b"), *seconds(0.2, model="c")],
+        "1 of 3 ranges hold",
+    ),
     ("epoch_speed", pace((80, 81, 79)), "0.80 times the plain loop in 3 rounds (slower)"),
     ("same_twice", runs(1, 2), "2 of 2 pairs told apart"),
     ("determinism", repeat((2.0, 1.9), (2.0, 1.9 + 1e-15)), "first train_loss of epoch 2"),
@@ -199,6 +234,7 @@ THIN = [
     ("predicted_batch", some("batches", "max_batch", 100, **CASE)),
     ("left_memory", batches(peaks=(100,))),
     ("predicted_memory", some("memory", "tensor_bytes", 100, **CASE)),
+    ("predicted_step", some("speed", "step_seconds", 0.1, **CASE)),
     ("epoch_speed", pace((140, 142), plain=(100, 101))),
     ("same_twice", runs(1)),
     ("determinism", repeat((2.0,), ())),
@@ -244,6 +280,18 @@ def test_measurements_are_a_table_with_units_and_all_digits() -> None:
     assert tuple(cells) == COLUMNS
     assert float(cells["value"]) == row.value
     assert (cells["unit"], cells["batch_size"]) == ("nats", "")
+
+
+def test_speeds_are_a_table_to_fit_predictions_on() -> None:
+    rows = [*seconds(0.09, 0.11, 9.0), *seconds(model="b"), *batches()]
+    (cells,) = csv.DictReader(io.StringIO(speeds_csv(rows, "Some Card")))
+    assert tuple(cells) == SPEED_COLUMNS
+    assert cells == {
+        **{"device": "Some Card", "model": "resnet18", "image_size": "32", "precision": "fp32"},
+        **{"batch_size": "8", "step_seconds": "0.11", "predicted_step_seconds": "0.1"},
+        **{"predicted_low": "0.08", "predicted_high": "0.12"},
+        **{"peak_flops": "1000000000000.0", "peak_bandwidth": "100000000000.0"},
+    }
 
 
 def test_every_quantity_has_a_unit() -> None:

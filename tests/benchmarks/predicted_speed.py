@@ -5,7 +5,8 @@ both layouts, about two seconds each, and prints errors of images/s:
 
 - on the RTX 3090, by cross-validation: constants are fitted on one half of the models (by a hash of
   the name) and judged on the other, and the other way round;
-- by family of networks, and of the ranking of models;
+- by family of networks, and of the ranking of models; with `--folds family`, constants are fitted
+  on all families but the one that is judged;
 - on the other cards of `other_cards_training_speed.csv`, whose constants are those of the RTX 3090.
 
 `--every 8` takes every eighth model; `--traces FILE` keeps traces there from run to run; `--fit`
@@ -255,11 +256,13 @@ def predicted(case: Case, constants: Constants) -> float:
     return case.row.batch / case.work.seconds(constants, rates, peaks.bandwidth)
 
 
-def fit(given: Sequence[Case]) -> Constants:
-    """The constants that make the logarithms of times agree best, outliers counting little."""
-    from scipy.optimize import least_squares
+Prepared = tuple[Workload, Sequence[float], float, float]
+"""A step's kernels, rates and bandwidth of the device, and the seconds that it took."""
 
-    prepared = []
+
+def fit(given: Sequence[Case]) -> Constants:
+    """The constants of one card."""
+    prepared: list[Prepared] = []
     for case in given:
         peaks = peaks_of(case.row.card)
         rates = rates_of(peaks, case.row.precision) if peaks else None
@@ -267,6 +270,22 @@ def fit(given: Sequence[Case]) -> Constants:
         assert rates is not None
         seconds = case.row.batch / case.row.images_per_second
         prepared.append((case.work, rates, peaks.bandwidth, seconds))
+    return fitted(prepared)
+
+
+def fitted(
+    prepared: Sequence[Prepared],
+    start: Constants = START,
+    *,
+    most: tuple[float, float] = (1.6, 20.0),
+    held: float = 0.0,
+) -> Constants:
+    """The constants that make the logarithms of times agree best, outliers counting little; shares
+    and microseconds are at most so many. Where few steps are known, constants are `held` near those
+    to start from: a step that is off by 1 counts as much as one that is off by 1 / held."""
+    from scipy.optimize import least_squares
+
+    logs_start = np.log(np.array(astuple(start)))
 
     def residuals(logs: np.ndarray) -> np.ndarray:
         constants = Constants(*np.exp(logs))
@@ -275,14 +294,15 @@ def fit(given: Sequence[Case]) -> Constants:
                 np.log(work.seconds(constants, rates, bandwidth) / seconds)
                 for work, rates, bandwidth, seconds in prepared
             ]
+            + list(held * (logs - logs_start))
         )
 
-    low, high = np.log([0.005] * 9 + [0.2]), np.log([1.6] * 9 + [20.0])
+    low, high = np.log([0.005] * 9 + [0.2]), np.log([most[0]] * 9 + [most[1]])
     best = None
     for scale in (1.0, 0.5):
-        start = np.clip(np.log(np.array(astuple(START)) * scale), low + 1e-3, high - 1e-3)
+        begin = np.clip(logs_start + np.log(scale), low + 1e-3, high - 1e-3)
         found = least_squares(
-            residuals, start, bounds=(low, high), loss="soft_l1", f_scale=0.1, diff_step=1e-3
+            residuals, begin, bounds=(low, high), loss="soft_l1", f_scale=0.1, diff_step=1e-3
         )
         best = found if best is None or found.cost < best.cost else best
     return Constants(*(float(value) for value in np.exp(best.x)))
@@ -315,19 +335,27 @@ HEADER = (
 )
 
 
-def report_table(given: Sequence[Case]) -> None:
+FOLDS: dict[str, Callable[[Measured], object]] = {
+    "half": lambda row: row.half,
+    "family": lambda row: row.family,
+}
+"""What is left out of the fit that it is judged on."""
+
+
+def report_table(given: Sequence[Case], fold: str) -> None:
     """The cross-validated table of one card, by layout and family."""
     for layout in ("nchw", "nhwc"):
         of_layout = [case for case in given if case.row.layout == layout]
         if len(of_layout) < 20:
             continue
         made: list[tuple[Case, float]] = []
-        for half in (0, 1):
-            constants = fit([case for case in of_layout if case.row.half != half])
-            judged = [case for case in of_layout if case.row.half == half]
+        out = FOLDS[fold]
+        for left in sorted({out(case.row) for case in of_layout}):
+            constants = fit([case for case in of_layout if out(case.row) != left])
+            judged = [case for case in of_layout if out(case.row) == left]
             made += [(case, predicted(case, constants)) for case in judged]
         groups: dict[str, Callable[[Case], bool]] = {
-            "all, cross-validated": lambda case: True,
+            f"all, each {fold} held out": lambda case: True,
             "without grouped convolutions": lambda case: not case.grouped,
             "with grouped convolutions": lambda case: case.grouped,
         }
@@ -403,6 +431,7 @@ def main() -> int:
     parser.add_argument("--traces", type=Path, help="file that keeps traces (JSON lines)")
     parser.add_argument("--table", type=Path, default=HERE / "rtx3090_training_speed.csv")
     parser.add_argument("--card", default="rtx3090", help="the table's card")
+    parser.add_argument("--folds", choices=FOLDS, default="half", help="what is held out at once")
     parser.add_argument("--fit", action="store_true", help="print rows for constants.csv")
     options = parser.parse_args()
     os.environ["TIMM_FUSED_ATTN"] = "0"  # torch 1.12 had no fused attention
@@ -431,7 +460,7 @@ def main() -> int:
     print(f"operators without a rule: {', '.join(unknown) or 'none'}")
     for found in {found.shape: found for found in chosen if found.error}.values():
         print(f"not traced: {found.shape}: {found.error}")
-    report_table(cases(table, traces))
+    report_table(cases(table, traces), options.folds)
     report_others(cases(others, traces))
     report_ranges(cases((*table, *others), traces))
     if options.fit:

@@ -55,12 +55,13 @@ def test_it_shows_every_promise_and_writes_a_folder(
     assert shown.count("it [is] so") == len(CHECKS)
     assert "1 figures in 61 s" in shown
     assert sorted(path.name for path in Path("sent").iterdir()) == [
-        *("checks.csv", "environment.json", "measurements.csv")
+        *("checks.csv", "environment.json", "measurements.csv", "speeds.csv")
     ]
     rows = table("checks.csv")
     assert [(row["check"], row["verdict"]) for row in rows] == [(name, "pass") for name in CHECKS]
     (figure,) = table("measurements.csv")
     assert (figure["quantity"], figure["value"]) == ("told_apart", "0")
+    assert table("speeds.csv") == []
     assert json.loads(Path("sent/environment.json").read_text(encoding="utf-8")) == {
         **{"format": 1, "device_kind": "cpu", "seconds": 61.2},
         **FOUND.environment,

@@ -9,7 +9,7 @@ import pytest
 from bench.config import DEFAULT_CARDS
 from bench.errors import Refused
 from bench.prediction import cards as cards_module
-from bench.prediction.cards import cards, find_card
+from bench.prediction.cards import card_called, cards, find_card
 
 GIB = 2**30
 
@@ -89,3 +89,26 @@ def test_power_is_plausible_and_has_a_source(name: str) -> None:
         assert 30 < watts <= 1000
         assert f"{watts:.0f}" in row["power_quote"]
         assert cards().get(name).peaks
+
+
+@pytest.mark.parametrize(
+    ("name", "gib", "card"),
+    [
+        ("NVIDIA GeForce RTX 3060", 11.8, "rtx3060-12gb"),
+        ("NVIDIA GeForce RTX 3060 Laptop GPU", 5.8, "rtx3060-laptop-6gb"),
+        ("NVIDIA GeForce RTX 4060 Ti", 7.7, None),
+        ("Tesla T4", 14.6, "t4"),
+        ("Tesla V100-SXM2-16GB", 15.8, "v100-16gb"),
+        ("Tesla V100-SXM2-32GB", 31.7, "v100-32gb"),
+        ("NVIDIA A100-SXM4-80GB", 79.2, "a100-80gb"),
+        ("NVIDIA H100 80GB HBM3", 79.1, "h100-80gb"),
+        ("NVIDIA H100 PCIe", 79.1, None),
+        ("NVIDIA H200", 139.8, "h200"),
+        ("Test Card", 1.5, None),
+    ],
+)
+def test_a_card_is_known_by_what_its_driver_calls_it(
+    name: str, gib: float, card: str | None
+) -> None:
+    found = card_called(name, int(gib * GIB))
+    assert (found and found.name) == card

@@ -218,8 +218,8 @@ def test_constants_are_of_both_layouts_and_say_where_they_are_from() -> None:
     assert {fit.layout for fit in fits()} == {"nhwc", "nchw"}
     for fit in fits():
         assert fit.source
-        assert fit.card in cards()
-        assert all(0 < value < 20 for value in astuple(fit.constants))
+        assert fit.card == "cpu" or fit.card in cards()
+        assert all(0 < value < 200 for value in astuple(fit.constants))
     assert fit_for("t4", channels_last=False).layout == "nchw"
 
 

@@ -82,7 +82,7 @@ class ScriptedWorker:
 
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal"):
+    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal", "foresight"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", ScriptedWorker)
 
 

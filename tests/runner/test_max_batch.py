@@ -256,3 +256,16 @@ def test_a_budget_below_the_models_own_size_is_refused() -> None:
     )
     with pytest.raises(Refused, match=r"not even two images fit: they need about \d+ MiB"):
         measure_batches(options)
+
+
+def test_a_known_speed_of_a_model_that_cannot_be_simulated_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    setting = Setting(224, "adam", 1e-3, "fp32")
+    untraced = Simulated("resnet18", setting, None, 0.1, "its step cannot be simulated: no")
+    monkeypatch.setattr("bench.runner.max_batch._simulate", lambda options: [untraced])
+    options = MaxBatchOptions(models=("resnet18",), card=("t4",), known="resnet18=100")
+    with pytest.raises(
+        Refused, match=r"^--known resnet18=100 cannot scale t4: its step cannot be "
+    ):
+        predict_batches(options)

@@ -4,13 +4,13 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from bench.analysis.selfcheck import CHECKS, Checked, checks_csv
+from bench.analysis.selfcheck import CHECKS, Checked, checks_csv, speeds_csv
 from bench.errors import Interrupted, TimedOut, TrialFailed
 from bench.records import messages
 from bench.records.measurement import COLUMNS, QUANTITIES, Measurement, measurements_csv
@@ -22,7 +22,7 @@ from tests.builders import a_dataset, a_description, a_run, a_setting
 
 MIB = 2**20
 TINY = Scale(("lenet",), 32, 64 * MIB, 64 * MIB, batch=16, images=64, rounds=1)
-CARD = DeviceFacts("cuda:0", "cuda", "Test Card", 1536 * MIB, None)
+CARD = DeviceFacts("cuda:0", "cuda", "NVIDIA GeForce RTX 3060", 12_041 * MIB, None)
 IMAGE = 2 * MIB
 """What an image takes on that card; weights are nothing."""
 
@@ -35,9 +35,11 @@ def test_the_cpu_for_real() -> None:
     """In six seconds on any machine: what there is time for is judged, the rest is out of time."""
     found = selfcheck(SelfCheckOptions(device="cpu", minutes=0.1), scales={"cpu": TINY})
     assert found.device.kind == "cpu"
-    assert verdicts(found.checked).keys() == CHECKS.keys()
-    assert set(verdicts(found.checked).values()) <= {"pass", "not run here", "out of time"}
-    assert verdicts(found.checked)["clocks"] == "not run here"
+    said = verdicts(found.checked)
+    assert said.keys() == CHECKS.keys()
+    del said["predicted_step"]  # it depends on what else the machine does
+    assert set(said.values()) <= {"pass", "not run here", "out of time"}
+    assert said["clocks"] == "not run here"
     assert found.seconds < 60
     assert found.environment["packages"]["torch"]
     assert not found.interrupted
@@ -48,6 +50,12 @@ class FakeWorker:
     goes wrong."""
 
     ways: ClassVar = {"plain": 100.0, "ours": 200.0, "floor": 220.0}
+    seconds: ClassVar = [
+        ("measured", "step_seconds", 0.11),
+        ("predicted", "step_seconds", 0.10),
+        ("predicted", "step_seconds_low", 0.08),
+        ("predicted", "step_seconds_high", 0.12),
+    ]
     broken: type[Exception] | None = None
     jobs: ClassVar[list[Any]] = []
     devices = 1
@@ -101,6 +109,9 @@ class FakeWorker:
                 yield Measurement(
                     "step", "loss", 3.0 - repeat, **case, variant=variant, repeat=repeat
                 )
+        elif what == "speed":
+            for source, name, value in self.seconds:
+                yield Measurement("speed", name, value, source, **case, batch_size=job.batch_size)
         elif what == "telemetry":
             values = {"sample_seconds": 0.001, "sampling_interval": 0.5, "sampled_seconds": 5.0}
             for name, value in (values | {"samples": 12, "sm_clock_mhz": 1500.0}).items():
@@ -143,10 +154,31 @@ def test_a_card_that_keeps_everything(card: type[FakeWorker]) -> None:
     }
     assert budgets == dict.fromkeys(SCALES["cuda"].models, 8192 * MIB) | {"resnet18": None}
     allocators = {job.what: limited for job, limited in card.jobs if hasattr(job, "what")}
-    assert allocators == dict.fromkeys(("step", "telemetry", "ours", "floor"), False) | {
+    assert allocators == dict.fromkeys(("step", "speed", "telemetry", "ours", "floor"), False) | {
         "plain": None
     }
     assert {m.quantity for m in found.measurements} <= QUANTITIES.keys()
+
+
+def test_the_speed_of_an_unknown_card_is_not_predicted(
+    card: type[FakeWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.CARD", replace(CARD, name="Test Card"))
+    (one,) = [one for one in on_card().checked if one.check.id == "predicted_step"]
+    assert one.verdict == "not run here"
+    assert one.found == "what this card computes and moves at most is not known here"
+    assert not any(getattr(job, "what", "") == "speed" for job, _ in card.jobs)
+
+
+def test_a_step_that_takes_longer_than_predicted_is_a_broken_promise(
+    card: type[FakeWorker],
+) -> None:
+    card.seconds = [("measured", "step_seconds", 0.13), *card.seconds[1:]]
+    found = on_card()
+    assert verdicts(found.checked)["predicted_step"] == "broken promise"
+    rows = list(csv.DictReader(io.StringIO(speeds_csv(found.measurements, CARD.name))))
+    assert len(rows) == 2 * len(SCALES["cuda"].models)
+    assert {row["step_seconds"] for row in rows} == {"0.13"}
 
 
 def test_several_cards_are_not_built(card: type[FakeWorker]) -> None:

@@ -1,14 +1,18 @@
 """What a worker measures for a self-check: for real on the CPU, and with a stub for NVML."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from bench.records.kernel_trace import Kernel, KernelTrace
 from bench.records.measurement import Measurement
-from bench.records.messages import AbilitiesJob, SelfCheckJob
+from bench.records.messages import AbilitiesJob, SelfCheckJob, Simulated
+from bench.records.records import DeviceFacts
 from bench.runner.worker import jobs, selfcheck_jobs
 from bench.runner.worker.selfcheck_jobs import JOBS, measure
+from bench.runner.worker_process import Worker
 from bench.system import gpu_telemetry
 from bench.system.devices.cpu import CpuDevice
 from bench.training.pace import WAYS
@@ -59,6 +63,63 @@ def test_every_way_has_a_rate(way: str) -> None:
     assert row.value > 0
 
 
+def test_a_step_is_timed_and_predicted_by_what_the_processor_does(tmp_path: Path) -> None:
+    """In a worker, as always: it simulates in a child, which needs a process without threads."""
+    job = SelfCheckJob("speed", "cpu", "lenet", a_setting(), batch_size=16)
+    with Worker(job, tmp_path / "worker.log") as worker:
+        rows = [figure for message in worker.messages() for figure in message.values]
+    real = values(rows, "step_seconds", source="measured")
+    (predicted,), (low,), (high,) = (
+        values(rows, f"step_seconds{end}", source="predicted") for end in ("", "_low", "_high")
+    )
+    assert len(real) == selfcheck_jobs.TIMED_STEPS
+    assert min(real) > 0
+    assert 0 < low < predicted < high
+    (flops,), (bandwidth,) = (values(rows, f"peak_{name}") for name in ("flops", "bandwidth"))
+    assert flops > 1e8
+    assert bandwidth > 1e8
+
+
+class Card(CpuDevice):
+    """The CPU, called as a card is."""
+
+    called = "Tesla T4"
+
+    def facts(self) -> DeviceFacts:
+        return DeviceFacts("cuda:0", "cuda", self.called, 15_633_219_584, None)
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card whose steps are simulated already."""
+    kernels = KernelTrace((Kernel("convolution", False, 0, 10**8, 0, 10**6, 64, 64),))
+    answer = Simulated("lenet", a_setting(), None, 1.0, kernels=kernels)
+    monkeypatch.setattr(selfcheck_jobs, "message_from_child", lambda call: answer)
+    monkeypatch.setattr(selfcheck_jobs, "open_device", lambda name: Card())
+
+
+def on_card(precision: str = "fp32") -> list[Measurement]:
+    setting = a_setting(precision=precision)
+    return list(measure(SelfCheckJob("speed", "cuda:0", "lenet", setting, batch_size=16)).values)
+
+
+@pytest.mark.usefixtures("simulated")
+def test_on_a_card_a_step_is_predicted_by_published_peaks() -> None:
+    rows = on_card()
+    assert values(rows, "peak_flops", source="published") == [8.1e12]
+    assert values(rows, "peak_bandwidth", source="published") == [320e9]
+    (low,), (high,) = (values(rows, f"step_seconds_{end}") for end in ("low", "high"))
+    assert low < high
+    assert len(values(rows, "step_seconds", source="measured")) == selfcheck_jobs.TIMED_STEPS
+
+
+@pytest.mark.usefixtures("simulated")
+def test_where_nothing_can_be_predicted_nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert on_card("bf16") == []  # a T4 has no such arithmetic
+    monkeypatch.setattr(Card, "called", "Some Card")
+    assert on_card() == []
+
+
 class Watched(CpuDevice):
     """The CPU, where NVML would find a card."""
 
@@ -101,6 +162,7 @@ def test_a_device_without_nvml_has_no_figures() -> None:
 def test_the_cpu_computes_in_two_precisions() -> None:
     able = jobs.abilities(AbilitiesJob("cpu"))
     assert (able.precisions, able.devices) == (("fp32", "bf16"), 1)
+    assert (able.flops, able.bandwidth) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -121,4 +183,10 @@ def test_a_card_is_asked_for_what_it_can_do(
 
 
 def test_every_job_has_a_name() -> None:
-    assert JOBS.keys() == {"step", "memory", "telemetry", *WAYS}
+    assert JOBS.keys() == {"step", "memory", "speed", "telemetry", *WAYS}
+
+
+def test_a_device_is_timed_if_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "machine_peaks", lambda device: (2e9, 1e9))
+    able = jobs.abilities(AbilitiesJob("cpu", timed=True))
+    assert (able.flops, able.bandwidth) == (2e9, 1e9)

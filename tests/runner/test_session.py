@@ -4,13 +4,25 @@ ones."""
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from bench import resume, run
 from bench.errors import Interrupted, Refused, TrialFailed
-from bench.records.messages import Planned, Prepared, TrainJob, Warned
+from bench.prediction.cpu import FACTOR
+from bench.records.kernel_trace import Kernel, KernelTrace
+from bench.records.messages import (
+    Abilities,
+    AbilitiesJob,
+    Planned,
+    Prepared,
+    SearchJob,
+    Simulated,
+    SimulateJob,
+    TrainJob,
+    Warned,
+)
 from bench.records.records import (
     Epoch,
     FinalTest,
@@ -43,7 +55,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         return {t.id: f"{t.model} · seed {t.seed}" for t in trials}
 
     monkeypatch.setattr("bench.runner.session.trial_labels", labels)
-    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal"):
+    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal", "foresight"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", WarningWorker)
 
 
@@ -113,6 +125,10 @@ def test_a_time_limit_leaves_out_the_last_seeds_of_every_model(
     one_seed = predicted.trials[0].total_seconds * len(MODELS)
     assert one_seed < SEED < 1.1 * one_seed
     assert len(of(StepsTimed, messages)) == len(MODELS)
+    assert [m.text for m in of(Warned, messages) if "predicted" in m.text] == [
+        "the time of this plan is predicted only once steps are timed: the processor could not be "
+        "timed."
+    ]
     [cut] = of(SeedsCut, messages)
     assert cut.seeds == predicted.cut_seeds == (2,)
     trained = sorted((t.trial.seed, t.trial.model) for t in result.trials)
@@ -138,6 +154,68 @@ def test_a_limit_too_short_for_one_seed_is_refused_before_training(
         run(replace(config(tmp_path / "run"), time_limit="2m"), messages.append)
     assert of(TrialStarted, messages) == []
     assert {t.trial.seed for t in resume(tmp_path / "run", given={"time_limit": "9h"}).trials}
+
+
+class ForesightedWorker(WarningWorker):
+    """Times a processor and simulates models; so slow that a step of 64 images takes minutes."""
+
+    flops = 1e9
+    jobs: ClassVar[list[Any]] = []
+
+    def messages(self) -> Iterator[Any]:
+        self.jobs.append(self.job)
+        match self.job:
+            case AbilitiesJob(timed=True):
+                yield Abilities(("fp32",), 1, self.flops, 1e12)
+            case SimulateJob(device="cpu", shapes=shapes):
+                work = KernelTrace((Kernel("1x1 convolution", False, 0, 10**9, 0, 0, 64, 64),))
+                for model, setting in shapes:
+                    yield Simulated(model, setting, None, 1.0, kernels=work)
+        yield from super().messages()
+
+
+@pytest.fixture
+def foresighted(monkeypatch: pytest.MonkeyPatch) -> type[ForesightedWorker]:
+    worker = type("W", (ForesightedWorker,), {"jobs": []})
+    for room in ("run", "session", "batch_search", "rehearsal", "foresight"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", worker)
+    return worker
+
+
+def test_a_hopeless_limit_is_refused_before_any_search_and_any_step(
+    tmp_path: Path, clock: list[float], foresighted: type[ForesightedWorker]
+) -> None:
+    with pytest.raises(
+        Refused,
+        match=r"--time-limit 5m is too short: one seed of every model is predicted \(no step was "
+        r"timed\) to be done in \w+, at best in \w+; allow that, or lower --epochs\.",
+    ):
+        run(replace(config(tmp_path / "run"), time_limit="5m"))
+    assert not any(isinstance(job, SearchJob | TrainJob) for job in foresighted.jobs)
+    records = [r for r in read_log(tmp_path / "run") if isinstance(r, TimePredicted)]
+    assert [record.factor for record in records] == [FACTOR]
+    again = resume(tmp_path / "run", given={"time_limit": "99h"})
+    assert len(again.trials) == 2 * len(MODELS)
+
+
+def test_steps_that_were_timed_replace_what_was_predicted_before(
+    tmp_path: Path, clock: list[float], foresighted: type[ForesightedWorker]
+) -> None:
+    foresighted.flops = 1e12
+    messages: list[Any] = []
+    result = run(replace(config(tmp_path / "run"), time_limit="9h"), messages.append)
+    before, after = of(TimePredicted, messages)
+    assert (before.factor, after.factor) == (FACTOR, 1.0)
+    assert result.predicted_times == {time.trial.id: time for time in after.trials}
+    assert [time.trial.id for time in before.trials] == [time.trial.id for time in after.trials]
+
+
+def test_without_a_limit_or_in_a_dry_run_nothing_is_simulated_first(
+    tmp_path: Path, foresighted: type[ForesightedWorker]
+) -> None:
+    run(config(tmp_path / "run"))
+    run(replace(config(tmp_path / "dry"), time_limit="5m", dry_run=True))
+    assert not any(isinstance(job, AbilitiesJob) for job in foresighted.jobs)
 
 
 def test_a_dry_run_trains_nothing_and_writes_nothing(tmp_path: Path) -> None:
@@ -192,7 +270,7 @@ class ValidatingWorker(ScriptedWorker):
 
 @pytest.fixture
 def validating(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal"):
+    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal", "foresight"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", ValidatingWorker)
 
 

@@ -1,18 +1,28 @@
 """A settlement, whole: two claims on generated images, interrupted and resumed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
 
 from bench.analysis.claims.reader import read_claims
 from bench.errors import Interrupted, Refused
+from bench.prediction.cpu import FACTOR
+from bench.records.kernel_trace import Kernel, KernelTrace
+from bench.records.messages import (
+    Abilities,
+    AbilitiesJob,
+    Simulated,
+    SimulateJob,
+    TrainJob,
+)
 from bench.records.records import Epoch, RunStarted, TrialStarted
 from bench.records.run_folder import read_log
-from bench.runner.settle import KEPT_OPTIONS, Round, SettleOptions, settle
+from bench.runner.settle import KEPT_OPTIONS, Round, Settlement, SettleOptions, settle
+from tests.runner.test_faults import ScriptedWorker
 
 CLAIMS = """id,claim,rule,metric,models,threshold,tolerance,needs,evidence
 bigger-slower,ResNet-18 is slower,more,epoch_seconds,resnet18 lenet,,,,SHORT
@@ -109,3 +119,50 @@ def test_claims_that_are_not_there_or_name_no_model(options: SettleOptions, tmp_
         settle(options)
     assert options.output is not None
     assert not options.output.exists()
+
+
+class Scripted(ScriptedWorker):
+    """Times a processor and simulates steps, besides what scripted workers do."""
+
+    rehearsed: ClassVar[list[str]] = []
+
+    def messages(self) -> Iterator[Any]:
+        match self.job:
+            case TrainJob(trial=trial, rehearsal=True):
+                self.rehearsed.append(trial.model)
+            case AbilitiesJob(timed=True):
+                yield Abilities(("fp32",), 1, 1e10, 1e10)
+            case SimulateJob(device="cpu", shapes=shapes):
+                work = KernelTrace((Kernel("1x1 convolution", False, 0, 10**8, 0, 0, 64, 64),))
+                for model, setting in shapes:
+                    yield Simulated(model, setting, None, 1.0, kernels=work)
+        yield from super().messages()
+
+
+def test_what_there_is_no_time_to_time_is_priced_by_simulated_steps(
+    options: SettleOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("run", "session", "batch_search", "rehearsal", "foresight"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", Scripted)
+    monkeypatch.setattr(Scripted, "rehearsed", [])
+    assert options.claims is not None
+    rows = (
+        f"{n},ResNet-18 is slower,more,epoch_seconds,resnet18 googlenet,,,,"
+        f"epochs={n} train_limit=40 test_limit=20 batch_size=20"
+        for n in (1, 2, 3)
+    )
+    options.claims.write_text("\n".join([CLAIMS.splitlines()[0], *rows]))
+    assert options.output is not None
+    settlement = Settlement(options, read_claims(options.claims), options.output, lambda said: None)
+    passed = iter((0.0, 90.0, 150.0))
+    monkeypatch.setattr(settlement.stopwatch, "passed", lambda: next(passed))
+    settlement.price_all(limit=60.0)
+    factors = [run.time_predicted and run.time_predicted.factor for run in settlement.runs.values()]
+    assert factors == [1.0, FACTOR]  # and nothing of the third, for which there is no time at all
+    assert len(Scripted.rehearsed) == 2
+    prices = [
+        [settlement._price(one) for one in settlement._needed(experiment)]
+        for experiment in settlement.experiments
+    ]
+    assert all(price and price > 0 for price in (*prices[0], *prices[1]))
+    assert prices[2] == [None, None]

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from bench.system import reference_matmul
 from bench.system.devices import open_device
 from bench.system.devices.cpu import CpuDevice
-from bench.system.reference_matmul import LEAST, MOST, UNTIMED, calibrate
+from bench.system.reference_matmul import LEAST, MOST, UNTIMED, calibrate, machine_peaks
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -66,3 +67,18 @@ def test_what_was_measured_just_now_is_not_measured_again(monkeypatch: pytest.Mo
     assert shared.seconds == last.seconds
     assert not last.shared
     assert len(seen) == UNTIMED
+
+
+def test_the_copy_reads_and_writes_all_of_a_large_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Scripted(CpuDevice):
+        now = 0.0
+
+        def mark(self) -> float:
+            self.now += 0.25
+            return self.now
+
+    monkeypatch.setattr(CpuDevice, "matmul_size", 8)
+    monkeypatch.setattr(reference_matmul, "COPIED_BYTES", 4096)
+    flops, bandwidth = machine_peaks(Scripted())
+    assert flops == pytest.approx(2 * 8**3 / 0.25)
+    assert bandwidth == pytest.approx(2 * 4096 / 0.25)

@@ -32,7 +32,7 @@ from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, ModelDescribed, Probe, Setting, TrialNoted
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory, open_device
 from bench.system.environment import environment, versions
-from bench.system.reference_matmul import calibrate
+from bench.system.reference_matmul import calibrate, machine_peaks
 from bench.system.slots import check_ranks, open_slots
 from bench.training.checkpoint import Training
 from bench.training.determinism import determinism
@@ -97,7 +97,8 @@ def resolve_all(job: messages.ResolveJob) -> messages.Resolved:
 
 
 def abilities(job: messages.AbilitiesJob) -> messages.Abilities:
-    """The precisions that a device computes in, and how many of its kind are here."""
+    """The precisions that a device computes in, and how many of its kind are here; if it is to be
+    timed, how fast it is."""
     device = open_device(job.device)
 
     def computes(precision: str) -> bool:
@@ -107,7 +108,8 @@ def abilities(job: messages.AbilitiesJob) -> messages.Abilities:
         return False
 
     count = torch.cuda.device_count() if device.kind == "cuda" else 1
-    return messages.Abilities(tuple(filter(computes, PRECISIONS)), count)
+    speeds = machine_peaks(device) if job.timed else (None, None)
+    return messages.Abilities(tuple(filter(computes, PRECISIONS)), count, *speeds)
 
 
 def describe(job: messages.SearchJob) -> ModelDescribed:
@@ -188,7 +190,7 @@ def _open_setup(
 
 
 def simulate_all(job: messages.SimulateJob) -> Iterator[messages.Simulated]:
-    """Simulate every model in its setting on a CUDA card that need not be here.
+    """Simulate every model in its setting on a device that need not be here.
 
     Raises:
         Refused: a model is unknown.
@@ -210,7 +212,12 @@ def _simulated(
         network = open_network(entry, job.num_classes, setting, fetched=False)
     recorder = KernelRecorder()
     trace = simulate(
-        network, setting, classes=job.num_classes, dataset=job.dataset, kernels=recorder
+        network,
+        setting,
+        classes=job.num_classes,
+        dataset=job.dataset,
+        device=job.device,
+        kernels=recorder,
     )
     return trace, recorder.trace()
 

@@ -7,15 +7,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.profiler import profile
 
+from bench.batch_size.forked import message_from_child
 from bench.data import shapes10
 from bench.data.loader import Transform
+from bench.errors import TrialFailed
+from bench.prediction.cards import Peaks, card_called
+from bench.prediction.cpu import FACTOR, cpu_step_seconds
 from bench.prediction.simulate import building, simulate
+from bench.prediction.speed import predict_speed, rates_of
+from bench.records.kernel_trace import KernelTrace
 from bench.records.measurement import Measurement
-from bench.records.messages import Figures, SelfCheckJob
+from bench.records.messages import Figures, SelfCheckJob, Simulated, SimulateJob
 from bench.records.records import Setting
-from bench.system.devices import open_device
+from bench.runner.worker.jobs import simulate_all
+from bench.system.devices import Device, open_device
 from bench.system.devices.cpu import CpuDevice
 from bench.system.gpu_telemetry import (
     INTERVAL_SECONDS,
@@ -23,6 +31,7 @@ from bench.system.gpu_telemetry import (
     Sampler,
     sampling_seconds,
 )
+from bench.system.reference_matmul import machine_peaks
 from bench.training.loop import Batch, train_pass
 from bench.training.networks import open_network
 from bench.training.optimizers import optimizer_of
@@ -34,6 +43,9 @@ from models.zoo import resolve
 
 SAMPLES = 20
 """How often NVML is asked to tell what that costs."""
+
+UNTIMED_STEPS, TIMED_STEPS = 2, 5
+"""Of training steps whose time was predicted."""
 
 TRAINING_SECONDS = 5.0
 """How long a network trains while its card is watched."""
@@ -153,11 +165,7 @@ def telemetry(job: SelfCheckJob) -> Measured:
     for repeat, one in enumerate(seconds, 1):
         yield _row(job, "telemetry", "sample_seconds", one, repeat=repeat)
     yield _row(job, "telemetry", "sampling_interval", INTERVAL_SECONDS)
-    network, images, labels = _on_cpu(job)
-    network.to(device.torch).to(memory_format=torch.channels_last)
-    precision = open_precision(job.setting.precision, device.kind)
-    optimizer = optimizer_of(job.setting, network, job.batch_size)
-    batch = images.to(device.torch), labels.to(device.torch)
+    network, batch, optimizer, precision = _ready(job, device)
     device.synchronize()
     start = perf_counter()
     with Sampler(bus) as sampler:
@@ -174,6 +182,75 @@ def telemetry(job: SelfCheckJob) -> Measured:
     for reason in THROTTLING:
         slowed = reason in seen.throttled_by
         yield _row(job, "telemetry", "throttled", slowed, variant=reason)
+
+
+def speed(job: SelfCheckJob) -> Measured:
+    """Seconds of training steps on a batch that is on the device, measured and predicted; nothing
+    where no figure can be predicted."""
+    kind = job.device.partition(":")[0]
+    wanted = SimulateJob(((job.model, job.setting),), CLASSES, None, device=kind)
+
+    def simulation() -> Simulated:
+        torch.set_num_threads(1)  # a fork has none of its parent's threads
+        return next(simulate_all(wanted))
+
+    # Before the device is opened, and in a child: it changes torch for its whole process.
+    simulated = message_from_child(simulation)
+    if simulated.kernels is None:
+        raise TrialFailed(simulated.reason)
+    device = open_device(job.device)
+    predict = _predicted_on_cpu if kind == "cpu" else _predicted_on_card
+    predicted = list(predict(job, simulated.kernels, device))
+    if not predicted:
+        return
+    yield from predicted
+    network, batch, optimizer, precision = _ready(job, device)
+    timer = StepTimer(device, UNTIMED_STEPS + TIMED_STEPS)
+    train_pass(network, [batch] * timer.steps, optimizer, precision, timer)
+    device.synchronize()
+    for repeat, seconds in enumerate(timer.step_seconds()[UNTIMED_STEPS:], 1):
+        yield _row(job, "speed", "step_seconds", seconds, repeat=repeat)
+
+
+def _predicted_on_cpu(job: SelfCheckJob, trace: KernelTrace, device: Device) -> Measured:
+    """From what the processor was measured to compute and to move."""
+    peaks = Peaks(*machine_peaks(device))
+    setting, size = job.setting, job.batch_size
+    seconds = cpu_step_seconds(trace, setting=setting, batch_size=size, peaks=peaks)
+    if seconds is not None:
+        yield from _step(job, seconds, seconds / FACTOR, seconds * FACTOR)
+        yield _row(job, "speed", "peak_flops", peaks.fp32)
+        yield _row(job, "speed", "peak_bandwidth", peaks.bandwidth)
+
+
+def _predicted_on_card(job: SelfCheckJob, trace: KernelTrace, device: Device) -> Measured:
+    """From the card's published peaks."""
+    facts, setting, size = device.facts(), job.setting, job.batch_size
+    card = card_called(facts.name, facts.memory_bytes)
+    rates = rates_of(card.peaks, setting.precision) if card and card.peaks else None
+    if card is None or card.peaks is None or rates is None:
+        return
+    found = predict_speed(trace, setting=setting, card=card, batch_size=size)
+    if found is not None:
+        seconds = found.step_seconds
+        yield from _step(job, seconds, seconds / found.factor, found.slowest_seconds)
+        yield _row(job, "speed", "peak_flops", rates[-1], source="published")
+        yield _row(job, "speed", "peak_bandwidth", card.peaks.bandwidth, source="published")
+
+
+def _step(job: SelfCheckJob, seconds: float, low: float, high: float) -> Measured:
+    values = {"step_seconds": seconds, "step_seconds_low": low, "step_seconds_high": high}
+    for name, value in values.items():
+        yield _row(job, "speed", name, value, source="predicted")
+
+
+def _ready(job: SelfCheckJob, device: Device) -> tuple[Network, Batch, Optimizer, Precision]:
+    """A network on the device with all that a training step needs."""
+    network, images, labels = _on_cpu(job)
+    network.to(device.torch).to(memory_format=torch.channels_last)
+    precision = open_precision(job.setting.precision, device.kind)
+    optimizer = optimizer_of(job.setting, network, job.batch_size)
+    return network, (images.to(device.torch), labels.to(device.torch)), optimizer, precision
 
 
 def _on_cpu(job: SelfCheckJob) -> tuple[Network, Tensor, Tensor]:
@@ -204,6 +281,7 @@ def _row(
 JOBS: dict[str, Callable[[SelfCheckJob], Measured]] = {
     "step": step,
     "memory": memory,
+    "speed": speed,
     "telemetry": telemetry,
     **{way: pace(way) for way in WAYS},
 }
