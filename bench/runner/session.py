@@ -386,7 +386,7 @@ class Session:
         on_cpu, images = self.prepared.device.kind == "cpu", self.prepared.dataset.train_images
         largest = 0
         with Prober(
-            messages.SearchJob(*shape, self.searching),
+            messages.SearchJob(*shape, self.searching, self.searches),
             self.log,
             limited=on_cpu,
             timeout=self.config.trial_timeout,
@@ -403,7 +403,8 @@ class Session:
         if self.config.sweep_batch and largest:
             # Under the limit of training, if any: the search's own slows steps on the CPU.
             limited = on_cpu and self.training.budget_bytes is not None
-            sweep, timeout = messages.SearchJob(*shape, self.training), self.config.trial_timeout
+            sweep = messages.SearchJob(*shape, self.training, searched=False)
+            timeout = self.config.trial_timeout
             with Prober(sweep, self.log, limited=limited, timeout=timeout) as prober:
                 for point in prober.sweep(largest):
                     self.record(point)

@@ -10,10 +10,11 @@ import pytest
 
 from bench import resume, run
 from bench.errors import Interrupted, Refused, TrialFailed
-from bench.records.messages import Planned, Prepared, TrainJob, Warned
+from bench.records.messages import Planned, Prepared, ProbeRequest, SearchJob, TrainJob, Warned
 from bench.records.records import (
     Epoch,
     FinalTest,
+    Probe,
     SeedsCut,
     StepsTimed,
     TimePredicted,
@@ -84,6 +85,26 @@ def test_a_resumed_run_shows_its_earlier_epochs_under_their_labels(tmp_path: Pat
     [planned] = of(Planned, messages)
     assert messages.index(planned) < messages.index(epochs[0])
     assert set(planned.labels) == {e.trial for e in epochs}
+
+
+@pytest.mark.parametrize("searched", [True, False])
+def test_memory_is_predicted_for_a_search_and_for_no_sweep(
+    searched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[SearchJob] = []
+
+    class Noting(ScriptedWorker):
+        def __init__(self, job: SearchJob, log: Path, **options: Any) -> None:
+            jobs.append(job)
+            super().__init__(job, log, **options)
+
+        def ask(self, request: ProbeRequest) -> Probe:
+            return replace(super().ask(request), step_seconds=(0.1,) * request.timed_steps)
+
+    monkeypatch.setattr("bench.runner.batch_search.Worker", Noting)
+    run(replace(config(tmp_path / "run"), max_batch=searched, sweep_batch=searched))
+    expected = [True, False] if searched else [False]
+    assert [job.searched for job in jobs] == expected * len(MODELS)
 
 
 @pytest.fixture

@@ -125,7 +125,8 @@ def open_search(
     job: messages.SearchJob,
 ) -> tuple[messages.Ready, Callable[[messages.ProbeRequest], Probe]]:
     """A function that makes the requested probes; on the CPU, each in a child of its own."""
-    trace = predicted_trace(_entry(job.model, job.conditions), job.setting, job.conditions)
+    entry = _entry(job.model, job.conditions)
+    trace = predicted_trace(entry, job.setting, job.conditions) if job.searched else None
     if job.conditions.device != "cpu" or not hasattr(os, "fork"):
         limit, probe = _open_setup(job)
         return messages.Ready(limit, versions(), trace), probe
