@@ -1,8 +1,9 @@
 """What all tests share: hypothesis without deadlines, for machines are noisy; one thread each; a
 cache of their own.
 
-Tests run in two processes at once; those of one `xdist_group` share something that takes seconds
-to make, and run in the same one. Torch's threads spin while they wait for each other, so that two
+Tests run in two processes at once. Each begins with one half of them in their order, so that what a
+file or a room shares, which takes seconds to make, is made once; who is done first takes over half
+of what the other has left. Torch's threads spin while they wait for each other, so that two
 processes with two threads each would take many times as long as with one.
 """
 
