@@ -28,9 +28,9 @@ settings.load_profile("quiet")
 
 
 def pytest_collection_finish() -> None:
-    """What was imported is no garbage: looking through it takes 0.2 s each time. Autograd starts its
-    threads when it first runs: on fake tensors one for every card that there seems to be, and then
-    no forked child can use it."""
+    """What was imported is no garbage: looking through it takes 0.2 s each time. Autograd starts
+    its threads when it first runs: on fake tensors one for every card that there seems to be, and
+    then no forked child can use it."""
     gc.freeze()
     if torch := sys.modules.get("torch"):
         torch.ones(1, requires_grad=True).sum().backward()

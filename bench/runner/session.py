@@ -403,8 +403,7 @@ class Session:
         if self.config.sweep_batch and largest:
             # Under the limit of training, if any: the search's own slows steps on the CPU.
             limited = on_cpu and self.training.budget_bytes is not None
-            sweep = messages.SearchJob(*shape, self.training, searched=False)
-            timeout = self.config.trial_timeout
+            sweep, timeout = messages.SearchJob(*shape, self.training), self.config.trial_timeout
             with Prober(sweep, self.log, limited=limited, timeout=timeout) as prober:
                 for point in prober.sweep(largest):
                     self.record(point)

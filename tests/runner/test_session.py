@@ -10,11 +10,10 @@ import pytest
 
 from bench import resume, run
 from bench.errors import Interrupted, Refused, TrialFailed
-from bench.records.messages import Planned, Prepared, ProbeRequest, SearchJob, TrainJob, Warned
+from bench.records.messages import Planned, Prepared, SearchJob, TrainJob, Warned
 from bench.records.records import (
     Epoch,
     FinalTest,
-    Probe,
     SeedsCut,
     StepsTimed,
     TimePredicted,
@@ -88,7 +87,7 @@ def test_a_resumed_run_shows_its_earlier_epochs_under_their_labels(tmp_path: Pat
 
 
 @pytest.mark.parametrize("searched", [True, False])
-def test_memory_is_predicted_for_a_search_and_for_no_sweep(
+def test_memory_is_predicted_for_a_search_alone(
     searched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs: list[SearchJob] = []
@@ -98,13 +97,9 @@ def test_memory_is_predicted_for_a_search_and_for_no_sweep(
             jobs.append(job)
             super().__init__(job, log, **options)
 
-        def ask(self, request: ProbeRequest) -> Probe:
-            return replace(super().ask(request), step_seconds=(0.1,) * request.timed_steps)
-
     monkeypatch.setattr("bench.runner.batch_search.Worker", Noting)
-    run(replace(config(tmp_path / "run"), max_batch=searched, sweep_batch=searched))
-    expected = [True, False] if searched else [False]
-    assert [job.searched for job in jobs] == expected * len(MODELS)
+    run(replace(config(tmp_path / "run"), max_batch=searched))
+    assert [job.searched for job in jobs] == [searched] * len(MODELS)
 
 
 @pytest.fixture
