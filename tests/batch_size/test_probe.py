@@ -68,7 +68,8 @@ def test_under_a_real_limit() -> None:
         facts = DatasetFacts("x", "x", ("a", "b"), 1000, 100, 32, grey, grey, "", True)
         conditions = Conditions("cpu", facts, 448 * 2**20, 0)
         setting = Setting(32, "adam", 1e-3, "fp32", augment="shift")
-        ready, probe = open_search(SearchJob("resnet18", setting, conditions))
+        job = SearchJob("resnet18", setting, conditions, searched=False)
+        ready, probe = open_search(job)
         print(ready.limit_bytes)
         for size in (4, 900, 4):
             found = probe(ProbeRequest(size))
