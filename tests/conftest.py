@@ -1,8 +1,9 @@
 """What all tests share: hypothesis without deadlines, for machines are noisy; one thread each; a
 cache of their own.
 
-Tests run in two processes at once; those of one `xdist_group` share something that takes seconds
-to make, and run in the same one. Torch's threads spin while they wait for each other, so that two
+Tests run in two processes at once. Each begins with one half of them in their order, so that what a
+file or a room shares, which takes seconds to make, is made once; who is done first takes over half
+of what the other has left. Torch's threads spin while they wait for each other, so that two
 processes with two threads each would take many times as long as with one.
 """
 
@@ -27,8 +28,12 @@ settings.load_profile("quiet")
 
 
 def pytest_collection_finish() -> None:
-    """What was imported is no garbage: looking through it takes 0.2 s each time."""
+    """What was imported is no garbage: looking through it takes 0.2 s each time. Autograd starts
+    its threads when it first runs: on fake tensors one for every card that there seems to be, and
+    then no forked child can use it."""
     gc.freeze()
+    if torch := sys.modules.get("torch"):
+        torch.ones(1, requires_grad=True).sum().backward()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -113,11 +113,13 @@ class Conditions:
 
 @dataclass(frozen=True)
 class SearchJob:
-    """Describe a model at the setting's image size, then answer probe requests."""
+    """Describe a model at the setting's image size, then answer probe requests. A step's memory is
+    predicted first, which takes seconds, if the largest batch is `searched` for."""
 
     model: str
     setting: Setting
     conditions: Conditions
+    searched: bool = True
 
 
 @dataclass(frozen=True)

@@ -488,7 +488,7 @@ class Session:
         on_cpu, images = self.prepared.device.kind == "cpu", self.prepared.dataset.train_images
         largest = 0
         with Prober(
-            messages.SearchJob(*shape, self.searching),
+            messages.SearchJob(*shape, self.searching, self.searches),
             self.recorder.log,
             limited=on_cpu,
             timeout=self.config.trial_timeout,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ import bench.runner.worker.jobs as jobs
 from bench.batch_size.probe import ProbeSetup, _last_batch
 from bench.data.loader import Transform, blank_split
 from bench.errors import OutOfMemoryKilled, TrialFailed
+from bench.records.memory_trace import Trace
 from bench.records.messages import Conditions, ProbeRequest, SearchJob
 from bench.records.records import DatasetFacts, Probe, Setting
 from bench.system.devices.cpu import CpuDevice
@@ -32,7 +34,7 @@ GREY = (0.5, 0.5, 0.5)
 FACTS = DatasetFacts("x", "x", ("a", "b"), 1000, 100, 32, GREY, GREY, "", True)
 SETTING = Setting(32, "adam", 1e-3, "fp32", augment="shift")
 CONDITIONS = Conditions("cpu", FACTS, 2**30, 0)
-JOB = SearchJob("resnet18", SETTING, CONDITIONS)
+JOB = SearchJob("resnet18", SETTING, CONDITIONS, searched=False)
 PRIMITIVE = "RuntimeError: could not create a primitive"
 
 
@@ -66,7 +68,8 @@ def test_under_a_real_limit() -> None:
         facts = DatasetFacts("x", "x", ("a", "b"), 1000, 100, 32, grey, grey, "", True)
         conditions = Conditions("cpu", facts, 448 * 2**20, 0)
         setting = Setting(32, "adam", 1e-3, "fp32", augment="shift")
-        ready, probe = open_search(SearchJob("resnet18", setting, conditions))
+        job = SearchJob("resnet18", setting, conditions, searched=False)
+        ready, probe = open_search(job)
         print(ready.limit_bytes)
         for size in (4, 900, 4):
             found = probe(ProbeRequest(size))
@@ -152,6 +155,16 @@ def test_a_probe_leaves_nothing_behind(fails: bool, monkeypatch: pytest.MonkeyPa
     for _ in range(3):
         assert setup.probe(8).fits is not fails
         assert living_bytes() == before
+
+
+@pytest.mark.parametrize("searched", [True, False])
+def test_memory_is_predicted_for_a_search_alone(
+    searched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = Trace((), ())
+    monkeypatch.setattr(jobs, "predicted_trace", lambda *_: trace)
+    ready, _ = jobs.open_search(replace(JOB, searched=searched))
+    assert ready.trace is (trace if searched else None)
 
 
 class TestAmbiguous:

@@ -7,6 +7,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "compare.ipynb"
+FEW_IMAGES = """
+from bench.config import PRESETS
+
+PRESETS["smoke"].update(train_limit=64, test_limit=32)
+MODELS = ("resnet18", "lenet")
+"""
+"""Runs before the cell that trains."""
 
 
 def test_it_is_stored_without_outputs():
@@ -25,8 +32,10 @@ def test_it_runs_and_shows_its_results(tmp_path, monkeypatch):
     monkeypatch.setenv("ARCHBENCH_PRESET", "smoke")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    place = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=200, resources=place).execute()
+    place = next(n for n, cell in enumerate(notebook.cells) if cell["id"] == "run")
+    notebook.cells.insert(place, nbformat.v4.new_code_cell(FEW_IMAGES))
+    folder = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=200, resources=folder).execute()
     outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook.cells}
 
     line, *_, table = (o["data"] for o in outputs["run"] if o["output_type"] != "stream")

@@ -20,7 +20,7 @@ from models import REGISTRY
 from models.building.network import Network, build_network
 
 CASES = {
-    name: (16 if ":cifar" in name else 64, 32 if name.startswith("densenet") else 8)
+    name: (16 if ":cifar" in name else 64, 16 if name.startswith("densenet") else 8)
     for name in REGISTRY
 } | {"inception_v3": (299, 2), "inception_v3:noaux": (75, 8), "airbench94": (32, 8)}
 """Pixels and images: behind either stem, maps of 16 by 16."""

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.records.run import Run
-from bench.report.write import write_report
+from tests.report.page import write_page
 from tests.report.rich import rich_run
 
 
@@ -11,5 +11,5 @@ from tests.report.rich import rich_run
 def rich_report(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that has an answer to every question, with its report."""
     run = rich_run(tmp_path_factory.mktemp("rich") / "run")
-    write_report(run)
+    write_page(run)
     return run

@@ -68,7 +68,7 @@ def begun(tmp_path: Path) -> Callable[[], tuple["subprocess.Popen[str]", list[ps
     """A real run in its first trial, and its workers."""
 
     def start() -> tuple["subprocess.Popen[str]", list[psutil.Process]]:
-        words = command(make_images(tmp_path / "images"), tmp_path / "run")
+        words = command(make_images(tmp_path / "images"), tmp_path / "run", ["lenet"])
         process = subprocess.Popen(
             words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )

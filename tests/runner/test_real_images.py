@@ -27,6 +27,9 @@ def test_learns_from_photographs(tmp_path: Path) -> None:
         test_limit=100,
         epochs=5,
         batch_size=(32,),
+        max_batch=False,
+        card=(),
+        inspect=False,
         output=tmp_path / "run",
     )
     result = run(config)
@@ -55,6 +58,7 @@ def test_airbench94_learns_in_a_few_updates(tmp_path: Path) -> None:
         test_limit=100,
         epochs=3,
         batch_size=32,
+        inspect=False,
         max_batch=False,
         card=(),
         output=tmp_path / "run",

@@ -27,7 +27,7 @@ from tests.killing import (
     uninterrupted,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("resume")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from bench.records.records import Epoch, Probe, TrialEnded, TrialRepeated, Trial
 from bench.runner.session import exit_code, trial_labels
 from tests.killing import make_images
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("run")]
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
@@ -40,6 +40,7 @@ def config(images: Path, output: Path, **changes) -> Config:
         "device": "cpu",
         "max_batch": False,
         "card": (),
+        "inspect": False,
         "output": output,
     }
     return Config(**(values | changes))
@@ -105,7 +106,7 @@ def test_a_killed_worker_costs_its_trial_alone(images, tmp_path):
             for child in psutil.Process().children(recursive=True):
                 child.kill()
 
-    asked = config(images, tmp_path / "run", models=("googlenet", "resnet18"))
+    asked = config(images, tmp_path / "run", models=("lenet", "resnet18"))
     result = run(asked, kill_the_first_worker)
     assert [t.status for t in result.trials] == ["failed", "done"]
     assert exit_code(result) == 1
@@ -129,7 +130,8 @@ def test_a_budget_too_small_for_any_batch_is_refused_and_says_what_it_takes(imag
 def test_a_worker_ends_when_its_parent_is_killed(images, tmp_path):
     script = (
         "import sys; from tests.runner.test_run import config; from pathlib import Path; "
-        "from bench import run; run(config(Path(sys.argv[1]), Path(sys.argv[2]), epochs=100000))"
+        "from bench import run; "
+        "run(config(Path(sys.argv[1]), Path(sys.argv[2]), models=('lenet',), epochs=100000))"
     )
     command = [sys.executable, "-c", script, str(images), str(tmp_path / "run")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -160,7 +162,7 @@ def test_a_noisy_trial_is_trained_again_so_often_and_its_curve_is_the_same(
     told = []
     for room in ("session", "trial_runner"):
         monkeypatch.setattr(f"bench.runner.{room}.noise_of", lambda result: ("a neighbour sang",))
-    asked = config(images, tmp_path / "run", rerun_noisy=1, inspect=False, deterministic=True)
+    asked = config(images, tmp_path / "run", models=("lenet",), rerun_noisy=1, deterministic=True)
     result = run(asked, told.append)
     assert exit_code(result) == 0
     assert sum(isinstance(message, TrialRepeated) for message in told) == 1

@@ -98,6 +98,22 @@ def test_a_resumed_run_shows_its_earlier_epochs_under_their_labels(tmp_path: Pat
     assert set(planned.labels) == {e.trial for e in epochs}
 
 
+@pytest.mark.parametrize("searched", [True, False])
+def test_memory_is_predicted_for_a_search_alone(
+    searched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[SearchJob] = []
+
+    class Noting(ScriptedWorker):
+        def __init__(self, job: SearchJob, log: Path, **options: Any) -> None:
+            jobs.append(job)
+            super().__init__(job, log, **options)
+
+    monkeypatch.setattr("bench.runner.batch_search.Worker", Noting)
+    run(replace(config(tmp_path / "run"), max_batch=searched))
+    assert [job.searched for job in jobs] == [searched] * len(MODELS)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that have passed of the time limit."""

@@ -100,19 +100,25 @@ def test_children_have_the_environment_and_the_folder_of_their_parent(
     assert f"PYTHONPATH={ROOT}".encode() in environment
 
 
-def test_a_template_that_dies_is_replaced(errors, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expected_template_is_the_one_that_forks_and_one_that_dies_is_replaced(
+    errors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(warm_worker, "_templates", {})
     environment = ENVIRONMENT | {"ARCHBENCH_TEST": "1"}
-    first = fork_worker(environment, errors)
+    warm_up(environment)
+    (expected,) = warm_worker._templates.values()
+    child, first = fork_worker(environment, errors), fork_worker(environment, errors)
+    assert child is not None
     assert first is not None
-    (template,) = warm_worker._templates.values()
-    template._process.kill()
-    template._process.wait()
+    assert _ended(child) == 0
+    assert list(warm_worker._templates.values()) == [expected]
+    expected._process.kill()
+    expected._process.wait()
     second = fork_worker(environment, errors)
     assert second is not None
     assert (_ended(first), _ended(second)) == (-signal.SIGKILL, 0)
     (replaced,) = warm_worker._templates.values()
-    assert replaced is not template
+    assert replaced is not expected
     replaced.close()
 
 
@@ -136,20 +142,6 @@ def test_no_more_than_two_templates_are_kept(errors, monkeypatch: pytest.MonkeyP
         made.append(list(kept.values())[-1])
     assert len(kept) == warm_worker.MOST_TEMPLATES == 2
     assert [fake.closed for fake in made] == [True, True, False, False]
-
-
-def test_a_template_that_was_expected_is_the_one_that_forks(
-    errors, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(warm_worker, "_templates", {})
-    environment = ENVIRONMENT | {"ARCHBENCH_TEST": "2"}
-    warm_up(environment)
-    (expected,) = warm_worker._templates.values()
-    child = fork_worker(environment, errors)
-    assert child is not None
-    assert _ended(child) == 0
-    assert list(warm_worker._templates.values()) == [expected]
-    expected.close()
 
 
 @pytest.mark.parametrize("how", ["unavailable", "broken"])

@@ -146,7 +146,9 @@ def open_search(
 
 
 def expected(job: messages.SearchJob) -> Trace | None:
-    """What a step is predicted to take, where that can be simulated."""
+    """What a step is predicted to take, where a search wants to know and that can be simulated."""
+    if not job.searched:
+        return None
     return predicted_trace(_entry(job.model, job.conditions), job.setting, job.conditions)
 
 

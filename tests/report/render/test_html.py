@@ -15,12 +15,10 @@ from bench.report.context import Context
 from bench.report.document import document
 from bench.report.render.html import inline_svg, numeric_columns, render_html, unbroken
 from bench.report.tables import Cell, Table
-from bench.report.write import write_report
 from tests.builders import a_dataset, a_run, run_start, write_log
+from tests.report.page import write_page
 from tests.report.rich import rich_records
 from tests.report.undrawn import answers_of, markdown_of
-
-pytestmark = pytest.mark.xdist_group("report")
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>&amp;$x$'
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -85,7 +83,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, str]:
     (folder / KEPT).write_text(
         f"id,claim,rule,metric,models\n{row},{row},falls,train_loss,<b>x</b>\n"
     )
-    write_report(load_run(folder))
+    write_page(load_run(folder))
     text = (folder / "report.html").read_text("utf-8")
     return Page(text), text
 
