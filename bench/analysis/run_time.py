@@ -151,7 +151,7 @@ def predict_time(
     factor: float = 1.0,
     slots: int = 1,
 ) -> TimePredicted:
-    """How long a run takes in so many slots whose trials take these times, known within a factor."""
+    """How long a run takes in so many slots whose trials take these times, within a factor."""
     times = tuple(times)
     cut = cut_seeds(times, passed, limit, factor=factor, slots=slots)
     return TimePredicted(passed, times, REPORT_SECONDS, limit, cut, factor=factor, slots=slots)
