@@ -106,7 +106,7 @@ def test_a_full_disk_on_one_card_ends_the_run_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.records.run_folder.os.fsync", FailsAfter(60))
-    with pytest.raises(BenchError, match="cannot write to .*resume continues"):
+    with pytest.raises(BenchError, match=r"cannot write to .*resume continues"):
         run(on_cards(tmp_path / "run"))
     monkeypatch.undo()
     monkeypatch.setattr(CardWorker, "all_busy", threading.Event(), raising=False)
