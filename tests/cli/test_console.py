@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.analysis.run_time import predict_time
 from bench.cli.console import Reporter, print_path, rich_table
 from bench.cli.main import guarded
 from bench.errors import BenchError, Diverged, OutOfMemoryKilled, Refused, TrialFailed, WorkerDied
 from bench.records.messages import Planned, Progress
-from bench.records.records import RunEnded, TrialEnded, TrialNoted, TrialStarted
+from bench.records.records import RunEnded, TrialEnded, TrialNoted, TrialStarted, TrialTime
 from bench.records.run import collect
 from bench.report.tables import Cell, Table
 from tests.builders import (
@@ -249,3 +250,13 @@ class TestDownload:
         assert show(screen, starting, *[self.PROGRESS] * 5) == [
             "downloading x from y: 12 MB of 170 MB at 73 kB/s, 36 minutes left"
         ]
+
+
+def test_a_predicted_time_says_whether_steps_were_timed(screen: Console) -> None:
+    times = [TrialTime(a_trial(), {"train": 590.0})]
+    timed, simulated = (predict_time(times, 0.0, 500.0, factor) for factor in (1.0, 1.5))
+    assert show(screen, simulated, timed) == [
+        "time: about 10 minutes; at most 1 of 1 seeds fits in 8 minutes (predicted before any step "
+        "was timed)",
+        "time: about 10 minutes; 0 of 1 seeds fit in 8 minutes (predicted)",
+    ]
