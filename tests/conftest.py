@@ -1,9 +1,8 @@
 """What all tests share: hypothesis without deadlines, for machines are noisy; one thread each; a
 cache of their own.
 
-Tests run in two processes at once. Each begins with one half of them in their order, so that what a
-file or a room shares, which takes seconds to make, is made once; who is done first takes over half
-of what the other has left. Torch's threads spin while they wait for each other, so that two
+Tests run in two processes at once, those of a file in one, so that what they share, which may take
+seconds to make, is made once. Torch's threads spin while they wait for each other, so that two
 processes with two threads each would take many times as long as with one.
 """
 
@@ -25,6 +24,12 @@ sys.dont_write_bytecode = False
 
 settings.register_profile("quiet", deadline=None)
 settings.load_profile("quiet")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that at the end neither process waits for the other."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_collection_finish() -> None:

@@ -45,6 +45,7 @@ class Small(nn.Module):
         return out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux")
 def test_a_module_of_ones_own_is_measured_and_left_alone() -> None:
     """In a process of its own, as a script would: a fork cannot share this one's threads."""

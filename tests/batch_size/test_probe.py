@@ -54,6 +54,7 @@ def failing(error: Exception) -> Callable[..., None]:
     return fail
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux")
 def test_under_a_real_limit() -> None:
     """A small batch fits, a large one does not, and then the small one fits again."""

@@ -104,6 +104,7 @@ def test_gmacs_are_the_published_ones(name: str) -> None:
     assert REGISTRY.get(name).facts.gmacs == PUBLISHED[name][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEMS)
 def test_a_stem_for_small_images(name: str) -> None:
     counted, (params, aux, gmacs) = described(name), STEMS[name]

@@ -25,6 +25,7 @@ for bracket in benchmark.read_brackets():
 MODELS = ("densenet121", "resnet50d", "vgg19", "vit_base_patch32_384")
 
 
+@pytest.mark.slow
 def test_predictions_lie_in_measured_brackets() -> None:
     done = subprocess.run(
         [sys.executable, "-c", CODE.format(root=str(ROOT), models=MODELS)],

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 CODE = """
@@ -25,6 +27,7 @@ RUNS = (
 )
 
 
+@pytest.mark.slow
 def test_peaks_are_near_measured_ones() -> None:
     """Of every kind of optimizer one; under a cap they end as measured but for VGG19."""
     done = subprocess.run(

@@ -32,6 +32,7 @@ def simulated(name: str, setting: Setting, dataset: DatasetFacts | None = None) 
     return simulate(network, setting, classes=10, dataset=dataset, device="cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_agrees_with_torchs_own_allocator(name: str) -> None:
     """But for a workspace that oneDNN takes for 3x3 convolutions on processors without AVX-512: up

@@ -116,6 +116,7 @@ def curves(path: Path) -> list[tuple[Any, ...]]:
     return sorted(frame.itertuples(index=False, name=None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tear", [False, True])
 def test_every_single_write_may_fail(
     tear: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

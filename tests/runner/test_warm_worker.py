@@ -12,7 +12,10 @@ import pytest
 from bench.runner import warm_worker
 from bench.runner.warm_worker import ForkedProcess, Template, fork_worker, warm_up
 
-pytestmark = pytest.mark.skipif(not warm_worker.AVAILABLE, reason="only Linux forks workers")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not warm_worker.AVAILABLE, reason="only Linux forks workers"),
+]
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -20,6 +20,8 @@ from tests.report.page import write_page
 from tests.report.rich import rich_records
 from tests.report.undrawn import answers_of, markdown_of
 
+pytestmark = pytest.mark.slow
+
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>&amp;$x$'
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 LOADING = {"src", "srcset", "data", "poster", "background", "action", "formaction", "xlink:href"}
