@@ -38,6 +38,9 @@ ROOT = Path(__file__).parents[2]
 SAME = ("python", "cuda", "driver")
 """What must be the same on every node, besides packages and the harness's own code."""
 
+PREPARE_SECONDS = 3600.0
+"""How long a node may take to start its actor, or to download the images."""
+
 CONNECT_SECONDS = 5.0
 """How long a cluster may take to answer the very first time."""
 
@@ -296,7 +299,7 @@ class Cluster:
         """
         code, first, devices = code_sha256(), None, list[DeviceFacts]()
         for slot in self.slots:
-            if slot.call("code") != code:
+            if replace(slot, timeout=PREPARE_SECONDS).call("code") != code:
                 raise Refused(
                     f"{slot.address} has another archbench than this machine: install the same "
                     "everywhere."
@@ -315,7 +318,7 @@ class Cluster:
 
     @staticmethod
     def _prepared(slot: Slot, job: PrepareJob, scratch: Path) -> Prepared:
-        slot = replace(slot, timeout=max(slot.timeout, 3600))  # images may have to be downloaded
+        slot = replace(slot, timeout=PREPARE_SECONDS)
         try:
             with RemoteWorker(slot, scratch, job, Path(os.devnull)) as worker:
                 for message in worker.messages():
