@@ -34,6 +34,10 @@ AIM = 0.97
 """The share of the limit at which a prediction is corrected: measured on the CPU, what its error
 differs by between a small batch and the largest is at most three percent of the limit."""
 
+FASTER = 2.0
+"""Memory grows at most so many times as fast as predicted, or as slowly; two measured peaks that say
+otherwise are not believed."""
+
 FURTHER = 3
 """How many times as far below the limit it is corrected after a miss."""
 
@@ -223,6 +227,9 @@ class _Bracket:
             return None
         # A prediction is believed until two peaks tell how much more, or less, is needed.
         slope = _slope(peaks) if len(peaks) > 1 else 1.0
+        if self.predicted is not None:
+            # Peaks of sizes close to each other say little about how fast memory grows.
+            slope = min(max(slope, 1 / FASTER), FASTER)
         if slope <= 0:
             return self.cap
         offset = median(peak - slope * place for place, peak in peaks.items())

@@ -254,7 +254,7 @@ class TestDownload:
 
 def test_a_predicted_time_says_whether_steps_were_timed(screen: Console) -> None:
     times = [TrialTime(a_trial(), {"train": 590.0})]
-    timed, simulated = (predict_time(times, 0.0, 500.0, factor) for factor in (1.0, 1.5))
+    timed, simulated = (predict_time(times, 0.0, 500.0, factor=factor) for factor in (1.0, 1.5))
     assert show(screen, simulated, timed) == [
         "time: about 10 minutes; at most 1 of 1 seeds fits in 8 minutes (predicted before any step "
         "was timed)",
