@@ -35,8 +35,8 @@ AIM = 0.97
 differs by between a small batch and the largest is at most three percent of the limit."""
 
 FASTER = 2.0
-"""Memory grows at most so many times as fast as predicted, or as slowly; two measured peaks that say
-otherwise are not believed."""
+"""Memory grows at most so many times as fast as predicted, or as slowly; two measured peaks that
+say otherwise are not believed."""
 
 FURTHER = 3
 """How many times as far below the limit it is corrected after a miss."""
