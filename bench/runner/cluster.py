@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import queue
+import signal
 import socket
 import threading
 from collections import deque
@@ -344,6 +345,7 @@ def open_cluster(address: str, *, device: str, timeout: float) -> Cluster:
             '--ray-address needs Ray: pip install "archbench[cluster]", on every node.'
         ) from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    before = signal.getsignal(signal.SIGTERM)
     try:
         _check_answers(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -353,6 +355,8 @@ def open_cluster(address: str, *, device: str, timeout: float) -> Cluster:
             f"--ray-address {address}: no cluster to work with ({reason}); start one with `ray "
             "start --head`."
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # Ray has set one of its own
     nodes = [node for node in ray.nodes() if node["Alive"]]
     on_cpu = device == "cpu" or not (
         device == "cuda" or any(node["Resources"].get("GPU") for node in nodes)

@@ -16,9 +16,11 @@ PROGRESS_SECONDS = 1.0
 
 
 class Parent:
-    """The parent process, as its worker sees it; without one, the worker ends."""
+    """The parent process, as its worker sees it; the worker ends, with an exit code, when the
+    requests do."""
 
-    def __init__(self, requests: RawIOBase, replies: BinaryIO) -> None:
+    def __init__(self, requests: RawIOBase, replies: BinaryIO, orphaned: int = 0) -> None:
+        self._orphaned = orphaned
         self._requests = requests
         self._replies = replies
         self._inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -57,7 +59,7 @@ class Parent:
                 self._stop.set()
             else:
                 self._inbox.put(line)
-        os._exit(1)  # the job is not done, whoever may still ask
+        os._exit(self._orphaned)
 
 
 def failure_of(error: Exception) -> messages.Failure:

@@ -131,7 +131,7 @@ class Ranks:
             if number != rank:
                 theirs.close()
         link = self._pairs[rank][1]
-        parent = Parent(link.makefile("rb", buffering=0), link.makefile("wb"))
+        parent = Parent(link.makefile("rb", buffering=0), link.makefile("wb"), orphaned=1)
         torch.set_num_threads(max(1, torch.get_num_threads() // self._size))
         try:
             # No name of this host is looked up, and nobody else can join.
