@@ -86,8 +86,10 @@ def assert_swept_and_predicted(folder: Path, largest: int, images: int) -> None:
 def failure(job: TrainJob, log: Path) -> str:
     """Why a limited worker failed. One that crashed is asked again, and only twice: torch's
     convolutions do not always survive memory that is refused, and a crash says nothing about why.
+    It starts anew: what a resumed one loads leaves it more memory than its limit.
     """
     for _ in range(3):
+        Path(job.checkpoint).unlink(missing_ok=True)
         with Worker(job, log, limited=True) as worker, pytest.raises(TrialFailed) as failed:
             train(worker)
         if "SIGSEGV" not in str(failed.value):
