@@ -58,14 +58,17 @@ def nodes() -> Iterator[Any]:
     """A cluster of three nodes of one processor each."""
     from ray.cluster_utils import Cluster
 
+    before = signal.getsignal(signal.SIGTERM)
     try:
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     except Exception as error:
         pytest.skip(f"Ray does not start on this machine: {error}")
     cluster.others = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    signal.signal(signal.SIGTERM, before)  # a node that starts here sets its own
     yield cluster
     ray.shutdown()
     cluster.shutdown()
+    signal.signal(signal.SIGTERM, before)
     gc.collect()  # what Ray leaves unclosed must not disturb the tests that follow
 
 
