@@ -111,9 +111,14 @@ def settled(attempt: Callable[[bool], Probe], *, limited: bool = True) -> Probe:
     return probe
 
 
-def _send(call: Callable[[], bytes], pipe: Connection) -> None:
+def die_with_parent() -> None:
+    """Have this process killed when its parent ends, where the system can do that (Linux)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _send(call: Callable[[], bytes], pipe: Connection) -> None:
+    die_with_parent()
     pipe.send_bytes(call())
 
 

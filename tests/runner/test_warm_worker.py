@@ -68,6 +68,7 @@ def test_a_killed_child_is_reported_and_leaves_the_template_alive(
     assert _ended(first) == -signal.SIGKILL
     first.kill()
     os.kill(second.pid, signal.SIGSEGV)
+    second.wait()  # before its input ends, of which it would end, too
     assert _ended(second) == -signal.SIGSEGV
     assert _ended(template.fork(errors)) == 0
 

@@ -75,10 +75,14 @@ def work(job: messages.Job, parent: Parent) -> None:
 def _open_search(
     job: messages.SearchJob,
 ) -> tuple[messages.Ready, Callable[[messages.ProbeRequest], Probe]]:
-    from bench.runner.worker import jobs, ranks
+    if job.setting.nproc_per_node > 1:
+        # torch's launcher is for them alone: importing it takes time and memory.
+        from bench.runner.worker import ranks
 
-    together = job.setting.nproc_per_node > 1
-    return ranks.open_search(job) if together else jobs.open_search(job)
+        return ranks.open_search(job)
+    from bench.runner.worker import jobs
+
+    return jobs.open_search(job)
 
 
 if __name__ == "__main__":

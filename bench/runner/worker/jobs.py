@@ -86,8 +86,8 @@ def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> mess
     if job.whole:
         (folder / messages.WHOLE).mkdir()
         whole = prepare_data(replace(request, validation=0), folder / messages.WHOLE, tell)
-    surroundings = environment(device.facts(), device.pci_bus_id())
     here = device.facts()
+    surroundings = environment(here, device.pci_bus_id())
     return messages.Prepared(models, here, dataset, surroundings, job.own, whole, slots)
 
 

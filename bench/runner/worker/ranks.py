@@ -6,7 +6,6 @@ socket to it: the first rank says there what a worker says to its parent, the ot
 failed, and a rank ends when the socket does.
 """
 
-import ctypes
 import os
 import selectors
 import signal
@@ -26,7 +25,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from bench.batch_size.forked import settled
+from bench.batch_size.forked import die_with_parent, settled
 from bench.data.loader import Share
 from bench.errors import BenchError, RankDied, Refused, TrialFailed, Unsaved
 from bench.records import messages
@@ -40,7 +39,6 @@ GRACE_SECONDS = 2
 """How long a rank that lost another one may live on."""
 
 _HERE = "127.0.0.1"
-_PR_SET_PDEATHSIG = 1
 
 Work = Callable[[Gang, Parent], None]
 """What a rank does; it says what it has to say to its parent, which is the worker."""
@@ -123,7 +121,7 @@ class Ranks:
 
     def _rank(self) -> None:
         """Be a rank."""
-        ctypes.CDLL("libc.so.6").prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         rank = int(os.environ["RANK"])
         for number, (ours, theirs) in enumerate(self._pairs):
