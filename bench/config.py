@@ -8,6 +8,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -412,6 +413,9 @@ class Options:
     """Processes that train one trial together, each with a card of its own, or its part of the
     CPU's threads. Several values make a comparison of how training scales."""
 
+    nnodes: Annotated[tuple[Ranks, ...], Help(Group.PLACE)] = (1,)
+    """Nodes of the cluster (--ray-address) on which those processes are, so many on each."""
+
     scaling: Annotated[str, one_of(SCALING), Help(Group.PLACE)] = "weak"
     """What stays the same if more processes train together. weak: the images that each has of a
     batch, which is --batch-size. strong: the images of the whole batch, which is --batch-size."""
@@ -506,7 +510,9 @@ class Config(Options):
 
     def _check_ranks(self) -> None:
         """Raises Refused for what several processes cannot train together."""
-        several = max(self.nproc_per_node) > 1
+        several = self.most_ranks > 1
+        if max(self.nnodes) > 1 and self.ray_address is None:
+            raise Refused("--nnodes takes nodes of a cluster; add --ray-address auto.")
         if not several and "yes" in self.sync_batch_norm:
             raise Refused("--sync-batch-norm is of several processes; add --nproc-per-node 2.")
         if several and self.share_node > 1:
@@ -517,9 +523,12 @@ class Config(Options):
             )
         for name in self.recipe if several else ():
             if RECIPES[name].trains_alone:
-                raise Refused(f"--recipe {name} is for one process; leave out --nproc-per-node.")
+                raise Refused(
+                    f"--recipe {name} is for one process; leave out --nproc-per-node and --nnodes."
+                )
         if self.scaling == "strong":
-            for batch, ranks in product(self.batch_size, self.nproc_per_node):
+            together = map(prod, product(self.nproc_per_node, self.nnodes))
+            for batch, ranks in product(self.batch_size, together):
                 if isinstance(batch, int) and (batch % ranks or batch < 2 * ranks):
                     raise Refused(
                         f"--scaling strong divides --batch-size {batch} among {ranks} processes, "
@@ -529,7 +538,7 @@ class Config(Options):
     def _check_cluster(self) -> None:
         """Raises Refused for what belongs to one machine."""
         others = {"devices": self.devices, "dry_run": self.dry_run}
-        others |= {"share_node": self.share_node > 1, "nproc_per_node": self.nproc_per_node != (1,)}
+        others |= {"share_node": self.share_node > 1}
         for name, given in others.items():
             if given:
                 raise Refused(f"{flag_of(name)} is for one machine; leave out --ray-address.")
@@ -545,6 +554,11 @@ class Config(Options):
             raise Refused(f"--devices {devices} names a card twice.")
         if max(self.nproc_per_node) > 1:
             raise Refused("--nproc-per-node takes the first cards; leave out --devices.")
+
+    @property
+    def most_ranks(self) -> int:
+        """The most processes that train one trial together."""
+        return max(self.nproc_per_node) * max(self.nnodes)
 
     @property
     def memory_budget_bytes(self) -> int | None:
@@ -584,7 +598,7 @@ def _current_value(name: str, value: Any) -> Any:
 VARIED = (
     *("image_size", "recipe", "optimizer", "lr", "weight_decay", "augment", "channels_last"),
     *("pretrained", "freeze", "accumulate", "warmup", "label_smoothing", "nproc_per_node"),
-    *("sync_batch_norm", "precision"),
+    *("sync_batch_norm", "nnodes", "precision"),
 )
 """Options that take several values and make settings, the last varying fastest."""
 
@@ -613,13 +627,14 @@ def make_setting(
     label_smoothing: float | None = None,
     nproc_per_node: int | None = None,
     sync_batch_norm: str | None = None,
+    nnodes: int | None = None,
     scale_lr: str = "none",
     precision: str | None = None,
 ) -> Setting:
     """A setting: what is None is as the recipe has it for a model of that family, and the recipe
     `constant`. Rate and decay belong to an optimizer: another than the recipe's brings its own.
     The rate is of one process; it grows with their number as `scale_lr` says."""
-    ranks = nproc_per_node or 1
+    ranks = (nproc_per_node or 1) * (nnodes or 1)
     recipe = recipe or "constant"
     row = RECIPES[recipe]
     optimizer = optimizer or row.optimizer
@@ -642,8 +657,9 @@ def make_setting(
         accumulate or 1,
         warmup,
         label_smoothing,
-        ranks,
+        nproc_per_node or 1,
         sync_batch_norm == "yes" and ranks > 1,
+        nnodes or 1,
     )
 
 

@@ -116,11 +116,11 @@ FROZEN = _of_column("Frozen", "freeze")
 ACCUMULATION = _of_column("Parts of a batch", "accumulate")
 PROCESSES = Trait(
     "Processes",
-    lambda group: group.setting.nproc_per_node,
+    lambda group: group.setting.ranks,
     lambda group: tuple(
         value
         for name, value in group.traits.items()
-        if name not in ("nproc_per_node", "sync_batch_norm", "learning_rate")
+        if name not in ("nproc_per_node", "nnodes", "sync_batch_norm", "learning_rate")
     ),
     lambda group: group.model,
 )

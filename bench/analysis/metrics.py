@@ -135,7 +135,7 @@ def _matmul_peak(result: TrialResult) -> float | None:
 
 
 def _global_batch(result: TrialResult) -> int | None:
-    size, ranks = result.trial.batch_size, result.trial.setting.nproc_per_node
+    size, ranks = result.trial.batch_size, result.trial.setting.ranks
     return None if size is None or ranks == 1 else size * ranks
 
 
@@ -463,7 +463,11 @@ METRICS: tuple[Metric, ...] = (
            "Share of each label that is spread over all classes; left out where all have their "
            "recipe's."),
     Metric("nproc_per_node", "Processes", "", lambda r: r.trial.setting.nproc_per_node,
-           "Processes that trained a trial together; left out where each was trained by one.",
+           "Processes that trained a trial together, on each node; left out where each was "
+           "trained by one.",
+           exact=True),
+    Metric("nnodes", "Nodes", "", lambda r: r.trial.setting.nnodes,
+           "Nodes whose processes trained a trial together; left out where each was on one.",
            exact=True),
     Metric("sync_batch_norm", "Batch norm synchronised", "",
            lambda r: r.trial.setting.sync_batch_norm,

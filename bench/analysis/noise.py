@@ -209,7 +209,7 @@ def _crowded(result: TrialResult) -> Iterator[str]:
 @check
 def _short_of_time(result: TrialResult) -> Iterator[str]:
     threads = result.run.device.threads
-    if not threads or result.trial.setting.nproc_per_node > 1:  # those wait for each other
+    if not threads or result.trial.setting.ranks > 1:  # those wait for each other
         return
     share = median(e.cpu_seconds / (e.train_seconds * threads) for e in result.epochs)
     if share < SHORT_OF_TIME:

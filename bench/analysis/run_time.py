@@ -56,7 +56,7 @@ def phases_of(
     smaller batch, whose time is taken to be in proportion to its images. If it is not `evaluated`,
     no epoch is; if it is `tested`, the test images are not touched after the last one.
     """
-    ranks = timed.setting.nproc_per_node
+    ranks = timed.setting.ranks
     each = data.train_images / ranks
     size, step = timed.batch_size, fmean(timed.step_seconds or (timed.first_step_seconds,))
     part, image = timed.setting.part_of(size), timed.evaluation_seconds

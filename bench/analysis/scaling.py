@@ -48,7 +48,7 @@ def scalings(groups: Sequence[TrialGroup], standings: Standings) -> list[Scaling
     found = []
     for ablation in ablations(groups, PROCESSES):
         one, *several = ablation.groups
-        if one.setting.nproc_per_node != 1:
+        if one.setting.ranks != 1:
             continue
         points = tuple(p for group in several if (p := _point(one, group, standings)))
         alone = one.metric(THROUGHPUT)
@@ -61,6 +61,6 @@ def _point(one: TrialGroup, group: TrialGroup, standings: Standings) -> Point | 
     difference, throughput = standings.between(THROUGHPUT, one, group), group.metric(THROUGHPUT)
     if difference is None or throughput is None:
         return None
-    ranks, effect = group.setting.nproc_per_node, difference.effect
+    ranks, effect = group.setting.ranks, difference.effect
     low, high = (None if end is None else end / ranks for end in (effect.low, effect.high))
     return Point(group, ranks, throughput.mean, effect.change, low, high)

@@ -21,7 +21,7 @@ from bench.units import finite_number
 TRAITS = (
     *("model", "image_size", "recipe", "precision", "optimizer", "learning_rate", "weight_decay"),
     *("augment", "channels_last", "pretrained", "freeze", "accumulate", "warmup"),
-    *("label_smoothing", "nproc_per_node", "sync_batch_norm", "tuning", "batch_choice"),
+    *("label_smoothing", "nproc_per_node", "sync_batch_norm", "nnodes", "tuning", "batch_choice"),
 )
 """Columns that make two trials trials of the same thing, apart from the seed."""
 
@@ -73,7 +73,8 @@ class Row:
             recipe = RECIPES.get(self.text("recipe"))
             return str(getattr(recipe, name)) if recipe else ""
         usual = {"recipe": "constant", "freeze": "none", "accumulate": "1"}
-        usual |= {"nproc_per_node": "1", "sync_batch_norm": "False", "validation_images": "0"}
+        usual |= {"nproc_per_node": "1", "nnodes": "1", "sync_batch_norm": "False"}
+        usual["validation_images"] = "0"
         return usual.get(name, "")
 
     def number(self, name: str) -> float | None:
@@ -297,7 +298,7 @@ def setting_text(setting: Setting) -> str:
     words = [trait_text(n, str(cells[n])) for n in ("image_size", "optimizer", "precision")]
     more = (
         *("recipe", "augment", "channels_last", "freeze", "accumulate", "warmup"),
-        *("label_smoothing", "nproc_per_node", "sync_batch_norm"),
+        *("label_smoothing", "nproc_per_node", "sync_batch_norm", "nnodes"),
     )
     return ", ".join(words + [trait_text(n, str(cells[n])) for n in more if cells[n] != usual[n]])
 
@@ -332,6 +333,7 @@ def trait_text(name: str, text: str) -> str:
         "freeze": "all trained" if text == "none" else f"{text} frozen",
         "accumulate": f"accumulate {text}",
         "nproc_per_node": "1 process" if text == "1" else f"{text} processes",
+        "nnodes": "1 node" if text == "1" else f"{text} nodes",
         "sync_batch_norm": "synchronised batch norm" if yes else "batch norm by process",
         "batch_choice": f"batch {text}",
     }.get(name, text)

@@ -82,7 +82,7 @@ def simulate(
 
         optimizer = optimizer_of(setting, module, batch_size)
         memory.category = "gradients"
-        buckets = _buckets(module, place) if setting.nproc_per_node > 1 else []
+        buckets = _buckets(module, place) if setting.ranks > 1 else []
         memory.category = "optimizer state"
         after = open_updates(setting, module, optimizer, updates=1000)
         memory.watch(optimizer)

@@ -112,6 +112,17 @@ class Conditions:
 
 
 @dataclass(frozen=True)
+class Meeting:
+    """Where the processes of several nodes meet: at a port of the first node. `node` is the number
+    of the one that is told, `own` its address."""
+
+    address: str
+    port: int
+    node: int
+    own: str
+
+
+@dataclass(frozen=True)
 class SearchJob:
     """Describe a model at the setting's image size, then answer probe requests. A step's memory is
     predicted first, which takes seconds, if the largest batch is `searched` for."""
@@ -131,6 +142,7 @@ class ProbeRequest:
     limited: bool = True
     timed_steps: int = 0
     brief: bool = False
+    meeting: Meeting | None = None
 
 
 @dataclass(frozen=True)
@@ -194,7 +206,8 @@ class TrainJob:
     speed where it is known because another trial has just ended. If it is `tested`, the test images
     are not touched, although there is a validation split. If it is not `evaluated`, no epoch is,
     and the test images are left for after the last. A rehearsal only times a few steps: its one
-    answer, besides calibrations, is a `StepsTimed`."""
+    answer, besides calibrations, is a `StepsTimed`. Of several nodes that train it together, all
+    are told of the same `meeting`."""
 
     trial: Trial
     epochs: int
@@ -209,6 +222,7 @@ class TrainJob:
     calibrated: Calibrated | None = None
     tested: bool = False
     evaluated: bool = True
+    meeting: Meeting | None = None
 
 
 @dataclass(frozen=True)

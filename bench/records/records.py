@@ -204,8 +204,8 @@ class Setting:
     recipe or an option says so. `freeze` is what keeps its weights (`none` or `body`), `accumulate`
     the number of parts that a batch is trained in before each update. `warmup`, the share of all
     updates in which the rate rises, and `label_smoothing` are None where they are the recipe's.
-    `nproc_per_node` processes train together, a device each; `sync_batch_norm` if batch norm's
-    statistics are of all of them.
+    `nproc_per_node` processes on each of `nnodes` nodes train together, a device each;
+    `sync_batch_norm` if batch norm's statistics are of all of them.
     """
 
     image_size: int
@@ -223,6 +223,12 @@ class Setting:
     label_smoothing: float | None = None
     nproc_per_node: int = 1
     sync_batch_norm: bool = False
+    nnodes: int = 1
+
+    @property
+    def ranks(self) -> int:
+        """How many processes train together."""
+        return self.nnodes * self.nproc_per_node
 
     def part_of(self, images: int) -> int:
         """Images that are on their way through the network at once, of a batch of so many."""

@@ -1,40 +1,27 @@
 """Trials over the machines of a Ray cluster; the only module that imports ray.
 
-An actor holds each slot: a card, or the processors of a node. It runs workers there as a local run
-does and passes on what they say. This process alone decides what runs, and writes the log.
+An actor holds each slot: a card, or the processors of a node, or those of several nodes that train
+one trial together. This process alone decides what runs, and writes the log.
 """
 
 import contextlib
 import hashlib
 import os
-import queue
 import signal
 import socket
+import tempfile
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from bench import errors
-from bench.errors import BenchError, NodeLost, Refused, WorkerDied
-from bench.records.messages import (
-    Job,
-    Prepared,
-    PrepareJob,
-    ProbeRequest,
-    TrainJob,
-    WorkerEnded,
-    decode_message,
-    encode_message,
-)
+from bench.errors import BenchError, NodeLost, Refused, first_line
+from bench.records.messages import Job, Prepared, PrepareJob, SearchJob, TrainJob
 from bench.records.records import DeviceFacts
-from bench.runner.scratch import scratch_folder
-from bench.runner.worker_process import Worker
-
-ROOT = Path(__file__).parents[2]
+from bench.runner.remote_worker import NodesWorker, RemoteWorker
+from bench.runner.slot_actor import SlotActor, code_sha256
 
 SAME = ("python", "cuda", "driver")
 """What must be the same on every node, besides packages and the harness's own code."""
@@ -45,117 +32,11 @@ PREPARE_SECONDS = 3600.0
 CONNECT_SECONDS = 5.0
 """How long a cluster may take to answer the very first time."""
 
-QUIET_SECONDS = 1.0
-"""An actor answers at least so often, whether there is something to say or not."""
-
-Call = Callable[..., Any]
+Start = Callable[..., Any]
+"""What starts a worker in a slot, taking what `bench.runner.worker_process.Worker` takes."""
 
 
-class SlotActor:
-    """On a node: runs one worker at a time. Its methods take and return plain values.
-
-    Args:
-        threads: `OMP_NUM_THREADS` of the process that started the run; Ray sets one of its own.
-    """
-
-    def __init__(self, threads: str | None) -> None:
-        os.environ.pop("OMP_NUM_THREADS", None)
-        if threads is not None:
-            os.environ["OMP_NUM_THREADS"] = threads
-        self._exit = contextlib.ExitStack()
-        self._scratch = self._exit.enter_context(scratch_folder())
-        self._log = self._scratch / "worker.log"
-        self._worker: Worker | None = None
-        self._listener: threading.Thread | None = None
-        self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-
-    def code(self) -> str:
-        """The hash of the harness's own code on this node."""
-        return code_sha256()
-
-    def shares(self, path: str) -> bool:
-        """Whether a folder of the driver can be written to here."""
-        return os.access(path, os.W_OK | os.X_OK)
-
-    def begin(self, job: bytes, scratch: str, shared: bool, limited: bool | None) -> None:
-        """Start a worker; `scratch` is the driver's folder of prepared images, for which this
-        node's stands in. What is not `shared` is written here, too."""
-        self._end()
-        own = self._own(decode_message(job), scratch, shared)
-        self._said = queue.SimpleQueue()
-        self._worker = Worker(own, self._log, limited=limited)
-        listening = (self._worker, self._said)
-        self._listener = threading.Thread(target=self._listen, args=listening, daemon=True)
-        self._listener.start()
-
-    def read(self) -> list[bytes]:
-        """What the worker has said since the last call, as soon as there is anything."""
-        lines = []
-        with contextlib.suppress(queue.Empty):
-            lines.append(self._said.get(timeout=QUIET_SECONDS))
-            while True:
-                lines.append(self._said.get_nowait())
-        return lines
-
-    def write(self, what: str, request: bytes = b"") -> None:
-        """`answer`, `stop` or `end` the worker, or `ask` it something."""
-        if self._worker is None:
-            return
-        if what == "ask":
-            self._worker.send(request)
-        else:
-            getattr(self._worker, what)()
-
-    def files(self, job: bytes, scratch: str) -> dict[str, bytes]:
-        """What a trial has written here for the driver, by the driver's paths."""
-        given, own = decode_message(job), self._own(decode_message(job), scratch, False)
-        pairs = [(given.kernels, own.kernels), (given.logits, own.logits)]
-        return {g: Path(o).read_bytes() for g, o in pairs if o and Path(o).is_file()}
-
-    def close(self) -> None:
-        """End the worker and remove what was written here."""
-        self._end()
-        self._exit.close()
-
-    def _end(self) -> None:
-        if self._worker is not None and self._listener is not None:
-            self._worker.end()
-            self._listener.join()
-
-    def _own(self, job: Any, scratch: str, shared: bool) -> Any:
-        """A job with this node's paths in place of the driver's."""
-        if isinstance(job, PrepareJob):
-            return replace(job, data_folder=str(self._scratch))
-        if not isinstance(job, TrainJob):
-            return job
-        data = job.data_folder.replace(scratch, str(self._scratch), 1)
-        job = replace(job, data_folder=data)
-        if shared:
-            return job
-
-        def here(path: str | None) -> str | None:
-            return path and str(self._scratch / Path(path).name)
-
-        return replace(
-            job,
-            checkpoint=here(job.checkpoint),
-            start=here(job.start),
-            kernels=here(job.kernels),
-            logits=here(job.logits),
-        )
-
-    def _listen(self, worker: Worker, said: "queue.SimpleQueue[bytes]") -> None:
-        ended = WorkerEnded()
-        with worker:
-            try:
-                for message in worker.messages():
-                    said.put(encode_message(message))
-            except BenchError as error:
-                ended = WorkerEnded(type(error).__name__, str(error))
-        said.put(encode_message(ended))
-
-
-@dataclass
+@dataclass(eq=False)
 class Slot:
     """A slot as the driver sees it. `node` is a hash of the node's name."""
 
@@ -165,6 +46,10 @@ class Slot:
     address: str
     timeout: float
     shared: bool = False
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call the actor and wait for nothing."""
+        getattr(self.actor, method).remote(*arguments)
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Call the actor; raises NodeLost if it does not answer in time."""
@@ -182,95 +67,13 @@ class Slot:
             raise NodeLost(f"slot {self.number} (node {self.node}) no longer answers.") from error
 
 
-class RemoteWorker:
-    """A worker on a node, with what `bench.runner.worker_process.Worker` has.
-
-    A time limit of a trial is kept here: of a node that is gone, nobody else would.
-    """
-
-    def __init__(
-        self,
-        slot: Slot,
-        scratch: Path,
-        job: Job,
-        log: Path,
-        *,
-        limited: bool | None = False,
-        timeout: float | None = None,
-    ) -> None:
-        self._slot, self._scratch, self._job = slot, str(scratch), encode_message(job)
-        self._trains = isinstance(job, TrainJob)
-        self._lines: deque[bytes] = deque()
-        self._timer = None if timeout is None else threading.Timer(timeout, self._time_out)
-        self._timed_out = False
-        slot.call("begin", self._job, self._scratch, slot.shared, limited)
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
-        self._limit = timeout
-
-    def __enter__(self) -> "RemoteWorker":
-        return self
-
-    def __exit__(self, kind: object, *error: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if kind is not None:
-            self.end()
-
-    def messages(self) -> Iterator[Any]:
-        """What the worker sends, until it ends. Raises as a local worker does, and NodeLost."""
-        while (message := self.receive()) is not None:
-            yield message
-
-    def receive(self) -> Any:
-        """The next message, or None when the job is done."""
-        while not self._lines:
-            self._lines.extend(self._slot.call("read"))
-        message = decode_message(self._lines.popleft())
-        if not isinstance(message, WorkerEnded):
-            return message
-        if message.error is not None:
-            if self._timed_out:
-                raise errors.TimedOut(f"it took longer than --trial-timeout {self._limit:g} s.")
-            kind = getattr(errors, message.error, None)
-            known = isinstance(kind, type) and issubclass(kind, BenchError)
-            raise (kind if kind and known else WorkerDied)(message.reason)
-        if self._trains and not self._slot.shared:
-            for path, content in self._slot.call("files", self._job, self._scratch).items():
-                Path(path).write_bytes(content)
-        return None
-
-    def answer(self) -> None:
-        """Let a worker continue that waits after a record."""
-        self._slot.call("write", "answer")
-
-    def ask(self, request: ProbeRequest) -> Any:
-        """Send a request and return the reply."""
-        self._slot.call("write", "ask", encode_message(request))
-        reply = self.receive()
-        if reply is None:
-            raise WorkerDied("its worker ended before the answer.")
-        return reply
-
-    def stop(self) -> None:
-        """Ask a training worker to finish its step, save a checkpoint, and end."""
-        self._slot.actor.write.remote("stop")
-
-    def end(self) -> None:
-        """End it now, although it may have more to say."""
-        self._slot.actor.write.remote("end")
-
-    def _time_out(self) -> None:
-        self._timed_out = True
-        self.end()
-
-
 class Cluster:
-    """The slots of a cluster; use as a context manager, which leaves no actor behind."""
+    """The slots of a cluster, each a slot on one node or more; use as a context manager, which
+    leaves no actor behind."""
 
-    def __init__(self, slots: Sequence[Slot]) -> None:
-        self.slots = tuple(slots)
+    def __init__(self, slots: Sequence[Sequence[Slot]]) -> None:
+        self.slots = slots
+        self._all = [slot for nodes in slots for slot in nodes]
 
     def __enter__(self) -> "Cluster":
         return self
@@ -278,18 +81,39 @@ class Cluster:
     def __exit__(self, *error: object) -> None:
         import ray
 
-        for slot in self.slots:
+        for slot in self._all:
             with contextlib.suppress(Exception):
                 ray.get(slot.actor.close.remote(), timeout=5)
             with contextlib.suppress(Exception):
                 ray.kill(slot.actor)
         ray.shutdown()
 
-    def workers(self, scratch: Path, folder: Path) -> list[Call]:
+    def check_shared(self, output: Path) -> None:
+        """Raises Refused if a node cannot write to the folder that a run folder will be in."""
+        parents = (output.absolute(), *output.absolute().parents)
+        existing = next(folder for folder in parents if folder.is_dir())
+        with tempfile.TemporaryDirectory(prefix=".archbench-", dir=existing) as folder:
+            for slot in self._all:
+                if not slot.call("shares", folder):
+                    raise Refused(
+                        f"{slot.address} cannot write to {existing}: --nnodes needs a run folder "
+                        "(--output) on storage that all nodes share."
+                    )
+
+    def workers(self, scratch: Path, folder: Path) -> list[Start]:
         """For each slot what starts a worker in it; `folder` is the run's."""
-        for slot in self.slots:
+        for slot in self._all:
             slot.shared = bool(slot.call("shares", str(folder.absolute())))
-        return [partial(RemoteWorker, slot, scratch) for slot in self.slots]
+
+        def on(nodes: Sequence[Slot]) -> Start:
+            def start(job: Job, log: Path, **how: Any) -> RemoteWorker | NodesWorker:
+                if isinstance(job, SearchJob | TrainJob) and (several := _nodes_of(job)) > 1:
+                    return NodesWorker(nodes[:several], scratch, job, log, **how)
+                return RemoteWorker(nodes[0], scratch, job, log, **how)
+
+            return start
+
+        return [on(nodes) for nodes in self.slots]
 
     def prepare(self, job: PrepareJob, scratch: Path) -> Prepared:
         """Prepare every node, and see to it that all are alike.
@@ -298,8 +122,8 @@ class Cluster:
             Refused: a node cannot do it, or differs from the others in what results depend on; the
                 message names it.
         """
-        code, first, devices = code_sha256(), None, list[DeviceFacts]()
-        for slot in self.slots:
+        code, first, devices = code_sha256(), None, dict[Slot, DeviceFacts]()
+        for slot in self._all:
             if replace(slot, timeout=PREPARE_SECONDS).call("code") != code:
                 raise Refused(
                     f"{slot.address} has another archbench than this machine: install the same "
@@ -309,13 +133,14 @@ class Cluster:
             first = first or prepared
             if problem := _difference(first, prepared):
                 raise Refused(
-                    f"{slot.address} and {self.slots[0].address} differ in {problem}: make them "
+                    f"{slot.address} and {self._all[0].address} differ in {problem}: make them "
                     "alike, or start a cluster without one of them."
                 )
-            devices.append(prepared.device)
+            devices[slot] = prepared.device
         assert first is not None
-        nodes = tuple(slot.node for slot in self.slots)
-        return replace(first, slots=tuple(devices), nodes=nodes)
+        names = tuple("+".join(slot.node for slot in nodes) for nodes in self.slots)
+        slots = tuple(devices[nodes[0]] for nodes in self.slots)
+        return replace(first, slots=slots, nodes=names)
 
     @staticmethod
     def _prepared(slot: Slot, job: PrepareJob, scratch: Path) -> Prepared:
@@ -330,9 +155,11 @@ class Cluster:
         raise BenchError(f"{slot.address}: the data could not be prepared.")
 
 
-def open_cluster(address: str, *, device: str, timeout: float) -> Cluster:
-    """The slots of a running cluster: every card, or, on the CPU, every node. The `device` may be
-    `auto`, which means cards if there are any.
+def open_cluster(
+    address: str, *, device: str, timeout: float, nodes: int = 1, cards: int = 1
+) -> Cluster:
+    """The slots of a running cluster: so many cards, or, on the CPU, the processors of a node; each
+    of them on so many nodes. The `device` may be `auto`, which means cards if there are any.
 
     Raises:
         Refused: there is no such cluster, ray is not installed, or its versions differ.
@@ -350,39 +177,53 @@ def open_cluster(address: str, *, device: str, timeout: float) -> Cluster:
         _check_answers(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (OSError, ValueError, RuntimeError) as error:
-        reason = errors.first_line(error).rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise Refused(
             f"--ray-address {address}: no cluster to work with ({reason}); start one with `ray "
             "start --head`."
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray has set one of its own
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    alive = sorted((n for n in ray.nodes() if n["Alive"]), key=lambda node: node["NodeID"])
     on_cpu = device == "cpu" or not (
-        device == "cuda" or any(node["Resources"].get("GPU") for node in nodes)
+        device == "cuda" or any(node["Resources"].get("GPU") for node in alive)
     )
-    places = []
-    for node in sorted(nodes, key=lambda node: node["NodeID"]):
-        held = node["Resources"]
-        if on_cpu and held.get("CPU"):
-            places.append((node, {"num_cpus": held["CPU"]}))
-        elif not on_cpu:
-            places += [(node, {"num_gpus": 1})] * int(held.get("GPU", 0))
+    kind, threads = ray.remote(SlotActor), os.environ.get("OMP_NUM_THREADS")
+
+    def open_slot(number: int, node: dict[str, Any]) -> Slot:
+        held = {"num_cpus": node["Resources"]["CPU"]} if on_cpu else {"num_gpus": cards}
+        where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        how = {"scheduling_strategy": where, "max_concurrency": 4, "max_restarts": 0}
+        name = hashlib.sha256(node["NodeID"].encode()).hexdigest()[:4]
+        actor = kind.options(**held, **how).remote(threads)
+        return Slot(number, actor, name, node["NodeManagerAddress"], timeout)
+
+    def room(node: dict[str, Any]) -> int:
+        free = node["Resources"]
+        return bool(free.get("CPU")) if on_cpu else int(free.get("GPU", 0)) // cards
+
+    places = grouped([[node] * room(node) for node in alive], nodes)
     if not places:
         ray.shutdown()
-        what = "processors" if on_cpu else "cards"
-        raise Refused(f"--ray-address {address}: no node of that cluster has free {what}.")
-    kind = ray.remote(SlotActor)
-    threads = os.environ.get("OMP_NUM_THREADS")
-    slots = []
-    for number, (node, resources) in enumerate(places):
-        where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        actor = kind.options(
-            **resources, scheduling_strategy=where, max_concurrency=4, max_restarts=0
-        ).remote(threads)
-        name = hashlib.sha256(node["NodeID"].encode()).hexdigest()[:4]
-        slots.append(Slot(number, actor, name, node["NodeManagerAddress"], timeout))
-    return Cluster(slots)
+        what = "processors" if on_cpu else f"{cards} cards" if cards > 1 else "cards"
+        there = "no node" if nodes == 1 else f"fewer than {nodes} nodes"
+        raise Refused(f"--ray-address {address}: {there} of that cluster has free {what}.")
+    return Cluster([[open_slot(k, node) for node in group] for k, group in enumerate(places)])
+
+
+def grouped(places: Sequence[Sequence[Any]], nodes: int) -> list[list[Any]]:
+    """The places of every node, in groups of so many, each on another node; those that no group can
+    be made of are left out.
+
+    >>> grouped([["a", "a"], ["b"], ["c", "c"]], 2)
+    [['a', 'b'], ['a', 'c']]
+    """
+    rows = ([p for p in row if p is not None] for row in zip_longest(*places))
+    return [row[k : k + nodes] for row in rows for k in range(0, len(row) - nodes + 1, nodes)]
+
+
+def _nodes_of(job: SearchJob | TrainJob) -> int:
+    return (job.setting if isinstance(job, SearchJob) else job.trial.setting).nnodes
 
 
 def _check_answers(address: str) -> None:
@@ -390,16 +231,6 @@ def _check_answers(address: str) -> None:
     if address != "auto":
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-
-
-def code_sha256() -> str:
-    """The hash of the harness's own code and data, in the order of their paths."""
-    digest = hashlib.sha256()
-    for room in ("bench", "models"):
-        for path in sorted((ROOT / room).rglob("*")):
-            if path.suffix in (".py", ".csv"):
-                digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _difference(a: Prepared, b: Prepared) -> str | None:

@@ -35,7 +35,7 @@ class Foresight:
         trace, size = self.kernels.get(trial.shape), trial.batch_size or 0
         model, setting = trial.shape
         # How long processes that train together wait for each other is not known.
-        if trace is None or size < 1 or setting.nproc_per_node > 1:
+        if trace is None or size < 1 or setting.ranks > 1:
             return None
         seconds = cpu_step_seconds(trace, setting=setting, batch_size=size, peaks=self.peaks)
         if seconds is None:

@@ -69,7 +69,7 @@ def make_plan(
     """
     if dataset.train_images < 2:
         raise Refused("one training image is too few for batch norm; raise --train-limit.")
-    strong, most = config.scaling == "strong", max(config.nproc_per_node)
+    strong, most = config.scaling == "strong", config.most_ranks
     for batch in config.batch_size:
         together = 1 if strong else most
         if isinstance(batch, int) and batch * together > dataset.train_images:
@@ -81,8 +81,8 @@ def make_plan(
     if most > min(dataset.parts.values()):
         part = min(dataset.parts, key=lambda name: dataset.parts[name])
         raise Refused(
-            f"--nproc-per-node {most} is more than the {dataset.parts[part]} {part} images; use a "
-            "smaller one."
+            f"{most} processes (--nproc-per-node) are more than the {dataset.parts[part]} {part} "
+            "images; use fewer."
         )
     check_trials(config, len(models))
     one_seed = dict.fromkeys(
@@ -142,7 +142,7 @@ def _setting(model: ModelFacts, choice: dict[str, Any]) -> Setting:
 
 def _each(batch: int, choice: dict[str, Any], *, strong: bool) -> int:
     """The images of a batch that each process has."""
-    return batch // choice["nproc_per_node"] if strong else batch
+    return batch // (choice["nproc_per_node"] * choice["nnodes"]) if strong else batch
 
 
 def _variant(config: Config, choice: dict[str, Any]) -> str:
@@ -218,7 +218,7 @@ def choose_batches(
         by_choice = {"auto": min(shared, own[trial]), "own": own[trial], "max": largest[trial]}
         size = by_choice.get(trial.batch_choice, trial.batch_size)
         if strong and size and trial.batch_choice in by_choice:
-            size //= trial.setting.nproc_per_node
+            size //= trial.setting.ranks
         chosen[trial] = size if size and size > 1 else None
     return chosen
 

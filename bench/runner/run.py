@@ -148,7 +148,12 @@ def cluster_of(config: Config) -> Iterator[Cluster | None]:
         yield None
     else:
         address, timeout = config.ray_address, config.node_timeout
-        with open_cluster(address, device=config.device, timeout=timeout) as cluster:
+        nodes, cards = max(config.nnodes), max(config.nproc_per_node)
+        with open_cluster(
+            address, device=config.device, timeout=timeout, nodes=nodes, cards=cards
+        ) as cluster:
+            if nodes > 1:
+                cluster.check_shared(_output(config))
             yield cluster
 
 

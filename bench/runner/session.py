@@ -471,7 +471,7 @@ class Session:
         cap = max(SMALLEST_BATCH, images)
         sizes = [size for size in self.config.batch_size if isinstance(size, int)]
         # How long ranks wait for each other is not known.
-        kernels = simulated.kernels if setting.nproc_per_node == 1 else None
+        kernels = simulated.kernels if setting.ranks == 1 else None
         for card in cards:
             predicted = predict(
                 trace, model=model, setting=setting, num_classes=classes, card=card, cap=cap

@@ -67,6 +67,12 @@ def versions() -> dict[str, str]:
     return installed
 
 
+def interface_of(address: str) -> str | None:
+    """The network interface of this machine that has an address; None if none has."""
+    interfaces = psutil.net_if_addrs().items()
+    return next((name for name, has in interfaces if address in [a.address for a in has]), None)
+
+
 def _affinity() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 

@@ -56,14 +56,14 @@ def _cards(devices: str) -> tuple[Device, tuple[DeviceFacts, ...]]:
 
 def check_ranks(device: Device, ranks: int, *, sync_batch_norm: bool) -> None:
     """Raises Refused if so many processes cannot train together on this machine."""
+    on_cpu = device.kind == "cpu"
+    if sync_batch_norm and on_cpu:
+        raise Refused("--sync-batch-norm needs CUDA cards, because torch has it for those alone.")
     if ranks == 1:
         return
     if sys.platform != "linux":
         raise Refused("--nproc-per-node needs Linux, where processes can be forked; leave it out.")
-    on_cpu = device.kind == "cpu"
     found = torch.get_num_threads() if on_cpu else torch.cuda.device_count()
     if ranks > found:
         what = "threads of torch" if on_cpu else "CUDA cards"
         raise Refused(f"--nproc-per-node {ranks}: there are {found} {what} here; use at most that.")
-    if sync_batch_norm and on_cpu:
-        raise Refused("--sync-batch-norm needs CUDA cards, because torch has it for those alone.")

@@ -61,9 +61,11 @@ class RankNetwork:
 
 @dataclass(frozen=True)
 class Gang:
-    """One of the processes that train together; alone, it has nobody to agree with."""
+    """One of the processes that train together; alone, it has nobody to agree with. `here` is its
+    place among those of its node."""
 
     share: Share = ALL
+    here: Share = ALL
 
     @property
     def alone(self) -> bool:

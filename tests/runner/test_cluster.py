@@ -1,19 +1,23 @@
 """A local Ray cluster of several nodes: seeds spread, a node that dies, and what is refused."""
 
+import contextlib
 import gc
 import os
+import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from bench import Config, load_run, run
+from bench import Config, load_run, resume, run
 from bench.errors import Refused
-from bench.records.records import Epoch
+from bench.records.records import Epoch, TrialEnded
 from bench.report.write import write_report
 from tests.runner.test_faults import curves
 
@@ -91,6 +95,68 @@ def test_what_cannot_work_is_refused_before_anything_starts(
     assert not list(tmp_path.iterdir())
 
 
+def gang(output: Path, nodes: Any, **changes: Any) -> Config:
+    """LeNet, which has no batch norm, by a rank on each of two nodes."""
+    options: dict[str, Any] = {"models": ("lenet",), "seeds": 1, "nnodes": (2,), "epochs": 3}
+    return config(output, ray_address=nodes.address, **options | changes)
+
+
+def test_two_nodes_train_as_one_does_with_their_batch(nodes: Any, tmp_path: Path) -> None:
+    """Not bit for bit: gradients are added up in another order."""
+    asked = {"nnodes": (1, 2), "scaling": "strong", "train_limit": 117, "test_limit": 33}
+    result = run(gang(tmp_path / "run", nodes, **asked))
+    assert {t.status for t in result.trials} == {"done"}, [t.ended for t in result.trials]
+    assert [t.trial.batch_size for t in result.trials] == [32, 16]
+    assert len(result.slots) == 1
+    assert len(set(result.nodes[0].split("+"))) == 2
+    alone, together = (trial.epochs for trial in result.trials)
+    assert [len(epoch.ranks) for epoch in (*alone, *together)] == [0, 0, 0, 2, 2, 2]
+    for one, two in zip(alone, together, strict=True):
+        assert two.images_trained == one.images_trained == 117
+        assert two.train_loss == pytest.approx(one.train_loss, rel=1e-4)
+        assert two.test_loss == pytest.approx(one.test_loss, rel=1e-4)
+
+
+def test_the_largest_batch_of_two_nodes_fits_on_both(nodes: Any, tmp_path: Path) -> None:
+    asked = {"max_batch": True, "memory_budget": "60MiB", "batch_size": ("max",), "epochs": 1}
+    result = run(gang(tmp_path / "run", nodes, image_size=(64,), train_limit=1024, **asked))
+    [answer] = result.largest_batches.values()
+    assert answer.limited_by == "memory"
+    assert answer.certificate is not None
+    assert "rank " in (answer.certificate.failed_because or "")
+    assert {t.status for t in result.trials} == {"done"}, [t.ended for t in result.trials]
+
+
+def a_rank() -> psutil.Process:
+    """A rank: forked by a worker that the template of a slot's actor has forked."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = [parent.cmdline() for parent in (process, *process.parents()[:3])]
+            if "ray::SlotActor" in " ".join(words[-1]) and words[0] == words[1] == words[2]:
+                return process
+    raise AssertionError("there is no rank")
+
+
+def test_a_rank_that_is_killed_ends_the_trial_on_all_nodes(nodes: Any, tmp_path: Path) -> None:
+    times: list[float] = []
+
+    def kill(message: Any) -> None:
+        if isinstance(message, Epoch) and not times:
+            a_rank().kill()
+            times.append(time.monotonic())
+        if isinstance(message, TrialEnded):
+            times.append(time.monotonic())
+
+    [trial] = run(gang(tmp_path / "run", nodes, train_limit=2048), kill).trials
+    assert trial.ended is not None
+    assert trial.ended.retry
+    reason = trial.ended.reason or ""
+    assert re.fullmatch(r"rank [01] of 2 was killed \(SIGKILL\): memory .*", reason), reason
+    assert times[1] - times[0] < 10
+    again = resume(tmp_path / "run", given={"ray_address": nodes.address})
+    assert [t.status for t in again.trials] == ["done"]
+
+
 def test_a_node_that_dies_costs_nothing_but_time(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +197,6 @@ def test_there_has_to_be_a_cluster(tmp_path: Path) -> None:
     [
         ({"devices": "all", "device": "auto"}, "--devices is for one machine"),
         ({"share_node": 2}, "--share-node is for one machine"),
-        ({"nproc_per_node": (1, 2)}, "--nproc-per-node is for one machine"),
         ({"dry_run": True}, "--dry-run is for one machine"),
     ],
 )

@@ -12,11 +12,12 @@ from bench.units import finite_number
 
 SHAPE = (
     *("model", "image_size", "optimizer", "precision", "channels_last", "freeze", "accumulate"),
-    "nproc_per_node",
+    *("nproc_per_node", "nnodes"),
 )
 """What the memory of a training step depends on, besides the batch."""
 
-_USUAL = {"channels_last": "True", "freeze": "none", "accumulate": "1", "nproc_per_node": "1"}
+_USUAL = {"channels_last": "True", "freeze": "none"}
+_USUAL |= dict.fromkeys(("accumulate", "nproc_per_node", "nnodes"), "1")
 """What a table leaves out because it is as usual."""
 
 MOST_KEPT = 20

@@ -28,7 +28,7 @@ SETTINGS = (
     *("model", "seed", "status", "dataset", "dataset_sha256", "train_images", "test_images"),
     *("epochs", "preset", "image_size", "recipe", "optimizer", "learning_rate", "weight_decay"),
     *("precision", "augment", "channels_last", "pretrained", "freeze", "accumulate"),
-    *("nproc_per_node", "sync_batch_norm"),
+    *("nproc_per_node", "nnodes", "sync_batch_norm"),
     *("batch_choice", "batch_size", "source_sha256"),
 )
 FIGURES = (

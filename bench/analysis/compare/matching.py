@@ -35,6 +35,7 @@ Across = Literal[
     "label_smoothing",
     "nproc_per_node",
     "sync_batch_norm",
+    "nnodes",
     "tuning",
 ]
 """What a comparison can be told to go across."""
@@ -52,6 +53,7 @@ _TRAITS: dict[Across, str] = {
     "warmup": "warmup",
     "label_smoothing": "label_smoothing",
     "nproc_per_node": "nproc_per_node",
+    "nnodes": "nnodes",
     "sync_batch_norm": "sync_batch_norm",
     "tuning": "tuning",
     "batch_size": "batch_choice",

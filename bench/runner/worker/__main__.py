@@ -63,7 +63,7 @@ def work(job: messages.Job, parent: Parent) -> None:
         case messages.SimulateJob():
             for simulated in jobs.simulate_all(job):
                 parent.send(simulated)
-        case messages.TrainJob() if job.trial.setting.nproc_per_node > 1:
+        case messages.TrainJob() if job.trial.setting.ranks > 1:
             from bench.runner.worker import ranks
 
             ranks.train(job, parent)
@@ -75,7 +75,7 @@ def work(job: messages.Job, parent: Parent) -> None:
 def _open_search(
     job: messages.SearchJob,
 ) -> tuple[messages.Ready, Callable[[messages.ProbeRequest], Probe]]:
-    if job.setting.nproc_per_node > 1:
+    if job.setting.ranks > 1:
         # torch's launcher is for them alone: importing it takes time and memory.
         from bench.runner.worker import ranks
 

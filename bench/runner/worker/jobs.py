@@ -320,9 +320,9 @@ def _with_slack(budget: int | None, device: Device) -> int | None:
 def _open_device(conditions: messages.Conditions, gang: Gang = ALONE) -> Device:
     """The device of a process: of a gang, each has a card of its own, or a part of the threads."""
     if conditions.threads is not None:
-        torch.set_num_threads(max(1, conditions.threads // gang.share.ranks))
+        torch.set_num_threads(max(1, conditions.threads // gang.here.ranks))
     name = conditions.device
-    return open_device(name if gang.alone or name == "cpu" else f"cuda:{gang.share.rank}")
+    return open_device(name if gang.alone or name == "cpu" else f"cuda:{gang.here.rank}")
 
 
 def _transform(setting: Setting, facts: DatasetFacts, device: Device) -> Transform:

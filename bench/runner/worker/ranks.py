@@ -3,7 +3,8 @@ as soon as one fails.
 
 They are forked from this worker, which has run nothing in a thread pool and no CUDA. Each has a
 socket to it: the first rank says there what a worker says to its parent, the others only why they
-failed, and a rank ends when the socket does.
+failed, and a rank ends when the socket does. Of several nodes, each has a worker that starts its
+ranks, and the first rank is the first node's.
 """
 
 import os
@@ -13,8 +14,7 @@ import socket
 import tempfile
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,32 +26,46 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from bench.batch_size.forked import die_with_parent, settled
+from bench.batch_size.together import together
 from bench.data.loader import Share
-from bench.errors import BenchError, RankDied, Refused, TrialFailed, Unsaved
+from bench.errors import BenchError, RankDied, Refused, TrialFailed, Unsaved, first_line
 from bench.records import messages
-from bench.records.records import Probe
+from bench.records.records import Probe, Setting
 from bench.runner.worker import jobs
 from bench.runner.worker.parent import Parent, failure_of
-from bench.system.environment import versions
+from bench.system.environment import interface_of, versions
 from bench.training.gang import Gang
+
+MEETING_SECONDS = 60
+"""How long nodes wait for each other at the start."""
 
 GRACE_SECONDS = 2
 """How long a rank that lost another one may live on."""
 
-_HERE = "127.0.0.1"
+ALONE = messages.Meeting("127.0.0.1", 0, 0, "127.0.0.1")
+"""Where ranks of one node meet: no name of it is looked up, and nobody else can join."""
+
+Failed = tuple[int, messages.Failure]
+"""A rank, and what it said of its failure."""
 
 Work = Callable[[Gang, Parent], None]
 """What a rank does; it says what it has to say to its parent, which is the worker."""
 
 
 class Ranks:
-    """So many processes that do the same work together; use as a context manager."""
+    """The processes of this node that do the same work together, with those of other nodes if there
+    is a `meeting`; use as a context manager. `first` is the number of this node's first rank, `all`
+    how many there are on all nodes."""
 
-    def __init__(self, size: int, work: Work) -> None:
-        self._size = size
-        self._pairs = [socket.socketpair() for _ in range(size)]
+    def __init__(self, setting: Setting, meeting: messages.Meeting | None, work: Work) -> None:
+        self._meeting = meeting or ALONE
+        self._nodes = setting.nnodes
+        self._size = setting.nproc_per_node
+        self.first = self._meeting.node * self._size
+        self.all = setting.ranks
+        self._pairs = [socket.socketpair() for _ in range(self._size)]
         self._work = work
-        self._error: ChildFailedError | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._launch)
 
     def __enter__(self) -> "Ranks":
@@ -84,36 +98,49 @@ class Ranks:
                     if not data:
                         selector.unregister(key.fileobj)
                     for line in lines:
-                        yield key.data, messages.decode_message(line)
+                        yield self.first + key.data, messages.decode_message(line)
 
-    def ending(self) -> tuple[int, int] | None:
-        """The first rank that failed, with its exit code or minus the signal that ended it; rather
-        one that a signal ended, for then others fail because of it. None if all came to their end.
+    def check(self, failed: Sequence[Failed]) -> None:
+        """Raises the failure that came first: those of other ranks follow from it.
+
+        A rank that a signal ended is rather the cause than one that ended by itself. `failed` is
+        what ranks said of themselves.
         """
         self._thread.join()
+        if self._error is not None and not isinstance(self._error, ChildFailedError):
+            raise RankDied(f"torch's launcher failed: {first_line(self._error)}")
         failures = self._error.failures.items() if self._error else ()
         ends = [(failure.exitcode >= 0, rank, failure.exitcode) for rank, failure in failures]
-        return min(ends)[1:] if ends else None
+        _, rank, code = min(ends, default=(True, 0, 0))
+        if code < 0 or (code and not failed):
+            raise RankDied(f"rank {rank} of {self.all} {_ending(code)}")
+        for rank, failure in failed:
+            other = Unsaved if failure.unsaved else TrialFailed
+            kind = Refused if failure.refused else other
+            raise kind(f"rank {rank} of {self.all}: {failure.reason}")
 
     def _launch(self) -> None:
         # Asked otherwise, torch would start CUDA to count the cards, which no fork survives.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
         with tempfile.TemporaryDirectory() as folder:
+            meeting = self._meeting
             config = LaunchConfig(
-                min_nodes=1,
-                max_nodes=1,
+                min_nodes=self._nodes,
+                max_nodes=self._nodes,
                 nproc_per_node=self._size,
-                run_id=uuid.uuid4().hex,
-                rdzv_backend="c10d",
-                rdzv_endpoint=f"{_HERE}:0",
-                local_addr=_HERE,
+                run_id="archbench",
+                rdzv_backend="c10d" if meeting is ALONE else "static",
+                rdzv_endpoint=f"{meeting.address}:{meeting.port}",
+                rdzv_configs={"timeout": MEETING_SECONDS}
+                | ({} if meeting is ALONE else {"rank": meeting.node}),
+                local_addr=meeting.own,
                 max_restarts=0,
                 start_method="fork",
                 logs_specs=DefaultLogsSpecs(log_dir=folder),
             )
             try:
                 elastic_launch(config, self._rank)()
-            except ChildFailedError as error:
+            except Exception as error:
                 self._error = error
             finally:
                 for _, theirs in self._pairs:
@@ -123,19 +150,20 @@ class Ranks:
         """Be a rank."""
         die_with_parent()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        rank = int(os.environ["RANK"])
+        here = Share(int(os.environ["LOCAL_RANK"]), self._size)
+        share = Share(int(os.environ["RANK"]), self.all)
         for number, (ours, theirs) in enumerate(self._pairs):
             ours.close()
-            if number != rank:
+            if number != here.rank:
                 theirs.close()
-        link = self._pairs[rank][1]
+        link = self._pairs[here.rank][1]
         parent = Parent(link.makefile("rb", buffering=0), link.makefile("wb"), orphaned=1)
         torch.set_num_threads(max(1, torch.get_num_threads() // self._size))
         try:
-            # No name of this host is looked up, and nobody else can join.
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+            if interface := interface_of(self._meeting.own):
+                os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
             dist.init_process_group()
-            self._work(Gang(Share(rank, self._size)), parent)
+            self._work(Gang(share, here), parent)
         except Exception as error:
             parent.send(failure_of(error))
             if not isinstance(error, BenchError):
@@ -151,9 +179,8 @@ def train(job: messages.TrainJob, parent: Parent) -> None:
     Raises:
         TrialFailed: a rank failed; the message says which and why.
     """
-    size = job.trial.setting.nproc_per_node
-    failed: list[tuple[int, messages.Failure]] = []
-    with Ranks(size, partial(_train, job)) as ranks:
+    failed: list[Failed] = []
+    with Ranks(job.trial.setting, job.meeting, partial(_train, job)) as ranks:
         for rank, message in ranks.messages(parent.stopping):
             if isinstance(message, messages.Failure):
                 failed.append((rank, message))
@@ -162,7 +189,7 @@ def train(job: messages.TrainJob, parent: Parent) -> None:
             else:
                 parent.report(message)
                 ranks.send(b"\n")
-        _check(ranks, size, failed)
+        ranks.check(failed)
 
 
 def _train(job: messages.TrainJob, gang: Gang, parent: Parent) -> None:
@@ -181,7 +208,11 @@ def open_search(
 
     def settle(request: messages.ProbeRequest) -> Probe:
         def attempt(limited: bool) -> Probe:
-            return probe(job, replace(request, limited=limited))
+            if limited == request.limited:
+                return probe(job, request)
+            # Whatever another node finds out, this one can do it alone.
+            alone = replace(job, setting=replace(job.setting, nnodes=1))
+            return probe(alone, replace(request, limited=limited, meeting=None))
 
         return settled(attempt, limited=request.limited)
 
@@ -195,40 +226,22 @@ def probe(job: messages.SearchJob, request: messages.ProbeRequest) -> Probe:
     Raises:
         TrialFailed: training failed for a reason that is not memory.
     """
-    size, probes = job.setting.nproc_per_node, dict[int, Probe]()
-    failed: list[tuple[int, messages.Failure]] = []
-    with Ranks(size, partial(_probe, job, request)) as ranks:
+    probes, failed = dict[int, Probe](), list[Failed]()
+    with Ranks(job.setting, request.meeting, partial(_probe, job, request)) as ranks:
         for rank, message in ranks.messages():
             if isinstance(message, messages.Failure):
                 failed.append((rank, message))
             else:
                 probes[rank] = message
-        reason = next((f"rank {k}: {p.reason}" for k, p in probes.items() if not p.fits), None)
-        if reason is None:
+        made = [replace(p, reason=p.reason and f"rank {k}: {p.reason}") for k, p in probes.items()]
+        if all(probe.fits for probe in made):
             try:
-                _check(ranks, size, failed)
+                ranks.check(failed)
             except RankDied as error:
-                reason = str(error)
-    return _together(job, request, list(probes.values()), reason)
-
-
-def _together(
-    job: messages.SearchJob, request: messages.ProbeRequest, probes: list[Probe], reason: str | None
-) -> Probe:
-    """What the probes of all ranks come to."""
-    peaks = [p.peak_memory_bytes for p in probes if p.peak_memory_bytes is not None]
-    return Probe(
-        job.model,
-        job.setting,
-        request.batch_size,
-        reason is None,
-        max(peaks, default=None) if reason is None else None,
-        max((p.seconds for p in probes), default=0.0),
-        reason,
-        max((p.allocation_retries for p in probes), default=0),
-        min((p.steps for p in probes), default=0),
-        probes[0].step_seconds if probes else (),
-    )
+                made.append(
+                    Probe(job.model, job.setting, request.batch_size, False, None, 0.0, str(error))
+                )
+    return together(made)
 
 
 def _probe(
@@ -238,16 +251,6 @@ def _probe(
     parent.send(made)
     if not made.fits:
         os._exit(1)  # the others wait for gradients that do not come
-
-
-def _check(ranks: Ranks, size: int, failed: list[tuple[int, messages.Failure]]) -> None:
-    """Raises the failure that came first: those of other ranks follow from it."""
-    rank, code = ranks.ending() or (0, 0)
-    if code < 0 or (code and not failed):
-        raise RankDied(f"rank {rank} of {size} {_ending(code)}")
-    for rank, failure in failed:
-        other = Unsaved if failure.unsaved else TrialFailed
-        raise (Refused if failure.refused else other)(f"rank {rank} of {size}: {failure.reason}")
 
 
 def _silent(phase: str, done: int, total: int, rate: float | None = None) -> None:
