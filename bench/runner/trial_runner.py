@@ -57,6 +57,9 @@ class TrialRunner:
         try:
             if logged < job.epochs or not inspected or not job.tested:
                 self._train_in_worker(job)
+            done = recorder.run.trial(trial.id)
+            if done is None or len(done.epochs) < job.epochs:
+                raise WorkerDied("its worker ended before the last epoch, and did not say why.")
             ended = records.TrialEnded(trial, "done", None, perf_counter() - start)
         except (TrialFailed, Refused) as error:
             self._go_on()

@@ -59,6 +59,22 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"bench.runner.{room}.Worker", WarningWorker)
 
 
+def test_a_worker_that_ends_early_without_a_reason_fails_its_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SilentWorker(ScriptedWorker):
+        def messages(self) -> Iterator[Any]:
+            trains = isinstance(self.job, TrainJob)
+            return iter([*super().messages()][: -1 if trains else None])
+
+    monkeypatch.setattr("bench.runner.trial_runner.Worker", SilentWorker)
+    ends = [trial.ended for trial in run(config(tmp_path / "run")).trials]
+    assert {end.reason for end in ends if end} == {
+        "its worker ended before the last epoch, and did not say why."
+    }
+    assert all(end and end.retry for end in ends)
+
+
 def of(kind: type[Any], messages: list[Any]) -> list[Any]:
     return [message for message in messages if isinstance(message, kind)]
 
