@@ -108,16 +108,17 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _status(run: Run) -> str:
-    """That a run is under way, or was stopped; nothing of one that came to its end."""
+    """That a run is under way, or was stopped, with commands in backquotes; nothing of one that
+    came to its end."""
     left = sum(trial.status == "unfinished" for trial in run.trials)
     if run.ended and not left:
         return ""
     done = sum(trial.status == "done" for trial in run.trials)
     counts = f"{done} trial{'' if done == 1 else 's'} done, {left} begun and not ended"
-    where = "python -m bench report RUN brings this page up to date"
+    where = "`python -m bench report RUN` brings this page up to date"
     if run.ended:
-        return f"This run was stopped: {counts}; --resume RUN continues it."
-    return f"This run has not ended: {counts}. {where}; --resume RUN continues a run that stopped."
+        return f"This run was stopped: {counts}; `--resume RUN` continues it."
+    return f"This run has not ended: {counts}. {where}; `--resume RUN` continues one that stopped."
 
 
 def _summary(answers: Sequence[Answer]) -> tuple[tuple[str, str], ...]:

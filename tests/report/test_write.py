@@ -149,7 +149,7 @@ def test_a_run_under_way_says_so_and_a_stopped_one_how_to_go_on(tmp_path):
     assert "python -m bench report RUN" in status
     stopped = document(Context(collect(tmp_path, [*under_way, ended])), ()).status
     assert stopped == (
-        "This run was stopped: 1 trial done, 1 begun and not ended; --resume RUN continues it."
+        "This run was stopped: 1 trial done, 1 begun and not ended; `--resume RUN` continues it."
     )
     assert not any("not completed" in text for text in document(Context(open_), ()).warnings)
 

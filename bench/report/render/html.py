@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bench.report.document import Document, Page
 from bench.report.render.markdown import TEMPLATES, template
@@ -22,6 +22,7 @@ MARKS = {"holds": "✓", "does not hold": "✗"}
 """Verdicts on claims, and the sign before each."""
 
 _WITHIN_FIGURE = re.compile(r"(?<=\d) (?=[±%]|s\b|ms\b|MiB\b)|(?<=±) ")
+_COMMAND = re.compile(r"`([^`]+)`")
 _WITHIN_RANGE = re.compile(r"(?<=\d)–(?=\d)")
 _NUMBER = re.compile(r"[\d.,±–()%\s+-]*")
 
@@ -40,7 +41,8 @@ def html_page(page: Page, pictures: Mapping[str, str]) -> str:
 
 def render_page(name: str, pictures: Mapping[str, str], **values: Any) -> str:
     """A page of HTML from a template with these values, in the report's style."""
-    filled = template(name, numeric=numeric_columns, predicted=predicted_columns, unbroken=unbroken)
+    filters = {"numeric": numeric_columns, "predicted": predicted_columns}
+    filled = template(name, unbroken=unbroken, commands=commands, **filters)
     script = (TEMPLATES / "report.js").read_text("utf-8")
 
     def svg(file: str, prefix: str = "") -> Markup:
@@ -80,6 +82,11 @@ def unbroken(text: str) -> str:
     return _WITHIN_RANGE.sub(
         "\N{WORD JOINER}–\N{WORD JOINER}", _WITHIN_FIGURE.sub("\N{NO-BREAK SPACE}", text)
     )
+
+
+def commands(text: str) -> Markup:
+    """A sentence of ours whose commands, in backquotes, are set as code."""
+    return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 
 def numeric_columns(table: Table) -> list[bool]:
