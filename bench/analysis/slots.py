@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from bench.records.run import Run, TrialResult
 
@@ -30,17 +29,11 @@ class Span:
 
 def spans_of(run: Run) -> list[Span]:
     """Every start of every trial, in order of time."""
-    began = [
-        (datetime.fromisoformat(stay.began.started_at), stay, result)
-        for result in run.trials
-        for stay in result.stays
-    ]
-    if not began:
-        return []
-    first = min(at for at, _, _ in began)
+    stays = [(result.trial.id, stay) for result in run.trials for stay in result.stays]
+    first = min((stay.began_at for _, stay in stays), default=0.0)
     spans = (
-        Span(r.trial.id, stay.began.slot, (at - first).total_seconds(), stay.seconds, stay.status)
-        for at, stay, r in began
+        Span(trial, stay.began.slot, stay.began_at - first, stay.seconds, stay.status)
+        for trial, stay in stays
     )
     return sorted(spans, key=lambda span: (span.start, span.slot))
 

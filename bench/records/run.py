@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +26,11 @@ class Stay:
     began: Began
     seconds: float = 0.0
     status: str = "interrupted"
+
+    @cached_property
+    def began_at(self) -> float:
+        """When it began, in seconds since 1970."""
+        return datetime.fromisoformat(self.began.started_at).timestamp()
 
 
 @dataclass(eq=False)

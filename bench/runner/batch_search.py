@@ -10,10 +10,11 @@ from time import perf_counter
 
 from bench.batch_size.certificate import SMALLEST_BATCH, certified
 from bench.batch_size.search import Attempt, largest_batch
-from bench.errors import OutOfMemoryKilled, WorkerDied
+from bench.errors import OutOfMemoryKilled
 from bench.records.messages import ProbeRequest, Ready, SearchJob
 from bench.records.records import LargestBatch, ModelDescribed, Probe, SweepPoint
-from bench.runner.worker_process import Start, Worker
+from bench.runner.worker_handle import Start, WorkerHandle
+from bench.runner.worker_process import Worker
 
 SWEEP_SIZES = 6
 """A sweep times at most this many batch sizes."""
@@ -54,7 +55,7 @@ class Prober:
         self._on_described = on_described
         self._on_probe = on_probe
         self._start = start
-        self._worker: Worker | None = None
+        self._worker: WorkerHandle | None = None
         self.ready = Ready(None, {})
 
     def __enter__(self) -> "Prober":
@@ -63,16 +64,13 @@ class Prober:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def open(self) -> Worker:
+    def open(self) -> WorkerHandle:
         """Start the worker if there is none."""
         if self._worker is None:
             start = self._start or Worker
             self._worker = start(self._job, self._log, limited=self._limited, timeout=self._timeout)
-            described = self._worker.receive()
-            if described is None:
-                raise WorkerDied("its worker ended before it had described the model.")
-            self._on_described(described)
-            self.ready = self._worker.receive()
+            self._on_described(self._worker.reply())
+            self.ready = self._worker.reply()
         return self._worker
 
     def close(self) -> None:

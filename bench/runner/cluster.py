@@ -11,7 +11,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -22,6 +22,7 @@ from bench.records.messages import Job, Prepared, PrepareJob, SearchJob, TrainJo
 from bench.records.records import DeviceFacts
 from bench.runner.remote_worker import NodesWorker, RemoteWorker
 from bench.runner.slot_actor import SlotActor, code_sha256
+from bench.runner.worker_handle import Start, WorkerHandle
 
 SAME = ("python", "cuda", "driver")
 """What must be the same on every node, besides packages and the harness's own code."""
@@ -31,9 +32,6 @@ PREPARE_SECONDS = 3600.0
 
 CONNECT_SECONDS = 5.0
 """How long a cluster may take to answer the very first time."""
-
-Start = Callable[..., Any]
-"""What starts a worker in a slot, taking what `bench.runner.worker_process.Worker` takes."""
 
 
 @dataclass(eq=False)
@@ -106,7 +104,7 @@ class Cluster:
             slot.shared = bool(slot.call("shares", str(folder.absolute())))
 
         def on(nodes: Sequence[Slot]) -> Start:
-            def start(job: Job, log: Path, **how: Any) -> RemoteWorker | NodesWorker:
+            def start(job: Job, log: Path, **how: Any) -> WorkerHandle:
                 if isinstance(job, SearchJob | TrainJob) and (several := _nodes_of(job)) > 1:
                     return NodesWorker(nodes[:several], scratch, job, log, **how)
                 return RemoteWorker(nodes[0], scratch, job, log, **how)

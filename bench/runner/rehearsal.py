@@ -7,7 +7,8 @@ from time import perf_counter
 from bench.errors import WorkerDied
 from bench.records.messages import TrainJob
 from bench.records.records import Calibrated, StepsTimed
-from bench.runner.worker_process import Start, Worker
+from bench.runner.worker_handle import Start
+from bench.runner.worker_process import Worker
 
 
 def rehearse(

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from bench.records.messages import (
     encode_message,
 )
 from bench.records.records import Probe
+from bench.runner.worker_handle import WorkerHandle
 
 FOLLOW_SECONDS = 5.0
 """How long the other nodes of a trial that failed may take to say why, if they know better."""
@@ -45,7 +46,7 @@ class Slot(Protocol):
         """Call a method and wait for nothing."""
 
 
-class RemoteWorker:
+class RemoteWorker(WorkerHandle):
     """A worker on a node, with what `bench.runner.worker_process.Worker` has.
 
     A time limit of a trial is kept here: of a node that is gone, nobody else would.
@@ -72,22 +73,14 @@ class RemoteWorker:
             self._timer.start()
         self._limit = timeout
 
-    def __enter__(self) -> "RemoteWorker":
-        return self
-
     def __exit__(self, kind: object, *error: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if kind is not None:
             self.end()
 
-    def messages(self) -> Iterator[Any]:
-        """What the worker sends, until it ends. Raises as a local worker does, and NodeLost."""
-        while (message := self.receive()) is not None:
-            yield message
-
     def receive(self) -> Any:
-        """The next message, or None when the job is done."""
+        """What its actor has read of it; of a trial that is done, the files, too."""
         while not self._lines:
             self._lines.extend(self._slot.call("read"))
         message = decode_message(self._lines.popleft())
@@ -105,23 +98,20 @@ class RemoteWorker:
         return None
 
     def answer(self) -> None:
-        """Let a worker continue that waits after a record."""
+        """Through its actor."""
         self._slot.call("write", "answer")
 
     def ask(self, request: ProbeRequest) -> Any:
-        """Send a request and return the reply."""
+        """Through its actor."""
         self._slot.call("write", "ask", encode_message(request))
-        reply = self.receive()
-        if reply is None:
-            raise WorkerDied("its worker ended before the answer.")
-        return reply
+        return self.reply()
 
     def stop(self) -> None:
-        """Ask a training worker to finish its step, save a checkpoint, and end."""
+        """Through its actor, without waiting."""
         self._slot.tell("write", "stop")
 
     def end(self) -> None:
-        """End it now, although it may have more to say."""
+        """Through its actor, without waiting."""
         self._slot.tell("write", "end")
 
     def _time_out(self) -> None:
@@ -129,7 +119,7 @@ class RemoteWorker:
         self.end()
 
 
-class NodesWorker:
+class NodesWorker(WorkerHandle):
     """Workers on several nodes that do one job together, with what a single one has. That of the
     first node speaks for all; the others say only why they failed.
 
@@ -164,22 +154,14 @@ class NodesWorker:
         for thread in self._threads:
             thread.start()
 
-    def __enter__(self) -> "NodesWorker":
-        return self
-
     def __exit__(self, kind: object, *error: object) -> None:
         for worker in self._workers:
             worker.__exit__(kind, *error)
         for thread in self._threads:
             thread.join()
 
-    def messages(self) -> Iterator[Any]:
-        """As of a single worker."""
-        while (message := self.receive()) is not None:
-            yield message
-
     def receive(self) -> Any:
-        """As of a single worker."""
+        """The first node's; of several errors, the one that the others follow from."""
         if not self._trains:
             first, *_ = [worker.receive() for worker in self._workers]
             return first
@@ -195,11 +177,11 @@ class NodesWorker:
         return message
 
     def answer(self) -> None:
-        """As of a single worker."""
+        """The first node waits for it."""
         self._workers[0].answer()
 
     def ask(self, request: ProbeRequest) -> Any:
-        """As of a single worker: a batch fits if it fits on all nodes."""
+        """All of them: a batch fits if it fits on all nodes."""
 
         def one(worker: RemoteWorker, meeting: Meeting) -> Probe | BenchError:
             try:
@@ -218,16 +200,16 @@ class NodesWorker:
         for number, reply in enumerate(replies):
             if isinstance(reply, BenchError):  # its ranks failed because those of another node did
                 self._workers[number] = worker = self._start(number)
-                worker.receive()
-                worker.receive()
+                worker.reply()
+                worker.reply()
         return together(probes)
 
     def stop(self) -> None:
-        """As of a single worker; the ranks of other nodes stop with the first."""
+        """The ranks of other nodes stop with the first."""
         self._workers[0].stop()
 
     def end(self) -> None:
-        """As of a single worker."""
+        """All of them."""
         for worker in self._workers:
             worker.end()
 

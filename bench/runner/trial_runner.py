@@ -12,7 +12,8 @@ from bench.records import logits, messages, records
 from bench.records.redaction import redacted
 from bench.runner.recorder import Recorder
 from bench.runner.stopwatch import Stopwatch
-from bench.runner.worker_process import Start, Worker
+from bench.runner.worker_handle import Start, WorkerHandle
+from bench.runner.worker_process import Worker
 
 SHARED_SECONDS = 10.0
 """The machine's speed after a trial is the speed before the next if it starts so soon."""
@@ -35,7 +36,7 @@ class TrialRunner:
         self.stopwatch = stopwatch
         self.slot = slot
         self.start = start
-        self._worker: Worker | None = None
+        self._worker: WorkerHandle | None = None
         self._stopped = False
         self._calibrated: tuple[records.Calibrated, float] | None = None
 

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,13 @@ from bench.records.messages import (
     encode_message,
 )
 from bench.runner.warm_worker import fork_worker, warm_up
+from bench.runner.worker_handle import WorkerHandle
 from bench.system.malloc import allocator_environment
 
 _ROOT = Path(__file__).parents[2]
 
 
-class Worker:
+class Worker(WorkerHandle):
     """One job in a process of its own; use as a context manager.
 
     It is forked from a warm template where that is safe. Training under a memory limit on the CPU
@@ -70,9 +70,6 @@ class Worker:
             self._timer.start()
         self.send(encode_message(job))
 
-    def __enter__(self) -> "Worker":
-        return self
-
     def __exit__(self, kind: object, *error: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -84,18 +81,8 @@ class Worker:
                     pipe.close()
         self._process.wait()
 
-    def messages(self) -> Iterator[Any]:
-        """What the worker sends, until it ends.
-
-        Raises:
-            Refused, TrialFailed: the worker reported why it failed.
-            WorkerDied: it ended without a report.
-        """
-        while (message := self.receive()) is not None:
-            yield message
-
     def receive(self) -> Any:
-        """The next message, or None when the job is done. Raises like `messages`."""
+        """The next line of its output."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -118,28 +105,23 @@ class Worker:
             self._process.stdin.flush()
 
     def answer(self) -> None:
-        """Let a worker continue that waits after a record."""
+        """An empty line."""
         self.send(b"\n")
 
     def end(self) -> None:
-        """End it now, although it may have more to say."""
+        """Kills it."""
         self._process.kill()
 
     def stop(self) -> None:
-        """Ask a training worker to finish its step, save a checkpoint, and end.
-
-        A signal handler may call this while the main program is writing."""
+        """Writes past the buffer, which the main program may be filling."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError, ValueError):
             os.write(self._process.stdin.fileno(), STOP)
 
     def ask(self, request: ProbeRequest) -> Any:
-        """Send a request and return the reply. Raises like `messages`."""
+        """The request, as a line."""
         self.send(encode_message(request))
-        reply = self.receive()
-        if reply is None:
-            raise WorkerDied("its worker ended before the answer.")
-        return reply
+        return self.reply()
 
     def _time_out(self) -> None:
         self._timed_out = True
@@ -159,10 +141,6 @@ class Worker:
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else "it gave no reason."
-
-
-Start = Callable[..., Worker]
-"""What starts a worker, taking what `Worker` takes."""
 
 
 def expect_workers(*, limited: bool) -> None:
