@@ -11,12 +11,13 @@ from bench.records.messages import Conditions, ProbeRequest, Ready, SearchJob
 from bench.records.records import Probe
 from bench.runner import batch_search
 from bench.runner.batch_search import SWEEP_SIZES, Prober, sweep_sizes
+from bench.runner.worker_handle import WorkerHandle
 from tests.builders import a_dataset, a_description, a_setting
 
 JOB = SearchJob("resnet18", a_setting(), Conditions("cpu", a_dataset(), 100, 0))
 
 
-class FakeWorker:
+class FakeWorker(WorkerHandle):
     """Fits up to `largest` images, is killed by more than `deadly`."""
 
     largest, deadly = 40, 10**9
@@ -39,6 +40,12 @@ class FakeWorker:
         return Probe("resnet18", a_setting(), n, fits, peak, 0.1, reason, 0, 4, seconds)
 
     def __exit__(self, *error: object) -> None: ...
+
+    def answer(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def end(self) -> None: ...
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from bench.records.messages import (
 )
 from bench.records.records import Probe, TrialStarted
 from bench.records.run_folder import is_torn
+from bench.runner.worker_handle import WorkerHandle
 from tests.builders import (
     a_dataset,
     a_description,
@@ -38,15 +39,12 @@ from tests.builders import (
 MODELS = ("resnet18", "googlenet")
 
 
-class ScriptedWorker:
+class ScriptedWorker(WorkerHandle):
     """Answers every job at once: nothing is trained, everything is written."""
 
     def __init__(self, job: Any, log: Path, **options: Any) -> None:
         self.job = job
         self._said = [] if not isinstance(job, SearchJob) else [self._described(), Ready(None, {})]
-
-    def __enter__(self) -> "ScriptedWorker":
-        return self
 
     def __exit__(self, *error: object) -> None: ...
 
@@ -75,6 +73,8 @@ class ScriptedWorker:
     def answer(self) -> None: ...
 
     def stop(self) -> None: ...
+
+    def end(self) -> None: ...
 
     def _described(self) -> Any:
         return a_description(self.job.model)
