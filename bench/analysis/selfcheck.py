@@ -465,10 +465,25 @@ def clocks(evidence: Evidence) -> Judged:
     )
 
 
-@check("cards", "Several cards train one network together.", "Nothing yet.")
+@check(
+    "cards",
+    "Two processes train a network together as one does with their batch.",
+    f"Losses of LeNet in fp32 after every epoch, within {LOSS_ERROR['fp32']:.1%}; each process has "
+    "a card and NCCL joins them, or half of the CPU's threads and gloo.",
+)
 def several_cards(evidence: Evidence) -> Judged:
-    """Nothing to judge as long as it is not built."""
-    return None, "not built"
+    """Losses of two processes against those of one."""
+    one, two = (
+        {(f.quantity, f.repeat): f.value for f in evidence.figures if f.variant == variant}
+        for variant in ("alone", "together")
+    )
+    if not one or not two:
+        return None, "there are no two trials"
+    if one.keys() != two.keys():
+        return False, "the two trials have not the same epochs"
+    errors = [abs(two[key] / one[key] - 1) for key in one]
+    kept = all(error <= LOSS_ERROR["fp32"] for error in errors)
+    return kept, f"{len(errors)} losses, off by {max(errors):.1g} at most"
 
 
 def _step(case: Evidence) -> tuple[float, float, float, float] | None:

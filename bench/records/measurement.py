@@ -50,7 +50,8 @@ QUANTITIES = {
     "speed_ratio": ("", "images per second of the second run over those of the first"),
     "train_loss": (
         "nats",
-        "of an epoch (`repeat`), in the variants `first` and `second`, with all digits",
+        "of an epoch (`repeat`), with all digits, in the variants `first` and `second`, or `alone` "
+        "and `together`",
     ),
     "test_loss": ("nats", "the same on the test images"),
     "sample_seconds": ("s", "what asking NVML once takes"),

@@ -5,6 +5,7 @@ Experiments are taken in parts, one after the other, each in processes of its ow
 comes first, then the rest; a part is not begun if one like it took longer than there is time.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,7 +30,7 @@ from bench.records import messages
 from bench.records.measurement import Measurement
 from bench.records.records import DeviceFacts, Probe, Setting, TrialStarted
 from bench.records.redaction import public_text
-from bench.records.run import Run
+from bench.records.run import Run, TrialResult
 from bench.runner.batch_search import Prober
 from bench.runner.max_batch import IMAGES, blank_images
 from bench.runner.recorder import Listener
@@ -273,8 +274,13 @@ def _asked(device: str, scratch: Path) -> tuple[messages.Prepared, messages.Abil
 
 def _not_run(bench: Bench) -> dict[str, str]:
     """Experiments that are not made here, with the reasons."""
-    several = bench.abilities.devices > 1
-    reasons = {"cards": "not built" if several else "fewer than two cards are here"}
+    reasons = {}
+    if bench.on_cpu and (bench.device.threads or 1) < 2:
+        reasons["cards"] = "torch has one thread here"
+    elif not bench.on_cpu and bench.abilities.devices < 2:
+        reasons["cards"] = "fewer than two cards are here"
+    if sys.platform != "linux":
+        reasons["cards"] = "processes that train together need Linux"
     if bench.on_cpu and not CPU_LIMIT_HOLDS:
         reasons["batches"] = "only Linux limits the memory of a process"
     if not bench.on_cpu:
@@ -304,11 +310,12 @@ def parts_of(bench: Bench) -> list[Part]:
     ]
     watched = Part("telemetry", "NVML", partial(_asks, "telemetry", first, "fp32"))
     repeat = Part("repeat", "the same seed twice", _repeat)
+    cards = Part("cards", "two processes together", _together)
     rounds = range(1, scale.rounds + 1)
     pace = [Part("pace", f"an epoch, round {n}", partial(_round, n)) for n in rounds]
     pairs = [Part("runs", f"equal runs, pair {n}", partial(_pair, n)) for n in range(1, PAIRS + 1)]
     ours = sizes if bench.on_cpu else [watched]
-    firsts = [*steps, *batches[:1], *ours[:1], *speeds[:1], repeat, *pace, *pairs]
+    firsts = [*steps, *batches[:1], *ours[:1], *speeds[:1], repeat, cards, *pace, *pairs]
     every = [*firsts, *speeds[1:], *ours[1:], *batches[1:]]
     return [part for part in every if part.experiment not in skipped]
 
@@ -418,18 +425,28 @@ def _batches(model: str, precision: str, bench: Bench) -> Figures:
 def _repeat(bench: Bench) -> Figures:
     """Two runs with one seed."""
     for variant in ("first", "second"):
-        result = _run(bench, f"repeat-{variant}", seeds=1, deterministic=True)
-        for epoch in (epoch for trial in result.trials for epoch in trial.epochs):
-            for quantity in ("train_loss", "test_loss"):
-                yield Measurement(
-                    "repeat",
-                    quantity,
-                    getattr(epoch, quantity),
-                    model=epoch.model,
-                    precision="fp32",
-                    variant=variant,
-                    repeat=epoch.epoch,
-                )
+        result = _run(bench, f"repeat-{variant}", deterministic=True)
+        for trial in result.trials:
+            yield from _losses("repeat", trial, variant)
+
+
+def _together(bench: Bench) -> Figures:
+    """A network without batch norm, trained by one process and by two."""
+    how: dict[str, Any] = {"models": ("lenet",), "image_size": (32,), "device": bench.device.kind}
+    result = _run(bench, "together", nproc_per_node=(1, 2), scaling="strong", **how)
+    for trial in result.trials:
+        yield from _losses(
+            "cards", trial, "alone" if trial.trial.setting.ranks == 1 else "together"
+        )
+
+
+def _losses(experiment: str, trial: TrialResult, variant: str) -> Figures:
+    """The losses of every epoch."""
+    for epoch in trial.epochs:
+        how: dict[str, Any] = {"model": epoch.model, "precision": "fp32", "variant": variant}
+        for quantity in ("train_loss", "test_loss"):
+            value = getattr(epoch, quantity)
+            yield Measurement(experiment, quantity, value, **how, repeat=epoch.epoch)
 
 
 def _pair(number: int, bench: Bench) -> Figures:
@@ -445,8 +462,8 @@ def _pair(number: int, bench: Bench) -> Figures:
             yield row("speed_ratio", line.effect.change)
 
 
-def _run(bench: Bench, name: str, *, seeds: int, deterministic: bool = False) -> Run:
-    """A small run in the scratch folder.
+def _run(bench: Bench, name: str, **changes: Any) -> Run:
+    """A small run in the scratch folder, of the model that is trained, but for these changes.
 
     Raises:
         TimedOut: there was no time for all of it.
@@ -458,27 +475,24 @@ def _run(bench: Bench, name: str, *, seeds: int, deterministic: bool = False) ->
         if isinstance(message, TrialStarted) and bench.seconds_left <= 0:
             raise TimedOut("there is no time for it.")
 
-    result = run(
-        Config(
-            preset="smoke",
-            models=scale.models[:1],
-            dataset="shapes10",
-            device=bench.device.device,
-            image_size=(bench.setting(scale.models[0], "fp32").image_size,),
-            train_limit=scale.images // 2,
-            test_limit=scale.images // 4,
-            batch_size=(scale.batch,),
-            epochs=EPOCHS,
-            seeds=seeds,
-            deterministic=deterministic,
-            max_batch=False,
-            inspect=False,
-            card=(),
-            output=bench.scratch / name,
-            trial_timeout=bench.timeout,
-        ),
-        in_time,
-    )
+    options: dict[str, Any] = {
+        "preset": "smoke",
+        "models": scale.models[:1],
+        "dataset": "shapes10",
+        "device": bench.device.device,
+        "image_size": (bench.setting(scale.models[0], "fp32").image_size,),
+        "train_limit": scale.images // 2,
+        "test_limit": scale.images // 4,
+        "batch_size": (scale.batch,),
+        "epochs": EPOCHS,
+        "seeds": 1,
+        "max_batch": False,
+        "inspect": False,
+        "card": (),
+        "output": bench.scratch / name,
+        "trial_timeout": bench.timeout,
+    }
+    result = run(Config(**options | changes), in_time)
     problems = [t.ended.reason or "" for t in result.trials if t.ended and t.status != "done"]
     if problems and bench.seconds_left <= 0:
         raise TimedOut(problems[0])

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,15 +11,27 @@ from typing import Any, ClassVar
 
 import pytest
 
+from bench import Config
 from bench.analysis.selfcheck import CHECKS, Checked, checks_csv, speeds_csv
+from bench.analysis.tables import RunTables
 from bench.errors import Interrupted, TimedOut, TrialFailed
 from bench.records import messages
 from bench.records.measurement import COLUMNS, QUANTITIES, Measurement, measurements_csv
 from bench.records.memory_trace import Allocation, Trace
-from bench.records.records import DeviceFacts, Probe
+from bench.records.records import DeviceFacts, Probe, RunEnded
 from bench.runner import selfcheck as runner
-from bench.runner.selfcheck import SCALES, Scale, SelfCheckOptions, selfcheck
-from tests.builders import a_dataset, a_description, a_run, a_setting
+from bench.runner.selfcheck import SCALES, Part, Scale, SelfCheckOptions, selfcheck
+from bench.runner.worker_handle import WorkerHandle
+from tests.builders import (
+    a_dataset,
+    a_description,
+    a_done_trial,
+    a_run,
+    a_setting,
+    a_trial,
+    some_records,
+    tables_of,
+)
 
 MIB = 2**20
 TINY = Scale(("lenet",), 32, 64 * MIB, 64 * MIB, batch=16, images=64, rounds=1)
@@ -45,7 +58,7 @@ def test_the_cpu_for_real() -> None:
     assert not found.interrupted
 
 
-class FakeWorker:
+class FakeWorker(WorkerHandle):
     """Answers the jobs of a self-check as a card would that has 900 MiB free, and where nothing
     goes wrong."""
 
@@ -70,10 +83,13 @@ class FakeWorker:
             trace = Trace((Allocation(0, IMAGE, "activations"),), (0, ~0))
             self.said = [a_description(), messages.Ready(self.limit, {}, trace)]
 
-    def __enter__(self) -> "FakeWorker":
-        return self
-
     def __exit__(self, *error: object) -> None: ...
+
+    def answer(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def end(self) -> None: ...
 
     def receive(self) -> Any:
         return self.said.pop(0)
@@ -181,10 +197,33 @@ def test_a_step_that_takes_longer_than_predicted_is_a_broken_promise(
     assert {row["step_seconds"] for row in rows} == {"0.13"}
 
 
-def test_several_cards_are_not_built(card: type[FakeWorker]) -> None:
+def test_two_cards_train_together(card: type[FakeWorker], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Config] = []
+
+    def run(config: Config, listener: Any) -> RunTables:
+        if config.nproc_per_node == (1,):
+            return a_run(config.output)
+        asked.append(config)
+        records = [r for r in some_records(("lenet",)) if not isinstance(r, RunEnded)]
+        setting = replace(a_setting(), nproc_per_node=2)
+        records += a_done_trial(a_trial("lenet", setting=setting, variant="nproc_per_node=2"))
+        return tables_of(config.output, [*records, RunEnded(0, 1.0)])
+
+    monkeypatch.setattr(runner, "run", run)
     card.devices = 2
     (one,) = [one for one in on_card().checked if one.check.id == "several_cards"]
-    assert (one.verdict, one.found) == ("not run here", "not built")
+    assert (one.verdict, one.found) == ("pass", "6 losses, off by 0 at most")
+    assert [(config.device, config.scaling) for config in asked] == [("cuda", "strong")]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ranks are forked")
+def test_two_processes_train_together_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(runner, "parts_of", lambda bench: [Part("cards", "both", runner._together)])
+    found = selfcheck(SelfCheckOptions(device="cpu", minutes=2), scales={"cpu": TINY})
+    (one,) = [one for one in found.checked if one.check.id == "several_cards"]
+    assert one.verdict == "pass", one.found
 
 
 def test_an_epoch_slower_than_the_plain_loop_is_a_broken_promise(card: type[FakeWorker]) -> None:
