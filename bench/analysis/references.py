@@ -27,8 +27,8 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Reference:
-    """Test accuracy after the last epoch: its `mean` over `seeds`, and its standard `deviation`, None
-    of a single seed; fractions.
+    """Test accuracy after the last epoch: its `mean` over `seeds` and its standard `deviation`,
+    None of a single seed; fractions.
 
     `conditions` and `settings` are cells as `Row.text` has them, in the order of the columns;
     `data`, `device`, `torch` and `date` say on what it was measured.

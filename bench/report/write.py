@@ -1,7 +1,5 @@
 """The report of a run: pictures, `report.md`, and `report.html` that stands alone."""
 
-from pathlib import Path
-
 from bench.analysis.claims.reader import KEPT, lecture_claims, read_claims
 from bench.analysis.references import known_references
 from bench.records.files import write_atomic

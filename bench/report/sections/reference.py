@@ -38,7 +38,7 @@ def _finding(context: Context) -> str | None:
 def _tables(context: Context) -> tuple[Table, ...]:
     found = context.expected
     ends = [[100 * end for end in one.interval] for one in found]
-    columns = {
+    columns: dict[str, list[str]] = {
         "Model": [one.group.label for one in found],
         "Expected (%)": [f"{low:.1f} to {high:.1f}" for low, high in ends],
         "Test accuracy, last epoch (%)": [f"{100 * one.expectation.got:.1f}" for one in found],
