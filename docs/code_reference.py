@@ -99,20 +99,21 @@ def recipes() -> str:
 
 def references() -> str:
     """A row per reference: what was reached, and what one new seed, and three, may come to."""
-    rows = [
-        (
-            *(f"`{known.model}`", f"`{known.recipe}`", known.data, f"{known.train_images:,}"),
-            *known.conditions[3:],
+    rows = []
+    for known in known_references():
+        recipe, model, _, *sizes = known.conditions
+        row = (
+            *(f"`{model}`", f"`{recipe}`", known.data),
+            *(f"{known.train_images:,}", f"{known.test_images:,}", *sizes),
             f"{100 * known.mean:.1f} ({known.seeds})",
             *(_expected(known, seeds) for seeds in (1, 3)),
             f"{known.device}, torch {known.torch}, {known.date}",
         )
-        for known in known_references()
-    ]
+        rows.append(row)
     header = (
-        *("Model", "Recipe", "Images", "Training images", "Image size (px)", "Epochs"),
-        *("Batch size", "Test accuracy (%, seeds)", "One seed (%)", "Mean of three (%)"),
-        "Measured on",
+        *("Model", "Recipe", "Images", "Training images", "Test images"),
+        *("Image size (px)", "Epochs", "Batch size", "Test accuracy (%, seeds)", "One seed (%)"),
+        *("Mean of three (%)", "Measured on"),
     )
     return _table(header, rows)
 
