@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.claims.rules import CURVES, LAYER_CHANGES, RULES
+from bench.analysis.compare.effects import expectation
 from bench.analysis.metrics import METRICS
+from bench.analysis.references import Reference, known_references
 from bench.analysis.selfcheck import CHECKS
 from bench.config import OPTIMIZERS
 from bench.errors import BenchError
@@ -93,6 +95,30 @@ def recipes() -> str:
         *("Augmentation", "Pixels", "Auxiliary weight", "Made for", "Published accuracy", "Source"),
     )
     return _table(header, rows)
+
+
+def references() -> str:
+    """A row per reference: what was reached, and what one new seed, and three, may come to."""
+    rows = []
+    for known in known_references():
+        recipe, model, _, size, epochs, batch = known.conditions
+        images = (
+            f"{known.train_images:,} images of {known.data}, {known.test_images:,} for the test"
+        )
+        row = (
+            *(f"`{model}`", f"`{recipe}`", f"{100 * known.mean:.1f} ({known.seeds})"),
+            *(_expected(known, seeds) for seeds in (1, 3)),
+            f"{images}; {size} px, {epochs} epochs, batch {batch}",
+            f"{known.device}, torch {known.torch}, {known.date}",
+        )
+        rows.append(row)
+    header = ("Model", "Recipe", "Test accuracy (%) of (seeds)", "One seed (%)")
+    return _table((*header, "Mean of three (%)", "Trained on", "Measured on"), rows)
+
+
+def _expected(known: Reference, seeds: int) -> str:
+    found = expectation([known.mean] * seeds, known.mean, known.deviation, known.seeds)
+    return f"{100 * found.low:.1f} to {100 * found.high:.1f}" if found else _NONE
 
 
 def search_spaces() -> str:

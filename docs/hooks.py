@@ -40,6 +40,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "records": code_reference.records,
     "models": code_reference.models,
     "recipes": code_reference.recipes,
+    "references": code_reference.references,
     "search-spaces": code_reference.search_spaces,
     "augmentations": code_reference.augmentations,
     "cards": code_reference.cards,

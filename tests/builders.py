@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.references import Reference, conditions_of, settings_of
 from bench.analysis.tables import RunTables
+from bench.analysis.trial_group import trial_groups
 from bench.analysis.tuning import choose, contestants, declare
 from bench.config import Config
 from bench.records.records import (
@@ -279,6 +281,17 @@ def tables_of(folder: Path, records: Sequence[Record]) -> RunTables:
 def a_context(records: Sequence[Record], folder: Path = Path("somewhere")) -> Context:
     """What sections see of a run of these records."""
     return Context(collect(folder, records))
+
+
+def a_reference(
+    mean: float, deviation: float | None = 0.01, seeds: int = 3, **setting: Any
+) -> Reference:
+    """What resnet18 is known to reach in 3 epochs under a setting."""
+    records = [*run_start(), *a_done_trial(a_trial(setting=a_setting(**setting)))]
+    (group,) = trial_groups(collect(Path("somewhere"), records))
+    conditions, settings = conditions_of(group.rows[0]), settings_of(group.rows[0])
+    measured = ("made up", 640, 320, seeds, mean, deviation, "Test CPU", "2.14.1", "2026-01-02")
+    return Reference(conditions, settings, *measured)
 
 
 def tuned_records(

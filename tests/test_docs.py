@@ -26,6 +26,7 @@ from bench.analysis.tables import (
     EPOCH_COLUMNS,
     PREDICTION_COLUMNS,
     PROBE_COLUMNS,
+    REFERENCE_COLUMNS,
     SPEED_COLUMNS,
     SWEEP_COLUMNS,
 )
@@ -85,6 +86,7 @@ def test_every_column_of_models_csv_has_its_row(metric):
         ("predictions.csv", (*PREDICTION_COLUMNS, *SPEED_COLUMNS)),
         ("sweep.csv", SWEEP_COLUMNS),
         ("classes.csv", CLASS_COLUMNS),
+        ("reference.csv", REFERENCE_COLUMNS),
     ],
 )
 def test_the_columns_of_the_other_tables_are_there(table, columns):

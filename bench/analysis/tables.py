@@ -4,15 +4,19 @@ Values are raw: times in seconds, sizes in bytes, accuracies as fractions, nothi
 are only ever added, never renamed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pandas as pd
 
+from bench.analysis.expected import expected
+from bench.analysis.formatting import listed
 from bench.analysis.intervals import median
 from bench.analysis.metrics import METRICS, training_flop
+from bench.analysis.references import Reference
 from bench.analysis.time_to_accuracy import reached, targets_of
+from bench.analysis.trial_group import trial_groups
 from bench.analysis.tuning import CHOSEN, accuracy_of, contestants, point_of, tried
 from bench.config import decay_of
 from bench.records.files import write_atomic
@@ -33,6 +37,10 @@ TUNING_COLUMNS = ("model", "optimizer", "point", *CHOSEN, "validation_accuracy",
 CLASS_COLUMNS = (
     *("model", "seed", "class", "images", "right", "accuracy", "accuracy_low", "accuracy_high"),
     *("answered", "confused_with", "confused"),
+)
+REFERENCE_COLUMNS = (
+    *("model", "recipe", "seeds", "final_test_accuracy", "expected_low", "expected_high"),
+    *("verdict", "differences"),
 )
 _USUAL = Setting(0, "", 0.0, "")
 _LATER = {f.name for f in fields(Setting)} - {
@@ -202,6 +210,31 @@ def classes_frame(run: Run) -> pd.DataFrame:
     return _frame(run, rows, CLASS_COLUMNS)
 
 
+def reference_frame(run: Run, references: Sequence[Reference] | None = None) -> pd.DataFrame:
+    """A row per group of trials that has a reference (the project's own if None): the mean over its
+    seeds, beside what was expected of it."""
+    rows = []
+    for one in expected(trial_groups(run), references):
+        first, (low, high) = one.group.trained[0], one.interval
+        row = _trial_columns(first) | {
+            "recipe": first.trial.setting.recipe,
+            "epochs": len(first.epochs),
+            "seeds": one.seeds,
+            "final_test_accuracy": one.expectation.got,
+            "expected_low": low,
+            "expected_high": high,
+            "verdict": one.expectation.verdict,
+            "differences": listed(one.differences) or None,
+            "reference_accuracy": one.reference.mean,
+            "reference_deviation": one.reference.deviation,
+            "reference_seeds": one.reference.seeds,
+            "reference_device": one.reference.device,
+        }
+        del row["seed"]
+        rows.append(row)
+    return _frame(run, rows, REFERENCE_COLUMNS)
+
+
 def steps_frame(run: Run) -> pd.DataFrame:
     """A row per step whose time was kept."""
     rows = [
@@ -243,10 +276,14 @@ TABLES: dict[str, Callable[[Run], pd.DataFrame]] = {
     "time_to_accuracy": time_to_accuracy_frame,
     "tuning": tuning_frame,
     "classes": classes_frame,
+    "reference": reference_frame,
 }
 """Each CSV file of a run folder, by its name."""
 
-OPTIONAL = ("sweep", "predictions", "evaluation_modes", "time_to_accuracy", "tuning", "classes")
+OPTIONAL = (
+    *("sweep", "predictions", "evaluation_modes", "time_to_accuracy", "tuning", "classes"),
+    "reference",
+)
 """Tables that are written only if they have rows."""
 
 
@@ -264,6 +301,7 @@ class RunTables(Run):
     time_to_accuracy = property(time_to_accuracy_frame)
     tuning = property(tuning_frame)
     classes = property(classes_frame)
+    reference = property(reference_frame)
     steps = property(steps_frame)
 
 

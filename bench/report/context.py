@@ -6,6 +6,8 @@ from functools import cached_property
 from bench.analysis.claims.claim import Claim
 from bench.analysis.claims.judge import JudgedClaim, judge_all
 from bench.analysis.compare.ranking import Standings
+from bench.analysis.expected import Expected, expected
+from bench.analysis.references import Reference
 from bench.analysis.trial_group import TrialGroup, trial_groups, trial_labels
 from bench.records.records import Setting
 from bench.records.run import Run
@@ -15,10 +17,11 @@ from bench.report.style import Look, looks_of
 @dataclass(frozen=True, eq=False)
 class Context:
     """A run as its report sees it: its groups, the verdicts on them, how each is drawn, and the
-    claims that it is checked against."""
+    claims and references that it is checked against."""
 
     run: Run
     claims: tuple[Claim, ...] = ()
+    references: tuple[Reference, ...] = ()
 
     @cached_property
     def groups(self) -> tuple[TrialGroup, ...]:
@@ -45,6 +48,11 @@ class Context:
     def judged(self) -> tuple[JudgedClaim, ...]:
         """The claims with the verdicts on them."""
         return tuple(judge_all(self.claims, self.run, self.standings))
+
+    @cached_property
+    def expected(self) -> tuple[Expected, ...]:
+        """The groups that have a reference, beside it."""
+        return tuple(expected(self.groups, self.references))
 
     @cached_property
     def labels(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from bench.records.redaction import PRIVATE_OPTIONS, without_folders
 from bench.records.run import Run
 from bench.report.context import Context
 from bench.report.sections.base import Answer, Picture
+from bench.report.sections.reference import missed_sentences
 from bench.report.sections.timing_noise import noisy_trials
 from bench.report.sections.tuning import edge_sentences
 from bench.report.tables import Table, headline, picked, table_of, transposed
@@ -152,6 +153,7 @@ def warnings(context: Context) -> Iterator[str]:
     if run.points_cut:
         yield cut_sentence((), run.points_cut)
     yield from edge_sentences(context)
+    yield from missed_sentences(context)
     noisy = [context.labels[trial.trial.id] for trial, _ in noisy_trials(run)]
     if noisy:
         more = f" and {len(noisy) - 3} more" if len(noisy) > 3 else ""

@@ -30,12 +30,11 @@ class Results(RunTables):
             Refused: there is no such picture, and the message has the nearest names; or the run
                 has no data for it.
         """
-        from bench.report.context import Context
         from bench.report.sections import all_sections
         from bench.report.sections.base import pictures_of
-        from bench.report.write import claims_of
+        from bench.report.write import context_of
 
-        context = Context(self, claims_of(self.path))
+        context = context_of(self)
         pictures = {p.file: p for p in pictures_of(all_sections(), context)}
         if name not in pictures:
             known = ", ".join(known for known in pictures if "/" not in known)

@@ -1,9 +1,7 @@
 """The report of a run: pictures, `report.md`, and `report.html` that stands alone."""
 
-from pathlib import Path
-
-from bench.analysis.claims.claim import Claim
 from bench.analysis.claims.reader import KEPT, lecture_claims, read_claims
+from bench.analysis.references import known_references
 from bench.records.files import write_atomic
 from bench.records.run import Run
 from bench.report.context import Context
@@ -24,7 +22,7 @@ def write_report(run: Run) -> None:
         BenchError: a file cannot be written.
         Refused: `claims.csv` was damaged.
     """
-    context, plots = Context(run, claims_of(run.path)), run.path / "plots"
+    context, plots = context_of(run), run.path / "plots"
     with saved_in_parallel() as save:
         sections = answers(all_sections(), context, lambda name, figure: save(figure, plots / name))
         made = list(sections)
@@ -35,7 +33,9 @@ def write_report(run: Run) -> None:
     write_atomic(run.path / "report.html", render_html(report, pictures))
 
 
-def claims_of(folder: Path) -> tuple[Claim, ...]:
-    """The claims that a run folder's report checks; Refused if its own are damaged."""
-    kept = folder / KEPT
-    return read_claims(kept) if kept.is_file() else lecture_claims()
+def context_of(run: Run) -> Context:
+    """A run beside its claims and the project's references; Refused if its own claims are
+    damaged."""
+    kept = run.path / KEPT
+    claims = read_claims(kept) if kept.is_file() else lecture_claims()
+    return Context(run, claims, known_references())

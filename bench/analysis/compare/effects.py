@@ -234,6 +234,49 @@ def more_seeds(measured: Effect, margin: float, comparisons: int = 1) -> int | N
     return int(tells.argmax()) + 1 if tells.any() else None
 
 
+@dataclass(frozen=True)
+class Expectation:
+    """Where the mean of new seeds was to be expected, `low` to `high`, a 95 % prediction interval;
+    and the mean that came, `got`."""
+
+    low: float
+    high: float
+    got: float
+
+    @property
+    def verdict(self) -> Literal["as expected", "below", "above"]:
+        """On which side of the interval the mean that came lies, if it does."""
+        if self.low <= self.got <= self.high:
+            return "as expected"
+        return "below" if self.got < self.low else "above"
+
+
+def expectation(
+    values: Sequence[float], mean: float, deviation: float | None, seeds: int
+) -> Expectation | None:
+    """The mean of new `values`, one by seed, beside what is to be expected after a reference: the
+    `mean` and the standard `deviation` over other `seeds` of the same thing, in the same unit.
+
+    mean ± t · deviation · sqrt(1 / len(values) + 1 / seeds), t being Student's with seeds - 1
+    degrees of freedom (Hahn and Meeker, *Statistical Intervals*, 1991, chapter 4): it holds the new
+    mean in 95 of 100 cases, however few seeds either has. A seed that both have makes them more
+    alike. None where the reference has one seed, or its seeds do not spread: that says nothing
+    about others.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError("no values to judge")
+    if seeds < 2 or deviation is None or deviation <= _NO_SPREAD:
+        return None
+    from scipy import stats
+
+    t = float(stats.t.ppf(1 - ALPHA / 2, seeds - 1))
+    reach = t * deviation * math.sqrt(1 / len(values) + 1 / seeds)
+    return Expectation(mean - reach, mean + reach, math.fsum(values) / len(values))
+
+
 def _log(value: float) -> float:
     if value <= 0:
         raise ValueError(f"{value:g} has no ratio")

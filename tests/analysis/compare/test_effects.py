@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.compare.effects import MOST_SEEDS, Effect, effect, holm, more_seeds
+from bench.analysis.compare.effects import (
+    MOST_SEEDS,
+    Effect,
+    effect,
+    expectation,
+    holm,
+    more_seeds,
+)
 from bench.analysis.intervals import estimate
 from bench.analysis.metrics import BY_NAME
 
@@ -177,3 +184,49 @@ def test_more_comparisons_need_more_seeds() -> None:
 def test_too_many_seeds_are_not_counted() -> None:
     assert more_seeds(unsure(0.01, 1.0), margin=0.01) is None
     assert MOST_SEEDS == 100
+
+
+def test_expectation_is_students_prediction_interval() -> None:
+    # By hand: t at 97.5 % with 2 degrees of freedom is 4.3027.
+    found = expectation([0.91], 0.925, 0.01, 3)
+    assert found is not None
+    reach = 4.3027 * 0.01 * math.sqrt(1 + 1 / 3)
+    assert (found.low, found.high) == (
+        pytest.approx(0.925 - reach, abs=1e-6),
+        pytest.approx(0.925 + reach, abs=1e-6),
+    )
+    assert (found.got, found.verdict) == (0.91, "as expected")
+
+
+@pytest.mark.parametrize(("deviation", "seeds"), [(None, 1), (0.01, 1), (0.0, 3)])
+def test_without_spread_nothing_is_expected(deviation: float | None, seeds: int) -> None:
+    assert expectation([0.9], 0.9, deviation, seeds) is None
+
+
+def test_of_no_values_nothing_can_be_judged() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        expectation([], 0.9, 0.01, 3)
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=6),
+    st.floats(0, 1),
+    st.floats(1e-4, 0.2),
+    st.integers(2, 30),
+)
+def test_expectations_narrow_with_seeds_on_either_side(
+    values: list[float], mean: float, deviation: float, seeds: int
+) -> None:
+    found = expectation(values, mean, deviation, seeds)
+    more = expectation(values * 2, mean, deviation, seeds)
+    known = expectation(values, mean, deviation, seeds + 1)
+    assert found is not None
+    assert more is not None
+    assert known is not None
+    width = found.high - found.low
+    assert max(more.high - more.low, known.high - known.low) < width
+    assert (found.low + found.high) / 2 == pytest.approx(mean, abs=1e-9)
+    sides = {"below": found.got < found.low, "above": found.got > found.high}
+    assert [side for side, is_it in sides.items() if is_it] == (
+        [] if found.verdict == "as expected" else [found.verdict]
+    )

@@ -18,6 +18,7 @@ from bench.analysis.compare.effects import (
     POWER,
     Effect,
     effect,
+    expectation,
     holm,
     more_seeds,
     t_interval,
@@ -191,3 +192,23 @@ def test_noise_that_is_not_normal_makes_no_false_winners(draw: Draw) -> None:
         a, b = (draw(rng, (REPEATS, seeds)) for _ in range(2))
         _, p = t_interval(a, b, paired=False)
         assert np.mean(p < ALPHA) <= ALPHA + room(ALPHA, REPEATS)
+
+
+@pytest.mark.parametrize(("known", "new"), [(2, 1), (3, 1), (3, 3), (5, 2)])
+def test_a_new_mean_is_as_expected_95_times_in_100(known: int, new: int) -> None:
+    rng, repeats = np.random.default_rng(known), 1500
+    as_expected = 0
+    for _ in range(repeats):
+        old, values = (rng.normal(0.92, 0.003, seeds) for seeds in (known, new))
+        found = expectation(values.tolist(), float(old.mean()), float(old.std(ddof=1)), known)
+        assert found is not None
+        as_expected += found.verdict == "as expected"
+    assert abs(as_expected / repeats - 0.95) <= room(0.95, repeats)
+
+
+def test_a_confidence_interval_would_call_every_third_run_a_miss() -> None:
+    """That of the reference's mean does not hold for a new seed, however good the recipe."""
+    rng = np.random.default_rng(1)
+    old, new = (rng.normal(0, 1, (REPEATS, seeds)) for seeds in (5, 1))
+    reach = stats.t.ppf(0.975, 4) * old.std(1, ddof=1) / math.sqrt(5)
+    assert np.mean(np.abs(new[:, 0] - old.mean(1)) > reach) > 0.25

@@ -1,0 +1,75 @@
+"""Whether trials end where their recipe is known to, on the same images."""
+
+from collections import Counter
+
+from bench.analysis.expected import Expected
+from bench.analysis.formatting import MISSING, listed
+from bench.report.context import Context
+from bench.report.sections.base import Section
+from bench.report.tables import Table, table_of
+
+
+def _missed(one: Expected) -> str:
+    """What was expected, what came, and why that may be."""
+    return f"{one.group.label} misses its reference, {one.text}."
+
+
+def missed_sentences(context: Context) -> list[str]:
+    """A sentence for each group that misses its reference and that the run has no other for: a
+    setting that a run varies on purpose is no news."""
+    beside = Counter(one.reference for one in context.expected)
+    return [
+        _missed(one)
+        for one in context.expected
+        if one.missed and (not one.differences or beside[one.reference] == 1)
+    ]
+
+
+def _finding(context: Context) -> str | None:
+    found = context.expected
+    missed = [one for one in found if one.missed]
+    if missed:
+        return " ".join(map(_missed, missed))
+    if len(found) == 1:
+        return f"{found[0].group.label} ends where its reference does: {found[0].text}."
+    return f"All {len(found)} groups that have a reference end where it does." if found else None
+
+
+def _tables(context: Context) -> tuple[Table, ...]:
+    found = context.expected
+    ends = [[100 * end for end in one.interval] for one in found]
+    columns: dict[str, list[str]] = {
+        "Model": [one.group.label for one in found],
+        "Expected (%)": [f"{low:.1f} to {high:.1f}" for low, high in ends],
+        "Test accuracy, last epoch (%)": [f"{100 * one.expectation.got:.1f}" for one in found],
+        "Seeds": [str(one.seeds) for one in found],
+        "Verdict": [one.expectation.verdict for one in found],
+        "Differences": [listed(one.differences) or MISSING for one in found],
+        "Reference (measured)": [_measured(one) for one in found],
+    }
+    return (table_of(columns, prose=True, source="reference.csv"),)
+
+
+def _measured(one: Expected) -> str:
+    known = one.reference
+    return (
+        f"{100 * known.mean:.1f} %, {known.seeds} seeds, {known.data}, {known.device}, "
+        f"torch {known.torch}, {known.date}"
+    )
+
+
+SECTIONS = (
+    Section(
+        21,
+        "reference",
+        "Accuracy beside references",
+        _finding,
+        _tables,
+        remarks=lambda context: (
+            "A reference is what this project measured with the same recipe, model, images, image "
+            "size, epochs and batch size. The mean of as many seeds as here falls in the expected "
+            "interval in 95 of 100 runs (a prediction interval, Student's t); it is wide where the "
+            "reference has few seeds.",
+        ),
+    ),
+)
