@@ -54,7 +54,6 @@ def said() -> list[list[str]]:
     return [line.split() for line in done.stdout.splitlines()]
 
 
-
 class Small(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +82,6 @@ def test_a_module_of_ones_own_is_measured(said: list[list[str]]) -> None:
 def test_it_is_predicted_and_left_alone(said: list[list[str]]) -> None:
     assert said[0] == ["Small", "True", "True", "predicted"]
     assert said[-1] == ["left", "alone"]
-
 
 
 def test_a_budget_is_needed_on_the_cpu() -> None:

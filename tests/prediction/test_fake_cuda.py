@@ -30,5 +30,6 @@ def test_batch_norm_returns_what_torch_derives(
         _, *saved = derived = FORWARD(*given)
         assert seen(SHAPE_RULES[FORWARD](*given)) == seen(derived)
         for wanted in ([True, True, True], [True, False, True], [True, True, False]):
-            given = (images, images, weight, mean, variance, *saved, training, 1e-5, wanted)
+            grad = torch.empty(3, 8, 4, 4, dtype=dtype, device=device)
+            given = (grad, images, weight, mean, variance, *saved, training, 1e-5, wanted)
             assert seen(SHAPE_RULES[BACKWARD](*given)) == seen(BACKWARD(*given))

@@ -130,42 +130,43 @@ class TestOpenDevice:
             open_device("cdua:0")
 
 
+@pytest.fixture(scope="module")
+def told() -> list[str]:
+    """What a process says that measures its memory, and then limits it."""
+    return in_a_child("""
+        import resource
+        import torch
+        from bench.system.devices import is_out_of_memory
+        from bench.system.devices.cpu import CpuDevice
+
+        def try_one(mib):
+            try:
+                torch.ones(mib * 2**18)
+            except RuntimeError as error:
+                return "out of memory" if is_out_of_memory(error) else str(error)
+            return "fits"
+
+        device = CpuDevice()
+        torch.ones(2**20)
+        print(device.limit_memory(None), resource.getrlimit(resource.RLIMIT_DATA)[0])
+        before = device.peak_memory()
+        torch.ones(100 * 2**18)
+        device.release()
+        print((device.peak_memory() - before) // 2**20)
+
+        limit = device.limit_memory(64 * 2**20)
+        print(limit, try_one(32), try_one(128), try_one(32), sep=", ")
+        with device.unlimited():
+            print(try_one(128))
+        print(try_one(128))
+    """).splitlines()
+
+
 class TestCpuMemory:
     def test_no_card_no_bus_no_retries(self) -> None:
         device = CpuDevice()
         assert (device.pci_bus_id(), device.reserved_memory()) == (None, None)
         assert device.allocation_retries() == 0
-
-    @pytest.fixture(scope="class")
-    def told(self) -> list[str]:
-        """What a process says that measures its memory, and then limits it."""
-        return in_a_child("""
-            import resource
-            import torch
-            from bench.system.devices import is_out_of_memory
-            from bench.system.devices.cpu import CpuDevice
-
-            def try_one(mib):
-                try:
-                    torch.ones(mib * 2**18)
-                except RuntimeError as error:
-                    return "out of memory" if is_out_of_memory(error) else str(error)
-                return "fits"
-
-            device = CpuDevice()
-            torch.ones(2**20)
-            print(device.limit_memory(None), resource.getrlimit(resource.RLIMIT_DATA)[0])
-            before = device.peak_memory()
-            torch.ones(100 * 2**18)
-            device.release()
-            print((device.peak_memory() - before) // 2**20)
-
-            limit = device.limit_memory(64 * 2**20)
-            print(limit, try_one(32), try_one(128), try_one(32), sep=", ")
-            with device.unlimited():
-                print(try_one(128))
-            print(try_one(128))
-        """).splitlines()
 
     @linux
     def test_no_budget_is_no_limit_and_peak_memory_is_what_was_added(self, told: list[str]) -> None:
@@ -176,7 +177,6 @@ class TestCpuMemory:
     @linux
     def test_a_limit_is_real_and_can_be_lifted(self, told: list[str]) -> None:
         assert told[2:] == ["67108864, fits, out of memory, fits", "fits", "out of memory"]
-
 
 
 class TestCudaMemory:
