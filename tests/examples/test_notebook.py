@@ -9,11 +9,13 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "compare.ipynb"
 FEW_IMAGES = """
 from bench.config import PRESETS
+from bench.report.style import FORMATS
 
+del FORMATS["png"]
 PRESETS["smoke"].update(train_limit=64, test_limit=32)
 MODELS = ("resnet18", "lenet")
 """
-"""Runs before the cell that trains."""
+"""Runs before the cell that trains. The page has its pictures as SVG; PNGs take as long again."""
 
 
 def test_it_is_stored_without_outputs():

@@ -1,6 +1,8 @@
 """Simulated steps agree with real ones: torch's own allocator on the CPU is the truth here."""
 
+import functools
 import gc
+import re
 from dataclasses import replace
 
 import pytest
@@ -19,13 +21,30 @@ from bench.training.networks import open_network
 from models import REGISTRY
 from models.building.network import Network, build_network
 
+SAME_LAYERS = {
+    "resnet34": "resnet18",
+    "resnet101": "resnet50",
+    "resnet152": "resnet50",
+    "densenet169": "densenet121",
+    "densenet201": "densenet121",
+}
+"""Networks that are deeper than another one, and nothing else."""
+
+LEFT_OUT = {f"{name}{stem}" for name in SAME_LAYERS for stem in ("", ":cifar")} | {
+    "densenet161:cifar",  # the stem of densenet121:cifar, the blocks of densenet161
+    "vgg16:1000",  # the head of alexnet:1000
+}
+"""What would take most of the time, and has no layer that is not in a case."""
+
 CASES = {
     name: (16 if ":cifar" in name else 64, 16 if name.startswith("densenet") else 8)
     for name in REGISTRY
+    if name not in LEFT_OUT
 } | {"inception_v3": (299, 2), "inception_v3:noaux": (75, 8), "airbench94": (32, 8)}
 """Pixels and images: behind either stem, maps of 16 by 16."""
 
 
+@functools.cache
 def simulated(name: str, setting: Setting, dataset: DatasetFacts | None = None) -> Trace:
     with building():
         network = build_network(REGISTRY.get(name), 10)
@@ -45,6 +64,21 @@ def test_agrees_with_torchs_own_allocator(name: str) -> None:
     with building():
         workspace = onednn_workspace(build_network(REGISTRY.get(name), 10))
     assert -0.015 * real <= real - predicted <= 0.015 * real + workspace
+
+
+def layers_of(name: str) -> set[str]:
+    """Every kind of layer in a network, without its numbers of channels."""
+    with building():
+        network = build_network(REGISTRY.get(name), 10)
+    channels = re.compile(r"(?<=\()(\d+(, \d+)?|in_features=\d+)")
+    parts = (part for part in network.modules() if next(part.children(), None) is None)
+    return {channels.sub("", str(part), count=1) for part in parts}
+
+
+@pytest.mark.parametrize(("deeper", "case"), SAME_LAYERS.items())
+def test_what_is_left_out_has_the_layers_of_a_case(deeper: str, case: str) -> None:
+    assert case in CASES
+    assert layers_of(deeper) == layers_of(case)
 
 
 COPIES = {"adam": 2, "adamw": 2, "sgd": 1, "sgd-plain": 0, "rmsprop": 1, "adagrad": 1}

@@ -7,7 +7,7 @@ import pytest
 from bench import load_run
 from bench.records.records import SCHEMA
 from bench.records.run_folder import LOG
-from tests.report.page import write_page
+from tests.report.undrawn import markdown_of
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -25,5 +25,4 @@ def test_it_is_read(schema: int, tmp_path: Path) -> None:
     assert [t.status for t in run.trials] == ["done", "done"]
     assert [len(t.epochs) for t in run.trials] == [3, 3]
     assert run.epochs.train_seconds.tolist() == [15.0, 10.0, 10.0, 25.0, 20.0, 20.0]
-    write_page(run)
-    assert "resnet18" in (tmp_path / "report.md").read_text()
+    assert "resnet18" in markdown_of(run)

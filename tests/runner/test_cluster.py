@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,15 @@ import pytest
 from bench import Config, load_run, resume, run
 from bench.errors import Refused
 from bench.records.records import Epoch, TrialEnded
-from bench.report.write import write_report
-from tests.runner.test_faults import curves
+from tests.report.undrawn import markdown_of
 
 if sys.platform == "linux":
     # Ray reads them when it is imported.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
-ray = pytest.importorskip("ray", reason="ray is not installed")
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -57,9 +57,16 @@ def config(output: Path, **changes: Any) -> Config:
     return Config(**options | changes)
 
 
+def curves(path: Path) -> list[tuple[Any, ...]]:
+    """What must not depend on where a trial ran."""
+    columns = ["model", "seed", "epoch", "train_loss", "test_loss", "test_accuracy"]
+    return sorted(load_run(path).epochs[columns].itertuples(index=False, name=None))
+
+
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
     """A cluster of three nodes of one processor each."""
+    import ray  # takes seconds, which every process would need that only collects
     from ray.cluster_utils import Cluster
 
     before = signal.getsignal(signal.SIGTERM)
@@ -182,8 +189,7 @@ def test_a_node_that_dies_costs_nothing_but_time(
         assert len({t.slot for t in result.trials if t.trial.seed == seed}) <= 2
     assert any("The node that trained it was lost" in n for t in result.trials for n in t.notes)
     again = load_run(tmp_path / "run")
-    write_report(again)
-    assert "What ran where" in (tmp_path / "run" / "report.md").read_text()
+    assert "What ran where" in markdown_of(again)
     assert len(truth.trials) == len(again.trials)
 
 

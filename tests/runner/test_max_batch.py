@@ -140,7 +140,7 @@ class TestPredicted:
 def test_json_has_the_names_that_people_rely_on(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    options = MaxBatchOptions(models=("resnet18",), card=("t4",), image_size=(32,), json=True)
+    options = MaxBatchOptions(models=("lenet",), card=("t4",), image_size=(32,), json=True)
     assert show_batches(options) == 0
     [record] = json.loads(capsys.readouterr().out)
     assert [name for name in WANTED if name not in record] == []
@@ -151,7 +151,7 @@ def test_a_price_makes_an_epoch_cost_money(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     options = MaxBatchOptions(
-        ("resnet18",),
+        ("lenet",),
         (32,),
         card=("t4", "T4", "l4"),
         price=("t4=0.36",),
@@ -184,7 +184,7 @@ def test_the_table_and_the_picture_are_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     where = tmp_path / "out"
-    options = MaxBatchOptions(models=("resnet18",), card=("t4",), image_size=(32,), output=where)
+    options = MaxBatchOptions(models=("lenet",), card=("t4",), image_size=(32,), output=where)
     assert show_batches(options) == 0
     shown = capsys.readouterr().out
     assert "t4 (predicted)" in shown

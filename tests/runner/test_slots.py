@@ -16,10 +16,14 @@ from bench.errors import BenchError, Interrupted
 from bench.records.messages import PrepareJob, TrainJob
 from bench.records.records import DeviceFacts, SeedsCut, Slots, TimePredicted, Trial, TrialEnded
 from bench.records.run_folder import read_log
-from bench.report.write import write_report
+from bench.report.context import Context
+from bench.report.sections.base import answers
+from bench.report.sections.slots import SECTIONS
+from bench.report.style import save
 from bench.runner.slots import Waiting, spread
 from bench.runner.stopwatch import Stopwatch
 from tests.builders import a_trial
+from tests.report.undrawn import markdown_of
 from tests.runner.test_faults import MODELS, ScriptedWorker, config, curves
 
 CARDS = tuple(DeviceFacts(f"cuda:{n}", "cuda", "Test Card", 8 << 30, None) for n in range(3))
@@ -75,9 +79,10 @@ def test_the_trials_of_a_seed_run_on_one_card_and_the_seeds_on_all(tmp_path: Pat
     ended = [r.trial for r in read_log(tmp_path / "run") if isinstance(r, TrialEnded)]
     orders = {seed: [t.model for t in ended if t.seed == seed] for seed in range(5)}
     assert orders == {seed: list(MODELS)[:: 1 if seed % 2 == 0 else -1] for seed in range(5)}
-    write_report(again)
-    assert "all trials of a seed in one" in (tmp_path / "run" / "report.md").read_text()
-    assert (tmp_path / "run" / "plots" / "slots.png").stat().st_size > 10_000
+    assert "all trials of a seed in one" in markdown_of(again)
+    (told,) = answers(SECTIONS, Context(again), lambda name, figure: save(figure, tmp_path / name))
+    assert [picture.file for picture in told.pictures] == ["slots"]
+    assert (tmp_path / "slots.png").stat().st_size > 10_000
 
 
 def test_a_run_that_was_interrupted_goes_on_with_other_cards(

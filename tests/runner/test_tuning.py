@@ -15,7 +15,7 @@ from bench.runner.run import run
 TINY: dict[str, Any] = {
     **{"models": "lenet", "device": "cpu", "dataset": "shapes10", "preset": "smoke"},
     **{"train_limit": 64, "test_limit": 32, "batch_size": 16, "validation": 0.2, "epochs": 1},
-    **{"tune": 2, "max_batch": False, "card": ()},
+    **{"tune": 2, "max_batch": False, "inspect": False, "card": ()},
 }
 
 

@@ -130,6 +130,38 @@ class TestOpenDevice:
             open_device("cdua:0")
 
 
+@pytest.fixture(scope="module")
+def told() -> list[str]:
+    """What a process says that measures its memory, and then limits it."""
+    return in_a_child("""
+        import resource
+        import torch
+        from bench.system.devices import is_out_of_memory
+        from bench.system.devices.cpu import CpuDevice
+
+        def try_one(mib):
+            try:
+                torch.ones(mib * 2**18)
+            except RuntimeError as error:
+                return "out of memory" if is_out_of_memory(error) else str(error)
+            return "fits"
+
+        device = CpuDevice()
+        torch.ones(2**20)
+        print(device.limit_memory(None), resource.getrlimit(resource.RLIMIT_DATA)[0])
+        before = device.peak_memory()
+        torch.ones(100 * 2**18)
+        device.release()
+        print((device.peak_memory() - before) // 2**20)
+
+        limit = device.limit_memory(64 * 2**20)
+        print(limit, try_one(32), try_one(128), try_one(32), sep=", ")
+        with device.unlimited():
+            print(try_one(128))
+        print(try_one(128))
+    """).splitlines()
+
+
 class TestCpuMemory:
     def test_no_card_no_bus_no_retries(self) -> None:
         device = CpuDevice()
@@ -137,48 +169,14 @@ class TestCpuMemory:
         assert device.allocation_retries() == 0
 
     @linux
-    def test_a_limit_is_real_and_can_be_lifted(self) -> None:
-        printed = in_a_child("""
-            import torch
-            from bench.system.devices import is_out_of_memory
-            from bench.system.devices.cpu import CpuDevice
-
-            def try_one(mib):
-                try:
-                    torch.ones(mib * 2**18)
-                except RuntimeError as error:
-                    return "out of memory" if is_out_of_memory(error) else str(error)
-                return "fits"
-
-            device = CpuDevice()
-            limit = device.limit_memory(64 * 2**20)
-            print(limit, try_one(32), try_one(128), try_one(32), sep=", ")
-            with device.unlimited():
-                print(try_one(128))
-            print(try_one(128))
-        """)
-        assert printed.splitlines() == [
-            "67108864, fits, out of memory, fits",
-            "fits",
-            "out of memory",
-        ]
-
-    @linux
-    def test_no_budget_is_no_limit_and_peak_memory_is_what_was_added(self) -> None:
-        limit, added = in_a_child("""
-            import resource
-            import torch
-            from bench.system.devices.cpu import CpuDevice
-            device = CpuDevice()
-            torch.ones(2**20)
-            print(device.limit_memory(None), resource.getrlimit(resource.RLIMIT_DATA)[0])
-            before = device.peak_memory()
-            torch.ones(100 * 2**18)
-            device.release()
-            print((device.peak_memory() - before) // 2**20)
-        """).splitlines()
+    def test_no_budget_is_no_limit_and_peak_memory_is_what_was_added(self, told: list[str]) -> None:
+        limit, added, *_ = told
         assert limit == "None -1"
         assert 30 <= int(added) <= 130
+
+    @linux
+    def test_a_limit_is_real_and_can_be_lifted(self, told: list[str]) -> None:
+        assert told[2:] == ["67108864, fits, out of memory, fits", "fits", "out of memory"]
 
 
 class TestCudaMemory:
