@@ -236,7 +236,7 @@ def test_measuring_has_the_same_names_and_a_certificate(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = MaxBatchOptions(
-        models=("resnet18",), image_size=(32,), device="cpu", memory_budget="280MiB", json=True
+        models=("lenet",), image_size=(32,), device="cpu", memory_budget="48MiB", json=True
     )
     assert show_batches(options) == 0
     [record] = json.loads(capsys.readouterr().out)
