@@ -135,13 +135,16 @@ def test_the_largest_batch_of_two_nodes_fits_on_both(nodes: Any, tmp_path: Path)
 
 
 def a_rank() -> psutil.Process:
-    """A rank: forked by a worker that the template of a slot's actor has forked."""
+    """A rank: forked by a worker that the template of a slot's actor has forked; there is one for
+    each of two nodes."""
+    found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             words = [parent.cmdline() for parent in (process, *process.parents()[:3])]
             if "ray::SlotActor" in " ".join(words[-1]) and words[0] == words[1] == words[2]:
-                return process
-    raise AssertionError("there is no rank")
+                found.append(process)
+    assert len(found) == 2
+    return found[0]
 
 
 def test_a_rank_that_is_killed_ends_the_trial_on_all_nodes(nodes: Any, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_rank_that_is_killed_ends_its_trial_and_a_resumed_run_is_bit_for_bit_t
                 if len(ranks := ranks_of(child)) == 2
                 and all(rank.cmdline() == child.cmdline() for rank in ranks)
             ][-1:]
-            gang[1].send_signal(signal.SIGKILL)
+            gang[0].send_signal(signal.SIGKILL)
             killed.append(time.monotonic())
         if isinstance(message, TrialEnded):
             killed.append(time.monotonic())
@@ -105,7 +105,7 @@ def test_a_rank_that_is_killed_ends_its_trial_and_a_resumed_run_is_bit_for_bit_t
     assert trial.ended is not None
     assert trial.ended.status == "failed"
     assert trial.ended.retry
-    assert trial.ended.reason == ("rank 1 of 2 was killed (SIGKILL): memory ran out, most likely.")
+    assert trial.ended.reason == ("rank 0 of 2 was killed (SIGKILL): memory ran out, most likely.")
     assert killed[1] - killed[0] < 10
     resume(tmp_path / "run")
     truth, again = (epochs_of(tmp_path / name, 2) for name in ("truth", "run"))

@@ -7,6 +7,7 @@ failed, and a rank ends when the socket does. Of several nodes, each has a worke
 ranks, and the first rank is the first node's.
 """
 
+import contextlib
 import os
 import selectors
 import signal
@@ -78,8 +79,9 @@ class Ranks:
         self._thread.join()
 
     def send(self, line: bytes) -> None:
-        """Say something to the first rank."""
-        self._pairs[0][0].sendall(line)
+        """Say something to the first rank; one that has ended does not get it."""
+        with contextlib.suppress(ConnectionError):
+            self._pairs[0][0].sendall(line)
 
     def messages(self, stopping: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, Any]]:
         """What the ranks say, each with its number, until all have ended; once `stopping` returns
@@ -93,7 +95,9 @@ class Ranks:
                     asked = True
                     self.send(messages.STOP)
                 for key, _ in selector.select(0.1):
-                    data = key.fileobj.recv(1 << 16)  # type: ignore[union-attr]
+                    data = b""
+                    with contextlib.suppress(ConnectionResetError):  # killed before it had read all
+                        data = key.fileobj.recv(1 << 16)  # type: ignore[union-attr]
                     *lines, unread[key.data] = (unread[key.data] + data).split(b"\n")
                     if not data:
                         selector.unregister(key.fileobj)
