@@ -216,11 +216,10 @@ class Run:
             case records.TrialEnded():
                 result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
                 result.ended = record
-                if result.stays:
-                    result.stays[-1].seconds, result.stays[-1].status = (
-                        record.seconds,
-                        record.status,
-                    )
+                for stay in result.stays[-1:]:
+                    # Of one whose end alone was not logged, that end took no time.
+                    stay.seconds = max(stay.seconds, record.seconds)
+                    stay.status = record.status
             case records.RunTimed():
                 for phase, seconds in record.seconds.items():
                     self.phase_seconds[phase] = self.phase_seconds.get(phase, 0.0) + seconds

@@ -51,3 +51,9 @@ def test_a_run_without_slots_has_none_beside(tmp_path: Path) -> None:
     assert slots_beside(run.trials[0]) is None
     assert busy_share(spans_of(run), 1) == 1.0
     assert spans_of(tables_of(tmp_path, run_start())) == []
+
+
+def test_a_trial_whose_end_was_not_logged_has_lasted_as_long_as_its_epochs(tmp_path: Path) -> None:
+    trained = [TrialStarted(FIRST, at(0)), an_epoch(FIRST, 1)]
+    run = tables_of(tmp_path, [*run_start(), *trained, TrialEnded(FIRST, "done", None, 0.01)])
+    assert [(s.seconds, s.status) for s in spans_of(run)] == [(16.0, "done")]
