@@ -72,10 +72,9 @@ class Row:
         if name in ("warmup", "label_smoothing"):
             recipe = RECIPES.get(self.text("recipe"))
             return str(getattr(recipe, name)) if recipe else ""
-        usual = {"recipe": "constant", "freeze": "none", "accumulate": "1"}
-        usual |= {"nproc_per_node": "1", "nnodes": "1", "sync_batch_norm": "False"}
-        usual["validation_images"] = "0"
-        return usual.get(name, "")
+        usual = {"recipe": "constant", "freeze": "none", "sync_batch_norm": "False"}
+        usual |= dict.fromkeys(("accumulate", "nproc_per_node", "nnodes"), "1")
+        return (usual | {"validation_images": "0"}).get(name, "")
 
     def number(self, name: str) -> float | None:
         """A cell as a number, None if it is empty; Refused if it is no number."""

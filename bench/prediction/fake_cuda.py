@@ -114,19 +114,10 @@ def _batch_norm_backward(images: Tensor, grad: Tensor, weight: Tensor, *_: Any) 
     return torch.empty_like(images), torch.empty_like(weight), torch.empty_like(weight)
 
 
-def _native_batch_norm(
-    images: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    epsilon: float,
-) -> Any:
+def _native_batch_norm(images: Tensor, *rest: Any) -> Any:
     if images.device.type != "cpu" or images.dtype != torch.float32:
-        rest = weight, bias, running_mean, running_var, training, momentum, epsilon
         return torch.ops.aten.native_batch_norm.default(images, *rest)
+    *_, training, _momentum, _epsilon = rest
     statistics = images.new_empty(images.shape[1] if training else 0)
     return torch.empty_like(images), statistics, torch.empty_like(statistics)
 

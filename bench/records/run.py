@@ -216,7 +216,8 @@ class Run:
             case records.TrialEnded():
                 result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
                 result.ended = record
-                for stay in result.stays[-1:]:
+                if result.stays:
+                    stay = result.stays[-1]
                     # Of one whose end alone was not logged, that end took no time.
                     stay.seconds = max(stay.seconds, record.seconds)
                     stay.status = record.status

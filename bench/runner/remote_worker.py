@@ -22,7 +22,7 @@ from bench.records.messages import (
     encode_message,
 )
 from bench.records.records import Probe
-from bench.runner.worker_handle import WorkerHandle
+from bench.runner.worker_handle import TimeLimit, WorkerHandle
 
 FOLLOW_SECONDS = 5.0
 """How long the other nodes of a trial that failed may take to say why, if they know better."""
@@ -65,17 +65,11 @@ class RemoteWorker(WorkerHandle):
         self._slot, self._scratch, self._job = slot, str(scratch), encode_message(job)
         self._trains = isinstance(job, TrainJob)
         self._lines: deque[bytes] = deque()
-        self._timer = None if timeout is None else threading.Timer(timeout, self._time_out)
-        self._timed_out = False
         slot.call("begin", self._job, self._scratch, slot.shared, limited)
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
-        self._limit = timeout
+        self._limit = TimeLimit(timeout, self.end)
 
     def __exit__(self, kind: object, *error: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._limit.cancel()
         if kind is not None:
             self.end()
 
@@ -87,8 +81,7 @@ class RemoteWorker(WorkerHandle):
         if not isinstance(message, WorkerEnded):
             return message
         if message.error is not None:
-            if self._timed_out:
-                raise errors.TimedOut(f"it took longer than --trial-timeout {self._limit:g} s.")
+            self._limit.check()
             kind = getattr(errors, message.error, None)
             known = isinstance(kind, type) and issubclass(kind, BenchError)
             raise (kind if kind and known else WorkerDied)(message.reason)
@@ -113,10 +106,6 @@ class RemoteWorker(WorkerHandle):
     def end(self) -> None:
         """Through its actor, without waiting."""
         self._slot.tell("write", "end")
-
-    def _time_out(self) -> None:
-        self._timed_out = True
-        self.end()
 
 
 class NodesWorker(WorkerHandle):

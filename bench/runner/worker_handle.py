@@ -1,10 +1,11 @@
 """A worker as whoever started it sees it, wherever it runs."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from bench.errors import WorkerDied
+from bench.errors import TimedOut, WorkerDied
 from bench.records.messages import ProbeRequest
 
 
@@ -57,6 +58,33 @@ class WorkerHandle(ABC):
     @abstractmethod
     def end(self) -> None:
         """End it now, although it may have more to say."""
+
+
+class TimeLimit:
+    """Ends a worker after so many seconds, from now on; None for no limit."""
+
+    def __init__(self, seconds: float | None, end: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._end = end
+        self._passed = False
+        self._timer = None if seconds is None else threading.Timer(seconds, self._time_out)
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def cancel(self) -> None:
+        """Lift it."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def check(self) -> None:
+        """Raises TimedOut if that was why the worker ended."""
+        if self._passed:
+            raise TimedOut(f"it took longer than --trial-timeout {self._seconds:g} s.")
+
+    def _time_out(self) -> None:
+        self._passed = True
+        self._end()
 
 
 Start = Callable[..., WorkerHandle]

@@ -9,13 +9,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, Unsaved, WorkerDied
+from bench.errors import OutOfMemoryKilled, Refused, TrialFailed, Unsaved, WorkerDied
 from bench.records.messages import (
     STOP,
     Failure,
@@ -26,7 +25,7 @@ from bench.records.messages import (
     encode_message,
 )
 from bench.runner.warm_worker import fork_worker, warm_up
-from bench.runner.worker_handle import WorkerHandle
+from bench.runner.worker_handle import TimeLimit, WorkerHandle
 from bench.system.malloc import allocator_environment
 
 _ROOT = Path(__file__).parents[2]
@@ -51,8 +50,6 @@ class Worker(WorkerHandle):
         self, job: Job, log: Path, *, limited: bool | None = False, timeout: float | None = None
     ) -> None:
         self._log = log
-        self._timeout = timeout
-        self._timed_out = False
         environment = _environment(limited)
         with log.open("ab") as errors:
             fresh = limited is True and isinstance(job, TrainJob)
@@ -64,15 +61,11 @@ class Worker(WorkerHandle):
                 stderr=errors,
                 env=environment,
             )
-        self._timer = None if timeout is None else threading.Timer(timeout, self._time_out)
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
+        self._limit = TimeLimit(timeout, self.end)
         self.send(encode_message(job))
 
     def __exit__(self, kind: object, *error: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._limit.cancel()
         if kind is not None:
             self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -123,14 +116,9 @@ class Worker(WorkerHandle):
         self.send(encode_message(request))
         return self.reply()
 
-    def _time_out(self) -> None:
-        self._timed_out = True
-        self._process.kill()
-
     def _ended(self) -> None:
         code = self._process.wait()
-        if self._timed_out:
-            raise TimedOut(f"it took longer than --trial-timeout {self._timeout:g} s.")
+        self._limit.check()
         if code == -signal.SIGKILL:
             raise OutOfMemoryKilled("its worker was killed (SIGKILL): memory ran out, most likely.")
         if code < 0:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bench.errors import BenchError, NodeLost, OutOfMemoryKilled, TrialFailed
+from bench.errors import BenchError, NodeLost, OutOfMemoryKilled, TimedOut, TrialFailed
 from bench.records import messages
 from bench.records.messages import ProbeRequest, Ready, WorkerEnded, decode_message, encode_message
 from bench.records.records import Probe, Setting, Trial
 from bench.runner.cluster import Cluster, grouped
 from bench.runner.cluster import Slot as ClusterSlot
-from bench.runner.remote_worker import NodesWorker
+from bench.runner.remote_worker import NodesWorker, RemoteWorker
 from tests.builders import a_dataset
 
 SETTING = Setting(32, "adam", 1e-3, "fp32", nnodes=2)
@@ -96,6 +96,14 @@ def test_the_cause_is_said_not_what_follows(
 ) -> None:
     with pytest.raises(BenchError, match=cause):
         train(first, second)
+
+
+def test_one_that_takes_too_long_is_ended_and_says_so() -> None:
+    node = Node("10.0.0.1", [[]])
+    slow = RemoteWorker(node, Path("scratch"), TRAIN, Path("log"), timeout=0.05)
+    with pytest.raises(TimedOut, match=r"it took longer than --trial-timeout 0\.05 s"), slow:
+        list(slow.messages())
+    assert "end" in node.told
 
 
 def probed(first: list[list[Any]], second: list[list[Any]]) -> tuple[list[Any], list[Node]]:
