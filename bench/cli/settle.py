@@ -33,13 +33,13 @@ def main(arguments: Sequence[str], prog: str) -> int:
     if options.dry_run:
         show_plan(settlement, console)
         return 0
-    for run in settlement.runs.values():
+    for run in settlement.progress.runs.values():
         if run.trials:
             write_report(run)
-    show_settled(settlement.settled(), console)
+    show_settled(settlement.progress.settled(), console)
     print_path(console, "claims ", settlement.folder / SETTLED)
     print_path(console, "reports", settlement.folder / "runs")
-    return int(settlement.failed)
+    return int(settlement.progress.failed)
 
 
 class _Show:
@@ -98,7 +98,7 @@ def show_plan(settlement: Settlement, console: Console) -> None:
     if settlement.steps:
         console.print(rich_table(plan_table(settlement.steps), text=("Trials", "Decides")))
     claims = {name for step in settlement.steps for name in step.claims}
-    settled = settlement.settled()
+    settled = settlement.progress.settled()
     total = sum(step.seconds for step in settlement.steps)
     beyond = [s for s in settled if s.state == "open" and s.claim.id not in claims]
     here = len(settled) - len(beyond) - sum(s.state == STATES[2] for s in settled)

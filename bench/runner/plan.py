@@ -69,9 +69,9 @@ def make_plan(
     """
     if dataset.train_images < 2:
         raise Refused("one training image is too few for batch norm; raise --train-limit.")
-    strong, most = config.scaling == "strong", config.most_ranks
+    most = config.most_ranks
+    together = 1 if config.scaling == "strong" else most
     for batch in config.batch_size:
-        together = 1 if strong else most
         if isinstance(batch, int) and batch * together > dataset.train_images:
             each = f" for each of {most} processes" if together > 1 else ""
             raise Refused(
@@ -86,14 +86,7 @@ def make_plan(
         )
     check_trials(config, len(models))
     one_seed = dict.fromkeys(
-        Trial(
-            model.name,
-            0,
-            _setting(model, choice),
-            str(batch),
-            _each(batch, choice, strong=strong) if isinstance(batch, int) else None,
-            _variant(config, choice),
-        )
+        _trial(config, model, choice, batch)
         for choice, batch in product(choices(config), config.batch_size)
         for model in models
         if suits(choice, model.name)
@@ -133,16 +126,19 @@ def at_chosen(trial: Trial, chosen: Mapping[Contestant, PointChosen]) -> Trial |
     return None if setting is None else replace(trial, setting=setting)
 
 
+def _trial(config: Config, model: ModelFacts, choice: dict[str, Any], batch: int | str) -> Trial:
+    """A trial with seed 0; its batch size is that of each process."""
+    setting = _setting(model, choice)
+    shares = setting.ranks if config.scaling == "strong" else 1
+    size = batch // shares if isinstance(batch, int) else None
+    return Trial(model.name, 0, setting, str(batch), size, _variant(config, choice))
+
+
 def _setting(model: ModelFacts, choice: dict[str, Any]) -> Setting:
     options = {name: value for name, value in choice.items() if name != "image_size"}
     if options["pretrained"] == "yes":
         model.check_pretrained()
     return make_setting(model.pixels(choice["image_size"]), family=model.family, **options)
-
-
-def _each(batch: int, choice: dict[str, Any], *, strong: bool) -> int:
-    """The images of a batch that each process has."""
-    return batch // (choice["nproc_per_node"] * choice["nnodes"]) if strong else batch
 
 
 def _variant(config: Config, choice: dict[str, Any]) -> str:

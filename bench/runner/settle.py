@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from filelock import FileLock, Timeout
 
 from bench import config as run_options
-from bench.analysis.claims.claim import CannotTell, Claim, ClaimVerdict
-from bench.analysis.claims.evidence import Experiment, Requirement, Wanted, experiments
-from bench.analysis.claims.judge import CONDITIONS, judge
+from bench.analysis.claims.claim import Claim
+from bench.analysis.claims.evidence import Experiment, Wanted
+from bench.analysis.claims.progress import PREDICTION_SECONDS, Progress
 from bench.analysis.claims.reader import (
     KEPT,
     lecture_claims,
@@ -30,11 +30,9 @@ from bench.analysis.claims.reader import (
     write_claims,
 )
 from bench.analysis.claims.schedule import Step, schedule
-from bench.analysis.claims.settled import Settled, evidence_text, would_take, write_settled
-from bench.analysis.compare.ranking import Standings
-from bench.analysis.run_time import MARGIN, REPORT_SECONDS, corrected_seconds
+from bench.analysis.claims.settled import write_settled
+from bench.analysis.run_time import MARGIN, REPORT_SECONDS
 from bench.analysis.tables import RunTables
-from bench.analysis.trial_group import trial_groups
 from bench.config import Config
 from bench.errors import BenchError, Interrupted, Refused
 from bench.options import Duration, File, Folder, Group, Help, options_of
@@ -56,10 +54,6 @@ KEPT_OPTIONS = "settle.json"
 
 ROUND_SECONDS = 10.0
 """An allowance for starting and ending a round."""
-
-SEARCH_SECONDS, PREDICTION_SECONDS, DESCRIPTION_SECONDS = 90.0, 20.0, 3.0
-"""Allowances for each model of a run that is not trained: the search for its largest batch, its
-simulated step, and looking at it."""
 
 PRICING_SHARE = 0.25
 """Timing a few steps of what might be trained takes at most this share of the time limit."""
@@ -144,13 +138,13 @@ def settle(options: SettleOptions, listener: Listener = lambda message: None) ->
     if options.dry_run:
         claims = _claims_of(options)
         with scratch_folder() as scratch:
-            planned = Settlement(options, claims, scratch / "settle", listener)
+            planned = Settlement(options, Progress(claims), scratch / "settle", listener)
             planned.refuse_early()
             planned.price_all(float("inf"))
             planned.plan()
             return planned
     folder, options, claims = _opened(options)
-    settlement = Settlement(options, claims, folder, listener)
+    settlement = Settlement(options, Progress(claims), folder, listener)
     settlement.refuse_early()
     with _locked(folder):
         _keep(folder, options, claims)
@@ -167,28 +161,18 @@ def settle(options: SettleOptions, listener: Listener = lambda message: None) ->
 
 @dataclass
 class Settlement:
-    """Claims on their way to verdicts, and the runs that these rest on, by their number.
-
-    `gave_up` are trials that cannot be had, `elsewhere` claims that cannot be decided here, with
-    the reasons; `steps` what is planned next, and `seconds` what its trials take.
-    """
+    """A settlement on its way: its progress, what is planned next, and what its trials take."""
 
     options: SettleOptions
-    claims: tuple[Claim, ...]
+    progress: Progress
     folder: Path
     listener: Listener
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    runs: dict[int, RunTables] = field(default_factory=dict)
-    gave_up: dict[Wanted, str] = field(default_factory=dict)
     steps: tuple[Step[Wanted], ...] = ()
     seconds: dict[Wanted, float] = field(default_factory=dict)
-    elsewhere: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.experiments = experiments(self.claims)
-        self.by_number = {e.number: e for e in self.experiments}
-        self.where = {r.claim.id: (e, r) for e in self.experiments for r in e.requirements}
-        for experiment in self.experiments:
+        for experiment in self.progress.experiments:
             if (path := self.path(experiment) / LOG).is_file() and path.stat().st_size:
                 self._load(experiment)
 
@@ -203,7 +187,7 @@ class Settlement:
 
     def refuse_early(self) -> None:
         """Refuse claims about what cannot be run, such as an unknown model."""
-        for experiment in self.experiments:
+        for experiment in self.progress.experiments:
             if not self.path(experiment).exists():
                 for needed in experiment.requirements:
                     alone = replace(experiment, requirements=(needed,))
@@ -214,80 +198,49 @@ class Settlement:
 
     def carry_out(self) -> None:
         """Price, then round after round."""
-        limit = self.options.limit_seconds
-        self.price_all(PRICING_SHARE * limit)
+        self.price_all(PRICING_SHARE * self.options.limit_seconds)
         while self.plan():
             step = self._cut(self.steps[0])
             self.listener(Round(step))
-            (number,) = self._runs_of(step)
-            self._round(self.by_number[number], step.trials)
+            (number,) = _runs_of(step)
+            self._round(self.progress.by_number[number], step.trials)
             for wanted in step.trials:
-                if not self._is_over(wanted):
-                    self.gave_up[wanted] = "its trials did not end"
-            write_settled(self.settled(), self.folder)
-        write_settled(self.settled(), self.folder)
+                if not self.progress.is_over(wanted):
+                    self.progress.gave_up[wanted] = "its trials did not end"
+            write_settled(self.progress.settled(), self.folder)
+        write_settled(self.progress.settled(), self.folder)
 
     def price_all(self, limit: float) -> None:
         """Time a few steps of everything that might be trained, for so many seconds: small images
         first, and what serves most claims. On the CPU, steps of the rest are simulated for as long
         again."""
-        for claim in self.claims:
-            if "device" in claim.needs and not claim.device:
-                self.elsewhere[claim.id] = "other hardware: only ratios compare"
-        for experiment in sorted(self.experiments, key=_dearness):
-            wanted = self._needed(experiment)
+        runs = self.progress.runs
+        for experiment in sorted(self.progress.experiments, key=_dearness):
+            wanted = self.progress.first_seed(experiment)
             if experiment.trained and wanted:
-                run, passed = self.runs.get(experiment.number), self.stopwatch.passed()
+                run, passed = runs.get(experiment.number), self.stopwatch.passed()
                 known = run.time_predicted if run else None
                 if passed < limit and (known is None or known.factor > 1):
                     self._round(experiment, wanted, pricing="timed")
                 elif passed < 2 * limit and known is None and self._on_cpu():
                     self._round(experiment, wanted, pricing="simulated")
-                self._check_conditions(experiment)
+                self.progress.check_conditions(experiment)
 
     def _on_cpu(self) -> bool:
-        return any(run.device.kind == "cpu" for run in self.runs.values())
-
-    def _needed(self, experiment: Experiment) -> frozenset[Wanted]:
-        """The first seed of everything that some claim of a run needs and that is not elsewhere."""
-        claims = [r.claim.id for r in experiment.requirements if r.claim.id not in self.elsewhere]
-        return frozenset(w for c in claims for w in experiment.wanted(c, 1, ()))
-
-    def _check_conditions(self, experiment: Experiment) -> None:
-        """Note the claims that need other data or another device than there are."""
-        run = self.runs.get(experiment.number)
-        if run is None:
-            return
-        for claim in (needed.claim for needed in experiment.requirements):
-            for condition in {"cifar10", "device"} & set(claim.needs):
-                try:
-                    CONDITIONS[condition](claim, run, ())
-                except CannotTell as lack:
-                    self.elsewhere.setdefault(claim.id, str(lack))
+        return any(run.device.kind == "cpu" for run in self.progress.runs.values())
 
     def plan(self) -> bool:
         """Work out the steps for what is undecided; False if nothing is left to be done in time."""
-        verdicts = {claim.id: self.verdict(claim.id) for claim in self.claims}
-        undecided = [
-            name
-            for name, verdict in verdicts.items()
-            if verdict.answer == "cannot tell" and name not in self.elsewhere
-        ]
-        left = self.options.limit_seconds - self.stopwatch.passed() - self._reports()
-        # What cannot be had in time is nothing to train side by side with.
-        alone = {name: self._needs(name, verdicts[name], ()) for name in undecided}
-        near = [n for n, needed in alone.items() if needed and self._left_to_do(needed) <= left]
-        needs = {
-            name: needed
-            for name in undecided
-            if (needed := self._needs(name, verdicts[name], near)) is not None
-        }
+        reports = REPORT_SECONDS * max(1, len(self.progress.runs))
+        left = self.options.limit_seconds - self.stopwatch.passed() - reports
+        needs = self.progress.needs(left)
         wanted = {w for needed in needs.values() for w in needed}
-        self.seconds = {w: price for w in wanted if (price := self._price(w)) is not None}
+        prices = ((w, self.progress.price(w)) for w in wanted)
+        self.seconds = {w: price for w, price in prices if price is not None}
         priced = {c: n for c, n in needs.items() if n <= self.seconds.keys()}
-        done = frozenset(w for w in wanted if self._is_over(w) or w in self.gave_up)
-        self.steps = schedule(priced, self.seconds, left / (1 + MARGIN), done, ROUND_SECONDS)
-        self.steps = self._merged(self.steps)
+        done = frozenset(w for w in wanted if self.progress.is_over(w))
+        steps = schedule(priced, self.seconds, left / (1 + MARGIN), done, ROUND_SECONDS)
+        self.steps = self._merged(steps)
         return bool(self.steps)
 
     def _merged(self, steps: Sequence[Step[Wanted]]) -> tuple[Step[Wanted], ...]:
@@ -296,7 +249,7 @@ class Settlement:
         for step in steps:
             number = next(iter(step.trials)).experiment
             last = merged[-1] if merged else None
-            if last and not self.by_number[number].trained and number in self._runs_of(last):
+            if last and not self.progress.by_number[number].trained and number in _runs_of(last):
                 merged[-1] = Step(
                     last.trials | step.trials,
                     (*last.claims, *step.claims),
@@ -306,43 +259,10 @@ class Settlement:
                 merged.append(step)
         return tuple(merged)
 
-    @staticmethod
-    def _runs_of(step: Step[Wanted]) -> set[int]:
-        return {wanted.experiment for wanted in step.trials}
-
-    def _left_to_do(self, wanted: frozenset[Wanted]) -> float:
-        """Seconds of what is not done of this; infinite where that is not known."""
-        prices = [self._price(w) for w in wanted if not self._is_over(w)]
-        return sum(float("inf") if price is None else price for price in prices)
-
-    @property
-    def failed(self) -> bool:
-        """Whether any of its trials failed."""
-        ended = [t.ended for run in self.runs.values() for t in run.trials if t.ended]
-        return bool(self.gave_up) or any(end.status == "failed" for end in ended)
-
-    def _reports(self) -> float:
-        return REPORT_SECONDS * max(1, len(self.runs))
-
-    def _needs(
-        self, name: str, verdict: ClaimVerdict, undecided: Sequence[str]
-    ) -> frozenset[Wanted] | None:
-        """The trials that would decide a claim; None if none would."""
-        experiment, needed = self.where[name]
-        seeds = needed.seeds
-        if self._has_evidence(experiment, needed):
-            if verdict.more_seeds is None:
-                return None
-            seeds = self._seeds(experiment, needed) + verdict.more_seeds
-        if any(map(self._has_failed, experiment.wanted(name, seeds, ()))):
-            return None
-        wanted = experiment.wanted(name, seeds, undecided)
-        return frozenset(w for w in wanted if not self._has_failed(w))
-
     def _cut(self, step: Step[Wanted]) -> Step[Wanted]:
         """The part of a step after which its claims may be decided: all seeds without which none
         is judged, then a seed at a time."""
-        least = min(self.where[name][1].seeds for name in step.claims)
+        least = self.progress.fewest_seeds(step.claims)
         first = max(least - 1, min(wanted.seed for wanted in step.trials))
         trials = frozenset(wanted for wanted in step.trials if wanted.seed <= first)
         return replace(step, trials=trials, seconds=sum(self.seconds[w] for w in trials))
@@ -356,7 +276,7 @@ class Settlement:
     ) -> None:
         """Open or resume a run, and do what is wanted of it; or only find what that takes."""
         path = self.path(experiment)
-        new = experiment.number not in self.runs
+        new = experiment.number not in self.progress.runs
         if new:
             shutil.rmtree(path, ignore_errors=True)
         folder = RunFolder(path, resume=not new)
@@ -378,7 +298,7 @@ class Settlement:
                         write_claims((r.claim for r in experiment.requirements), path)
                     self._work(session, plan, experiment, pricing=pricing)
         except Refused as error:
-            self.gave_up |= dict.fromkeys(wanted, str(error))
+            self.progress.gave_up |= dict.fromkeys(wanted, str(error))
         finally:
             folder.close()
         self._load(experiment)
@@ -405,8 +325,8 @@ class Settlement:
     def _timed(self, experiment: Experiment) -> Iterator[records.StepsTimed]:
         """Steps that were timed in other runs under the same conditions."""
         budget = dict(experiment.options).get("memory_budget")
-        for number, run in self.runs.items():
-            if dict(self.by_number[number].options).get("memory_budget") == budget:
+        for number, run in self.progress.runs.items():
+            if dict(self.progress.by_number[number].options).get("memory_budget") == budget:
                 yield from run.steps_timed.values()
 
     def _load(self, experiment: Experiment) -> None:
@@ -425,95 +345,11 @@ class Settlement:
                 f"{self.path(experiment)} is not the run that its claims want: start a new "
                 "settlement."
             ) from error
-        self.runs[experiment.number] = run
+        self.progress.runs[experiment.number] = run
 
-    def _trials(self, wanted: Wanted) -> list[Any]:
-        run, subject = self.runs.get(wanted.experiment), wanted.subject
-        return [
-            result
-            for result in (run.trials if run else ())
-            if (result.trial.model, result.trial.setting.optimizer, result.trial.seed)
-            == (subject.model, subject.optimizer, wanted.seed)
-        ]
 
-    def _is_over(self, wanted: Wanted) -> bool:
-        trials = self._trials(wanted)
-        sizes = len(dict(self.by_number[wanted.experiment].options)["batch_size"])
-        return len(trials) == sizes and all(t.ended and not t.ended.retry for t in trials)
-
-    def _has_failed(self, wanted: Wanted) -> bool:
-        if wanted in self.gave_up:
-            return True
-        trained = self.by_number[wanted.experiment].trained
-        return trained and any(
-            t.ended and not t.ended.retry and t.status != "done" for t in self._trials(wanted)
-        )
-
-    def _price(self, wanted: Wanted) -> float | None:
-        """Predicted seconds; None where no step was timed."""
-        experiment, run = self.by_number[wanted.experiment], self.runs.get(wanted.experiment)
-        if not experiment.trained:
-            options = dict(experiment.options)
-            searches = SEARCH_SECONDS if options["max_batch"] else 0.0
-            return DESCRIPTION_SECONDS + searches + PREDICTION_SECONDS * len(options["card"])
-        if run is None:
-            return None
-        first = (wanted.subject.model, wanted.subject.optimizer, 0)
-        trials = [time.trial for time in run.predicted_times.values()]
-        same = [t for t in trials if (t.model, t.setting.optimizer, t.seed) == first]
-        return sum(corrected_seconds(trial, run) for trial in same) if same else None
-
-    def _seeds(self, experiment: Experiment, needed: Requirement) -> int:
-        """How many seeds of all that a claim is about are done."""
-        seeds = 0
-        while all(self._is_over(Wanted(experiment.number, seeds, s)) for s in needed.subjects):
-            seeds += 1
-        return seeds
-
-    def _has_evidence(self, experiment: Experiment, needed: Requirement) -> bool:
-        return self._seeds(experiment, needed) >= needed.seeds
-
-    def verdict(self, name: str) -> ClaimVerdict:
-        """What the evidence so far says to a claim; nothing before it is all there."""
-        experiment, needed = self.where[name]
-        if name in self.elsewhere:
-            return ClaimVerdict("cannot tell", self.elsewhere[name])
-        if not self._has_evidence(experiment, needed):
-            every = experiment.wanted(name, needed.seeds, ())
-            failed = [w for w in every if self._has_failed(w)]
-            return ClaimVerdict("cannot tell", self._why(failed[0]) if failed else "not yet run")
-        run = self.runs[experiment.number]
-        return judge(needed.claim, run, Standings(trial_groups(run)))
-
-    def _why(self, wanted: Wanted) -> str:
-        reasons = [t.ended.reason for t in self._trials(wanted) if t.ended and t.ended.reason]
-        return f"{wanted.subject.model} failed: {(reasons or [self.gave_up.get(wanted, '')])[0]}"
-
-    def settled(self) -> tuple[Settled, ...]:
-        """Where every claim stands."""
-        return tuple(map(self._settled, self.claims))
-
-    def _settled(self, claim: Claim) -> Settled:
-        experiment, needed = self.where[claim.id]
-        verdict, seeds = self.verdict(claim.id), self._seeds(experiment, needed)
-        evidence = evidence_text(needed, experiment.number, seeds) if seeds else ""
-        if claim.id in self.elsewhere:
-            return Settled(claim, "cannot be decided here", verdict)
-        if verdict.answer != "cannot tell":
-            return Settled(claim, "decided", verdict, evidence)
-        wanted = self._needs(claim.id, verdict, ())
-        takes = self._would_take(wanted)
-        if wanted is None and verdict.got == "predicted":
-            takes = "a measurement on the card"
-        return Settled(claim, "open", verdict, evidence, takes)
-
-    def _would_take(self, wanted: frozenset[Wanted] | None) -> str:
-        if wanted is None:
-            return "no number of seeds that is worth while"
-        missing, seconds = [w for w in wanted if not self._is_over(w)], self._left_to_do(wanted)
-        if seconds == float("inf"):
-            return "a longer --time-limit: this one had no room to predict it"
-        return would_take(missing, seconds)
+def _runs_of(step: Step[Wanted]) -> set[int]:
+    return {wanted.experiment for wanted in step.trials}
 
 
 def _dearness(experiment: Experiment) -> tuple[bool, int]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import pytest
 
+from bench.analysis.claims.progress import Progress
 from bench.analysis.claims.reader import read_claims
 from bench.errors import Interrupted, Refused
 from bench.prediction.cpu import FACTOR
@@ -57,14 +58,14 @@ def test_it_is_interrupted_resumed_and_decides_what_can_be_decided(options: Sett
     told: list[Any] = []
     again = SettleOptions(resume=folder, time_limit="1h")
     settlement = settle(again, told.append)
-    claims = {one.claim.id: one for one in settlement.settled()}
+    claims = {one.claim.id: one for one in settlement.progress.settled()}
     assert claims["params"].verdict.answer == "holds"
     assert claims["far"].state == "cannot be decided here"
     assert claims["far"].verdict.reason == "other hardware: only ratios compare"
     slower = claims["bigger-slower"]
     assert slower.state == "decided" or slower.would_take
     assert slower.evidence.startswith("run 1: resnet18, lenet; 2 epochs of 40 images at 32 px, 3 ")
-    assert not settlement.failed
+    assert not settlement.progress.failed
     # Side by side, in turn; nothing that has nothing to do with a claim that can be decided.
     started = [r.trial for r in read_log(folder / "runs/1") if isinstance(r, TrialStarted)]
     order = [(t.seed, t.model) for t in started]
@@ -153,16 +154,20 @@ def test_what_there_is_no_time_to_time_is_priced_by_simulated_steps(
     )
     options.claims.write_text("\n".join([CLAIMS.splitlines()[0], *rows]))
     assert options.output is not None
-    settlement = Settlement(options, read_claims(options.claims), options.output, lambda said: None)
+    progress = Progress(read_claims(options.claims))
+    settlement = Settlement(options, progress, options.output, lambda said: None)
     passed = iter((0.0, 90.0, 150.0))
     monkeypatch.setattr(settlement.stopwatch, "passed", lambda: next(passed))
     settlement.price_all(limit=60.0)
-    factors = [run.time_predicted and run.time_predicted.factor for run in settlement.runs.values()]
+    factors = [
+        run.time_predicted and run.time_predicted.factor
+        for run in settlement.progress.runs.values()
+    ]
     assert factors == [1.0, FACTOR]  # and nothing of the third, for which there is no time at all
     assert len(Scripted.rehearsed) == 2
     prices = [
-        [settlement._price(one) for one in settlement._needed(experiment)]
-        for experiment in settlement.experiments
+        [progress.price(one) for one in progress.first_seed(experiment)]
+        for experiment in progress.experiments
     ]
     assert all(price and price > 0 for price in (*prices[0], *prices[1]))
     assert prices[2] == [None, None]

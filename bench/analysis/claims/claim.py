@@ -20,7 +20,7 @@ class Claim:
     own unit; `at` is the epoch or the convolution (from 1) that it is about. `needs` are
     conditions; `device` is where the figure is from, if that is known. `source` says where the
     statement stands. `card` is the card that a predicted batch is about. `evidence` are options of
-    a run that decides it, `name=value` each (`bench.analysis.settle.evidence`).
+    a run that decides it, `name=value` each (`bench.analysis.claims.evidence`).
     """
 
     id: str

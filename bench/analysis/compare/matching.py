@@ -40,26 +40,6 @@ Across = Literal[
 ]
 """What a comparison can be told to go across."""
 
-_TRAITS: dict[Across, str] = {
-    "model": "model",
-    "image_size": "image_size",
-    "precision": "precision",
-    "optimizer": "optimizer",
-    "learning_rate": "learning_rate",
-    "recipe": "recipe",
-    "weight_decay": "weight_decay",
-    "freeze": "freeze",
-    "accumulate": "accumulate",
-    "warmup": "warmup",
-    "label_smoothing": "label_smoothing",
-    "nproc_per_node": "nproc_per_node",
-    "nnodes": "nnodes",
-    "sync_batch_norm": "sync_batch_norm",
-    "tuning": "tuning",
-    "batch_size": "batch_choice",
-}
-"""The trait that each crosses."""
-
 _COLUMNS: dict[Across, tuple[str, ...]] = {
     "dataset": ("dataset", "dataset_sha256", "train_images", "validation_images", "test_images"),
     "preset": ("preset",),
@@ -69,6 +49,13 @@ _COLUMNS: dict[Across, tuple[str, ...]] = {
     "pretrained": ("pretrained",),
     "channels_last": ("channels_last",),
 }
+
+_TRAITS: dict[Across, str] = {
+    name: "batch_choice" if name == "batch_size" else name
+    for name in get_args(Across)
+    if name not in _COLUMNS
+}
+"""The trait that each of the others crosses."""
 
 _LATE: tuple[Across, ...] = ("augment", "pretrained", "channels_last")
 """Conditions that older tables have no column for, which then rule nothing out; several values
