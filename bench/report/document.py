@@ -135,8 +135,14 @@ def _headline(context: Context) -> Table:
 
 
 def _seeds(run: Run) -> str:
-    asked, cut = run.started.config.get("seeds", "–"), seeds_left_out(run)
-    return f"{asked - len(cut)} of {asked}, for the time limit" if cut else str(asked)
+    seeds, cut = _asked_seeds(run), seeds_left_out(run)
+    return f"{seeds - len(cut)} of {seeds}, for the time limit" if cut else str(seeds or "–")
+
+
+def _asked_seeds(run: Run) -> int:
+    """The seeds of a run; a settlement adds some to those that its runs began with."""
+    trained = {result.trial.seed for result in run.trials if not result.trial.is_point}
+    return max(run.started.config.get("seeds", 0), len(trained))
 
 
 def warnings(context: Context) -> Iterator[str]:
@@ -200,9 +206,10 @@ def _failures(context: Context) -> Table:
 
 def reproduce(run: Run) -> str:
     """The options of the run as a Python call that repeats it anywhere."""
+    config = run.started.config
     arguments = ", ".join(
         f"{name}={without_folders(value)!r}"
-        for name, value in logged_options(run.started.config).items()
+        for name, value in logged_options(config | {"seeds": _asked_seeds(run)}).items()
         if value is not None and name not in PRIVATE_OPTIONS
     )
     return f"run(Config({arguments}))"

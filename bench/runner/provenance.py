@@ -14,10 +14,16 @@ PRIVATE_FLAGS = {flag_of(name): placeholder for name, placeholder in PRIVATE_OPT
 
 
 def shown_command(arguments: Sequence[str], places: Mapping[Path, str] | None = None) -> str:
-    """A command line with local paths redacted; a notebook's kernel has one that says nothing."""
-    words = [Path(arguments[0]).name]
-    if words[0].endswith("kernel_launcher.py"):
+    """A command line as it can be typed again, with local paths redacted; a notebook's kernel has
+    one that says nothing."""
+    program = Path(arguments[0])
+    if program.name.endswith("kernel_launcher.py"):
         return "(started in a notebook)"
+    words = [program.name]
+    if program.name == "__main__.py":
+        words = ["python", "-m", program.parent.name]
+    elif program.suffix == ".py":
+        words = ["python", program.name]
     for before, word in pairwise(arguments):
         flag, equals, value = word.partition("=")
         if before in PRIVATE_FLAGS:

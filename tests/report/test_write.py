@@ -169,6 +169,13 @@ def test_the_summary_is_what_the_sections_say(report):
     assert order[-1] < text.index("| Model |") < text.index("![")
 
 
+def test_seeds_that_a_settlement_added_are_counted(tmp_path):
+    run = a_run(tmp_path, seeds=3)
+    run.started.config["seeds"] = 1
+    assert ("Seeds", "3") in document(Context(run), ()).facts
+    assert "seeds=3" in reproduce(run)
+
+
 def test_seeds_that_a_time_limit_left_out_are_said(tmp_path):
     run = a_run(tmp_path, seeds=2)
     run.started.config["seeds"] = 3

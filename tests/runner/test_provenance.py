@@ -8,17 +8,25 @@ PLACES = {Path("/home/me/run"): "RUN", Path("/tmp/archbench-1"): "SCRATCH"}
 
 def test_a_kept_command_names_no_folder() -> None:
     words = ["/home/me/run_bench.py", "--models", "a", "--data-dir", "/home/me/x", "--output=/y"]
-    assert shown_command(words) == "run_bench.py --models a --data-dir DIR --output=DIR"
-    assert shown_command(["x.py", "--claims", "/home/me/c.csv"]) == "x.py --claims FILE"
+    assert shown_command(words) == "python run_bench.py --models a --data-dir DIR --output=DIR"
+    assert shown_command(["x.py", "--claims", "/home/me/c.csv"]) == "python x.py --claims FILE"
+
+
+def test_a_kept_command_can_be_typed_again() -> None:
+    assert shown_command(["/home/me/bench/__main__.py", "settle"]) == "python -m bench settle"
+    assert shown_command(["/usr/local/bin/archbench", "run"]) == "archbench run"
 
 
 def test_a_kept_command_names_own_code_without_its_folder() -> None:
     words = ["x.py", "--models", "/home/me/mynet.py:Net", "--dataset=/home/me/mydata.py:load"]
-    assert shown_command(words) == "x.py --models mynet.py:Net --dataset=mydata.py:load"
+    assert shown_command(words) == "python x.py --models mynet.py:Net --dataset=mydata.py:load"
 
 
 def test_a_kept_command_names_no_known_place() -> None:
-    assert shown_command(["x.py", "--models", "/home/me/run/a"], PLACES) == "x.py --models RUN/a"
+    assert (
+        shown_command(["x.py", "--models", "/home/me/run/a"], PLACES)
+        == "python x.py --models RUN/a"
+    )
 
 
 def test_a_kept_error_names_no_known_place() -> None:

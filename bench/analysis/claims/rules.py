@@ -13,7 +13,7 @@ from bench.analysis.claims.claim import CannotTell, Claim, ClaimVerdict, Evidenc
 from bench.analysis.compare.arrival import arrivals, common_accuracy, seconds_to
 from bench.analysis.compare.ranking import Difference
 from bench.analysis.compare.verdicts import FEWEST_SEEDS
-from bench.analysis.formatting import MISSING, percent, shown, times
+from bench.analysis.formatting import MISSING, change_text, percent, shown, times
 from bench.analysis.intervals import Estimate, estimate, seeds_for
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.trial_group import TrialGroup, Values
@@ -104,8 +104,10 @@ def ratio(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     def as_ratio(change: float) -> float:
         return change if effect.scale == "ratio" else 1 + change / effect.a
 
-    text = f"{times(as_ratio(effect.change))} ({a.label} / {b.label})"
-    low, high = map(as_ratio, _interval(difference, text))
+    value, names = times(as_ratio(effect.change)), f"({a.label} / {b.label})"
+    low, high = map(as_ratio, _interval(difference, f"{value} {names}"))
+    spread = "" if effect.half_width is None else f" [{low:.2f} to {high:.2f}]"
+    text = f"{value}{spread} {names}"
     center, room = claim.threshold or 0.0, claim.tolerance
     around = f"{center:g} ± {room:g} times"
     bounds = (center - room, center + room)
@@ -123,9 +125,11 @@ def more(claim: Claim, evidence: Evidence) -> ClaimVerdict:
 def same(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The metric of both models differs by the tolerance at most."""
     (a, b), metric = evidence.subjects, claim.metric[0]
-    difference, text = _against(evidence, metric, a, b), _pair(a, b, metric)
+    difference, pair = _against(evidence, metric, a, b), _pair(a, b, metric)
     effect = difference.effect
-    ends = _interval(difference, text)
+    ends = _interval(difference, pair)
+    word = "ratio" if effect.scale == "ratio" else "difference"
+    text = f"{pair}, {word} {change_text(effect)}"
     low, high = (effect.a * (e - 1) if effect.scale == "ratio" else e for e in ends)
     room, around = claim.tolerance, f"a difference of {shown(metric, claim.tolerance)}"
     return _within(low, high, -room, room, text, around, effect.seeds_a)

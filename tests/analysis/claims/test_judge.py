@@ -1,5 +1,6 @@
 """Every rule can say that a claim holds, that it does not, and that it cannot tell, and why."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -291,6 +292,18 @@ def test_a_statement_about_training_needs_some(epochs: int) -> None:
 def test_a_figure_without_chance_needs_no_training() -> None:
     said = verdict(PARAMS, [*run_start(), *counted(1_000_005), *a_done_trial(a_trial("a"), 1)])
     assert said.answer == "holds"
+
+
+def test_what_is_judged_by_an_interval_shows_it() -> None:
+    """The intervals of two means say little about that of their difference, paired by seed."""
+    alike = [*curves([0.70], [0.72], [0.74]), *curves([0.70], [0.71], [0.74], model="b")]
+    said = verdict(ALIKE, alike)
+    assert re.fullmatch(r"a .*, b .*, difference \+0\.3 pt \(-\d\.\d to \+\d\.\d\)", said.measured)
+    ratio = claim("ratio", "epoch_seconds", "a b", threshold=2.0, tolerance=1.0)
+    said = verdict(ratio, [*timed("a", [9, 9], 3), *timed("b", [5, 5], 3)])
+    assert re.fullmatch(r"1\.\d\d times \[1\.\d\d to 1\.\d\d\] \(a / b\)", said.measured)
+    said = verdict(RATIO, [*fitted(400, 100), *TRIALS])
+    assert said.measured == "4.00 times (a / b)"
 
 
 def test_a_prediction_is_said_to_be_one() -> None:
