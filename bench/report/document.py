@@ -142,7 +142,8 @@ def _seeds(run: Run) -> str:
 def _asked_seeds(run: Run) -> int:
     """The seeds of a run; a settlement adds some to those that its runs began with."""
     trained = {result.trial.seed for result in run.trials if not result.trial.is_point}
-    return max(run.started.config.get("seeds", 0), len(trained))
+    asked: int = run.started.config.get("seeds", 0)
+    return max(asked, len(trained))
 
 
 def warnings(context: Context) -> Iterator[str]:

@@ -44,7 +44,7 @@ def _finding(context: Context) -> str | None:
     if not trained:
         return None
     rest = next((name for name in seconds if name not in MEASUREMENT), None)
-    largest = f", most of it for the {PHASES.get(rest, rest)}" if rest else ""
+    largest = f" (most of it: {PHASES.get(rest, rest)})" if rest else ""
     return (
         f"Of {total:,.1f} s before the report, training and evaluation took {trained:,.1f} s; the "
         f"rest adds {percent((total - trained) / trained)} to them{largest}."

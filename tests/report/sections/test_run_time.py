@@ -18,7 +18,7 @@ def test_it_says_what_measuring_costs(tmp_path: Path) -> None:
     (answer,) = answers(SECTIONS, Context(run), figures.__setitem__)
     assert answer.finding == (
         "Of 104.0 s before the report, training and evaluation took 80.0 s; the rest adds 30.0 % "
-        "to them, most of it for the search for the largest batch."
+        "to them (most of it: search for the largest batch)."
     )
     rows = [[cell.text for cell in row] for row in answer.tables[0].rows]
     assert rows[0] == ["training", "60.0", "57.7"]
