@@ -241,9 +241,14 @@ def _is_whole(result: TrialResult) -> bool:
     return result.status == "done" and result.ended is not None and result.ended.seconds >= epochs
 
 
+def trained_seeds(run: Run) -> set[int]:
+    """The seeds of a run's trials, done or not; that of tuning's points is none of them."""
+    return {result.trial.seed for result in run.trials if not result.trial.is_point}
+
+
 def seeds_left_out(run: Run) -> tuple[int, ...]:
     """The seeds that a time limit cut from a run, unless it trained them after it was resumed."""
-    trained = {result.trial.seed for result in run.trials}
+    trained = trained_seeds(run)
     return tuple(k for k in (run.seeds_cut.seeds if run.seeds_cut else ()) if k not in trained)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.formatting import image_counts, listed
-from bench.analysis.run_time import cut_sentence, seeds_left_out
+from bench.analysis.run_time import cut_sentence, seeds_left_out, trained_seeds
 from bench.config import logged_options
 from bench.records.redaction import PRIVATE_OPTIONS, without_folders
 from bench.records.run import Run
@@ -141,9 +141,8 @@ def _seeds(run: Run) -> str:
 
 def _asked_seeds(run: Run) -> int:
     """The seeds of a run; a settlement adds some to those that its runs began with."""
-    trained = {result.trial.seed for result in run.trials if not result.trial.is_point}
     asked: int = run.started.config.get("seeds", 0)
-    return max(asked, len(trained))
+    return max(asked, len(trained_seeds(run)))
 
 
 def warnings(context: Context) -> Iterator[str]:
@@ -169,7 +168,7 @@ def warnings(context: Context) -> Iterator[str]:
             f"({listed(noisy[:3])}{more}): the section on trust says why; --rerun-noisy trains "
             "such trials again."
         )
-    if len({trial.trial.seed for trial in counted}) < 2:
+    if len(trained_seeds(run)) < 2:
         yield "One seed: differences in accuracy may be chance; --seeds 5 gives intervals."
     updates = {g.label: g.trained[0].epochs[0].steps for g in context.trained}
     if len(set(updates.values())) > 1:

@@ -20,6 +20,7 @@ from matplotlib.ticker import PercentFormatter
 
 from bench.analysis.formatting import image_counts, shortened
 from bench.analysis.intervals import Estimate
+from bench.analysis.run_time import trained_seeds
 from bench.analysis.trial_group import TrialGroup
 from bench.records.files import write_atomic
 from bench.records.run import Run
@@ -209,7 +210,7 @@ def measured_on(run: Run) -> str:
     """The line below a picture: data, image sizes, seeds and device."""
     data, device = run.dataset, run.device
     sizes = sorted({t.trial.setting.image_size for t in run.trials})
-    seeds = len({t.trial.seed for t in run.trials if not t.trial.is_point})
+    seeds = len(trained_seeds(run))
     return (
         f"measured: {data.name}, {image_counts(data)}, "
         f"{', '.join(map(str, sizes))} px, {seeds} seed{'s' if seeds > 1 else ''}, "

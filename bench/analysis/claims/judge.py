@@ -105,9 +105,12 @@ def _same_batch(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
         raise CannotTell("batch sizes differ", options=options)
 
 
+OTHER_HARDWARE = "other hardware: only ratios compare"
+
+
 def _same_device(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
     if not claim.device or claim.device.lower() not in run.device.name.lower():
-        raise CannotTell("other hardware: only ratios compare")
+        raise CannotTell(OTHER_HARDWARE)
 
 
 CONDITIONS: dict[str, Callable[[Claim, Run, Sequence[TrialGroup]], None]] = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bench.analysis.claims.claim import CannotTell, Claim, ClaimVerdict
 from bench.analysis.claims.evidence import Experiment, Requirement, Wanted, experiments
-from bench.analysis.claims.judge import CONDITIONS, judge
+from bench.analysis.claims.judge import CONDITIONS, OTHER_HARDWARE, judge
 from bench.analysis.claims.settled import Settled, evidence_text, would_take
 from bench.analysis.compare.ranking import Standings
 from bench.analysis.run_time import corrected_seconds
@@ -19,8 +19,6 @@ from bench.records.run import TrialResult
 SEARCH_SECONDS, PREDICTION_SECONDS, DESCRIPTION_SECONDS = 90.0, 20.0, 3.0
 """Allowances for each model of a run that is not trained: the search for its largest batch, its
 simulated step, and looking at it."""
-
-OTHER_HARDWARE = "other hardware: only ratios compare"
 
 
 @dataclass

@@ -7,12 +7,8 @@ import pytest
 
 from bench.analysis.claims.claim import Claim
 from bench.analysis.claims.evidence import Subject, Wanted
-from bench.analysis.claims.progress import (
-    DESCRIPTION_SECONDS,
-    OTHER_HARDWARE,
-    SEARCH_SECONDS,
-    Progress,
-)
+from bench.analysis.claims.judge import OTHER_HARDWARE
+from bench.analysis.claims.progress import DESCRIPTION_SECONDS, SEARCH_SECONDS, Progress
 from bench.analysis.run_time import predict_time
 from bench.records.records import Record, TrialTime
 from tests.builders import a_device, a_done_trial, a_failed_trial, a_trial, run_start, tables_of

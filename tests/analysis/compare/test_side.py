@@ -169,7 +169,9 @@ KEPT = sorted((Path(__file__).parents[3] / "results" / "reference").glob("*/mode
 @pytest.mark.parametrize("table", KEPT, ids=lambda path: path.parent.name)
 def test_the_kept_references_can_be_compared(table: Path) -> None:
     side = read_side(table.parent)
-    assert "resnet18" in {group.model for group in side.groups}
+    several = {"resnet18", "googlenet", "densenet121"}
+    alone = table.parent.name == "lecture-recipe-32px"
+    assert {group.model for group in side.groups} >= ({"resnet18"} if alone else several)
     assert side.left_out == 0
 
 
