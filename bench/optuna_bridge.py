@@ -1,6 +1,6 @@
 """A bridge to Optuna, for larger budgets and for stopping early: an objective for a study.
 
-Optuna is no dependency: `pip install archbench[optuna]`.
+Optuna is no dependency: `pip install optuna`.
 """
 
 from collections.abc import Callable

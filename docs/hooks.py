@@ -9,13 +9,15 @@ import posixpath
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 # The code of this checkout, whichever is installed.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from docs import code_reference, option_reference
+from docs import code_reference
+from docs.option_reference import MODULES, verb_options
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = (
@@ -25,16 +27,7 @@ OUTSIDE = (
 """Files and folders outside `docs/` that the site shows, under their own paths."""
 
 GENERATED: dict[str, Callable[[], str]] = {
-    "run-options": option_reference.run_options,
-    "max-batch-options": option_reference.max_batch_options,
-    "choose-options": option_reference.choose_options,
-    "compare-options": option_reference.compare_options,
-    "history-options": option_reference.history_options,
-    "settle-options": option_reference.settle_options,
-    "selfcheck-options": option_reference.selfcheck_options,
-    "data-options": option_reference.data_options,
-    "pack-options": option_reference.pack_options,
-    "collect-options": option_reference.collect_options,
+    **{f"{verb}-options": partial(verb_options, verb) for verb in MODULES},
     "metrics": code_reference.metrics,
     "claim-rules": code_reference.claim_rules,
     "records": code_reference.records,

@@ -9,7 +9,6 @@ import importlib
 import inspect
 import typing
 from collections.abc import Sequence
-from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
@@ -19,69 +18,23 @@ UNGROUPED = "Options"
 """What `--help` calls options that belong to no group."""
 
 
-def run_options() -> str:
-    """The options of a run."""
-    module = importlib.import_module("bench.config")
-    # `Config` is what `Options` becomes once a preset has filled it in.
-    return option_sections(getattr(module, "Options", module.Config), "run")
+MODULES = {
+    **{verb: f"bench.cli.{verb}" for verb in ("compare", "history", "data", "pack", "collect")},
+    **{verb: f"bench.runner.{verb}" for verb in ("choose", "settle", "selfcheck")},
+    "run": "bench.config",
+    "max-batch": "bench.runner.max_batch",
+    "report": "bench.cli.report",
+}
+"""Where each verb's dataclass of options is."""
 
 
-def max_batch_options() -> str:
-    """The options of the verb `max-batch`."""
-    return option_sections(
-        _dataclass_in("bench.cli.max_batch", "bench.runner.max_batch"), "max-batch"
-    )
-
-
-def choose_options() -> str:
-    """The options of the verb `choose`."""
-    return option_sections(_dataclass_in("bench.runner.choose"), "choose")
-
-
-def compare_options() -> str:
-    """The options of the verb `compare`."""
-    return option_sections(
-        _dataclass_in("bench.cli.compare", "bench.cli.compare_options"), "compare"
-    )
-
-
-def history_options() -> str:
-    """The options of the verb `history`."""
-    return option_sections(_dataclass_in("bench.cli.history"), "history")
-
-
-def settle_options() -> str:
-    """The options of the verb `settle`."""
-    return option_sections(_dataclass_in("bench.runner.settle"), "settle")
-
-
-def selfcheck_options() -> str:
-    """The options of the verb `selfcheck`."""
-    return option_sections(_dataclass_in("bench.runner.selfcheck"), "selfcheck")
-
-
-def data_options() -> str:
-    """The options of the verb `data`."""
-    return option_sections(_dataclass_in("bench.cli.data"), "data")
-
-
-def pack_options() -> str:
-    """The options of the verb `pack`."""
-    return option_sections(_dataclass_in("bench.cli.pack"), "pack")
-
-
-def collect_options() -> str:
-    """The options of the verb `collect`."""
-    return option_sections(_dataclass_in("bench.cli.collect"), "collect")
-
-
-def _dataclass_in(*modules: str) -> type[Any]:
-    """The dataclass `…Options` that one of the modules defines; LookupError if none does."""
-    for module in map(importlib.import_module, filter(find_spec, modules)):
-        for name, value in vars(module).items():
-            if name.endswith("Options") and value.__module__ == module.__name__:
-                return typing.cast("type[Any]", value)
-    raise LookupError(f"no options in {' or '.join(modules)}")
+def verb_options(verb: str) -> str:
+    """The options of a verb; LookupError if its module defines none."""
+    module = importlib.import_module(MODULES[verb])
+    for name, value in vars(module).items():
+        if name.endswith("Options") and value.__module__ == module.__name__:
+            return option_sections(value, verb)
+    raise LookupError(f"no options in {module.__name__}")
 
 
 def option_sections(kind: type[Any], verb: str) -> str:

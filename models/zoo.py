@@ -91,7 +91,7 @@ def _timm_names() -> list[str]:
         import timm
     except ImportError as error:
         raise Refused(
-            'timm is not installed: pip install "archbench[timm]", or leave out timm: names.'
+            "timm is not installed: pip install timm, or leave out timm: names."
         ) from error
     names: list[str] = timm.list_models()
     return names

@@ -62,7 +62,8 @@ class CompareOptions:
     across: tuple[Annotated[Across, Meta(title="WHAT")], ...] = ()
     """Compare although these differ: dataset, preset, device, precision, image_size, epochs,
     augment, pretrained, channels_last, model, optimizer, learning_rate, batch_size, recipe,
-    weight_decay, freeze, accumulate, nproc_per_node, sync_batch_norm. Every line then says so."""
+    weight_decay, freeze, accumulate, warmup, label_smoothing, nproc_per_node, sync_batch_norm,
+    nnodes, tuning. Every line then says so."""
 
     same_within: Annotated[tuple[Margin, ...], Help(default="5% 1pt")] = ()
     """What counts as the same: a share of times, throughput and sizes; points of accuracy."""

@@ -167,7 +167,7 @@ def open_cluster(
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
     except ImportError:
         raise Refused(
-            '--ray-address needs Ray: pip install "archbench[cluster]", on every node.'
+            "--ray-address needs Ray: pip install ray, on every node."
         ) from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     before = signal.getsignal(signal.SIGTERM)

@@ -80,7 +80,7 @@ def check_library() -> None:
         import ruptures  # noqa: F401
     except ImportError as error:
         raise Refused(
-            'a history needs ruptures, which is not installed: pip install "archbench[history]".'
+            "a history needs ruptures, which is not installed: pip install ruptures."
         ) from error
 
 
