@@ -32,6 +32,7 @@ from bench.options import (
 from bench.own_code import DATASETS, parse_place, plugins
 from bench.recipes import AUGMENTATIONS, CONSTANT, RECIPES, Schedule
 from bench.records.records import ModelFacts, Setting
+from bench.search_spaces import DECOUPLED
 from bench.units import parse_bytes, parse_duration
 
 
@@ -694,6 +695,12 @@ def label_smoothing_of(setting: Setting) -> float:
     """The label smoothing that a setting comes to."""
     own = RECIPES[setting.recipe].label_smoothing
     return own if setting.label_smoothing is None else setting.label_smoothing
+
+
+def space_of(setting: Setting) -> str:
+    """The name of the search space that a setting is tuned in."""
+    decoupled = RECIPES[setting.recipe].decoupled_with(setting.optimizer)
+    return DECOUPLED if decoupled else setting.optimizer
 
 
 def schedule_of(setting: Setting) -> Schedule | None:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.tuning import TRIAL_SEED, accuracy_of
-from bench.config import Config
+from bench.config import Config, space_of
 from bench.errors import Refused
 from bench.records.records import DatasetFacts, Epoch, TuningRole
 from bench.runner.plan import Plan, make_plan
@@ -78,7 +78,7 @@ def _one_trial(plan: Plan, asked: "optuna.Trial") -> Plan:
             "one model and one value of every option."
         )
     (trial,) = plan.trials
-    space = SEARCH_SPACES[trial.setting.optimizer]
+    space = SEARCH_SPACES[space_of(trial.setting)]
     values: dict[str, Any] = {
         d.name: asked.suggest_float(d.name, d.low, d.high, log=d.log) for d in space
     }

@@ -1,12 +1,16 @@
 """Search spaces: what tuning may change, and within which bounds, as rows of data.
 
-A space belongs to an optimizer, for rates and decays of one mean nothing to another. Every space
-has the same dimensions in the same order, so that one point of the unit cube is a point of each.
+A space belongs to an optimizer and to the units of its rate and decay, for those of one mean
+nothing to another. Every space has the same dimensions in the same order, so that one point of
+the unit cube is a point of each.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Literal
+
+DECOUPLED = "sgd-decoupled"
+"""The space of `sgd` with a `bench.recipes.Decoupled`."""
 
 EDGE = 0.05
 """A value within this share of its range from an end lies at the edge."""
@@ -47,6 +51,7 @@ _ADAMW = (
     "paper_baselines"
 )
 _RECIPES = "the CIFAR recipes of this harness, and a factor around them"
+_AIRBENCH = "a factor of 10 around airbench94's"
 _DEFAULT = "a factor of 10 around the default rate"
 _WEAKER = "L2 as for sgd, and weaker"
 _WARMUP = Dimension("warmup", 0.0, 0.3, False, "none, up to what one-cycle recipes take")
@@ -70,6 +75,10 @@ SEARCH_SPACES: dict[str, tuple[Dimension, ...]] = {
         Dimension("learning_rate", 3e-3, 1.0, True, _RECIPES),
         Dimension("weight_decay", 1e-5, 3e-3, True, _RECIPES),
     ),
+    DECOUPLED: _space(
+        Dimension("learning_rate", 1.15, 115.0, True, _AIRBENCH),
+        Dimension("weight_decay", 1.5e-3, 0.15, True, _AIRBENCH),
+    ),
     "sgd-plain": _space(
         Dimension("learning_rate", 3e-2, 10.0, True, "sgd's over 1 - 0.9, its momentum"),
         Dimension("weight_decay", 1e-5, 3e-3, True, "L2 as for sgd"),
@@ -83,4 +92,4 @@ SEARCH_SPACES: dict[str, tuple[Dimension, ...]] = {
         Dimension("weight_decay", 1e-6, 1e-3, True, _WEAKER),
     ),
 }
-"""The space of every optimizer."""
+"""The space of every optimizer, and of sgd in decoupled units."""

@@ -122,16 +122,16 @@ def _expected(known: Reference, seeds: int) -> str:
 
 
 def search_spaces() -> str:
-    """A row per value that tuning chooses for an optimizer."""
+    """A row per value that tuning chooses in a space."""
     rows = [
         (
-            *(f"`{optimizer}`", f"`{d.name}`", f"{d.low:g}", f"{d.high:g}"),
+            *(f"`{name}`", f"`{d.name}`", f"{d.low:g}", f"{d.high:g}"),
             *("logarithmic" if d.log else "linear", _linked(d.source)),
         )
-        for optimizer, space in SEARCH_SPACES.items()
+        for name, space in SEARCH_SPACES.items()
         for d in space
     ]
-    return _table(("Optimizer", "Value", "From", "To", "Scale", "Source"), rows)
+    return _table(("Space", "Value", "From", "To", "Scale", "Source"), rows)
 
 
 def _linked(text: str) -> str:

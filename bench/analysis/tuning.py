@@ -10,7 +10,7 @@ from typing import Any
 from bench.analysis.formatting import listed
 from bench.analysis.intervals import Best, best_of
 from bench.analysis.trial_group import trait_text
-from bench.config import decay_of, label_smoothing_of, warmup_of
+from bench.config import decay_of, label_smoothing_of, space_of, warmup_of
 from bench.records.records import (
     Contestant,
     DatasetFacts,
@@ -42,12 +42,12 @@ FAILED = 0.0
 """The validation accuracy of a point whose trial failed: no other is as bad."""
 
 
-def declare(budget: int, optimizers: Iterable[str], retrained_on: DatasetFacts) -> TuningDeclared:
-    """The spaces of the optimizers, and the same quasi-random points for all of them."""
+def declare(budget: int, names: Iterable[str], retrained_on: DatasetFacts) -> TuningDeclared:
+    """The spaces of these names, and the same quasi-random points for all of them."""
     import numpy as np
     from scipy.stats import qmc
 
-    spaces = {name: SEARCH_SPACES[name] for name in optimizers}
+    spaces = {name: SEARCH_SPACES[name] for name in names}
     dimensions = max(map(len, spaces.values()))
     sobol = qmc.Sobol(dimensions, scramble=True, seed=np.random.default_rng(POINTS_SEED))
     # A whole power of two is drawn, for Sobol's balance; a shorter budget has its beginning.
@@ -100,7 +100,7 @@ def choose(run: Run, contestant: Contestant, declared: TuningDeclared) -> PointC
     if best is None:
         return PointChosen(contestant, *counts, None, None, None, {})
     setting = best.trial.setting
-    space = declared.spaces[setting.optimizer]
+    space = declared.spaces[space_of(setting)]
     ends = {d.name: d.edge(getattr(setting, d.name)) for d in space}
     edges = {name: end for name, end in ends.items() if end is not None}
     point = point_of(best.trial)

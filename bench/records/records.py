@@ -546,7 +546,7 @@ class SeedsCut:
 
 @dataclass(frozen=True)
 class TuningDeclared:
-    """What tuning may change, written before the first trial: the `spaces` by optimizer, and the
+    """What tuning may change, written before the first trial: the `spaces` by name, and the
     `points` that every contestant tries, as shares (0 to 1) of each dimension in its scale.
 
     The points are a scrambled Sobol sequence with the seed `points_seed`; all of them are trained

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import psutil
 
 from bench.analysis.tuning import setting_at
-from bench.config import VARIED, Config, choices, make_setting, suits
+from bench.config import VARIED, Config, choices, make_setting, space_of, suits
 from bench.errors import Refused
 from bench.recipes import RECIPES
 from bench.records import logits
@@ -112,7 +112,7 @@ def make_plan(
 
 def _at_point(trial: Trial, tuning: TuningDeclared, point: int) -> Trial:
     default = trial.setting
-    setting = setting_at(default, tuning.spaces[default.optimizer], tuning.points[point - 1])
+    setting = setting_at(default, tuning.spaces[space_of(default)], tuning.points[point - 1])
     role = TuningRole("point", default, point)
     return replace(trial, seed=tuning.trial_seed, setting=setting, tuning=role)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.analysis.claims.reader import read_claims
 from bench.analysis.tables import RunTables
 from bench.analysis.tuning import declare
-from bench.config import Config, has_cuda_card, settings_of
+from bench.config import Config, has_cuda_card, settings_of, space_of
 from bench.errors import BenchError, Interrupted, Refused
 from bench.prediction.cards import find_card
 from bench.records.messages import Prepared, PrepareJob, Progress
@@ -67,7 +67,7 @@ def declaration(config: Config, prepared: Prepared) -> TuningDeclared | None:
     if config.tune is None or prepared.whole is None:
         return None
     settings = [s for facts in prepared.models for s in settings_of(facts, config)]
-    return declare(config.tune, {s.optimizer: None for s in settings}, prepared.whole)
+    return declare(config.tune, dict.fromkeys(map(space_of, settings)), prepared.whole)
 
 
 def carry_out(session: Session, plan: Plan, start: Callable[[], None]) -> RunTables:

@@ -18,11 +18,13 @@ from bench.analysis.tuning import (
     point_of,
     setting_at,
     tried,
+    value_of,
 )
-from bench.config import OPTIMIZERS
+from bench.config import OPTIMIZERS, make_setting, space_of
+from bench.recipes import RECIPES
 from bench.records.records import Record, TrialEnded, TuningDeclared
 from bench.records.run import Run, collect
-from bench.search_spaces import SEARCH_SPACES, Dimension
+from bench.search_spaces import DECOUPLED, SEARCH_SPACES, Dimension
 from tests.builders import a_dataset, a_setting, tables_of, tuned_records
 
 DIMENSIONS = [d for space in SEARCH_SPACES.values() for d in space]
@@ -39,9 +41,18 @@ def declared_in(run: Run) -> TuningDeclared:
 
 def test_every_optimizer_has_a_space_of_the_same_dimensions() -> None:
     names = {tuple(d.name for d in space) for space in SEARCH_SPACES.values()}
-    assert SEARCH_SPACES.keys() == OPTIMIZERS.keys()
+    assert SEARCH_SPACES.keys() == {*OPTIMIZERS, DECOUPLED}
     assert names == {("learning_rate", "weight_decay", "warmup", "label_smoothing")}
     assert all(d.source and d.low < d.high and (d.low > 0 or not d.log) for d in DIMENSIONS)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_what_a_recipe_takes_lies_in_its_space(recipe: str) -> None:
+    setting = make_setting(32, recipe=recipe)
+    for dimension in SEARCH_SPACES[space_of(setting)]:
+        value = value_of(setting, dimension.name)
+        # Without decay, the lowest end of a logarithmic range is as near as it comes.
+        assert dimension.low <= value <= dimension.high or value == 0, dimension
 
 
 @given(st.sampled_from(DIMENSIONS), st.floats(0, 1))

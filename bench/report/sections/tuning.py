@@ -24,6 +24,7 @@ from bench.analysis.tuning import (
     tried,
     value_of,
 )
+from bench.config import space_of
 from bench.records.records import Contestant, PointChosen
 from bench.records.run import TrialResult
 from bench.report.context import Context
@@ -219,10 +220,10 @@ def _spaces(context: Context) -> Table:
     declared = context.run.tuning_declared
     rows = [
         (
-            *(optimizer, LABELS[d.name], f"{d.low:g}", f"{d.high:g}"),
+            *(name, LABELS[d.name], f"{d.low:g}", f"{d.high:g}"),
             *("logarithmic" if d.log else "linear", d.source),
         )
-        for optimizer, space in (declared.spaces if declared else {}).items()
+        for name, space in (declared.spaces if declared else {}).items()
         for d in space
     ]
     return text_table(("Search space of", "Value", "from", "to", "Scale", "Source"), rows)
@@ -329,7 +330,7 @@ def _budget(context: Context) -> Figure | None:
 
 @picture(
     "tuning_rates",
-    "Validation accuracy over learning rate, a dot per point, a panel per optimizer",
+    "Validation accuracy over learning rate, a dot per point, a panel per search space",
     "The other values differ from dot to dot, too. Bars are Wilson's 95 % intervals for the number "
     "of validation images, and lie side by side where rates are equal; crosses failed; the ring is "
     "what was chosen.",
@@ -338,22 +339,22 @@ def _rates(context: Context) -> Figure | None:
     tuned = [t for t in _all(context) if t.points]
     if not tuned:
         return None
-    optimizers = list(dict.fromkeys(t.contestant.default.optimizer for t in tuned))
+    spaces = list(dict.fromkeys(space_of(t.contestant.default) for t in tuned))
     looks, count = _looks(context), context.run.dataset.validation_images
-    with canvas(context.run, "Sensitivity to the learning rate", columns=len(optimizers)) as (
+    with canvas(context.run, "Sensitivity to the learning rate", columns=len(spaces)) as (
         figure,
         axes,
     ):
         handles = []
-        for ax, optimizer in zip(axes, optimizers, strict=True):
-            shown = [t for t in tuned if t.contestant.default.optimizer == optimizer]
+        for ax, name in zip(axes, spaces, strict=True):
+            shown = [t for t in tuned if space_of(t.contestant.default) == name]
             for i, t in enumerate(shown):
                 before = [s.contestant.model for s in shown[:i]]
                 marker = MARKERS[before.count(t.contestant.model) % len(MARKERS)]
                 shift = 1.03 ** (i - (len(shown) - 1) / 2)
                 look = {"color": looks[t.label].colour, "marker": marker}
                 handles.append(_draw_points(ax, t, shift, look, count))
-            ax.set(xscale="log", xlabel="Learning rate", title=optimizer)
+            ax.set(xscale="log", xlabel="Learning rate", title=name)
             ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter("{x:g}")
             ax.xaxis.set_minor_locator(NullLocator())
