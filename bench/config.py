@@ -483,11 +483,8 @@ class Config(Options):
         if 1 in self.batch_size:
             raise Refused("--batch-size 1 cannot train batch norm; use 2 or more.")
         for batch, parts in product(self.batch_size, self.accumulate):
-            if isinstance(batch, int) and batch < 2 * parts:
-                raise Refused(
-                    f"--accumulate {parts} makes parts of one image of --batch-size {batch}, which "
-                    f"cannot train batch norm; use {2 * parts} or more."
-                )
+            if isinstance(batch, int) and (problem := too_many_parts(batch, parts)):
+                raise Refused(problem)
         if "body" in self.freeze and "yes" not in self.pretrained:
             raise Refused("--freeze body keeps random weights as they are; add --pretrained.")
         several = [name for name in TUNED if len(getattr(self, name) or ()) > 1]
@@ -604,10 +601,20 @@ VARIED = (
 """Options that take several values and make settings, the last varying fastest."""
 
 
-def choices(options: Any) -> Iterator[dict[str, Any]]:
+def too_many_parts(batch_size: int, parts: int) -> str | None:
+    """Why a batch cannot be trained in so many parts, in a sentence; None if it can."""
+    if batch_size >= 2 * parts:
+        return None
+    return (
+        f"--accumulate {parts} makes parts of one image of --batch-size {batch_size}, which cannot "
+        f"train batch norm; use {2 * parts} or more."
+    )
+
+
+def choices(options: Options) -> Iterator[dict[str, Any]]:
     """Every combination of what `options` has for settings, by name; None is left to the recipe."""
-    values = (getattr(options, name, None) or (None,) for name in VARIED)
-    same = {"scale_lr": getattr(options, "scale_lr", "none")}
+    values = (getattr(options, name) or (None,) for name in VARIED)
+    same = {"scale_lr": options.scale_lr}
     return (dict(zip(VARIED, chosen, strict=True)) | same for chosen in product(*values))
 
 
@@ -665,11 +672,13 @@ def make_setting(
 
 
 def suits(choice: Mapping[str, Any], model: str) -> bool:
-    """Whether a model is trained by the recipe of a choice."""
-    return RECIPES[choice["recipe"] or "constant"].trains(model)
+    """Whether a model is trained by the recipe of a choice; a frozen body of random weights is
+    trained by none."""
+    random_body = choice["freeze"] == "body" and choice["pretrained"] != "yes"
+    return not random_body and RECIPES[choice["recipe"] or "constant"].trains(model)
 
 
-def settings_of(facts: ModelFacts, options: Any) -> list[Setting]:
+def settings_of(facts: ModelFacts, options: Options) -> list[Setting]:
     """A model's settings, each once; a size that it cannot take becomes the nearest that it
     can, and recipes that are for other models are left out."""
     made = (

@@ -89,6 +89,7 @@ def duration_text(seconds: float) -> str:
     return f"{round(seconds / 3600):,} hours"
 
 
-def counted(count: int | str, noun: str) -> str:
-    """A number of things, also as a table has it: `1 thread`, `2 threads`."""
-    return f"{count} {noun}{'' if str(count) == '1' else 's'}"
+def counted(count: int | str, one: str, many: str = "") -> str:
+    """A number of things, also as a table has it: `1 thread`, `2 threads`, `3 people`."""
+    number = f"{count:,}" if isinstance(count, int) else count
+    return f"{number} {one if number == '1' else many or f'{one}s'}"

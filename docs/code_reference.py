@@ -23,6 +23,7 @@ from bench.recipes import AUGMENTATIONS, RECIPES, Recipe
 from bench.records import records as log
 from bench.records.measurement import QUANTITIES
 from bench.search_spaces import SEARCH_SPACES
+from bench.units import counted
 from models import REGISTRY
 
 CARDS = Path(__file__).parents[1] / "bench" / "prediction" / "cards.csv"
@@ -60,8 +61,8 @@ def claim_rules() -> str:
     rows = []
     for name, rule in RULES.items():
         kind = {CURVES: "curve", LAYER_CHANGES: "change of a layer"}.get(rule.among, "column")
-        needs = [] if rule.models is None else [_counted(rule.models, "model")]
-        needs += [_counted(rule.metrics, kind)] if rule.metrics else []
+        needs = [] if rule.models is None else [counted(rule.models, "model")]
+        needs += [counted(rule.metrics, kind)] if rule.metrics else []
         needs += [f"`{number}`" for number in ("threshold", "at") if getattr(rule, number)]
         needs += ["`card`"] if rule.card else []
         rows.append((f"`{name}`", plain(inspect.getdoc(rule.judge) or ""), ", ".join(needs)))
@@ -218,10 +219,6 @@ def inside(hint: Any) -> Iterator[Any]:
     yield hint
     for argument in reversed(typing.get_args(hint)):
         yield from inside(argument)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number > 1 else ''}"
 
 
 def _record(kind: type[Any]) -> str:

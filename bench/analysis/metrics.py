@@ -139,9 +139,13 @@ def _global_batch(result: TrialResult) -> int | None:
     return None if size is None or ranks == 1 else size * ranks
 
 
-TRAINING_MACS = 3
-"""A training step's multiply-adds over those of inference: forward, and backward twice as many
-(Kaplan et al., *Scaling Laws for Neural Language Models*, 2.1)."""
+def _step_gmacs(result: TrialResult) -> float | None:
+    """A training step's multiply-adds for an image: three times those of inference, for backward
+    takes twice as many as forward (Kaplan et al., *Scaling Laws for Neural Language Models*, 2.1).
+    A frozen body has no backward; that of the last layer is left out."""
+    if result.described is None:
+        return None
+    return result.described.gmacs * (1 if result.trial.setting.freeze == "body" else 3)
 
 
 def _evaluation_seconds(result: TrialResult) -> float | None:
@@ -154,18 +158,14 @@ def _evaluation_seconds(result: TrialResult) -> float | None:
 def training_flop(result: TrialResult) -> float | None:
     """Floating-point operations of a trial's training, two for each multiply-add; without auxiliary
     heads, optimizer and evaluation. None where its operations were not counted."""
-    if result.described is None:
-        return None
-    images = sum(epoch.images_trained for epoch in result.epochs)
-    return 2 * TRAINING_MACS * result.described.gmacs * 1e9 * images
+    gmacs, images = _step_gmacs(result), sum(epoch.images_trained for epoch in result.epochs)
+    return None if gmacs is None else 2e9 * gmacs * images
 
 
 def _mfu(result: TrialResult) -> float | None:
     """Model FLOP utilisation (Chowdhery et al., *PaLM*, appendix B), over the measured peak."""
-    peak, rate, described = _matmul_peak(result), _step_rate(result), result.described
-    if not peak or rate is None or described is None:
-        return None
-    return 2 * TRAINING_MACS * described.gmacs * rate / peak
+    peak, rate, gmacs = _matmul_peak(result), _step_rate(result), _step_gmacs(result)
+    return None if not peak or rate is None or gmacs is None else 2 * gmacs * rate / peak
 
 
 def _energy_per_image(result: TrialResult) -> float | None:
@@ -239,7 +239,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("max_batch_source", "Largest batch is", "", _search("source"),
            "How the largest batch was got: `measured` or `predicted`."),
     Metric("params", "Parameters", "parameters", _described("params"),
-           "Trainable parameters as trained, auxiliary heads included.", "lower", exact=True),
+           "Parameters as trained, auxiliary heads and frozen ones included.", "lower", exact=True),
     Metric("params_imagenet", "Parameters, 1,000 classes", "parameters",
            _described("params_imagenet"),
            "Parameters of the network as it comes, with 1,000 classes.", exact=True),

@@ -185,7 +185,7 @@ def tuning_frame(run: Run) -> pd.DataFrame:
                 "validation_accuracy": accuracy_of(result) if done else None,
                 "chosen": choice is not None and choice.point == point,
                 "epochs": len(result.epochs),
-                "seconds": result.ended.seconds if result.ended else None,
+                "seconds": result.seconds,
                 "training_flop": training_flop(result),
                 "reason": result.ended.reason if result.ended else None,
             }

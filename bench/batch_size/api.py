@@ -9,30 +9,25 @@ import copy
 import ctypes
 from collections.abc import Iterator
 from functools import partial
-from time import perf_counter
 
 import torch
 from torch import Tensor, nn
 
-from bench.batch_size.certificate import SMALLEST_BATCH, certified
+from bench.batch_size.certificate import searched
 from bench.batch_size.forked import message_from_child, probe_in_child, settled
-from bench.batch_size.predicted import predicted_trace
+from bench.batch_size.predicted import predicted_trace, simulated
 from bench.batch_size.probe import ProbeSetup
-from bench.batch_size.search import Attempt, largest_batch
 from bench.config import make_setting
 from bench.data.loader import Split, Transform
 from bench.errors import Refused
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, find_card
-from bench.prediction.kernels import KernelRecorder
 from bench.prediction.memory import predict
-from bench.prediction.simulate import building, simulate
 from bench.prediction.speed import with_speeds
 from bench.records.messages import Conditions, Ready, SearchJob, Simulated
 from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Predicted, Probe
 from bench.system.devices import Device, open_device
 from bench.training.precision import open_precision
 from bench.units import parse_bytes
-from models.building.network import build_network
 from models.entry import Entry
 from models.zoo import resolve
 
@@ -86,32 +81,25 @@ def find_max_batch(
     budget = None if memory_budget is None else parse_bytes(memory_budget, "memory_budget")
     conditions = Conditions(place.torch.type, _nothing_resident(num_classes), budget, 0)
     trace = predicted_trace(entry, setting, conditions)
-    job, probes = SearchJob(entry.facts.name, setting, conditions), list[Probe]()
+    job = SearchJob(entry.facts.name, setting, conditions)
     with _unchanged(place):
         arithmetic = open_precision(precision, place.kind)
         images = BlankImages(cap, setting.image_size, channels_last, place)
         setup = ProbeSetup(entry, setting, conditions, images, (images,), place, arithmetic)
         limit = budget if place.kind == "cpu" else place.limit_memory(budget)
 
-        def attempt(batch_size: int, brief: bool) -> Attempt:
+        def probe(batch_size: int, brief: bool) -> Probe:
+            if place.kind != "cpu":
+                return setup.probe(batch_size, brief=brief)
+
             def isolated(limited: bool) -> Probe:
                 limit = budget if limited else None
-                probe = partial(_probe, setup, limit, batch_size, brief)
-                return probe_in_child(job, batch_size, probe)
+                in_child = partial(_probe, setup, limit, batch_size, brief)
+                return probe_in_child(job, batch_size, in_child)
 
-            on_cpu = place.kind == "cpu"
-            probe = settled(isolated) if on_cpu else setup.probe(batch_size, brief=brief)
-            probes.append(probe)
-            return Attempt(probe.fits, probe.peak_memory_bytes)
+            return settled(isolated)
 
-        result = largest_batch(
-            attempt,
-            limit_bytes=limit,
-            cap=cap,
-            smallest=SMALLEST_BATCH,
-            predicted=None if trace is None else trace.peak_bytes,
-        )
-    return certified(result, probes, job, Ready(limit, {"torch": torch.__version__}, trace))
+        return searched(job, Ready(limit, {"torch": torch.__version__}, trace), cap, probe)
 
 
 def predict_max_batch(
@@ -153,24 +141,18 @@ def predict_max_batch(
 
     def simulation() -> Simulated:
         torch.set_num_threads(1)  # see `_probe`
-        start = perf_counter()
-        with building() if isinstance(model, str) else contextlib.nullcontext():
-            network = build_network(entry, num_classes)
-        recorder = KernelRecorder()
-        trace = simulate(network, setting, classes=num_classes, kernels=recorder)
-        seconds = perf_counter() - start
-        return Simulated(entry.facts.name, setting, trace, seconds, kernels=recorder.trace())
+        return simulated(entry, setting, num_classes, kernels=True)
 
-    simulated = message_from_child(simulation)
+    answer = message_from_child(simulation)
     predicted = predict(
-        simulated.trace,
+        answer.trace,
         model=entry.facts.name,
         setting=setting,
         num_classes=num_classes,
         card=gpu,
         reserve_bytes=reserve_bytes,
     )
-    return with_speeds(predicted, simulated.kernels, card=gpu)
+    return with_speeds(predicted, answer.kernels, card=gpu)
 
 
 class BlankImages(Split):

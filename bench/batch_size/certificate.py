@@ -1,14 +1,47 @@
-"""From a search's result and its probes to the record that is kept, with its certificate."""
+"""From probes to the largest batch that is kept, with its certificate."""
 
 import bisect
+from collections.abc import Callable
 
-from bench.batch_size.search import SearchResult
+from bench.batch_size.search import Attempt, SearchResult, largest_batch
 from bench.prediction.memory import LARGEST
 from bench.records.messages import Ready, SearchJob
 from bench.records.records import Certificate, LargestBatch, PredictedLine, Probe
 
 SMALLEST_BATCH = 2
 """Batch norm cannot train on one image."""
+
+
+def searched(
+    job: SearchJob, ready: Ready, cap: int, probe: Callable[[int, bool], Probe]
+) -> LargestBatch:
+    """The largest batch of a model, up to `cap` images, with the probes that prove it.
+
+    Args:
+        job: the model, the setting and the conditions.
+        ready: the limit, and what a step is predicted to take.
+        cap: the largest batch that makes sense, such as the number of training images.
+        probe: tries a batch size, briefly if it says so.
+    """
+    probes: list[Probe] = []
+    trace, parts = ready.trace, job.setting.accumulate
+
+    def attempt(batch_size: int, brief: bool) -> Attempt:
+        probes.append(made := probe(batch_size, brief))
+        return Attempt(made.fits, made.peak_memory_bytes)
+
+    def predicted(batch_size: int) -> int:
+        assert trace is not None
+        return trace.peak_bytes(-(-batch_size // parts))
+
+    result = largest_batch(
+        attempt,
+        limit_bytes=ready.limit_bytes,
+        cap=max(cap, SMALLEST_BATCH),
+        smallest=SMALLEST_BATCH,
+        predicted=predicted if trace else None,
+    )
+    return certified(result, probes, job, ready)
 
 
 def certified(

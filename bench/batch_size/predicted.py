@@ -1,18 +1,42 @@
 """What a step's memory is predicted to be on the device of a search: where the search begins."""
 
 import os
-from time import perf_counter
 
 import torch
 
 from bench.batch_size.forked import message_from_child
 from bench.errors import TrialFailed, WorkerDied
+from bench.prediction.kernels import KernelRecorder
 from bench.prediction.simulate import building, simulate
 from bench.records.memory_trace import Trace
 from bench.records.messages import Conditions, Simulated
-from bench.records.records import Setting
+from bench.records.records import DatasetFacts, Setting
 from bench.training.networks import open_network
 from models.entry import Entry
+
+
+def simulated(
+    entry: Entry,
+    setting: Setting,
+    classes: int,
+    *,
+    dataset: DatasetFacts | None = None,
+    device: str = "cuda",
+    kernels: bool = False,
+) -> Simulated:
+    """The memory of a model's step on a device that need not be here, with a data set if one is
+    resident there, and with its `kernels` if they are asked for.
+
+    Raises:
+        TrialFailed: its step cannot be simulated.
+    """
+    with building():
+        network = open_network(entry, classes, setting, fetched=False)
+    recorder = KernelRecorder() if kernels else None
+    trace = simulate(
+        network, setting, classes=classes, dataset=dataset, device=device, kernels=recorder
+    )
+    return Simulated(entry.facts.name, setting, trace, kernels=recorder and recorder.trace())
 
 
 def predicted_trace(entry: Entry, setting: Setting, conditions: Conditions) -> Trace | None:
@@ -26,11 +50,8 @@ def predicted_trace(entry: Entry, setting: Setting, conditions: Conditions) -> T
 
     def simulation() -> Simulated:
         torch.set_num_threads(1)  # a fork has none of its parent's threads
-        start, classes = perf_counter(), len(dataset.classes)
-        with building():
-            network = open_network(entry, classes, setting, fetched=False)
-        trace = simulate(network, setting, classes=classes, dataset=resident, device=kind)
-        return Simulated(entry.facts.name, setting, trace, perf_counter() - start)
+        classes = len(dataset.classes)
+        return simulated(entry, setting, classes, dataset=resident, device=kind)
 
     try:
         trace: Trace = message_from_child(simulation).trace

@@ -110,42 +110,36 @@ def augmented(
     every, own = drawn or (count, slice(count))
     generator = how.generator
     reach = int(side * (SMALL_SHIFT if how.kind == "alternate" else MAX_SHIFT))
+    # Drawn on the CPU, so that a seed means the same everywhere; all else is on the device.
     shifts = torch.randint(-reach, reach + 1, (2, every, 1), generator=generator)[:, own]
     if flipped is None:
         flipped = (torch.rand(every, generator=generator) < 0.5)[own]
-    line = torch.arange(side)
+    shifts, flipped = (t.to(images.device, non_blocking=True) for t in (shifts, flipped))
+    line = torch.arange(side, device=images.device)
     rows = line + shifts[0]
     columns = torch.where(flipped[:, None], side - 1 - line, line) + shifts[1]
-    index = torch.arange(count)[:, None, None]
+    index = torch.arange(count, device=images.device)[:, None, None]
     reflects = how.kind in ("alternate", "cutout")
     within = [_reflected(p, side) if reflects else p.clamp(0, side - 1) for p in (rows, columns)]
-    place = (index, within[0][:, :, None], within[1][:, None, :])
-    changed = images[tuple(part.to(images.device, non_blocking=True) for part in place)]
+    changed = images[index, within[0][:, :, None], within[1][:, None, :]]
     if how.kind in ("shift", "alternate"):
         return changed
     if how.kind == "cutout":
-        blank = _squares(every, side, generator)[own]
+        size = max(1, int(side * CUTOUT))
+        corners = torch.randint(0, side - size + 1, (2, every, 1), generator=generator)[:, own]
+        corners = corners.to(images.device, non_blocking=True)
+        inside = (line >= corners) & (line < corners + size)
+        blank = inside[0][:, :, None] & inside[1][:, None, :]
     else:
         blank = (within[0] != rows)[:, :, None] | (within[1] != columns)[:, None, :]
     colour = torch.zeros(3, dtype=torch.uint8) if mean is None or how.kind == "crop" else mean
-    blank = blank[..., None].to(images.device, non_blocking=True)
-    return torch.where(blank, colour.to(images.device), changed)
+    return torch.where(blank[..., None], colour.to(images.device), changed)
 
 
 def _reflected(places: Tensor, side: int) -> Tensor:
     """Places outside of an image as those inside that a mirror on its edge pixels shows."""
     places = places.abs()
     return torch.where(places < side, places, 2 * (side - 1) - places)
-
-
-def _squares(count: int, side: int, generator: Generator) -> Tensor:
-    """A square of `CUTOUT` of the side anywhere in each image, as a mask (count, side, side)."""
-    size = max(1, int(side * CUTOUT))
-    corners = torch.randint(0, side - size + 1, (2, count, 1), generator=generator)
-    line = torch.arange(side)
-    rows, columns = (line >= corners) & (line < corners + size)
-    squares: Tensor = rows[:, :, None] & columns[:, None, :]
-    return squares
 
 
 class Split(ABC):

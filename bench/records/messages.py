@@ -192,7 +192,6 @@ class Simulated:
     model: str
     setting: Setting
     trace: Trace | None
-    seconds: float
     reason: str | None = None
     kernels: KernelTrace | None = None
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from bench.errors import Refused
 from bench.records import records
-from bench.records.run_folder import is_torn, read_log
+from bench.records.run_folder import read_log
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Run")
@@ -17,6 +17,19 @@ R = TypeVar("R", bound="Run")
 
 Began = records.TrialStarted | records.TrialResumed | records.TrialRepeated
 """Each of these begins a stay of a trial in a slot."""
+
+
+OfTrial = (
+    records.TrialResumed
+    | records.TrialRepeated
+    | records.TrialNoted
+    | records.Calibrated
+    | records.Epoch
+    | records.FinalTest
+    | records.Inspected
+    | records.TrialEnded
+)
+"""A record of a trial that has begun."""
 
 
 @dataclass
@@ -52,6 +65,44 @@ class TrialResult:
     repeated: list[str] = field(default_factory=list)
     stays: list[Stay] = field(default_factory=list)
 
+    def add(self, record: OfTrial) -> None:
+        """Take one record of this trial in, but its first."""
+        match record:
+            case records.TrialResumed():
+                self.stays.append(Stay(record))
+                del self.epochs[record.epochs :]
+                self.ended = None
+            case records.TrialRepeated():
+                self.stays.append(Stay(record))
+                self.repeated.append(record.because)
+                self.epochs.clear()
+                self.calibrations.clear()
+                self.ended = self.inspected = None
+            case records.TrialNoted():
+                if record.note not in self.notes:
+                    self.notes = (*self.notes, record.note)
+            case records.Calibrated():
+                self.calibrations.append(record)
+            case records.Epoch():
+                self.epochs.append(record)
+                if self.stays:
+                    self.stays[-1].seconds += record.train_seconds + record.test_seconds
+            case records.FinalTest():
+                if self.final_test is not None:
+                    raise Refused(
+                        f"the log of {self.run.path} has two final tests of {record.trial}."
+                    )
+                self.final_test = record
+            case records.Inspected():
+                self.inspected = record
+            case records.TrialEnded():
+                self.ended = record
+                if self.stays:
+                    stay = self.stays[-1]
+                    # Of one whose end alone was not logged, that end took no time.
+                    stay.seconds = max(stay.seconds, record.seconds)
+                    stay.status = record.status
+
     @property
     def slot(self) -> int:
         """The slot that it last ran in."""
@@ -61,6 +112,11 @@ class TrialResult:
     def status(self) -> str:
         """`done`, `failed`, `refused`, or `unfinished` if the log ends before the trial did."""
         return self.ended.status if self.ended else "unfinished"
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds that it took in all, interruptions apart."""
+        return sum(stay.seconds for stay in self.stays)
 
     @property
     def dataset(self) -> records.DatasetFacts:
@@ -114,7 +170,6 @@ class Run:
         self.slots: tuple[records.DeviceFacts, ...] = ()
         self.nodes: tuple[str, ...] = ()
         self.ended: records.RunEnded | None = None
-        self.torn = False
         self.facts: dict[str, records.ModelFacts] = {}
         self.described: dict[tuple[str, int], records.ModelDescribed] = {}
         self.largest_batches: dict[tuple[str, records.Setting], records.LargestBatch] = {}
@@ -179,48 +234,21 @@ class Run:
             case records.PointChosen():
                 self.chosen[record.contestant] = record
             case records.TrialStarted():
-                result = TrialResult(record.trial, self, record.notes, stays=[Stay(record)])
-                self._trials[record.trial.id] = result
-            case records.TrialResumed():
-                result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
-                result.stays.append(Stay(record))
-                del result.epochs[record.epochs :]
-                result.ended = None
-            case records.TrialRepeated():
-                again = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
-                again.stays.append(Stay(record))
-                again.repeated.append(record.because)
-                again.epochs.clear()
-                again.calibrations.clear()
-                again.ended = again.inspected = None
-            case records.TrialNoted() if record.trial in self._trials:
-                noted = self._trials[record.trial]
-                if record.note not in noted.notes:
-                    noted.notes = (*noted.notes, record.note)
-            case records.Calibrated() if record.trial in self._trials:
-                self._trials[record.trial].calibrations.append(record)
-            case records.Epoch():
-                if record.trial not in self._trials:
-                    raise Refused(f"the log of {self.path} has an epoch of no trial.")
-                result = self._trials[record.trial]
-                result.epochs.append(record)
-                if result.stays:
-                    result.stays[-1].seconds += record.train_seconds + record.test_seconds
-            case records.FinalTest() if record.trial in self._trials:
-                tested = self._trials[record.trial]
-                if tested.final_test is not None:
-                    raise Refused(f"the log of {self.path} has two final tests of {record.trial}.")
-                tested.final_test = record
-            case records.Inspected() if record.trial in self._trials:
-                self._trials[record.trial].inspected = record
-            case records.TrialEnded():
-                result = self._trials.setdefault(record.trial.id, TrialResult(record.trial, self))
-                result.ended = record
-                if result.stays:
-                    stay = result.stays[-1]
-                    # Of one whose end alone was not logged, that end took no time.
-                    stay.seconds = max(stay.seconds, record.seconds)
-                    stay.status = record.status
+                stays, notes = [Stay(record)], record.notes
+                self._trials[record.trial.id] = TrialResult(record.trial, self, notes, stays=stays)
+            case records.TrialResumed() | records.TrialRepeated() | records.TrialEnded():
+                name, fresh = record.trial.id, TrialResult(record.trial, self)
+                self._trials.setdefault(name, fresh).add(record)
+            case records.Epoch() if record.trial not in self._trials:
+                raise Refused(f"the log of {self.path} has an epoch of no trial.")
+            case (
+                records.Epoch()
+                | records.TrialNoted()
+                | records.Calibrated()
+                | records.FinalTest()
+                | records.Inspected()
+            ) if record.trial in self._trials:
+                self._trials[record.trial].add(record)
             case records.RunTimed():
                 for phase, seconds in record.seconds.items():
                     self.phase_seconds[phase] = self.phase_seconds.get(phase, 0.0) + seconds
@@ -264,7 +292,6 @@ def read_run(run: R) -> R:
     """
     for record in read_log(run.path):
         run.add(record)
-    run.torn = is_torn(run.path)
     return run
 
 

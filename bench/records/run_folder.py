@@ -147,11 +147,6 @@ def new_folder(what: str) -> Path:
     return next(path for path in numbered if not path.exists())
 
 
-def is_torn(path: Path) -> bool:
-    """Whether a crash left the last line of a run folder's log incomplete."""
-    return (path / LOG).read_bytes()[-1:] not in (b"", b"\n")
-
-
 def read_log(path: Path) -> Iterator[Record]:
     """The records of a run folder's log, in order.
 

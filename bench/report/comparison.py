@@ -26,6 +26,7 @@ from bench.analysis.trial_group import TRAITS
 from bench.report.rankings import ranking_clause, ranking_table
 from bench.report.render.markdown import escaped, markdown
 from bench.report.tables import Cell, Table, table_of
+from bench.units import counted
 
 Record = dict[str, Any]
 
@@ -159,7 +160,7 @@ def answer(comparison: Comparison) -> list[str]:
     if comparison.comparisons and apart:
         sentences.append(
             "Each difference named is beyond chance at 95 %, corrected for "
-            f"{comparison.comparisons} comparison{'' if comparison.comparisons == 1 else 's'}."
+            f"{counted(comparison.comparisons, 'comparison')}."
         )
     return sentences
 

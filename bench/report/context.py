@@ -69,5 +69,5 @@ class Context:
         """The first group of each model and setting: what a search or a prediction is made for."""
         first: dict[tuple[str, Setting], TrialGroup] = {}
         for group in self.groups:
-            first.setdefault((group.model, group.setting), group)
+            first.setdefault(group.trials[0].trial.shape, group)
         return tuple(first.values())

@@ -115,7 +115,7 @@ def _status(run: Run) -> str:
     if run.ended and not left:
         return ""
     done = sum(trial.status == "done" for trial in run.trials)
-    counts = f"{done} trial{'' if done == 1 else 's'} done, {left} begun and not ended"
+    counts = f"{counted(done, 'trial')} done, {left} begun and not ended"
     where = "`python -m bench report RUN` brings this page up to date"
     if run.ended:
         return f"This run was stopped: {counts}; `--resume RUN` continues it."

@@ -26,6 +26,7 @@ from bench.analysis.trial_group import TRAITS
 from bench.errors import Refused
 from bench.records.records import convert
 from bench.report.tables import Table, table_of
+from bench.units import counted
 
 SCHEMA = 1
 
@@ -98,7 +99,7 @@ def notes(history: History) -> list[str]:
     said = []
     if len(history.moments) < 2 * FEWEST:
         said.append(
-            f"{_count(len(history.moments), 'run')}: a change is told from chance by at least "
+            f"{counted(len(history.moments), 'run')}: a change is told from chance by at least "
             f"{FEWEST} before and {FEWEST} after it."
         )
     else:
@@ -110,12 +111,8 @@ def notes(history: History) -> list[str]:
                 f"Too few runs under the same conditions to look for changes in {names}{more}."
             )
     if history.unusable:
-        said.append(f"{_count(len(history.unusable), 'run')} left out, each for a reason given.")
+        said.append(f"{counted(len(history.unusable), 'run')} left out, each for a reason given.")
     return said
-
-
-def _count(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def series_table(history: History, series: Sequence[Series]) -> Table:

@@ -10,6 +10,7 @@ from bench.errors import Refused, did_you_mean
 from bench.records.run import Run, read_run
 from bench.report.render.markdown import template
 from bench.report.tables import headline, picked, transposed
+from bench.units import counted
 
 if TYPE_CHECKING:  # matplotlib is imported when something is drawn
     from matplotlib.figure import Figure
@@ -90,7 +91,7 @@ class ReportPage:
 def completed(run: Run) -> str:
     """How many trials of a run are done."""
     done, trials = sum(t.status == "done" for t in run.trials), len(run.trials)
-    return f"{done} of {trials} trial{'s' if trials != 1 else ''} done"
+    return f"{done} of {counted(trials, 'trial')} done"
 
 
 def load_run(path: str | Path) -> Results:

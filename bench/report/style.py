@@ -25,6 +25,7 @@ from bench.analysis.trial_group import TrialGroup
 from bench.records.files import write_atomic
 from bench.records.run import Run
 from bench.report.hover import titles_of, with_titles
+from bench.units import counted
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 """Okabe and Ito's colours, which people with any colour vision tell apart (yellow, too pale for
@@ -213,7 +214,7 @@ def measured_on(run: Run) -> str:
     seeds = len(trained_seeds(run))
     return (
         f"measured: {data.name}, {image_counts(data)}, "
-        f"{', '.join(map(str, sizes))} px, {seeds} seed{'s' if seeds > 1 else ''}, "
+        f"{', '.join(map(str, sizes))} px, {counted(seeds, 'seed')}, "
         f"{device.name} ({device.device})"
     )
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
-from bench.batch_size.certificate import SMALLEST_BATCH, certified
-from bench.batch_size.search import Attempt, largest_batch
+from bench.batch_size.certificate import SMALLEST_BATCH, searched
 from bench.errors import OutOfMemoryKilled
 from bench.records.messages import ProbeRequest, Ready, SearchJob
 from bench.records.records import LargestBatch, ModelDescribed, Probe, SweepPoint
@@ -81,25 +80,15 @@ class Prober:
 
     def search(self, train_images: int) -> LargestBatch:
         """Find the largest batch up to the number of training images."""
+
+        def probe(batch_size: int, brief: bool) -> Probe:
+            made = self.probe(ProbeRequest(batch_size, brief=brief))
+            self._on_probe(made)
+            return made
+
         self.open()
-        probes: list[Probe] = []
-
-        def attempt(batch_size: int, brief: bool) -> Attempt:
-            probe = self.probe(ProbeRequest(batch_size, brief=brief))
-            probes.append(probe)
-            self._on_probe(probe)
-            return Attempt(probe.fits, probe.peak_memory_bytes)
-
-        trace = self.ready.trace
-        result = largest_batch(
-            attempt,
-            limit_bytes=self.ready.limit_bytes,
-            cap=max(train_images, SMALLEST_BATCH),
-            smallest=SMALLEST_BATCH,
-            predicted=None if trace is None else trace.peak_bytes,
-        )
-        largest = certified(result, probes, self._job, self.ready)
-        if result.largest:
+        largest = searched(self._job, self.ready, train_images, probe)
+        if largest.max_batch:
             return largest
         needed = self.probe(ProbeRequest(SMALLEST_BATCH, limited=False)).peak_memory_bytes
         return replace(largest, needed_bytes=needed)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import psutil
 
 from bench.analysis.tuning import setting_at
-from bench.config import VARIED, Config, choices, make_setting, space_of, suits
+from bench.config import VARIED, Config, choices, make_setting, space_of, suits, too_many_parts
 from bench.errors import Refused
 from bench.recipes import RECIPES
 from bench.records import logits
@@ -233,6 +233,8 @@ def refusal(trial: Trial, batch_size: int | None, largest: LargestBatch | None) 
         return (
             f"--batch-size {trial.batch_choice} is known only after a search; drop --no-max-batch."
         )
+    if problem := too_many_parts(batch_size, trial.setting.accumulate):
+        return problem
     if largest is not None and batch_size > largest.max_batch:
         size = trial.setting.image_size
         return (
@@ -263,8 +265,9 @@ def notes_on(
         notes.append("One image is left out of each epoch: batch norm cannot train on one.")
     if not logits.are_small(data.test_images, len(data.classes)):
         notes.append("The test logits are not kept, because they are too large.")
-    part = trial.setting.part_of(size)
-    if part < size and described and any("BatchNorm" in x.type for x in described.layers):
+    part, frozen = trial.setting.part_of(size), trial.setting.freeze == "body"
+    layers = described.layers if described and not frozen else ()
+    if part < size and any("BatchNorm" in layer.type for layer in layers):
         notes.append(
             f"Batch norm sees {part} images at a time, not {size}: with --accumulate its "
             "statistics, and so the training, are not those of a whole batch."

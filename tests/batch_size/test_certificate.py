@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.batch_size.certificate import certified
+from bench.batch_size.certificate import certified, searched
 from bench.batch_size.search import SearchResult
 from bench.records.memory_trace import Allocation, Trace
 from bench.records.messages import Conditions, Ready, SearchJob
@@ -35,6 +35,22 @@ def test_libraries_take_what_the_first_probe_that_ran_took_beside_tensors() -> N
     assert largest.predicted.bytes_per_image == 2 * MIB
     assert largest.predicted.probed_batch == 10
     assert largest.predicted_batch == 100
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_a_batch_in_parts_is_found_as_quickly_as_a_whole_one(parts: int) -> None:
+    limit, probed = 330 * MIB, list[int]()
+    conditions = Conditions("cpu", a_dataset(), limit, 0)
+    job = SearchJob("resnet18", a_setting(accumulate=parts), conditions)
+
+    def attempt(size: int, brief: bool) -> Probe:
+        probed.append(size)
+        peak = TRACE.peak_bytes(job.setting.part_of(size)) + BESIDE
+        return probe(size, peak if peak <= limit else None, fits=peak <= limit)
+
+    largest = searched(job, Ready(limit, {}, TRACE), 50_000, attempt)
+    assert largest.max_batch == 100 * parts
+    assert len(probed) <= 4
 
 
 @pytest.mark.parametrize(

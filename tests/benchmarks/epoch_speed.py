@@ -2,8 +2,8 @@
 
     python tests/benchmarks/epoch_speed.py --model resnet18 --image-size 64 --rounds 5
 
-The three ways are those of `bench.training.pace`, each in a process of its own, interleaved round
-after round so that a machine that slows down slows all three; the plain loop with the system's
+The four ways are those of `bench.training.pace`, each in a process of its own, interleaved round
+after round so that a machine that slows down slows all of them; the plain loop with the system's
 allocator as it comes.
 
 Prints images per second and the ratios, each the median over the rounds with its lowest and
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-WAYS = ("plain", "ours", "floor")
+WAYS = ("plain", "ours", "augmented", "floor")
 ROOT = Path(__file__).parents[2]
 BATCH = 128
 
@@ -82,7 +82,8 @@ def main() -> None:
     for way in WAYS:
         print(f"{way}: {spread([r[way] for r in found])} images/s")
     print(f"ours / plain: {spread([r['ours'] / r['plain'] for r in found])}")
-    print(f"ours / floor: {spread([r['ours'] / r['floor'] for r in found])}")
+    for way in ("ours", "augmented"):
+        print(f"{way} / floor: {spread([r[way] / r['floor'] for r in found])}")
 
 
 if __name__ == "__main__":

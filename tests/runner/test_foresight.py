@@ -43,7 +43,7 @@ class Slow:
                     raise TimedOut("it took longer than --trial-timeout 9.3 s.")
                 for model, setting in shapes:
                     trace = None if model == "own" else TRACE
-                    yield Simulated(model, setting, None, 1.0, kernels=trace)
+                    yield Simulated(model, setting, None, kernels=trace)
 
 
 @pytest.fixture

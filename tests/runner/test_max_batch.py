@@ -211,7 +211,7 @@ def test_a_known_speed_scales_every_model(
     step = Trace((Allocation(0, 2**20, "activations"),), (0, ~0))
     work = (Kernel("convolution", True, 0, 10**9, 0, 10**6, 64, 64),)
     answers = [
-        Simulated(name, setting, step, 0.0, None, KernelTrace(count * work))
+        Simulated(name, setting, step, None, KernelTrace(count * work))
         for name, count in (("lenet", 1), ("resnet18", 4))
     ]
     monkeypatch.setattr("bench.runner.max_batch._simulate", lambda options: iter(answers))
@@ -262,7 +262,7 @@ def test_a_known_speed_of_a_model_that_cannot_be_simulated_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     setting = Setting(224, "adam", 1e-3, "fp32")
-    untraced = Simulated("resnet18", setting, None, 0.1, "its step cannot be simulated: no")
+    untraced = Simulated("resnet18", setting, None, "its step cannot be simulated: no")
     monkeypatch.setattr("bench.runner.max_batch._simulate", lambda options: [untraced])
     options = MaxBatchOptions(models=("resnet18",), card=("t4",), known="resnet18=100")
     with pytest.raises(

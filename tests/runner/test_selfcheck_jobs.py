@@ -93,7 +93,7 @@ class Card(CpuDevice):
 def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A card whose steps are simulated already."""
     kernels = KernelTrace((Kernel("convolution", False, 0, 10**8, 0, 10**6, 64, 64),))
-    answer = Simulated("lenet", a_setting(), None, 1.0, kernels=kernels)
+    answer = Simulated("lenet", a_setting(), None, kernels=kernels)
     monkeypatch.setattr(selfcheck_jobs, "message_from_child", lambda call: answer)
     monkeypatch.setattr(selfcheck_jobs, "open_device", lambda name: Card())
 

@@ -136,7 +136,7 @@ class Scripted(ScriptedWorker):
             case SimulateJob(device="cpu", shapes=shapes):
                 work = KernelTrace((Kernel("1x1 convolution", False, 0, 10**8, 0, 0, 64, 64),))
                 for model, setting in shapes:
-                    yield Simulated(model, setting, None, 1.0, kernels=work)
+                    yield Simulated(model, setting, None, kernels=work)
         yield from super().messages()
 
 

@@ -505,7 +505,7 @@ def _check_searched(group: TrialGroup) -> None:
     trial = group.trials[0]
     search = trial.largest_batch
     if search is None or search.source != "measured":
-        shape = (group.model, group.setting)
+        shape = trial.trial.shape
         predicted = any((p.model, p.setting) == shape for p in trial.run.all_predictions)
         only = "predicted only: " if predicted or search else ""
         raise CannotTell(f"{only}no search was made for {group.label}")

@@ -28,6 +28,7 @@ from bench.errors import BenchError, Refused
 from bench.records.pack import LeftOut, Sent
 from bench.records.records import DeviceFacts
 from bench.records.run import Run, TrialResult
+from bench.units import counted
 
 Conditions = tuple[str, ...]
 
@@ -72,7 +73,7 @@ class Cohort:
     def name(self) -> str:
         """The conditions in words."""
         name, _, train, test, epochs = self.conditions
-        count = f"{int(epochs):,} epoch{'s' if epochs != '1' else ''}"
+        count = counted(int(epochs), "epoch")
         return f"{name}, {int(train):,} training and {int(test):,} test images, {count}"
 
     @cached_property

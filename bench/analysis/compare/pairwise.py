@@ -16,6 +16,7 @@ from bench.analysis.compare.verdicts import SPEEDS, USUAL_MARGINS, Margins, Verd
 from bench.analysis.metrics import Metric
 from bench.analysis.trial_group import TrialGroup, Values, labelled
 from bench.errors import Refused
+from bench.units import counted
 
 USUAL = ("images_per_second", "final_test_accuracy", "peak_memory_bytes", "max_batch")
 """The metrics that answer which model to use."""
@@ -174,8 +175,4 @@ def side_notes(side: Side) -> list[str]:
         "not done, so not counted": side.left_out,
         "marked as noisy; counted all the same": noisy,
     }
-    return [f"{_trials(n)} of {side.name} {what}." for what, n in counts.items() if n]
-
-
-def _trials(count: int) -> str:
-    return "1 trial" if count == 1 else f"{count} trials"
+    return [f"{counted(n, 'trial')} of {side.name} {what}." for what, n in counts.items() if n]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.analysis.compare.effects import ALPHA, MOST_SEEDS, Effect, Scale, more_seeds
 from bench.analysis.metrics import Metric
+from bench.units import counted
 
 FEWEST_SEEDS = 3
 """Seeds a side below which nothing is advised: two have an interval thirteen standard errors wide
@@ -147,9 +148,9 @@ def _changed(machine: float | None) -> str:
 
 def _too_few(effect: Effect) -> str:
     present = min(effect.seeds_a, effect.seeds_b)
-    counted = _counted(present, effect.unit)
+    seeds = _counted(present, effect.unit)
     return (
-        f"{f'its {counted} agree by chance' if present > 1 else counted}; at least {FEWEST_SEEDS} "
+        f"{f'its {seeds} agree by chance' if present > 1 else seeds}; at least {FEWEST_SEEDS} "
         "a side are needed"
     )
 
@@ -163,5 +164,4 @@ def _needed(units: int | None, unit: str) -> str:
 
 def _counted(count: int, unit: str) -> str:
     """A number of seeds or people."""
-    many = {"person": "people"}.get(unit, f"{unit}s")
-    return f"{count} {unit if count == 1 else many}"
+    return counted(count, unit, {"person": "people"}.get(unit, ""))

@@ -10,6 +10,7 @@ from bench.report.collected.answers import certainty, named
 from bench.report.sections.base import Answer, Picture
 from bench.report.style import canvas, looks_of, name_rows, percent_axis
 from bench.report.tables import Table, table_of
+from bench.units import counted
 
 FINAL = "final_test_accuracy"
 
@@ -58,8 +59,7 @@ def accuracy(cohort: Cohort, number: int, several: bool) -> Answer | None:
 
 def _text(mean: Pooled) -> str:
     estimate = mean.estimate
-    people = "1 person" if mean.people == 1 else f"{mean.people} people"
-    seeds = "1 seed" if mean.seeds == 1 else f"{mean.seeds} seeds"
+    people, seeds = counted(mean.people, "person", "people"), counted(mean.seeds, "seed")
     return f"{shown(FINAL, mean.mean, estimate.half_width)} over {people} and {seeds}"
 
 

@@ -17,8 +17,3 @@ def certainty(difference: Difference | None) -> str:
     if verdict.kind == "cannot tell":
         return f"they cannot be told apart ({verdict.reason})"
     return verdict.certainty
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """A number of things: `1 run`, `2 runs`."""
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

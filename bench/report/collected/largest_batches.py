@@ -9,10 +9,10 @@ from bench.analysis.collected.largest_batches import SHAPE, Limit, Prediction, l
 from bench.analysis.formatting import MISSING, listed, shortened, times
 from bench.analysis.intervals import median
 from bench.analysis.trial_group import SEPARATOR
-from bench.report.collected.answers import count
 from bench.report.sections.base import Answer, Picture
 from bench.report.style import PALETTE, canvas, draw_legend
 from bench.report.tables import table_of
+from bench.units import counted
 
 MIB = 2**20
 MOST_DRAWN = len(PALETTE)
@@ -81,7 +81,7 @@ def _finding(found: list[Limit]) -> str:
                 f"{times(median(near))} {than} in as much memory "
                 f"(median; {min(near):.2f} to {max(near):.2f})"
             )
-    measured = count(len(found), "largest batch was", "largest batches were")
+    measured = counted(len(found), "largest batch was", "largest batches were")
     text = f"{measured} measured"
     return f"{text}: {listed(clauses)}." if clauses else f"{text}; nobody sent a prediction."
 

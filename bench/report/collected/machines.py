@@ -9,10 +9,11 @@ from bench.analysis.collected.machines import SPEED, Place, Ratio, Spread, place
 from bench.analysis.formatting import MISSING, shortened, shown
 from bench.analysis.intervals import estimate
 from bench.analysis.trial_group import TrialGroup
-from bench.report.collected.answers import count, named
+from bench.report.collected.answers import named
 from bench.report.sections.base import Answer, Picture
 from bench.report.style import PALETTE, canvas, name_rows
 from bench.report.tables import Table, table_of
+from bench.units import counted
 
 MOST_NAMED = 40
 """Machines above which a picture names none."""
@@ -35,7 +36,7 @@ def times(cohort: Cohort, number: int, several: bool) -> Answer | None:
     found, kinds = spreads(cohort), len({place.machine for place in here})
     finding = (
         " ".join(map(ratio_sentence, found[:3]))
-        or f"No two models were timed on two machines ({count(len(here), 'machine')})."
+        or f"No two models were timed on two machines ({counted(len(here), 'machine')})."
     )
     pictures = tuple(
         Picture(
@@ -53,7 +54,7 @@ def times(cohort: Cohort, number: int, several: bool) -> Answer | None:
         finding,
         pictures,
         tuple(t for t in (_ratios(found), _machines(cohort, here)) if t.rows),
-        (*REMARKS, f"{count(len(here), 'machine')} of {count(kinds, 'kind')}."),
+        (*REMARKS, f"{counted(len(here), 'machine')} of {counted(kinds, 'kind')}."),
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from bench.analysis.claims.claim import Claim
 from bench.analysis.collected.collection import Collected, Submission
 from bench.analysis.formatting import MISSING, listed
-from bench.report.collected.answers import count
 from bench.report.sections.base import Answer
 from bench.report.sections.claims import claims_finding, claims_tables
 from bench.report.tables import table_of
+from bench.units import counted
 
 FORMS = {True: "log", False: "log, not ended", None: "tables alone"}
 
@@ -22,20 +22,20 @@ def senders(collected: Collected) -> Answer:
     again = sum(bool(row.repeats) for row in trials)
     copies = sum(bool(row.copy_of) for row in trials)
     clauses = [
-        f"{count(len(sent), 'run')} of {count(len(people), 'person', 'people')} with "
-        f"{count(len(trials), 'finished trial')} could be read"
+        f"{counted(len(sent), 'run')} of {counted(len(people), 'person', 'people')} with "
+        f"{counted(len(trials), 'finished trial')} could be read"
     ]
     if collected.copies:
-        clauses.append(f"{count(len(collected.copies), 'file')} held a run that another has, too")
+        clauses.append(f"{counted(len(collected.copies), 'file')} held a run that another has, too")
     if copies:
-        clauses.append(f"{count(copies, 'trial')} {'is a copy' if copies == 1 else 'are copies'}")
+        clauses.append(f"{counted(copies, 'trial')} {'is a copy' if copies == 1 else 'are copies'}")
     if again:
         clauses.append(
-            f"{count(again, 'trial')} came to the very numbers of another, and "
+            f"{counted(again, 'trial')} came to the very numbers of another, and "
             f"{'counts' if again == 1 else 'count'} for times alone"
         )
     if collected.left_out:
-        clauses.append(f"{count(len(collected.left_out), 'file')} could not be used")
+        clauses.append(f"{counted(len(collected.left_out), 'file')} could not be used")
     table = table_of(
         {
             "Who": [s.sender or MISSING for s in sent],
@@ -92,8 +92,8 @@ def claims(collected: Collected, statements: Sequence[Claim]) -> Answer | None:
     judged = cohort.judged(statements)
     if not judged:
         return None
-    people = count(len(cohort.people), "person", "people")
-    seeds = count(len({row.seed for row in cohort.rows}), "different seed")
+    people = counted(len(cohort.people), "person", "people")
+    seeds = counted(len({row.seed for row in cohort.rows}), "different seed")
     remark = (
         f"Judged by {people} and {seeds} together: {cohort.name}. A person is the unit of chance, "
         "and so is a seed that several share. Times of unlike machines compare by their ratios "
@@ -110,7 +110,7 @@ def left_out(collected: Collected) -> Answer | None:
     if not files and not copies and not partly:
         return None
     clauses = [
-        f"{count(number, 'file')} {what}"
+        f"{counted(number, 'file')} {what}"
         for number, what in (
             (len(files), "could not be used"),
             (len(copies), "held a run that another has, too"),
@@ -133,10 +133,10 @@ def _not_counted(submission: Submission) -> str:
     statuses = Counter(row.text("status") for row in submission.rows if not row.done)
     copied = Counter(row.copy_of for row in submission.rows if row.copy_of)
     repeated = Counter(row.repeats for row in submission.rows if row.repeats)
-    clauses = [f"{count(number, 'trial')} {status}" for status, number in statuses.items()]
-    clauses += [f"{count(n, 'trial')} copied from {name}" for name, n in copied.items()]
+    clauses = [f"{counted(number, 'trial')} {status}" for status, number in statuses.items()]
+    clauses += [f"{counted(n, 'trial')} copied from {name}" for name, n in copied.items()]
     clauses += [
-        f"{count(n, 'trial')} with the very numbers of {name}'s, for times alone"
+        f"{counted(n, 'trial')} with the very numbers of {name}'s, for times alone"
         for name, n in repeated.items()
     ]
     if submission.ended is False:
@@ -156,5 +156,5 @@ def _seeds(submission: Submission) -> str:
 
 
 def _counted(submission: Submission) -> str:
-    counted = sum(row.done and not row.copy_of for row in submission.rows)
-    return f"{counted:,} of {len(submission.rows):,}"
+    counts = sum(row.done and not row.copy_of for row in submission.rows)
+    return f"{counts:,} of {len(submission.rows):,}"

@@ -7,7 +7,6 @@ from bench.analysis.claims.claim import Claim
 from bench.analysis.collected.collection import Collected
 from bench.records.files import write_atomic
 from bench.report.collected.accuracy import accuracy
-from bench.report.collected.answers import count
 from bench.report.collected.largest_batches import largest_batches
 from bench.report.collected.machines import times
 from bench.report.collected.sent import claims, comparable, left_out, senders
@@ -16,6 +15,7 @@ from bench.report.document import Page
 from bench.report.render.html import html_page
 from bench.report.render.markdown import markdown_page
 from bench.report.sections.base import Answer, drawn
+from bench.units import counted
 
 MOST_COHORTS = 5
 """Sets of conditions with sections of their own; all are in `collected.csv`."""
@@ -40,10 +40,10 @@ def page_of(collected: Collected, statements: Sequence[Claim]) -> Page:
     people = dict.fromkeys(submission.sender for submission in collected.submissions)
     machines = dict.fromkeys(row.machine for row in collected.rows)
     facts = (
-        ("Runs", f"{len(collected.submissions):,} of {count(len(people), 'person', 'people')}"),
+        ("Runs", f"{len(collected.submissions):,} of {counted(len(people), 'person', 'people')}"),
         ("Trials", f"{sum(row.done for row in collected.rows):,}"),
         ("Kinds of machine", f"{len(machines):,}"),
-        ("Left out", count(len(collected.left_out), "file")),
+        ("Left out", counted(len(collected.left_out), "file")),
     )
     answers = tuple(answer for answer in _answers(collected, statements) if answer)
     return Page("a class", facts, tuple(_warnings(collected)), answers)
@@ -69,20 +69,20 @@ def _warnings(collected: Collected) -> Iterator[str]:
     yield from dict.fromkeys(note for run in runs for note in run.dataset.notes)
     if collected.left_out:
         yield (
-            f"{count(len(collected.left_out), 'file')} could not be used; the last section says "
+            f"{counted(len(collected.left_out), 'file')} could not be used; the last section says "
             "why."
         )
     tables = sum(submission.ended is None for submission in collected.submissions)
     if tables:
         yield (
-            f"{count(tables, 'run')} came as tables alone, in which nothing shows whether a figure "
+            f"{counted(tables, 'run')} came as tables alone, in which nothing shows whether a figure "
             "was changed: `python -m bench pack` sends the log with its checksums."
         )
     for cohort in collected.cohorts[:MOST_COHORTS]:
         seeds = {row.seed for row in cohort.rows}
         if len(cohort.people) > 2 and len(seeds) < 3:
             yield (
-                f"{cohort.name}: {len(cohort.people)} people share {count(len(seeds), 'seed')}, "
+                f"{cohort.name}: {len(cohort.people)} people share {counted(len(seeds), 'seed')}, "
                 "which is as many sets of initial weights; more seeds would say more than more "
                 "people."
             )

@@ -9,6 +9,7 @@ from bench.analysis.formatting import MISSING, listed
 from bench.report.context import Context
 from bench.report.sections.base import Section
 from bench.report.tables import Cell, Table, table_of
+from bench.units import counted
 
 Command = Callable[[str, Sequence[Claim]], str]
 """The command of a run with these options that would decide these claims."""
@@ -28,7 +29,7 @@ def claims_finding(judged: Sequence[JudgedClaim], source: str) -> str | None:
         if answers[answer]
     ]
     count = len(judged)
-    return f"Of {count} claim{'s' if count > 1 else ''}, {listed(parts)}." if count else None
+    return f"Of {counted(count, 'claim')}, {listed(parts)}." if count else None
 
 
 def claims_tables(
@@ -67,7 +68,7 @@ def _open(title: str, group: Sequence[JudgedClaim], command: Command | None) -> 
     columns: dict[str, list[Cell | str]] = {
         "Why": [reason for reason, _ in reasons],
         "Claims": [
-            Cell(f"{len(same)} claim{'s' if len(same) > 1 else ''}", more=tuple(map(_line, same)))
+            Cell(counted(len(same), "claim"), more=tuple(map(_line, same)))
             for same in reasons.values()
         ],
     }

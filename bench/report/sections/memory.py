@@ -74,7 +74,7 @@ def _finding(context: Context) -> str | None:
 
 
 def _predicted(context: Context) -> str | None:
-    labels = {(group.model, group.setting): group.label for group in context.shapes}
+    labels = {group.trials[0].trial.shape: group.label for group in context.shapes}
     predictions = [p for p in context.run.all_predictions if (p.model, p.setting) in labels]
     if not predictions:
         return None

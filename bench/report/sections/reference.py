@@ -68,8 +68,8 @@ SECTIONS = (
         remarks=lambda context: (
             "A reference is what this project measured with the same recipe, model, images, image "
             "size, epochs and batch size. The mean of as many seeds as here falls in the expected "
-            "interval in 95 of 100 runs (a prediction interval, Student's t); it is wide where the "
-            "reference has few seeds.",
+            "interval in 95 of 100 cases (a prediction interval, Student's t), so that one row in "
+            "twenty misses by chance; it is wide where the reference has few seeds.",
         ),
     ),
 )

@@ -31,6 +31,7 @@ from bench.report.context import Context
 from bench.report.sections.base import Section, certainty, picture, value
 from bench.report.style import Look, canvas, legend_beside, looks_of, percent_axis
 from bench.report.tables import Table, table_of, text_table
+from bench.units import counted
 
 MARKERS = "oDs^v"
 """Of contestants of one model and one optimizer."""
@@ -103,7 +104,7 @@ def _finding(context: Context) -> str | None:
     if not tuned:
         return None
     budget = max(len(t.points) for t in tuned)
-    of = f"the best of {budget} point{'s' if budget != 1 else ''} under its space"
+    of = f"the best of {counted(budget, 'point')} under its space"
     before, after = _rankings(context)
     if before is None or after is None:
         return _alone(context, tuned, of)
@@ -186,10 +187,10 @@ def _ranks(context: Context, tuned: list[Tuned]) -> Table:
 
 def _cost(trials: list[TrialResult]) -> str:
     """Trials, seconds and floating-point operations."""
-    seconds = sum(t.ended.seconds for t in trials if t.ended)
+    seconds = sum(t.seconds for t in trials)
     flop = [known for t in trials if (known := training_flop(t)) is not None]
     operations = f", {sum(flop):.1e} FLOP".replace("e+", "e") if flop else ""
-    return f"{len(trials)} trial{'s' if len(trials) != 1 else ''}, {seconds:,.0f} s{operations}"
+    return f"{counted(len(trials), 'trial')}, {seconds:,.0f} s{operations}"
 
 
 def _chosen(tuned: list[Tuned]) -> Table:
@@ -252,8 +253,8 @@ def _remarks(context: Context) -> Iterator[str]:
     yield (
         "The best of so many points under this space says nothing of other spaces or larger "
         "budgets. Validation accuracy of the chosen point is picked, so optimistic; test accuracy "
-        "is not. FLOP are two for each multiply-add of training, without auxiliary heads; seconds "
-        "are wall-clock."
+        "is not. FLOP are two for each multiply-add of completed epochs, without auxiliary "
+        "heads; seconds are wall-clock."
     )
 
 

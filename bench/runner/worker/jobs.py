@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from typing import Any
 
 import torch
 from torch import nn
 
 from bench.batch_size.forked import probe_in_child, settled
-from bench.batch_size.predicted import predicted_trace
+from bench.batch_size.predicted import predicted_trace, simulated
 from bench.batch_size.probe import ProbeSetup, make_network
 from bench.config import PRECISIONS
 from bench.data.download import Tell
@@ -23,11 +23,9 @@ from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
 from bench.errors import Refused, TrialFailed, first_line
 from bench.own_code import Place
-from bench.prediction.kernels import KernelRecorder
-from bench.prediction.simulate import building, simulate
+from bench.prediction.simulate import building
 from bench.recipes import RECIPES
 from bench.records import messages
-from bench.records.kernel_trace import KernelTrace
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, ModelDescribed, Probe, Setting, TrialNoted
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory, open_device
@@ -38,7 +36,7 @@ from bench.training.checkpoint import Training
 from bench.training.determinism import determinism
 from bench.training.gang import ALONE, Gang
 from bench.training.loop import evaluation_pass, train_pass
-from bench.training.networks import initialise_from, open_network
+from bench.training.networks import initialise_from
 from bench.training.optimizers import open_updates, optimizer_of
 from bench.training.precision import check_precision, open_precision
 from bench.training.rehearsal import rehearse
@@ -198,30 +196,12 @@ def simulate_all(job: messages.SimulateJob) -> Iterator[messages.Simulated]:
         Refused: a model is unknown.
     """
     for model, setting in job.shapes:
-        start, trace, kernels, reason = perf_counter(), None, None, None
+        entry = resolve(model, job.own)[0]
+        how: Any = {"dataset": job.dataset, "device": job.device, "kernels": True}
         try:
-            trace, kernels = _simulated(resolve(model, job.own)[0], setting, job)
+            yield simulated(entry, setting, job.num_classes, **how)
         except TrialFailed as error:
-            reason = str(error)
-        seconds = perf_counter() - start
-        yield messages.Simulated(model, setting, trace, seconds, reason, kernels)
-
-
-def _simulated(
-    entry: Entry, setting: Setting, job: messages.SimulateJob
-) -> tuple[Trace, KernelTrace]:
-    with building():
-        network = open_network(entry, job.num_classes, setting, fetched=False)
-    recorder = KernelRecorder()
-    trace = simulate(
-        network,
-        setting,
-        classes=job.num_classes,
-        dataset=job.dataset,
-        device=job.device,
-        kernels=recorder,
-    )
-    return trace, recorder.trace()
+            yield messages.Simulated(model, setting, None, str(error))
 
 
 def train(
