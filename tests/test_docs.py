@@ -32,6 +32,7 @@ from bench.analysis.tables import (
 )
 from bench.cli.main import main
 from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
+from bench.options import Group, Help
 from bench.records.measurement import COLUMNS as COLUMNS_OF_MEASUREMENTS
 from bench.records.records import Record
 from bench.report.collected.table import SENT
@@ -117,36 +118,30 @@ def test_every_option_of_a_run_is_there_with_its_help(field):
 
 
 @dataclasses.dataclass(frozen=True)
-class Help:
-    group: str
-    default: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class Options:
-    models: Annotated[tuple[Annotated[str, Meta(title="NAME")], ...], Help("Compared")] = ("a", "b")
+    models: Annotated[tuple[Annotated[str, Meta(title="NAME")], ...], Help(Group.COMPARED)] = ("a", "b")
     """Models by name, or 'resnet*'."""
 
-    max_batch: Annotated[bool, Help("Memory"), arg(aliases=["--fit"])] = True
+    max_batch: Annotated[bool, Help(Group.MEMORY), arg(aliases=["--fit"])] = True
     """Search first."""
 
-    lr: Annotated[float | None, Help("Compared", "by optimizer"), arg(metavar="RATE")] = None
+    lr: Annotated[float | None, Help(Group.COMPARED, "by optimizer"), Meta(title="RATE")] = None
     """Learning rate."""
 
-    path: Annotated[Annotated[Path, Meta(title="DIR")], Meta(title="PATH")] | None = None
+    path: Annotated[Path, Meta(title="PATH")] | None = None
     """Where it goes."""
 
 
 def test_options_have_groups_values_aliases_and_defaults():
     assert option_sections(Options, "run").split("\n\n") == [
-        "### Compared",
+        "### What is compared",
         '#### `--models NAME ...` { #run-models data-toc-label="--models" }',
         "Models by name, or 'resnet\\*'. *(default: a b)*",
         '#### `--lr RATE` { #run-lr data-toc-label="--lr" }',
         "Learning rate. *(default: by optimizer)*",
-        "### Memory",
-        '#### `--max-batch / --no-max-batch` { #run-max-batch data-toc-label="--max-batch" }',
-        "Search first. Also `--fit`. *(default: on)*",
+        "### Memory and cards",
+        '#### `--max-batch, --no-max-batch` { #run-max-batch data-toc-label="--max-batch" }',
+        "Search first. Also `--fit`. *(default: yes)*",
         '#### `--path PATH` { #run-path data-toc-label="--path" }',
         "Where it goes. *(default: none)*",
     ]

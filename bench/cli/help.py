@@ -20,7 +20,7 @@ MOST_COLUMNS = 110
 
 def print_help(kind: type, prog: str) -> None:
     """Print usage, purpose and options of a command to standard output."""
-    console, options, docs = _console(), options_of(kind).values(), _docs(kind)
+    console, options, docs = _console(), options_of(kind).values(), docs_of(kind)
     places = [
         option.metavar if option.default is MISSING else f"[{option.metavar}]"
         for option in options
@@ -32,7 +32,7 @@ def print_help(kind: type, prog: str) -> None:
         console.print(f"\n{escape(' '.join(paragraph.split()))}")
     for group in Group:
         rows = {
-            _usage(option): docs[option.name] + _default(option)
+            usage_of(option): " ".join((docs[option.name], *_remark(option))).strip()
             for option in options
             if option.help.group == group
         }
@@ -50,19 +50,26 @@ def _console() -> Console:
     return Console(width=min(MOST_COLUMNS, shutil.get_terminal_size().columns), highlight=False)
 
 
-def _usage(option: Option) -> str:
+def usage_of(option: Option) -> str:
+    """How an option is written: its flags, and what stands for its values."""
     if len(option.flags) > 1:
         return ", ".join(option.flags)
     return " ".join((*option.flags, option.metavar)) + (" ..." if option.several else "")
 
 
-def _default(option: Option) -> str:
+def default_of(option: Option) -> str:
+    """An option's default in words; empty if it has none."""
     text, value = option.help.default, option.default
     if text is None and isinstance(value, bool):
         text = "yes" if value else "no"
     elif text is None and value not in (MISSING, None, ()):
         text = shown(value)
-    return f" (default: {text})" if text else ""
+    return text or ""
+
+
+def _remark(option: Option) -> list[str]:
+    default = default_of(option)
+    return [f"(default: {default})"] if default else []
 
 
 def _table(rows: Mapping[str, str]) -> Padding:
@@ -73,7 +80,7 @@ def _table(rows: Mapping[str, str]) -> Padding:
     return Padding(table, (0, 0, 0, 2))
 
 
-def _docs(kind: type) -> dict[str, str]:
+def docs_of(kind: type) -> dict[str, str]:
     """The docstrings of a dataclass's fields, its own and inherited: Python does not keep them."""
     docs = dict.fromkeys(options_of(kind), "")
     bodies = [ast.parse(inspect.getsource(base)).body[0] for base in reversed(kind.__mro__[:-1])]

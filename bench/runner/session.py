@@ -23,13 +23,9 @@ from bench.analysis.run_time import (
 from bench.analysis.tables import RunTables, write_tables
 from bench.analysis.trial_group import trial_labels
 from bench.analysis.tuning import choose
-from bench.batch_size.certificate import SMALLEST_BATCH
-from bench.config import DEFAULT_CARDS, DEFAULT_MEMORY_BUDGET, Config, settings_of
+from bench.config import DEFAULT_MEMORY_BUDGET, Config
 from bench.errors import BenchError, NodeLost, Refused, TrialFailed
-from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.cpu import FACTOR
-from bench.prediction.memory import breakdown, predict
-from bench.prediction.speed import with_speeds
 from bench.records import messages, records
 from bench.records.run import Run
 from bench.records.run_folder import RunFolder
@@ -37,7 +33,7 @@ from bench.runner.batch_search import Prober
 from bench.runner.cluster import Cluster
 from bench.runner.foresight import foresee
 from bench.runner.interrupts import Interrupts
-from bench.runner.own_models import one_at_a_time
+from bench.runner.other_cards import predict_on_cards
 from bench.runner.plan import Plan, Shape, at_chosen, choose_batches, notes_on, refusal
 from bench.runner.provenance import shown_command
 from bench.runner.recorder import Listener, Recorder
@@ -45,7 +41,6 @@ from bench.runner.rehearsal import rehearse
 from bench.runner.slots import Blocks, Waiting, spread
 from bench.runner.stopwatch import Stopwatch
 from bench.runner.trial_runner import TrialRunner, now
-from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
 
 CPU_LIMIT_HOLDS = sys.platform == "linux"
@@ -56,9 +51,6 @@ SHARED = (
     "with those of trials that ran alone."
 )
 """A note on every trial of such a run."""
-
-BREAKDOWN_BATCH = 32
-"""The batch size whose memory is broken down: the lecture's for its GoogLeNet."""
 
 FORESIGHT_SHARE = 0.1
 """Predicting the time of a plan from simulated steps takes at most this share of a time limit."""
@@ -436,53 +428,10 @@ class Session:
         write_tables(self.run)
 
     def predict_all(self) -> None:
-        """Predict the largest batch of each shape on cards that need not be here."""
-        here = self.prepared.device.kind == "cuda"
-        names = self.config.card if self.config.card is not None else () if here else DEFAULT_CARDS
-        cards = [find_card(name) for name in names]
-        if not cards or self.run.breakdowns:
-            return
-        job = messages.SimulateJob(
-            shapes=tuple(
-                (m.name, s) for m in self.prepared.models for s in settings_of(m, self.config)
-            ),
-            num_classes=len(self.prepared.dataset.classes),
-            dataset=self.prepared.dataset,
-            own=self.prepared.own,
-        )
-        self.recorder.tell(messages.Progress("predicting the largest batch on other cards", 0, 1))
-        for part in one_at_a_time(job):
-            try:
-                with Worker(part, self.recorder.log) as worker:
-                    for message in worker.messages():
-                        self._predict(message, cards)
-            except (TrialFailed, Refused) as error:
-                self.recorder.tell(messages.Warned(f"no prediction: {error}"))
-        self.stopwatch.lap("predict")
-        self.recorder.update_tables(self.stopwatch)
-
-    def _predict(self, simulated: messages.Simulated, cards: Sequence[Card]) -> None:
-        model, setting, trace = simulated.model, simulated.setting, simulated.trace
-        if trace is None:
-            self.recorder.tell(messages.Warned(f"{model}: no prediction: {simulated.reason}"))
-            return
-        classes = len(self.prepared.dataset.classes)
-        images = self.prepared.dataset.train_images
-        cap = max(SMALLEST_BATCH, images)
-        sizes = [size for size in self.config.batch_size if isinstance(size, int)]
-        # How long ranks wait for each other is not known.
-        kernels = simulated.kernels if setting.ranks == 1 else None
-        for card in cards:
-            predicted = predict(
-                trace, model=model, setting=setting, num_classes=classes, card=card, cap=cap
-            )
-            self.record(
-                with_speeds(predicted, kernels, card=card, batch_sizes=sizes, images=images)
-            )
-        size, reserve = min(BREAKDOWN_BATCH, cap), DEFAULT_RESERVE_BYTES
-        self.record(
-            breakdown(trace, model=model, setting=setting, batch_size=size, reserve_bytes=reserve)
-        )
+        """Predict the largest batch of each shape on cards that need not be here, once."""
+        if not self.run.breakdowns and predict_on_cards(self.recorder):
+            self.stopwatch.lap("predict")
+            self.recorder.update_tables(self.stopwatch)
 
     def _search(self, shape: Shape) -> None:
         on_cpu, images = self.prepared.device.kind == "cpu", self.prepared.dataset.train_images

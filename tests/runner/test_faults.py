@@ -82,7 +82,7 @@ class ScriptedWorker(WorkerHandle):
 
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal", "foresight"):
+    for room in ("run", "other_cards", "trial_runner", "batch_search", "rehearsal", "foresight"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", ScriptedWorker)
 
 

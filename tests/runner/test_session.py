@@ -55,7 +55,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         return {t.id: f"{t.model} · seed {t.seed}" for t in trials}
 
     monkeypatch.setattr("bench.runner.session.trial_labels", labels)
-    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal", "foresight"):
+    for room in ("run", "other_cards", "trial_runner", "batch_search", "rehearsal", "foresight"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", WarningWorker)
 
 
@@ -209,7 +209,7 @@ class ForesightedWorker(WarningWorker):
 @pytest.fixture
 def foresighted(monkeypatch: pytest.MonkeyPatch) -> type[ForesightedWorker]:
     worker = type("W", (ForesightedWorker,), {"jobs": []})
-    for room in ("run", "session", "batch_search", "rehearsal", "foresight"):
+    for room in ("run", "other_cards", "batch_search", "rehearsal", "foresight"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", worker)
     return worker
 
@@ -302,7 +302,7 @@ class ValidatingWorker(ScriptedWorker):
 
 @pytest.fixture
 def validating(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal", "foresight"):
+    for room in ("run", "other_cards", "trial_runner", "batch_search", "rehearsal", "foresight"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", ValidatingWorker)
 
 

@@ -143,7 +143,7 @@ class Scripted(ScriptedWorker):
 def test_what_there_is_no_time_to_time_is_priced_by_simulated_steps(
     options: SettleOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for room in ("run", "session", "batch_search", "rehearsal", "foresight"):
+    for room in ("run", "other_cards", "batch_search", "rehearsal", "foresight"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", Scripted)
     monkeypatch.setattr(Scripted, "rehearsed", [])
     assert options.claims is not None

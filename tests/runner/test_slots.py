@@ -51,7 +51,7 @@ class CardWorker(ScriptedWorker):
 
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal"):
+    for room in ("run", "other_cards", "trial_runner", "batch_search", "rehearsal"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", CardWorker)
     monkeypatch.setattr(CardWorker, "devices", set())
     monkeypatch.setattr(CardWorker, "all_busy", threading.Event(), raising=False)
@@ -115,7 +115,7 @@ def test_a_full_disk_on_one_card_ends_the_run_and_loses_nothing(
         run(on_cards(tmp_path / "run"))
     monkeypatch.undo()
     monkeypatch.setattr(CardWorker, "all_busy", threading.Event(), raising=False)
-    for room in ("run", "session", "trial_runner", "batch_search", "rehearsal"):
+    for room in ("run", "other_cards", "trial_runner", "batch_search", "rehearsal"):
         monkeypatch.setattr(f"bench.runner.{room}.Worker", CardWorker)
     CardWorker.all_busy.set()
     kept = curves(tmp_path / "run")
