@@ -10,12 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.tuning import TRIAL_SEED, accuracy_of
-from bench.config import Config, space_of
+from bench.config import Config
 from bench.errors import Refused
 from bench.records.records import DatasetFacts, Epoch, TuningRole
 from bench.runner.plan import Plan, make_plan
 from bench.runner.run import run
 from bench.search_spaces import SEARCH_SPACES
+from bench.settings import space_of
 
 if TYPE_CHECKING:
     import optuna

@@ -17,12 +17,12 @@ from bench.analysis.compare.effects import expectation
 from bench.analysis.metrics import METRICS
 from bench.analysis.references import Reference, known_references
 from bench.analysis.selfcheck import CHECKS
-from bench.config import OPTIMIZERS
 from bench.errors import BenchError
 from bench.recipes import AUGMENTATIONS, RECIPES, Recipe
 from bench.records import records as log
 from bench.records.measurement import QUANTITIES
 from bench.search_spaces import SEARCH_SPACES
+from bench.settings import OPTIMIZERS
 from bench.units import counted
 from models import REGISTRY
 

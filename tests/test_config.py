@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from bench import config as config_module
 from bench.cli.help import print_help
-from bench.config import OPTIMIZERS, PRECISIONS, Config, Options, default_preset
+from bench.config import Config, Options, default_preset
 from bench.data.catalogue import SOURCES
 from bench.errors import Refused
 from bench.options import Group, options_of
+from bench.settings import OPTIMIZERS, PRECISIONS
 
 FLAGS = {
     "--tune",

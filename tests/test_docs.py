@@ -31,7 +31,7 @@ from bench.analysis.tables import (
     SWEEP_COLUMNS,
 )
 from bench.cli.main import main
-from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS
+from bench.config import DEFAULT_MEMORY_BUDGET, PRESETS, Name
 from bench.options import Group, Help
 from bench.records.measurement import COLUMNS as COLUMNS_OF_MEASUREMENTS
 from bench.records.records import Record
@@ -119,7 +119,7 @@ def test_every_option_of_a_run_is_there_with_its_help(field):
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    models: Annotated[tuple[Annotated[str, Meta(title="NAME")], ...], Help(Group.COMPARED)] = ("a", "b")
+    models: Annotated[tuple[Name, ...], Help(Group.COMPARED)] = ("a", "b")
     """Models by name, or 'resnet*'."""
 
     max_batch: Annotated[bool, Help(Group.MEMORY), arg(aliases=["--fit"])] = True

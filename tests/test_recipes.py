@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.config import OPTIMIZERS
 from bench.recipes import AUGMENTATIONS, CONSTANT, RECIPES, Recipe, Schedule
+from bench.settings import OPTIMIZERS
 
 SCHEDULES = {name: r.schedule for name, r in RECIPES.items() if r.schedule is not None}
 

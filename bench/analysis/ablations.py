@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis.trial_group import SEPARATOR, TrialGroup, trait_text
-from bench.config import decay_of, label_smoothing_of, warmup_of
 from bench.records.records import Setting
+from bench.settings import decay_of, label_smoothing_of, warmup_of
 
 NO_HEADS, SMALL_STEM = ":noaux", ":cifar"
 """What names of models without their auxiliary heads, and with the stem for small images, have."""

@@ -14,9 +14,9 @@ from bench.analysis import noise
 from bench.analysis.intervals import Spread, median
 from bench.analysis.slots import slots_beside
 from bench.analysis.time_to_accuracy import clock
-from bench.config import decay_of, label_smoothing_of, warmup_of
 from bench.records.records import Epoch, SweepPoint
 from bench.records.run import TrialResult
+from bench.settings import decay_of, label_smoothing_of, warmup_of
 
 if TYPE_CHECKING:  # with numpy and scipy
     from bench.analysis.classification import Classification

@@ -250,7 +250,8 @@ def _card(result: TrialResult) -> Iterator[str]:
         yield f"the card slowed down ({', '.join(reasons)}): look to its cooling and its supply"
     others = max(t.other_processes for t in known)
     if others:
-        yield f"{counted(others, 'other process', 'other processes')} computed on the card: end them"
+        what = counted(others, "other process", "other processes")
+        yield f"{what} computed on the card: end them"
     low, high = min(t.sm_clock_mhz for t in known), max(t.sm_clock_mhz for t in known)
     if high > (1 + DRIFT) * low:
         yield (

@@ -18,10 +18,10 @@ from bench.analysis.references import Reference
 from bench.analysis.time_to_accuracy import reached, targets_of
 from bench.analysis.trial_group import trial_groups
 from bench.analysis.tuning import CHOSEN, accuracy_of, contestants, point_of, tried
-from bench.config import decay_of
 from bench.records.files import write_atomic
 from bench.records.records import Epoch, Predicted, Setting, Surroundings, Telemetry
 from bench.records.run import Run, TrialResult
+from bench.settings import decay_of
 
 EPOCH_COLUMNS = (
     *("model", "seed", "epoch", "train_seconds", "test_seconds", "images_per_second"),

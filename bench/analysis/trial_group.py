@@ -11,11 +11,11 @@ from typing import Any
 
 from bench.analysis.intervals import Estimate, estimate
 from bench.analysis.metrics import BY_NAME
-from bench.config import OPTIMIZERS, decay_of, label_smoothing_of, warmup_of
 from bench.errors import Refused
 from bench.recipes import RECIPES
 from bench.records.records import Contestant, Epoch, HeldOut, Setting, Trial
 from bench.records.run import Run, TrialResult
+from bench.settings import OPTIMIZERS, decay_of, label_smoothing_of, warmup_of
 from bench.units import finite_number
 
 TRAITS = (

@@ -10,7 +10,6 @@ from typing import Any
 from bench.analysis.formatting import listed
 from bench.analysis.intervals import Best, best_of
 from bench.analysis.trial_group import trait_text
-from bench.config import decay_of, label_smoothing_of, space_of, warmup_of
 from bench.records.records import (
     Contestant,
     DatasetFacts,
@@ -21,6 +20,7 @@ from bench.records.records import (
 )
 from bench.records.run import Run, TrialResult
 from bench.search_spaces import SEARCH_SPACES, Dimension
+from bench.settings import decay_of, label_smoothing_of, space_of, warmup_of
 
 POINTS_SEED = 0
 """The seed of the scrambled Sobol sequence."""

@@ -17,7 +17,6 @@ from bench.batch_size.certificate import searched
 from bench.batch_size.forked import message_from_child, probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace, simulated
 from bench.batch_size.probe import ProbeSetup
-from bench.config import make_setting
 from bench.data.loader import Split, Transform
 from bench.errors import Refused
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, find_card
@@ -25,6 +24,7 @@ from bench.prediction.memory import predict
 from bench.prediction.speed import with_speeds
 from bench.records.messages import Conditions, Ready, SearchJob, Simulated
 from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Predicted, Probe
+from bench.settings import make_setting
 from bench.system.devices import Device, open_device
 from bench.training.precision import open_precision
 from bench.units import parse_bytes

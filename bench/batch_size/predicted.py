@@ -36,7 +36,9 @@ def simulated(
     trace = simulate(
         network, setting, classes=classes, dataset=dataset, device=device, kernels=recorder
     )
-    return Simulated(entry.facts.name, setting, trace, kernels=recorder and recorder.trace())
+    return Simulated(
+        entry.facts.name, setting, trace, kernels=recorder.trace() if recorder else None
+    )
 
 
 def predicted_trace(entry: Entry, setting: Setting, conditions: Conditions) -> Trace | None:

@@ -166,9 +166,7 @@ def open_cluster(
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
     except ImportError:
-        raise Refused(
-            "--ray-address needs Ray: pip install ray, on every node."
-        ) from None
+        raise Refused("--ray-address needs Ray: pip install ray, on every node.") from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     before = signal.getsignal(signal.SIGTERM)
     try:

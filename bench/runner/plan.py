@@ -9,7 +9,7 @@ from typing import Any, Literal
 import psutil
 
 from bench.analysis.tuning import setting_at
-from bench.config import VARIED, Config, choices, make_setting, space_of, suits, too_many_parts
+from bench.config import VARIED, Config, choices, suits
 from bench.errors import Refused
 from bench.recipes import RECIPES
 from bench.records import logits
@@ -25,6 +25,7 @@ from bench.records.records import (
     TuningDeclared,
     TuningRole,
 )
+from bench.settings import make_setting, space_of, too_many_parts
 
 AUTO_LIMIT = 128
 """The largest batch that `auto` and `own` choose: the lecture's."""

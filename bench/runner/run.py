@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.analysis.claims.reader import read_claims
 from bench.analysis.tables import RunTables
 from bench.analysis.tuning import declare
-from bench.config import Config, has_cuda_card, settings_of, space_of
+from bench.config import Config, has_cuda_card, settings_of
 from bench.errors import BenchError, Interrupted, Refused
 from bench.prediction.cards import find_card
 from bench.records.messages import Prepared, PrepareJob, Progress
@@ -28,6 +28,7 @@ from bench.runner.scratch import scratch_folder
 from bench.runner.session import CPU_LIMIT_HOLDS, Session
 from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_process import Worker, expect_workers
+from bench.settings import space_of
 from models import REGISTRY
 from models.own import named
 

@@ -2,10 +2,10 @@
 
 import torch
 
-from bench.config import label_smoothing_of
 from bench.data.loader import Split
 from bench.recipes import RECIPES, Recipe
 from bench.records.records import Setting
+from bench.settings import label_smoothing_of
 from models.building.network import Network, build_network
 from models.entry import Entry
 

@@ -1,4 +1,4 @@
-"""Optimizers and schedules; a new one is a row of `bench.config.OPTIMIZERS` or of
+"""Optimizers and schedules; a new one is a row of `bench.settings.OPTIMIZERS` or of
 `bench.recipes.RECIPES`."""
 
 from collections.abc import Callable, Iterable
@@ -9,10 +9,10 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from bench.config import OPTIMIZERS, OptimizerFacts, schedule_of
 from bench.errors import Refused
 from bench.recipes import RECIPES, Schedule
 from bench.records.records import Setting
+from bench.settings import OPTIMIZERS, OptimizerFacts, schedule_of
 from bench.training.lookahead import LookaheadState
 from bench.training.loop import Stepped
 from models.building.network import BATCH_NORMS

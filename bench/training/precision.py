@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bench.config import PRECISIONS
 from bench.errors import Refused
+from bench.settings import PRECISIONS
 
 
 @dataclass(frozen=True)

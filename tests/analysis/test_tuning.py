@@ -20,11 +20,11 @@ from bench.analysis.tuning import (
     tried,
     value_of,
 )
-from bench.config import OPTIMIZERS, make_setting, space_of
 from bench.recipes import RECIPES
 from bench.records.records import Record, TrialEnded, TuningDeclared
 from bench.records.run import Run, collect
 from bench.search_spaces import DECOUPLED, SEARCH_SPACES, Dimension
+from bench.settings import OPTIMIZERS, make_setting, space_of
 from tests.builders import a_dataset, a_setting, tables_of, tuned_records
 
 DIMENSIONS = [d for space in SEARCH_SPACES.values() for d in space]

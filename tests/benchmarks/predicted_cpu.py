@@ -29,12 +29,12 @@ from unittest import mock
 import msgspec
 from predicted_speed import HEADER, Measured, Prepared, fitted, line
 
-from bench.config import make_setting
 from bench.prediction.cpu import cpu_work
 from bench.prediction.speed import Constants, fit_for
 from bench.records.kernel_trace import KernelTrace
 from bench.records.messages import SelfCheckJob, SimulateJob
 from bench.records.records import Setting
+from bench.settings import make_setting
 from bench.system.malloc import allocator_environment
 
 HERE = Path(__file__).parent

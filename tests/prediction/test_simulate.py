@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from bench.config import OPTIMIZERS
 from bench.errors import TrialFailed
 from bench.prediction.cards import find_card
 from bench.prediction.memory import predict
@@ -17,6 +16,7 @@ from bench.prediction.simulate import building, simulate
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, Setting
 from bench.runner.worker.selfcheck_jobs import onednn_workspace, tensor_bytes
+from bench.settings import OPTIMIZERS
 from bench.training.networks import open_network
 from models import REGISTRY
 from models.building.network import Network, build_network

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.config import make_setting
 from bench.data.loader import ResidentSplit, Transform
 from bench.prediction.simulate import building, simulate
 from bench.records.messages import Conditions, Stopped, TrainJob
 from bench.records.records import Epoch
+from bench.settings import make_setting
 from bench.system.devices import open_device
 from bench.training.checkpoint import Training
 from bench.training.networks import initialise_from, open_network

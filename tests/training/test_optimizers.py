@@ -3,10 +3,10 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, RMSprop
 
-from bench.config import OPTIMIZERS, make_setting
 from bench.errors import Refused
 from bench.prediction.torch_private import FakeTensorMode
 from bench.recipes import Schedule
+from bench.settings import OPTIMIZERS, make_setting
 from bench.training.optimizers import (
     open_optimizer,
     open_schedule,

@@ -75,8 +75,8 @@ def _warnings(collected: Collected) -> Iterator[str]:
     tables = sum(submission.ended is None for submission in collected.submissions)
     if tables:
         yield (
-            f"{counted(tables, 'run')} came as tables alone, in which nothing shows whether a figure "
-            "was changed: `python -m bench pack` sends the log with its checksums."
+            f"{counted(tables, 'run')} came as tables alone, in which nothing shows whether a "
+            "figure was changed: `python -m bench pack` sends the log with its checksums."
         )
     for cohort in collected.cohorts[:MOST_COHORTS]:
         seeds = {row.seed for row in cohort.rows}

@@ -31,13 +31,13 @@ from bench.analysis.formatting import against, header_of, listed, ratio, shorten
 from bench.analysis.intervals import Estimate
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.trial_group import TrialGroup
-from bench.config import decay_of
 from bench.report.context import Context
 from bench.report.sections.base import Picture, Section, certainty, known_table, sorted_by, value
 from bench.report.sections.diagnostics import gradients_finding
 from bench.report.sections.time_to_accuracy import after_equal_seconds, until
 from bench.report.style import canvas, draw_legend, percent_axis
 from bench.report.tables import Cell, Table
+from bench.settings import decay_of
 
 FINAL, EPOCH, STEP = "final_test_accuracy", "epoch_seconds", "step_milliseconds"
 

@@ -24,13 +24,13 @@ from bench.analysis.tuning import (
     tried,
     value_of,
 )
-from bench.config import space_of
 from bench.records.records import Contestant, PointChosen
 from bench.records.run import TrialResult
 from bench.report.context import Context
 from bench.report.sections.base import Section, certainty, picture, value
 from bench.report.style import Look, canvas, legend_beside, looks_of, percent_axis
 from bench.report.tables import Table, table_of, text_table
+from bench.settings import space_of
 from bench.units import counted
 
 MARKERS = "oDs^v"

@@ -16,18 +16,17 @@ from torch import nn
 from bench.batch_size.forked import probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace, simulated
 from bench.batch_size.probe import ProbeSetup, make_network
-from bench.config import PRECISIONS
 from bench.data.download import Tell
 from bench.data.loader import Transform, blank_split, open_split, steps_per_epoch
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
 from bench.errors import Refused, TrialFailed, first_line
 from bench.own_code import Place
-from bench.prediction.simulate import building
 from bench.recipes import RECIPES
 from bench.records import messages
 from bench.records.memory_trace import Trace
 from bench.records.records import DatasetFacts, ModelDescribed, Probe, Setting, TrialNoted
+from bench.settings import PRECISIONS
 from bench.system.devices import Device, is_ambiguous, is_out_of_memory, open_device
 from bench.system.environment import environment, versions
 from bench.system.reference_matmul import calibrate, machine_peaks
