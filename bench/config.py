@@ -440,6 +440,11 @@ class Config(Options):
         super().__init__(**{name: known[name].checked(value) for name, value in values.items()})
         if 1 in self.batch_size:
             raise Refused("--batch-size 1 cannot train batch norm; use 2 or more.")
+        if self.validation == 1:
+            raise Refused(
+                "--validation 1 is one image, and every class needs some; give more, or a share "
+                "such as 0.1."
+            )
         for batch, parts in product(self.batch_size, self.accumulate):
             if isinstance(batch, int) and (problem := too_many_parts(batch, parts)):
                 raise Refused(problem)

@@ -5,8 +5,6 @@ experiment measured, and says whether the promise was kept (None: there is nothi
 what was found.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -17,6 +15,7 @@ from bench.analysis.compare.effects import effect
 from bench.analysis.compare.pairwise import correct
 from bench.analysis.compare.verdicts import FEWEST_SEEDS, judge
 from bench.analysis.metrics import BY_NAME
+from bench.records.files import csv_text
 from bench.records.measurement import Measurement
 from bench.units import counted
 
@@ -162,13 +161,11 @@ COLUMNS = ("check", "promised", "judged_by", "found", "verdict")
 
 def checks_csv(checked: Iterable[Checked]) -> str:
     """The text of `checks.csv`, a row per promise."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for one in checked:
-        check = one.check
-        rows.writerow((check.id, check.promised, check.judged_by, one.found, one.verdict))
-    return text.getvalue()
+    rows = (
+        (one.check.id, one.check.promised, one.check.judged_by, one.found, one.verdict)
+        for one in checked
+    )
+    return csv_text(COLUMNS, rows)
 
 
 SPEED_COLUMNS = (
@@ -180,15 +177,12 @@ SPEED_COLUMNS = (
 def speeds_csv(measurements: Iterable[Measurement], device: str) -> str:
     """The text of `speeds.csv`, which predictions of speed can be fitted on: a row per step that
     was predicted and measured on a device."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(SPEED_COLUMNS)
-    speed = Evidence(tuple(one for one in measurements if one.experiment == "speed"))
+    speed, rows = Evidence(tuple(one for one in measurements if one.experiment == "speed")), []
     for case in speed.cases().values():
         if (step := _step(case)) is not None:
             first, peaks = case.figures[0], (_value(case, name) for name in PEAKS)
-            rows.writerow((device, *first.case, first.batch_size, *step, *peaks))
-    return text.getvalue()
+            rows.append((device, *first.case, first.batch_size, *step, *peaks))
+    return csv_text(SPEED_COLUMNS, rows)
 
 
 def broken(checked: Iterable[Checked]) -> bool:

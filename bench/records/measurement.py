@@ -4,11 +4,10 @@ The columns are those of `Measurement` with the unit of its quantity; rows and q
 ever added, so that tables of many machines can be read together.
 """
 
-import csv
-import io
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 
+from bench.records.files import csv_text
 from bench.records.records import Source
 
 QUANTITIES = {
@@ -101,8 +100,4 @@ COLUMNS = (*(field.name for field in fields(Measurement)), "unit")
 
 def measurements_csv(measurements: Iterable[Measurement]) -> str:
     """The text of `measurements.csv`; values have all their digits."""
-    text = io.StringIO()
-    rows = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    rows.writeheader()
-    rows.writerows(asdict(one) | {"unit": one.unit} for one in measurements)
-    return text.getvalue()
+    return csv_text(COLUMNS, ((*astuple(one), one.unit) for one in measurements))

@@ -53,6 +53,7 @@ OPTIONS = [
     ("--tune 1024 --seeds 50000", "trials, and a run has at most 100,000: lower --seeds"),
     ("--recipe onecyle", "--recipe onecyle must be one of constant, lecture, onecycle"),
     ("--models airbench94 --image-size 224", "image size 224 is not for airbench94"),
+    ("--validation 1", "--validation 1 is one image, and every class needs some; give more, or"),
     ("--validation 1.0", "--validation 1.0 must be"),
     ("--validation -1", "--validation -1 must be"),
     ("--accumulate 0", "--accumulate 0 must be a whole number, 1 or more"),

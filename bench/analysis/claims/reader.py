@@ -16,7 +16,7 @@ from bench.analysis.claims.evidence import check_evidence
 from bench.analysis.claims.judge import CONDITIONS
 from bench.analysis.claims.rules import RULES
 from bench.errors import Refused
-from bench.records.files import read_text, write_atomic
+from bench.records.files import csv_text, read_text, write_atomic
 from bench.units import finite_number
 
 LARGEST_FILE = 1_000_000
@@ -87,11 +87,8 @@ def keep_claims(path: Path, folder: Path) -> None:
 
 def write_claims(claims: Iterable[Claim], folder: Path) -> None:
     """Write claims into a folder, as the file that `keep_claims` would copy."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows([_cell(getattr(claim, name)) for name in _COLUMNS] for claim in claims)
-    write_atomic(folder / KEPT, text.getvalue())
+    rows = ([_cell(getattr(claim, name)) for name in _COLUMNS] for claim in claims)
+    write_atomic(folder / KEPT, csv_text(_COLUMNS, rows))
 
 
 def _cell(value: Any) -> str:

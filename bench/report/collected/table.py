@@ -1,11 +1,10 @@
 """`collected.csv`: a row for every trial that was read, to analyse at will."""
 
-import csv
-import io
 from collections.abc import Iterator
 
 from bench.analysis.collected.collection import Collected
 from bench.analysis.collected.rows import COLUMNS, SentRow
+from bench.records.files import csv_text
 from bench.units import finite_number
 
 SENT = ("sender", "file", "run", "counted", "archbench")
@@ -16,15 +15,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def collected_csv(collected: Collected) -> str:
     """The table; `counted` is `yes`, `times only`, or why a trial does not count."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow((*SENT, *COLUMNS))
-    for submission in collected.submissions:
-        own = (submission.sender, submission.where, submission.id[:12])
-        for row in submission.rows:
-            cells = (*own, counted(row), submission.version, *_cells(row))
-            writer.writerow([inert(cell) for cell in cells])
-    return buffer.getvalue()
+    rows = (
+        map(inert, (s.sender, s.where, s.id[:12], counted(row), s.version, *_cells(row)))
+        for s in collected.submissions
+        for row in s.rows
+    )
+    return csv_text((*SENT, *COLUMNS), rows)
 
 
 def counted(row: SentRow) -> str:
