@@ -32,7 +32,7 @@ from bench.options import (
 from bench.own_code import DATASETS, parse_place, plugins
 from bench.recipes import AUGMENTATIONS, RECIPES
 from bench.records.records import ModelFacts, Setting
-from bench.settings import OPTIMIZERS, PRECISIONS, make_setting, too_many_parts
+from bench.settings import OPTIMIZERS, PRECISIONS, make_setting
 from bench.units import parse_bytes, parse_duration
 
 DEFAULT_MEMORY_BUDGET = "768MiB"
@@ -217,7 +217,7 @@ class Options:
 
     tune: Annotated[Budget | None, Help(Group.COMPARED, "none")] = None
     """Give every model, with every optimizer and whatever else is compared, the same budget: T
-    points of its optimizer's search space, the same epochs each, judged by validation accuracy
+    points of its search space, the same epochs each, judged by validation accuracy
     (without --validation, on a share of 0.1). The best is trained again on all training images,
     with every seed, beside the default values."""
 
@@ -446,8 +446,11 @@ class Config(Options):
                 "such as 0.1."
             )
         for batch, parts in product(self.batch_size, self.accumulate):
-            if isinstance(batch, int) and (problem := too_many_parts(batch, parts)):
-                raise Refused(problem)
+            if isinstance(batch, int) and batch < 2 * parts:
+                raise Refused(
+                    f"--accumulate {parts} makes parts of one image of --batch-size {batch}, which "
+                    f"cannot train batch norm; use {2 * parts} or more."
+                )
         if "body" in self.freeze and "yes" not in self.pretrained:
             raise Refused("--freeze body keeps random weights as they are; add --pretrained.")
         several = [name for name in TUNED if len(getattr(self, name) or ()) > 1]

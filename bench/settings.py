@@ -104,16 +104,6 @@ def make_setting(
     )
 
 
-def too_many_parts(batch_size: int, parts: int) -> str | None:
-    """Why a batch cannot be trained in so many parts, in a sentence; None if it can."""
-    if batch_size >= 2 * parts:
-        return None
-    return (
-        f"--accumulate {parts} makes parts of one image of --batch-size {batch_size}, which cannot "
-        f"train batch norm; use {2 * parts} or more."
-    )
-
-
 def decay_of(setting: Setting) -> float:
     """The weight decay that a setting comes to."""
     own = OPTIMIZERS[setting.optimizer].weight_decay

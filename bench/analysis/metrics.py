@@ -432,7 +432,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("matmul_peak_gflops", "Matrix product, fastest in the run", "GFLOP/s", _matmul_peak,
            "The fastest matrix product that the run timed in this precision."),
     Metric("mfu", "Model FLOP utilisation", "fraction", _mfu,
-           "Three times the inference's multiply-adds per image, over the fastest matrix product.",
+           "Three times the inference's multiply-adds per image, or once if the body is frozen, "
+           "over the fastest matrix product.",
            "higher"),
     Metric("energy_per_image_joules", "Energy of an image", "J", _energy_per_image,
            "Energy of the card for training on one image (NVML).", "lower"),

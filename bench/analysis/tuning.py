@@ -56,6 +56,12 @@ def declare(budget: int, names: Iterable[str], retrained_on: DatasetFacts) -> Tu
     return TuningDeclared(spaces, points, POINTS_SEED, TRIAL_SEED, retrained_on)
 
 
+def space_in(declared: TuningDeclared, setting: Setting) -> tuple[Dimension, ...]:
+    """The space that a setting is tuned in; older logs have one for each optimizer alone."""
+    spaces = declared.spaces
+    return spaces.get(space_of(setting)) or spaces[setting.optimizer]
+
+
 def setting_at(default: Setting, space: Sequence[Dimension], point: Sequence[float]) -> Setting:
     """A contestant's setting at a point of the unit cube."""
     values: dict[str, Any] = {d.name: d.at(share) for d, share in zip(space, point, strict=True)}
@@ -100,7 +106,7 @@ def choose(run: Run, contestant: Contestant, declared: TuningDeclared) -> PointC
     if best is None:
         return PointChosen(contestant, *counts, None, None, None, {})
     setting = best.trial.setting
-    space = declared.spaces[space_of(setting)]
+    space = space_in(declared, setting)
     ends = {d.name: d.edge(getattr(setting, d.name)) for d in space}
     edges = {name: end for name, end in ends.items() if end is not None}
     point = point_of(best.trial)
@@ -135,7 +141,7 @@ def declared_text(declared: TuningDeclared) -> str:
     count = len(declared.points)
     points = "1 point" if count == 1 else f"the same {count} points"
     return (
-        f"tuning: {points} of its optimizer's space for every contestant, judged on the validation "
+        f"tuning: {points} of its search space for every contestant, judged on the validation "
         f"images after the last epoch; then all {declared.retrained_on.train_images:,} training "
         "images, at the chosen point and with the default values"
     )

@@ -37,7 +37,7 @@ def searched(
     result = largest_batch(
         attempt,
         limit_bytes=ready.limit_bytes,
-        cap=max(cap, SMALLEST_BATCH),
+        cap=cap,
         smallest=SMALLEST_BATCH,
         predicted=predicted if trace else None,
     )

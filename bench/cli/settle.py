@@ -13,6 +13,7 @@ from bench.analysis.formatting import listed
 from bench.cli.console import Reporter, open_console, print_path, rich_table
 from bench.cli.parsing import parse
 from bench.records import records
+from bench.records.run import UNTRAINED
 from bench.report.tables import Table, text_table
 from bench.runner import settle
 from bench.runner.settle import Round, Settlement, SettleOptions
@@ -54,7 +55,9 @@ class _Show:
         match message:
             case Round(step):
                 self.reporter.console.print(f"[bold]{escape(step_text(step))}[/]")
-            case records.TimePredicted() | records.TrialEnded(reason=settle.UNTRAINED):
+            case records.TimePredicted():
+                pass
+            case records.TrialEnded(reason=reason) if reason == UNTRAINED:
                 pass
             case records.Epoch():
                 self._once((message.trial, message.epoch, message.train_seconds), message)

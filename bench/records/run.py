@@ -32,6 +32,10 @@ OfTrial = (
 """A record of a trial that has begun."""
 
 
+UNTRAINED = "not trained: its claims need only what is known without training."
+"""Why a settlement leaves trials untrained."""
+
+
 @dataclass
 class Stay:
     """A trial in a slot, from its start, resumption or repetition to its end or interruption."""
@@ -112,6 +116,12 @@ class TrialResult:
     def status(self) -> str:
         """`done`, `failed`, `refused`, or `unfinished` if the log ends before the trial did."""
         return self.ended.status if self.ended else "unfinished"
+
+    @property
+    def went_wrong(self) -> bool:
+        """Whether it ended without being done, and was not meant to be left untrained."""
+        left = self.ended is not None and self.ended.reason == UNTRAINED
+        return self.status not in ("done", "unfinished") and not left
 
     @property
     def seconds(self) -> float:

@@ -150,7 +150,7 @@ def warnings(context: Context) -> Iterator[str]:
     run = context.run
     yield from run.dataset.notes
     counted = [trial for trial in run.trials if not trial.trial.is_point]
-    bad = sum(trial.status not in ("done", "unfinished") for trial in counted)
+    bad = sum(trial.went_wrong for trial in counted)
     if bad:
         yield f"{bad} of {len(counted)} trials were not completed; the last section says why."
     cut = seeds_left_out(run)
@@ -195,7 +195,7 @@ def _environment(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _failures(context: Context) -> Table:
-    failed = [t for t in context.run.trials if t.status != "done"]
+    failed = [trial for trial in context.run.trials if trial.went_wrong]
     columns = {
         "Trial": [context.labels[t.trial.id] for t in failed],
         "Status": [t.status for t in failed],

@@ -157,7 +157,7 @@ def rounded(value: float) -> str:
 
 def _unfinished(trials: Sequence[TrialResult]) -> str:
     """What to say beside a model whose trials are not all done."""
-    bad = [t.status for t in trials if t.status != "done"]
+    bad = [t.status for t in trials if t.went_wrong or t.status == "unfinished"]
     if not bad:
         return ""
     return f" ({bad[0]})" if len(bad) == len(trials) else f" ({len(bad)} of {len(trials)} {bad[0]})"

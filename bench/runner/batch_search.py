@@ -87,7 +87,7 @@ class Prober:
             return made
 
         self.open()
-        largest = searched(self._job, self.ready, train_images, probe)
+        largest = searched(self._job, self.ready, max(train_images, SMALLEST_BATCH), probe)
         if largest.max_batch:
             return largest
         needed = self.probe(ProbeRequest(SMALLEST_BATCH, limited=False)).peak_memory_bytes

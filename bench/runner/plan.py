@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import psutil
 
-from bench.analysis.tuning import setting_at
+from bench.analysis.tuning import setting_at, space_in
 from bench.config import VARIED, Config, choices, suits
 from bench.errors import Refused
 from bench.recipes import RECIPES
@@ -25,7 +25,7 @@ from bench.records.records import (
     TuningDeclared,
     TuningRole,
 )
-from bench.settings import make_setting, space_of, too_many_parts
+from bench.settings import make_setting
 
 AUTO_LIMIT = 128
 """The largest batch that `auto` and `own` choose: the lecture's."""
@@ -113,7 +113,7 @@ def make_plan(
 
 def _at_point(trial: Trial, tuning: TuningDeclared, point: int) -> Trial:
     default = trial.setting
-    setting = setting_at(default, tuning.spaces[space_of(default)], tuning.points[point - 1])
+    setting = setting_at(default, space_in(tuning, default), tuning.points[point - 1])
     role = TuningRole("point", default, point)
     return replace(trial, seed=tuning.trial_seed, setting=setting, tuning=role)
 
@@ -234,8 +234,12 @@ def refusal(trial: Trial, batch_size: int | None, largest: LargestBatch | None) 
         return (
             f"--batch-size {trial.batch_choice} is known only after a search; drop --no-max-batch."
         )
-    if problem := too_many_parts(batch_size, trial.setting.accumulate):
-        return problem
+    parts = trial.setting.accumulate
+    if batch_size < 2 * parts:
+        return (
+            f"--accumulate {parts} makes parts of one image of its batch of {batch_size}, which "
+            f"cannot train batch norm; use at most {batch_size // 2}."
+        )
     if largest is not None and batch_size > largest.max_batch:
         size = trial.setting.image_size
         return (

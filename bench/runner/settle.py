@@ -38,7 +38,7 @@ from bench.errors import BenchError, Interrupted, Refused
 from bench.options import Duration, File, Folder, Group, Help, options_of
 from bench.records import records
 from bench.records.files import write_atomic
-from bench.records.run import read_run
+from bench.records.run import UNTRAINED, read_run
 from bench.records.run_folder import LOG, RunFolder, check_output, new_folder
 from bench.runner.plan import Plan, make_plan
 from bench.runner.recorder import Listener
@@ -60,8 +60,6 @@ PRICING_SHARE = 0.25
 
 Pricing = Literal["timed", "simulated"]
 """How a round finds what trials take: by timing a few of their steps, or by simulating them."""
-
-UNTRAINED = "not trained: its claims need only what is known without training."
 
 KEPT_FROM_USER = ("dataset", "data_dir", "device", "trial_timeout")
 """Options that every run of a settlement is given."""
@@ -385,6 +383,13 @@ def _opened(options: SettleOptions) -> tuple[Path, SettleOptions, tuple[Claim, .
             "that `settle` made."
         ) from None
     values["data_dir"] = values["data_dir"] and Path(values["data_dir"])
+    for name, option in options_of(SettleOptions).items():
+        given = getattr(options, name)
+        if name in KEPT_FROM_USER and given != option.default:
+            if name == "trial_timeout":
+                values[name] = given
+            elif given != values[name]:
+                raise Refused(f"--resume keeps its {option.flags[0]}: leave it out.")
     return folder, replace(options, **values), read_claims(folder / KEPT)
 
 

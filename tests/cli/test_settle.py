@@ -12,7 +12,8 @@ from bench.analysis.claims.schedule import Step
 from bench.analysis.claims.settled import Settled, would_take
 from bench.cli.settle import _Show, plan_table, show_settled, step_text
 from bench.records.records import TrialEnded
-from bench.runner.settle import UNTRAINED, Round
+from bench.records.run import UNTRAINED
+from bench.runner.settle import Round
 from tests.builders import a_dataset, a_trial, an_epoch
 
 ADAM, SGD = Subject("resnet18", "adam"), Subject("resnet18", "sgd")

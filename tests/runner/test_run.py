@@ -162,7 +162,7 @@ def test_a_noisy_trial_is_trained_again_so_often_and_its_curve_is_the_same(
     images, tmp_path, monkeypatch
 ):
     told = []
-    for room in ("other_cards", "trial_runner"):
+    for room in ("session", "trial_runner"):
         monkeypatch.setattr(f"bench.runner.{room}.noise_of", lambda result: ("a neighbour sang",))
     asked = config(images, tmp_path / "run", models=("lenet",), rerun_noisy=1, deterministic=True)
     result = run(asked, told.append)

@@ -1,5 +1,6 @@
 """A settlement, whole: two claims on generated images, interrupted and resumed."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.claims.progress import Progress
-from bench.analysis.claims.reader import read_claims
+from bench.analysis.claims.reader import keep_claims, read_claims
 from bench.errors import Interrupted, Refused
 from bench.prediction.cpu import FACTOR
 from bench.records.kernel_trace import Kernel, KernelTrace
@@ -22,7 +23,14 @@ from bench.records.messages import (
 )
 from bench.records.records import Epoch, RunStarted, TrialStarted
 from bench.records.run_folder import read_log
-from bench.runner.settle import KEPT_OPTIONS, Round, Settlement, SettleOptions, settle
+from bench.runner.settle import (
+    KEPT_OPTIONS,
+    Round,
+    Settlement,
+    SettleOptions,
+    _opened,
+    settle,
+)
 from tests.runner.test_faults import ScriptedWorker
 
 CLAIMS = """id,claim,rule,metric,models,threshold,tolerance,needs,evidence
@@ -63,7 +71,8 @@ def test_it_is_interrupted_resumed_and_decides_what_can_be_decided(options: Sett
     assert claims["far"].state == "cannot be decided here"
     assert claims["far"].verdict.reason == "other hardware: only ratios compare"
     slower = claims["bigger-slower"]
-    assert slower.state == "decided" or slower.would_take
+    assert slower.verdict.measured.startswith("resnet18 ")
+    assert (slower.state == "decided") == (slower.verdict.answer != "cannot tell")
     assert slower.evidence.startswith("run 1: resnet18, lenet; 2 epochs of 40 images at 32 px, 3 ")
     assert not settlement.progress.failed
     # Side by side, in turn; nothing that has nothing to do with a claim that can be decided.
@@ -95,6 +104,29 @@ def test_what_is_no_settlement_is_not_resumed(tmp_path: Path) -> None:
     (tmp_path / KEPT_OPTIONS).write_text("[]")
     with pytest.raises(Refused, match="is no settlement"):
         settle(SettleOptions(resume=tmp_path))
+
+
+def test_a_resumed_settlement_keeps_its_data_and_takes_a_new_timeout(
+    options: SettleOptions, tmp_path: Path
+) -> None:
+    folder = tmp_path / "settled"
+    folder.mkdir()
+    kept = {"dataset": "shapes10", "data_dir": None, "device": "cpu", "trial_timeout": 5.0}
+    (folder / KEPT_OPTIONS).write_text(json.dumps(kept))
+    assert options.claims is not None
+    keep_claims(options.claims, folder)
+    resumed = SettleOptions(resume=folder, trial_timeout=60.0, device="cpu")
+    _, opened, claims = _opened(resumed)
+    assert (opened.trial_timeout, opened.dataset, opened.device) == (60.0, "shapes10", "cpu")
+    assert len(claims) == 3
+    with pytest.raises(Refused, match="--resume keeps its --dataset: leave it out"):
+        _opened(SettleOptions(resume=folder, dataset="cifar10"))
+
+
+def test_a_dry_run_plans_and_writes_nothing(options: SettleOptions, tmp_path: Path) -> None:
+    planned = settle(replace(options, dry_run=True))
+    assert {name for step in planned.steps for name in step.claims} == {"bigger-slower", "params"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["claims.csv"]
 
 
 @pytest.mark.parametrize(

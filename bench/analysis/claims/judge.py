@@ -35,7 +35,7 @@ def judge_all(claims: Sequence[Claim], run: Run, standings: Standings) -> list[J
 def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
     """What the run says to one claim; where a condition is not met, only what was measured."""
     try:
-        subjects = tuple(_subject(word, standings.groups) for word in claim.models)
+        subjects = tuple(_subject(claim, word, standings.groups) for word in claim.models)
     except CannotTell as lack:
         return ClaimVerdict("cannot tell", str(lack), options=lack.options)
     try:
@@ -60,13 +60,19 @@ def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
     return verdict
 
 
-def _subject(word: str, groups: Sequence[TrialGroup]) -> TrialGroup:
-    """The group of MODEL or MODEL@OPTIMIZER; of several the first, Adam's before others."""
+def _subject(claim: Claim, word: str, groups: Sequence[TrialGroup]) -> TrialGroup:
+    """The group of MODEL or MODEL@OPTIMIZER under the claim's recipe, if it names one; of several
+    the first, Adam's before others."""
     model, _, optimizer = word.partition("@")
     meant = [g for g in groups if g.model == model and optimizer in ("", g.setting.optimizer)]
     if not meant:
         raise CannotTell(f"not run: {word}", options="")
-    return min(meant, key=lambda group: group.setting.optimizer != "adam")
+    recipe = claim.options.get("recipe")
+    same = [group for group in meant if recipe in (None, group.setting.recipe)]
+    if not same:
+        reason = f"other recipe: {meant[0].setting.recipe}, not {recipe}"
+        raise CannotTell(reason, options=f"--recipe {recipe}")
+    return min(same, key=lambda group: group.setting.optimizer != "adam")
 
 
 def _check_trained(claim: Claim, subjects: Sequence[TrialGroup]) -> None:
@@ -74,6 +80,9 @@ def _check_trained(claim: Claim, subjects: Sequence[TrialGroup]) -> None:
     if claim.rule != "sooner" and not TRAINED & set(claim.metric):
         return
     epochs = int(claim.options.get("epochs", 1))
+    for group in subjects:
+        if not group.finished:
+            raise CannotTell(f"{group.label} was not trained to the end")
     for trial in (trial for group in subjects for trial in group.trained):
         if len(trial.epochs) < epochs:
             raise CannotTell(f"too few epochs: {len(trial.epochs)} of {epochs}")
@@ -81,10 +90,15 @@ def _check_trained(claim: Claim, subjects: Sequence[TrialGroup]) -> None:
             raise CannotTell(f"too little training: {updates} updates of {TRAINED_UPDATES}")
 
 
-def _on_cifar10(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
+def _on_some_of_cifar10(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
     data = run.dataset
     if data.name != "cifar10" and frozenset(data.classes) != CIFAR10_CLASSES:
-        raise CannotTell(f"other data: {data.name}, not CIFAR-10", options=ALL_OF_CIFAR10)
+        raise CannotTell(f"other data: {data.name}, not CIFAR-10", options="--dataset cifar10")
+
+
+def _on_cifar10(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
+    _on_some_of_cifar10(claim, run, subjects)
+    data = run.dataset
     if data.train_images != CIFAR10_IMAGES:
         reason = f"other data: {data.train_images:,} of CIFAR-10's training images"
         raise CannotTell(reason, options=ALL_OF_CIFAR10)
@@ -115,9 +129,11 @@ def _same_device(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None
 
 CONDITIONS: dict[str, Callable[[Claim, Run, Sequence[TrialGroup]], None]] = {
     "cifar10": _on_cifar10,
+    "some-cifar10": _on_some_of_cifar10,
     "native": _native,
     "same-batch": _same_batch,
     "device": _same_device,
 }
-"""What must be true of a run before a claim can be judged: all of CIFAR-10; each model at its
-native image size; one batch size for all the claim's models; the device of the quoted figure."""
+"""What must be true of a run before a claim can be judged: all of CIFAR-10, or any part of it; each
+model at its native image size; one batch size for all the claim's models; the device of the quoted
+figure."""

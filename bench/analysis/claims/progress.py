@@ -54,7 +54,7 @@ class Progress:
         if run is None:
             return
         for claim in (needed.claim for needed in experiment.requirements):
-            for condition in {"cifar10", "device"} & set(claim.needs):
+            for condition in {"cifar10", "some-cifar10", "device"} & set(claim.needs):
                 try:
                     CONDITIONS[condition](claim, run, ())
                 except CannotTell as lack:
@@ -145,9 +145,13 @@ class Progress:
         )
 
     def _seeds(self, experiment: Experiment, needed: Requirement) -> int:
-        """How many seeds of all that a claim is about are done."""
+        """How many seeds of all that a claim is about are done; none after one that failed."""
+
+        def is_done(wanted: Wanted) -> bool:
+            return self.is_over(wanted) and not self._has_failed(wanted)
+
         seeds = 0
-        while all(self.is_over(Wanted(experiment.number, seeds, s)) for s in needed.subjects):
+        while all(is_done(Wanted(experiment.number, seeds, s)) for s in needed.subjects):
             seeds += 1
         return seeds
 
@@ -160,11 +164,15 @@ class Progress:
         if name in self.elsewhere:
             return ClaimVerdict("cannot tell", self.elsewhere[name])
         if not self._has_evidence(experiment, needed):
-            every = experiment.wanted(name, needed.seeds, ())
-            failed = [w for w in every if self._has_failed(w)]
+            failed = self._failed(experiment, needed)
             return ClaimVerdict("cannot tell", self._why(failed[0]) if failed else "not yet run")
         run = self.runs[experiment.number]
         return judge(needed.claim, run, Standings(trial_groups(run)))
+
+    def _failed(self, experiment: Experiment, needed: Requirement) -> list[Wanted]:
+        """The trials without which a claim cannot be judged, and that cannot be had."""
+        every = experiment.wanted(needed.claim.id, needed.seeds, ())
+        return sorted(wanted for wanted in every if self._has_failed(wanted))
 
     def _why(self, wanted: Wanted) -> str:
         reasons = [t.ended.reason for t in self._trials(wanted) if t.ended and t.ended.reason]
@@ -183,14 +191,17 @@ class Progress:
         if verdict.answer != "cannot tell":
             return Settled(claim, "decided", verdict, evidence)
         wanted = self._needs(claim.id, verdict, ())
-        takes = self._would_take(wanted)
-        if wanted is None and verdict.got == "predicted":
+        if wanted is not None:
+            takes = self._would_take(wanted)
+        elif self._failed(experiment, needed):
+            takes = "that its trials do not fail"
+        elif verdict.got == "predicted":
             takes = "a measurement on the card"
+        else:
+            takes = "too many more seeds, or other evidence"
         return Settled(claim, "open", verdict, evidence, takes)
 
-    def _would_take(self, wanted: frozenset[Wanted] | None) -> str:
-        if wanted is None:
-            return "no number of seeds that is worth while"
+    def _would_take(self, wanted: frozenset[Wanted]) -> str:
         missing, seconds = [w for w in wanted if not self.is_over(w)], self._left_to_do(wanted)
         if seconds == float("inf"):
             return "a longer --time-limit: this one had no room to predict it"

@@ -11,7 +11,7 @@ import pandas as pd
 from bench.analysis.claims.claim import Claim, ClaimVerdict
 from bench.analysis.claims.evidence import Requirement, Wanted
 from bench.records.files import write_atomic
-from bench.units import duration_text
+from bench.units import counted, duration_text
 
 SETTLED = "settled.csv"
 
@@ -62,7 +62,7 @@ def evidence_text(needed: Requirement, experiment: int, seeds: int) -> str:
     >>> from bench.analysis.claims.evidence import requirement
     >>> claim = Claim("a", "b", "more", metric=("epoch_seconds",), models=("resnet34", "resnet18"))
     >>> evidence_text(requirement(claim), 2, 3)
-    'run 2: resnet34, resnet18; 3 epochs of 2,000 images at 32 px, 3 seeds'
+    'run 2: resnet34, resnet18; constant, 3 epochs of 2,000 images at 32 px, 3 seeds'
     """
     options = dict(needed.options)
     several = len({subject.optimizer for subject in needed.subjects}) > 1
@@ -76,8 +76,8 @@ def evidence_text(needed: Requirement, experiment: int, seeds: int) -> str:
     images, epochs = options["train_limit"], options["epochs"]
     many = "all" if images == "all" else f"{images:,}"
     return (
-        f"{text}{epochs} epoch{'s' * (epochs > 1)} of {many} images {at}, "
-        f"{seeds} seed{'s' * (seeds != 1)}"
+        f"{text}{', '.join(options['recipe'])}, {counted(epochs, 'epoch')} of {many} images {at}, "
+        f"{counted(seeds, 'seed')}"
     )
 
 
@@ -90,4 +90,4 @@ def would_take(missing: Iterable[Wanted], seconds: float) -> str:
     """
     seeds = {wanted.seed for wanted in missing}
     more = "more " * (0 not in seeds)
-    return f"{len(seeds)} {more}seed{'s' * (len(seeds) != 1)}, about {duration_text(seconds)}"
+    return f"{counted(len(seeds), f'{more}seed')}, about {duration_text(seconds)}"

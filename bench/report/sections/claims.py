@@ -54,7 +54,7 @@ def _decided(title: str, group: Sequence[JudgedClaim]) -> Table:
         "Verdict": [judged.verdict.answer for judged in group],
         "Why": [judged.verdict.reason for judged in group],
         "Quoted (published)": [_quoted(judged.claim) for judged in group],
-        "Here (measured)": [judged.verdict.measured or MISSING for judged in group],
+        "Here": [_found(judged) for judged in group],
     }
     return table_of(columns, prose=True, title=title)
 
@@ -82,19 +82,32 @@ def _open(title: str, group: Sequence[JudgedClaim], command: Command | None) -> 
 
 def _line(judged: JudgedClaim) -> str:
     """A claim with both figures, on one line."""
-    figures = {"quoted": _quoted(judged.claim), "here": judged.verdict.measured or MISSING}
+    figures = {"quoted": _quoted(judged.claim), "here": _found(judged)}
     known = [f"{where}: {text}" for where, text in figures.items() if text != MISSING]
     return f"{judged.claim.claim} ({'; '.join(known)})" if known else judged.claim.claim
 
 
+def _found(judged: JudgedClaim) -> str:
+    """The figure of this run, and how it was got."""
+    verdict = judged.verdict
+    return f"{verdict.measured} ({verdict.got})" if verdict.measured else MISSING
+
+
 def _tables(context: Context) -> tuple[Table, ...]:
+    config = context.run.started.config
+
     def command(options: str, claims: Sequence[Claim]) -> str:
-        """A run of the claims' models, or of this run's where they name none."""
+        """A settlement, where claims say what their evidence is; else a run of their models, or of
+        this run's where they name none."""
+        if any(claim.evidence or claim.needs for claim in claims):
+            own = " --claims FILE" if config.get("claims") else ""
+            data = " --dataset folder --data-dir DIR" if config.get("dataset") == "folder" else ""
+            return f"python -m bench settle{own}{data}"
         words = [word.partition("@") for claim in claims for word in claim.models]
         models = dict.fromkeys([model for model, _, _ in words] or context.run.facts)
         optimizers = dict.fromkeys(optimizer for *_, optimizer in words if optimizer)
         chosen = f" --optimizer {' '.join(optimizers)}" if optimizers else ""
-        preset = context.run.started.config.get("preset", "quick")
+        preset = config.get("preset", "quick")
         run = f"python run_bench.py --preset {preset} --models {' '.join(models)}{chosen}"
         return f"{run} {options}".rstrip()
 

@@ -344,9 +344,10 @@ def _kernel_pictures(context: Context) -> Iterator[Picture]:
                     f"kernels/{number:02}-{which}",
                     f"{group.label}: the {which} convolution's kernels before and after training",
                     "And their change, of the first seed. Above, all on one scale: how large the "
-                    "change is. Below, each normalised by itself from its smallest weight to its "
-                    "largest, as the lecture's notebooks show them: there a change looks as large "
-                    "as a kernel, however small it is.",
+                    "change is. Below, as the lecture's notebooks show them: each normalised by "
+                    "itself from its smallest weight to its largest, so that a change looks as "
+                    "large as a kernel, however small it is; of the second convolution the first "
+                    "kernel's channels.",
                     partial(_kernel_drawing, group.label, which, kernels),
                 )
 
@@ -373,33 +374,43 @@ def read_kernels(folder: Path, trial: TrialResult) -> dict[str, Grid]:
 
 def kernel_figure(title: str, before: Grid, after: Grid, caption: str) -> Figure:
     """Before, after and their difference: above on one scale, where zero is the middle grey (or
-    white) and the largest weight before or after is the end; below each by itself, from its
-    smallest weight to its largest (torchvision's `make_grid(normalize=True)`). Kernels of three
-    channels are drawn in colour, others by their first input channel."""
+    white) and the largest weight before or after is the end; below as the lecture's notebooks have
+    it: each by itself, from its smallest weight to its largest (torchvision's
+    `make_grid(normalize=True)`), the difference as before minus after. Kernels of three channels
+    are drawn in colour. Of others, the first input channel of each kernel is above, and all
+    channels of the first kernel are below."""
     count, channels, height, width = before.shape
     colour = channels == 3
     reach = float(max(np.abs(before).max(), np.abs(after).max())) or 1.0
-    what = "in colour" if colour else f"the first of {channels} input channels"
+    shown = f"{min(count, MAX_KERNELS)} of {count} kernels of {height}x{width}"
+    shown += ", in colour" if colour else f", the first of {channels} input channels"
+    first = "" if colour else f"{min(channels, MAX_KERNELS)} input channels of the first kernel, "
     below = (
-        f"{min(count, MAX_KERNELS)} of {count} kernels of {height}x{width}, {what}; above: one "
-        f"scale for all three, ±{reach:.2g}; below: each by itself. {caption}"
+        f"Above: {shown}, one scale for all three, ±{reach:.2g}; below: {first}each by itself. "
+        f"{caption}"
     )
-    panels = (("before training", before), ("after training", after), ("change", after - before))
+    panels = (
+        ("before training", before, before),
+        ("after training", after, after),
+        ("change", after - before, before - after),
+    )
     with canvas(below, title, columns=3, rows=2) as (figure, axes):
         figure.set_size_inches(11, 8.2)
         figure.set_layout_engine("constrained", w_pad=0.15)
         scale: Any = {} if colour else {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach}
-        for above, ax, (name, weights) in zip(axes[:3], axes[3:], panels, strict=True):
-            sheet = tile(weights[:MAX_KERNELS] if colour else weights[:MAX_KERNELS, :1])
+        for above, ax, (name, ours, theirs) in zip(axes[:3], axes[3:], panels, strict=True):
+            sheet = tile(ours[:MAX_KERNELS] if colour else ours[:MAX_KERNELS, :1])
             pixels = np.clip(sheet / (2 * reach) + 0.5, 0, 1) if colour else sheet[..., 0]
             image = above.imshow(pixels, interpolation="nearest", **scale)
+            sheet = tile(theirs[:MAX_KERNELS] if colour else theirs[0, :MAX_KERNELS, np.newaxis])
             low, high = float(np.nanmin(sheet)), float(np.nanmax(sheet))
             by_itself = (sheet - low) / ((high - low) or 1.0)
             ax.imshow(
                 by_itself if colour else by_itself[..., 0], interpolation="nearest", cmap="gray"
             )
             above.set_title(f"{name}\non one scale, ±{reach:.2g}", fontsize=12)
-            ax.set_title(f"by itself, {low:.2g} to {high:.2g}", fontsize=12)
+            way = "before minus after, " if name == "change" else ""
+            ax.set_title(f"{way}by itself, {low:.2g} to {high:.2g}", fontsize=12)
         for number, ax in enumerate(axes):
             ax.set_axis_off()
             # Equal pictures, of weights that did not change, would share one name in the SVG.

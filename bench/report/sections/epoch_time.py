@@ -28,7 +28,8 @@ SHARES = {
 
 MFU_REMARK = (
     "MFU, model FLOP utilisation: a training step taken as three times the multiply-adds of an "
-    "inference, over the fastest matrix product that this run timed in the same precision. "
+    "inference (once, if the body is frozen), over the fastest matrix product that this run timed "
+    "in the same precision. "
     "It does not count the work of auxiliary heads."
 )
 

@@ -142,6 +142,8 @@ def _probes(context: Context) -> Figure | None:
     colours = colours_of(context.groups, context.looks)
     budgets = {s.budget_bytes for s in run.largest_batches.values() if s.budget_bytes}
     top = max(budgets, default=max(p.peak_memory_bytes or 0 for p in known)) / 2**20
+    # A search may look far beyond the answer; the picture is of where it ended.
+    reach = 1.2 * max(p.batch_size for p in known)
     with canvas(run, "Memory against batch size, from the probes") as (figure, (ax,)):
         for budget in budgets:
             ax.axhline(budget / 2**20, color="#555555", linestyle=":", linewidth=1.5)
@@ -151,11 +153,10 @@ def _probes(context: Context) -> Figure | None:
             ran = sorted((p.batch_size, p.peak_memory_bytes or 0) for p in probes if p in known)
             sizes, peaks = [n for n, _ in ran], [peak / 2**20 for _, peak in ran]
             ax.plot(sizes, peaks, "o-", color=colour, label=_label(context, *shape))
-            failed = [p.batch_size for p in probes if not p.fits]
+            failed = [p.batch_size for p in probes if not p.fits and p.batch_size <= reach]
             crosses = ax.plot(failed, [top] * len(failed), "x", color=colour, ms=9, mew=2)
             say(crosses[0], [f"{shape[0]}: {n:,} images ran out of memory" for n in failed])
-        # A search may look far beyond the answer; the picture is of where it ended.
-        ax.set_xlim(0, 1.2 * max(p.batch_size for p in known))
+        ax.set_xlim(0, reach)
         ax.set_ylim(0, 1.1 * top)
         ax.set(xlabel="Batch size (images)", ylabel="Peak memory (MiB); dotted: the limit")
         draw_legend(ax)

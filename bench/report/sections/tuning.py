@@ -34,7 +34,7 @@ from bench.settings import space_of
 from bench.units import counted
 
 MARKERS = "oDs^v"
-"""Of contestants of one model and one optimizer."""
+"""Of contestants of one model in one search space."""
 
 FINAL = "final_test_accuracy"
 
@@ -244,7 +244,7 @@ def _remarks(context: Context) -> Iterator[str]:
     yield from edge_sentences(context)
     yield (
         f"Every contestant tried the same {len(declared.points)} points of a scrambled Sobol "
-        f"sequence (seed {declared.points_seed}), mapped to the space of its optimizer, with one "
+        f"sequence (seed {declared.points_seed}), mapped to its search space, with one "
         f"seed, on {data.train_images:,} images, judged on {data.validation_images:,} validation "
         "images after the last epoch; a trial that failed counts as tried, with 0 %. Then it "
         f"trained on all {declared.retrained_on.train_images:,} training images with other seeds, "
@@ -254,7 +254,7 @@ def _remarks(context: Context) -> Iterator[str]:
         "The best of so many points under this space says nothing of other spaces or larger "
         "budgets. Validation accuracy of the chosen point is picked, so optimistic; test accuracy "
         "is not. FLOP are two for each multiply-add of completed epochs, without auxiliary "
-        "heads; seconds are wall-clock."
+        "heads and repetitions; seconds are wall-clock, with them."
     )
 
 

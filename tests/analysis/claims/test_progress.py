@@ -84,7 +84,16 @@ def test_what_failed_or_was_given_up_is_not_wanted_again_and_says_why() -> None:
     assert gave_up.needs(left=1e6) == {}
     assert gave_up.verdict("slower").reason == "lenet failed: its trials did not end"
     (settled,) = gave_up.settled()
-    assert settled.would_take == "no number of seeds that is worth while"
+    assert settled.would_take == "that its trials do not fail"
+
+
+def test_a_seed_that_failed_is_no_evidence() -> None:
+    ended = done(0, 1)
+    failed = progress_of(*ended, *a_failed_trial(TRIALS[4]), *a_done_trial(TRIALS[5]))
+    (settled,) = failed.settled()
+    assert (settled.state, settled.verdict.answer) == ("open", "cannot tell")
+    assert settled.verdict.reason.startswith("googlenet failed: ")
+    assert "2 seeds" in settled.evidence
 
 
 def test_what_takes_longer_than_is_left_is_nothing_to_train_side_by_side_with() -> None:

@@ -25,10 +25,16 @@ def test_what_is_decided_has_a_row_per_claim_with_figure_verdict_and_reason() ->
     wrong = replace(QUOTED, threshold=2e6)
     holds, does_not, undecided = SECTION.tables(context(wrong, RATIO, QUOTED))
     assert [[cell.text for cell in row] for row in holds.rows] == [
-        ["It is so", "holds", "within 1,000,000 ± 10", "1 million", "1,000,000"],
+        ["It is so", "holds", "within 1,000,000 ± 10", "1 million", "1,000,000 (measured)"],
     ]
     assert [[cell.text for cell in row] for row in does_not.rows] == [
-        ["It is so", "does not hold", "outside 2,000,000 ± 10", "1 million", "1,000,000"],
+        [
+            "It is so",
+            "does not hold",
+            "outside 2,000,000 ± 10",
+            "1 million",
+            "1,000,000 (measured)",
+        ],
     ]
     assert [[cell.text for cell in row] for row in undecided.rows] == [
         ["no search was made for a", "1 claim", "–"],
@@ -54,6 +60,17 @@ def test_what_is_open_has_a_row_per_reason_with_the_command_that_would_decide_it
             "python run_bench.py --preset smoke --models a --epochs 9",
         ],
     ]
+    ours = replace(late, needs=("cifar10",), evidence=("recipe=lecture",))
+    *_, undecided = SECTION.tables(context(ours))
+    assert [cell.text for cell in undecided.rows[0]] == [
+        *("other recipe: constant, not lecture", "1 claim", "python -m bench settle")
+    ]
+
+
+def test_what_several_claims_lack_is_one_row() -> None:
+    missing = Claim("z", "It is there", "more", metric=("params",), models=("a", "b@sgd"))
+    again = replace(missing, id="zz", claim="It is there too")
+    *_, undecided = SECTION.tables(context(missing, again))
     assert undecided.rows[0][1].more == ("It is there", "It is there too")
 
 

@@ -77,6 +77,19 @@ def test_kernels_are_drawn_on_one_scale(tmp_path: Path) -> None:
     assert "±2" in figure.get_supxlabel()
 
 
+def test_a_second_convolution_is_also_drawn_as_the_notebooks_have_it() -> None:
+    before = np.zeros((4, 9, 1, 1), dtype=np.float32)
+    after = before.copy()
+    after[0, 8] = 1.0
+    figure = kernel_figure("x", before, after, "here")
+    pixels = [ax.get_images()[0].get_array() for ax in figure.axes[:6]]
+    assert [image.shape for image in pixels[3:]] == [(5, 5)] * 3  # nine channels of one kernel
+    assert float(pixels[4][4, 4]) == 1.0  # its last channel after training
+    assert float(pixels[5][4, 4]) == 0.0  # before minus after: the lowest
+    assert float(pixels[5][0, 0]) == 1.0
+    assert "9 input channels of the first kernel" in figure.get_supxlabel()
+
+
 def test_a_grid_is_nearly_square() -> None:
     kernels = np.arange(5 * 1 * 2 * 2, dtype=np.float32).reshape(5, 1, 2, 2)
     sheet = tile(kernels)
