@@ -14,7 +14,7 @@ from bench.analysis.claims.reader import lecture_claims
 from bench.analysis.claims.rules import RULES, layer_change
 from bench.analysis.compare.ranking import Standings
 from bench.analysis.trial_group import trial_groups
-from bench.records.records import Inspected, Layer, LayerChange, Record, Trial
+from bench.records.records import Inspected, Layer, LayerChange, Record, Trial, TrialEnded
 from bench.records.run import Run, collect
 from tests.builders import (
     a_dataset,
@@ -289,6 +289,27 @@ def test_a_statement_about_training_needs_some(epochs: int) -> None:
     assert said.reason == f"too few epochs: {epochs} of 12"
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_curve_that_has_not_ended_is_no_evidence(failed: bool) -> None:
+    trial = a_trial("a")
+    started, *epochs, _ = long_trained(trial)
+    end = [TrialEnded(trial, "failed", "memory ran out.", 5.0)] if failed else []
+    said = verdict(claim("falls", "train_loss"), [*run_start(), started, *epochs[:4], *end])
+    assert (said.answer, said.reason) == ("cannot tell", "a was not trained to the end")
+
+
+def test_a_claim_is_judged_by_its_own_recipe() -> None:
+    what = replace(FINAL, evidence=("recipe=lecture",))
+    constant = curves([0.7], [0.7])
+    said = verdict(what, [*run_start(), *constant])
+    assert (said.reason, said.options) == (
+        "other recipe: constant, not lecture",
+        "--recipe lecture",
+    )
+    lecture = curves([0.4], [0.4], setting=a_setting(recipe="lecture"))
+    assert verdict(what, [*run_start(), *constant, *lecture]).answer == "does not hold"
+
+
 def test_a_figure_without_chance_needs_no_training() -> None:
     said = verdict(PARAMS, [*run_start(), *counted(1_000_005), *a_done_trial(a_trial("a"), 1)])
     assert said.answer == "holds"
@@ -353,6 +374,8 @@ AT_224 = [
         ("cifar10", "", HERE, "other data: shapes10, not CIFAR-10"),
         ("cifar10", "", [replace(WHOLE, train_images=640), *HERE], "640 of CIFAR-10's"),
         ("cifar10", "", [WHOLE, *HERE], None),
+        ("some-cifar10", "", HERE, "other data: shapes10, not CIFAR-10"),
+        ("some-cifar10", "", [replace(WHOLE, train_images=640), *HERE], None),
         ("native", "", [some_facts("a"), *HERE], "other image size: 32 px, not 224"),
         ("native", "", AT_224, None),
         ("device", "", HERE, "other hardware"),
