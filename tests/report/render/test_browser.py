@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.records.run import Run
-from tests.builders import a_prediction, a_run
+from tests.builders import a_failed_trial, a_prediction, a_run, a_trial
 from tests.report.page import write_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -127,6 +127,23 @@ def test_the_first_screen_answers(browser: Any, six: str, size: tuple[int, int])
         assert box["y"] >= 0
         assert box["y"] + box["height"] <= size[1]
     shown.page.close()
+
+
+def test_forty_models_and_a_failure_have_room(browser: Any, tmp_path: Path) -> None:
+    models = [f"network{number:02}" for number in range(40)]
+    run = a_run(tmp_path / "run", models=models, epochs=2)
+    for record in a_failed_trial(a_trial(models[0], seed=1), reason="memory ran out."):
+        run.add(record)
+    write_page(run)
+    for size in SIZES:
+        shown = Watched(browser, (run.path / "report.html").as_uri(), size, "light")
+        assert shown.page.locator("#comparison tbody tr").count() == 40
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        shown.page.locator("#open-all").click()
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        assert "memory ran out." in shown.page.locator("#failures").inner_text()
+        assert not shown.said
+        shown.page.close()
 
 
 def test_a_row_sorts_the_models_where_they_are_columns(browser: Any, six: str) -> None:
