@@ -31,7 +31,7 @@ def left_out(run: Run) -> dict[str, str]:
     reasons = {}
     for result in run.trials:
         try:
-            if result.status == "done":
+            if result.status == "done" and not result.trial.is_point:
                 _answers(result)
         except Refused as error:
             reasons[result.trial.id] = str(error)

@@ -99,8 +99,11 @@ def ranking_report(run: str, rankings: Sequence[Ranking], notes: Sequence[str]) 
     else:
         sentences = [
             sentence("; ".join(map(ranking_clause, rankings))),
-            "Differences are beyond chance at 95 %, corrected for all comparisons in a metric.",
         ]
+        if any(d.verdict.apart for ranking in rankings for d in ranking.differences.values()):
+            sentences.append(
+                "Differences are beyond chance at 95 %, corrected for all comparisons in a metric."
+            )
     return ComparisonReport(
         "Ranking",
         {"a": run},
@@ -209,7 +212,7 @@ def _claims(lines: Sequence[Line]) -> str:
         else:
             effects = sorted((line.effect for line in group), key=lambda e: e.shift)
             ends = " to ".join(change_text(e).partition(" (")[0] for e in (effects[0], effects[-1]))
-            clauses.append(f"{name} is {ends} in {len(group)} lines")
+            clauses.append(f"{name} is {ends} against A's in {len(group)} lines")
     return listed(clauses)
 
 

@@ -11,7 +11,7 @@ from bench.records.run import Run
 from bench.report.context import Context
 from bench.report.sections.base import Answer, Picture
 from bench.report.sections.reference import missed_sentences
-from bench.report.sections.timing_noise import noisy_trials
+from bench.report.sections.timing_noise import noisy_trials, timed_trials
 from bench.report.sections.tuning import edge_sentences
 from bench.report.tables import Table, headline, picked, table_of, transposed
 from bench.units import counted
@@ -149,10 +149,11 @@ def warnings(context: Context) -> Iterator[str]:
     """Sentences that a reader of the comparison must see first."""
     run = context.run
     yield from run.dataset.notes
-    counted = [trial for trial in run.trials if not trial.trial.is_point]
-    bad = sum(trial.went_wrong for trial in counted)
+    trials = [trial for trial in run.trials if not trial.trial.is_point]
+    bad = sum(trial.went_wrong for trial in trials)
     if bad:
-        yield f"{bad} of {len(counted)} trials were not completed; the last section says why."
+        many = counted(len(trials), "trial")
+        yield f"{bad} of {many} were not completed; the last section says why."
     cut = seeds_left_out(run)
     if cut and run.seeds_cut:
         yield cut_sentence(cut, run.seeds_cut)
@@ -164,7 +165,7 @@ def warnings(context: Context) -> Iterator[str]:
     if noisy:
         more = f" and {len(noisy) - 3} more" if len(noisy) > 3 else ""
         yield (
-            f"The times of {len(noisy)} of {len(run.trials)} trials may mislead "
+            f"The times of {len(noisy)} of {counted(len(timed_trials(run)), 'trial')} may mislead "
             f"({listed(noisy[:3])}{more}): the section on trust says why; --rerun-noisy trains "
             "such trials again."
         )

@@ -81,7 +81,8 @@ def answer(history: History) -> list[str]:
     changes = sorted(history.changes, key=lambda change: not change.regression)
     new = set(map(id, history.new))
     said = [
-        f"{history.sentence(change)} {kind_of(change, new=id(change) in new).capitalize()}."
+        f"{history.sentence(change)} {kind_of(change, new=id(change) in new).capitalize()}"
+        f"{'' if change.verdict.apart else ', no longer beyond chance with what came since'}."
         for change in changes
     ]
     return said or ["No lasting change beyond chance."]
@@ -99,7 +100,7 @@ def notes(history: History) -> list[str]:
     said = []
     if len(history.moments) < 2 * FEWEST:
         said.append(
-            f"{counted(len(history.moments), 'run')}: a change is told from chance by at least "
+            f"{counted(len(history.moments), 'point')}: a change is told from chance by at least "
             f"{FEWEST} before and {FEWEST} after it."
         )
     else:

@@ -20,6 +20,7 @@ from bench.report.history import (
 from bench.report.history_pictures import CAPTION, history_figure
 from bench.report.render.html import html_page
 from bench.report.sections.base import Answer, Picture, drawn
+from bench.units import counted
 
 PAGE, VALUES = "history.html", "history.json"
 
@@ -65,7 +66,8 @@ def _answers(history: History) -> Iterator[Answer]:
         yield Answer(name, label, finding, tuple(pictures), (series_table(history, series),))
     remark = f"All figures are in {VALUES}."
     count = sum(len(moment.runs) for moment in history.moments)
-    yield Answer("runs", "Runs", f"{count} runs, in order.", (), (runs_table(history),), (remark,))
+    said = f"{counted(count, 'run')}, in order."
+    yield Answer("runs", "Runs", said, (), (runs_table(history),), (remark,))
 
 
 def _facts(history: History) -> tuple[tuple[str, str], ...]:

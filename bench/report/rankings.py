@@ -35,13 +35,22 @@ def ranking_table(ranking: Ranking) -> Table:
     return table_of(columns)
 
 
+def tie_text(ranking: Ranking) -> str:
+    """What those at the top of a ranking are: the same, not to be told apart, or some of each."""
+    verdicts = {place.difference.verdict for place in ranking.winners if place.difference}
+    words = {verdict.word for verdict in verdicts if verdict.kind == "same"}
+    if len(words) == len(verdicts) == 1:
+        return f"are {'' if words == {'equal'} else 'the '}{words.pop()}"
+    return "cannot be told apart, or are the same," if words else "cannot be told apart"
+
+
 def ranking_clause(ranking: Ranking) -> str:
     """Who is best in one metric, and by how much or with whom tied."""
     name, best = formatting.in_sentence(ranking.metric), ranking.places[0]
     tied = [place.group.label for place in ranking.winners]
     if len(tied) > 1:
         who = formatting.listed(tied) if len(tied) <= 4 else f"{len(tied)} of {len(ranking.places)}"
-        return f"in {name}, {who} cannot be told apart at the top"
+        return f"in {name}, {who} {tie_text(ranking)} at the top"
     second = ranking.places[1]
     assert second.difference is not None
     return (

@@ -65,10 +65,9 @@ def ratio_sentence(spread: Spread) -> str:
     where = every if spread.within == total else f"{spread.within} of {total}"
     low, high = f"{spread.low:.2f}", f"{spread.high:.2f}"
     factor = low if low == high else f"{low} to {high}"
-    apart = spread.apart or "none"
     return (
-        f"{spread.fast} is {factor} times as fast as {spread.slow} on {where} machines; the "
-        f"difference is beyond chance on {apart} of them."
+        f"{spread.fast} is {factor} times as fast as {spread.slow} on {where} machines; it is "
+        f"faster beyond chance on {spread.apart or 'none'} of {total}."
     )
 
 

@@ -5,10 +5,13 @@ from operator import attrgetter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.analysis.formatting import listed
+from bench.analysis.intervals import estimate
 from bench.records.records import HeldOut
 from bench.report.context import Context
 from bench.report.sections.base import Picture, Section, certainty, metrics_of_trained, value
 from bench.report.style import canvas, draw_legend, draw_line, percent_axis
+from bench.units import counted
 
 FINAL = "final_test_accuracy"
 TESTED = {"accuracy": FINAL, "loss": "final_test_loss"}
@@ -18,19 +21,27 @@ def _finding(context: Context) -> str | None:
     ranking = context.standings.ranking(FINAL)
     if ranking is None:
         return _alone(context)
-    (first, a), (second, b) = ((p.group, p.group.metric(FINAL)) for p in ranking.places[:2])
-    difference = ranking.places[1].difference
+    first, second = ranking.places[:2]
+    common = first.values.keys() & second.values.keys()
+    # Of unlike seeds, the verdict is on those that both have.
+    unlike = len(common) > 1 and (first.values.keys() | second.values.keys()) != common
+    a, b = (
+        estimate([place.values[seed] for seed in common]) if unlike else place.group.metric(FINAL)
+        for place in (first, second)
+    )
+    over = f" over the {counted(len(common), 'seed')} of both" if unlike else ""
+    names, sure = [place.group.label for place in (first, second)], certainty(second.difference)
     if a and b and a.mean == b.mean:
-        return f"{first.label} and {second.label} end equal, at {value(FINAL, a)} test accuracy."
+        return f"{listed(names)} both end at {value(FINAL, a)} test accuracy{over}; {sure}."
     return (
-        f"{first.label} ends highest, at {value(FINAL, a)} test accuracy, before {second.label} "
-        f"at {value(FINAL, b)}; {certainty(difference)}."
+        f"{names[0]} ends highest, at {value(FINAL, a)} test accuracy{over}, before {names[1]} at "
+        f"{value(FINAL, b)}; {sure}."
     )
 
 
 def _alone(context: Context) -> str | None:
     for group in context.finished:
-        if not group.trained:
+        if not group.trained or not group.has(FINAL):
             continue
         epochs = min(len(trial.epochs) for trial in group.trained)
         lowest = group.metric("first_test_accuracy")

@@ -108,7 +108,7 @@ def _finding(context: Context) -> str | None:
     together = np.sum([a.confusion / a.seeds for a in found], axis=0)
     accuracies, ends = class_accuracies(together), worst_and_best(together)
     worst, best = (f"{found[0].names[n]} ({percent(accuracies[n])})" for n in ends)
-    clauses = [f"Over all {len(found)} models, accuracy is lowest in {worst} and highest in {best}"]
+    clauses = [f"Over all {len(found)} groups, accuracy is lowest in {worst} and highest in {best}"]
     if most := mistake(together, found[0].names):
         clauses.append(f"the most frequent mistake is {most}")
     return "; ".join([*clauses, *_calibration(context)]) + "."

@@ -66,6 +66,12 @@ def _finding(context: Context) -> str | None:
         names = listed([g.label for g, _ in ranked]) if len(ranked) < 4 else "all models"
         verb = "fits" if len(ranked) == 1 else "fit"
         return f"{names} {verb} {value('max_batch', high)} at once, as measured."
+    if (found := most.trials[0].largest_batch) and found.limited_by != "memory":
+        return (
+            f"{most.label} fits at least {value('max_batch', high)} at once, the whole "
+            f"{found.limited_by}, and {least.label} {value('max_batch', low)}, as measured in the "
+            "same memory."
+        )
     much = f"{ratio(high.mean, low.mean)} as many as" if low.mean else "more than"
     return (
         f"{most.label} fits {value('max_batch', high)} at once, {much} {least.label} with "

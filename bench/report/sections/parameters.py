@@ -23,21 +23,22 @@ def _finding(context: Context) -> str | None:
     if ranking is None:
         return None
     sizes = base.sorted_by([place.group for place in ranking.places], "params", highest=False)
-    if len(sizes) < 2:
+    if len({size.mean for _, size in sizes}) < 2:
         return None
-    (small, count), best = sizes[0], ranking.places[0]
+    (small, count), (best, second, *_) = sizes[0], ranking.places
     accuracy = best.group.metric(FINAL)
     if small is best.group:
         return (
             f"{small.label}, with the fewest parameters ({_millions(count)}), is also the "
-            f"most accurate, at {value(FINAL, accuracy)}; "
-            f"{certainty(ranking.places[1].difference)}."
+            f"most accurate, at {value(FINAL, accuracy)}, before {second.group.label}; "
+            f"{certainty(second.difference)}."
         )
     difference = ranking.differences[best.group.label, small.label]
     size = best.group.metric("params") or count
+    below = f"{-difference.effect.change * 100:.1f} points below"
     return (
         f"{small.label} has the fewest parameters, {_millions(count)}, and ends "
-        f"{-difference.effect.change * 100:.1f} points below {best.group.label} with "
+        f"{below if difference.effect.change else 'level with'} {best.group.label} with "
         f"{_millions(size)}, {ratio(size.mean, count.mean)} as many; {certainty(difference)}."
     )
 

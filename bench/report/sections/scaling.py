@@ -32,7 +32,7 @@ def _finding(context: Context) -> str | None:
         sure = certainty(context.standings.between("images_per_second", scaling.one, last.group))
         parts.append(
             f"{scaling.name} with {last.ranks} processes trains {last.ratio:.2f} times as many "
-            f"images a second as with one, an efficiency of {_interval(last)} ({sure})"
+            f"images a second as with one ({sure}), an efficiency of {_interval(last)}"
         )
     if not parts:
         return None

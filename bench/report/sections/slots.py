@@ -73,17 +73,18 @@ def _slots(context: Context) -> Figure | None:
     with canvas(run, "What ran where", bars=len(names)) as (figure, (ax,)):
         labelled: set[str] = set()
         for span in spans:
-            group = group_of[span.trial]
+            group = group_of.get(span.trial)  # none of a point of tuning
+            name = shortened(group.label) if group else "points of tuning"
             ax.barh(
                 span.slot,
                 span.seconds,
                 left=span.start,
-                color=context.looks[group.label].colour,
+                color=context.looks[group.label].colour if group else "#999999",
                 edgecolor="white",
                 hatch="" if span.status == "done" else "///",
-                label=None if group.label in labelled else shortened(group.label),
+                label=None if name in labelled else name,
             )
-            labelled.add(group.label)
+            labelled.add(name)
         name_rows(ax, names)
         ax.set(xlabel="Seconds since the first trial\nhatched: did not come to its end")
         legend_beside(figure, handles=ax.get_legend_handles_labels()[0])

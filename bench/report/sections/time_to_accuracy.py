@@ -25,8 +25,10 @@ def _finding(context: Context) -> str | None:
     if ranking is None:
         group = next(g for g in context.finished if g.trained)
         after = value("total_seconds", _seconds(group, target))
-        on = group.evaluated_on
-        return f"{group.label} reaches its best {on} accuracy, {percent(target)}, after {after}."
+        which = f"its best {group.evaluated_on} accuracy, {percent(target)},"
+        if len(group.trained) > 1:
+            which = f"{percent(target)}, the {group.evaluated_on} accuracy that every seed reaches,"
+        return f"{group.label} reaches {which} after {after}."
     first, last = ranking.places[0].group, ranking.places[-1].group
     a, b = (_seconds(group, target) for group in (first, last))
     return (

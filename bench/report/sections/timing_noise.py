@@ -14,6 +14,7 @@ from bench.report.context import Context
 from bench.report.sections.base import Section, known_table, picture
 from bench.report.style import canvas, draw_legend
 from bench.report.tables import Table, table_of
+from bench.units import counted
 
 COLUMNS = (
     *("step_milliseconds", "step_mean_milliseconds", "step_p95_milliseconds"),
@@ -48,25 +49,30 @@ def machine_speed(trials: Sequence[TrialResult]) -> MachineSpeed | None:
     return max(ranges, key=lambda speed: speed.change, default=None)
 
 
+def timed_trials(run: Run) -> list[TrialResult]:
+    """The trials whose steps were timed, points of tuning among them."""
+    return [trial for trial in run.trials if any(epoch.step_times for epoch in trial.epochs)]
+
+
 def noisy_trials(run: Run) -> list[tuple[TrialResult, tuple[str, ...]]]:
-    """The trials whose times cannot be trusted, and why."""
-    return [(trial, why) for trial in run.trials if (why := noise_of(trial))]
+    """Those whose times cannot be trusted, and why."""
+    return [(trial, why) for trial in timed_trials(run) if (why := noise_of(trial))]
 
 
 def _finding(context: Context) -> str | None:
     """How many trials were quiet, and how much the machine changed."""
-    trials = [trial for group in context.finished for trial in group.trained]
-    if not any(e.step_times for trial in trials for e in trial.epochs):
+    trials = timed_trials(context.run)
+    if not trials:
         return None
-    quiet = sum(not noise_of(trial) for trial in trials)
-    counted = f"{quiet} of {len(trials)} trials were quiet"
+    quiet = len(trials) - len(noisy_trials(context.run))
+    said = f"{quiet} of {counted(len(trials), 'trial')} were quiet"
     speed = machine_speed(trials)
     if speed is None:
-        return f"{counted}; the machine's own speed was not watched."
+        return f"{said}; the machine's own speed was not watched."
     between = f"between {speed.low:,.1f} and {speed.high:,.1f} GFLOP/s"
     return (
-        f"{counted}; a fixed matrix product, timed before and after each, ran {between}: "
-        f"differences in speed below {percent(speed.change)} may be the machine's."
+        f"{said}; a fixed matrix product, timed before and after each, ran {between}, at best "
+        f"{percent(speed.change)} faster than at worst, which verdicts on speeds allow for."
     )
 
 
@@ -85,7 +91,7 @@ def _remarks(context: Context) -> list[str]:
         "steps, its first epoch in no time of an epoch; both are given apart. Outliers are "
         "counted, and nothing is left out for being one."
     )
-    again = f"Noisy trials were repeated, {repeated} times in all."
+    again = f"Noisy trials were repeated, {counted(repeated, 'time')} in all."
     return [rule, again] if repeated else [rule]
 
 

@@ -27,6 +27,7 @@ from bench.analysis.tuning import (
 from bench.records.records import Contestant, PointChosen
 from bench.records.run import TrialResult
 from bench.report.context import Context
+from bench.report.rankings import tie_text
 from bench.report.sections.base import Section, certainty, picture, value
 from bench.report.style import Look, canvas, legend_beside, looks_of, percent_axis
 from bench.report.tables import Table, table_of, text_table
@@ -119,16 +120,16 @@ def _finding(context: Context) -> str | None:
         [names[place.group.label] for place in ranking.winners] for ranking in (before, after)
     )
     return (
-        f"With default values {_top(won, len(before.places))}; each as {of}, "
-        f"{_top(wins, len(after.places))}: {_change(won, wins)}."
+        f"With default values {_top(won, before)}; each as {of}, {_top(wins, after)}: "
+        f"{_change(won, wins)}."
     )
 
 
-def _top(winners: list[str], count: int) -> str:
+def _top(winners: list[str], ranking: Ranking) -> str:
     if len(winners) == 1:
         return f"{winners[0]} wins"
-    who = listed(winners) if len(winners) <= 4 else f"{len(winners)} of {count}"
-    return f"{who} cannot be told apart at the top"
+    who = listed(winners) if len(winners) <= 4 else f"{len(winners)} of {len(ranking.places)}"
+    return f"{who} {tie_text(ranking)} at the top"
 
 
 def _change(first: list[str], then: list[str]) -> str:
@@ -139,16 +140,20 @@ def _change(first: list[str], then: list[str]) -> str:
     return "this run cannot tell whether tuning changes the winner"
 
 
-def _alone(context: Context, tuned: list[Tuned], of: str) -> str:
+def _alone(context: Context, tuned: list[Tuned], of: str) -> str | None:
     """Of a single contestant, or before anything was trained again."""
     for t in tuned:
-        if t.default and t.tuned:
+        if t.default and t.tuned and t.default.has(FINAL) and t.tuned.has(FINAL):
             a, b = (value(FINAL, group.metric(FINAL)) for group in (t.default, t.tuned))
             sure = certainty(context.standings.between(FINAL, t.default, t.tuned))
             return f"{t.label} as {of} ends at {b}, with default values at {a}: {sure}."
-    best = max(tuned, key=lambda t: t.best)
+    best, tried_points = max(tuned, key=lambda t: t.best), sum(len(t.points) for t in tuned)
+    if not best.best:
+        return (
+            f"None of {counted(tried_points, 'point')} came to its end." if tried_points else None
+        )
     return (
-        f"Of {sum(len(t.points) for t in tuned)} points that were tried, the best has "
+        f"Of {counted(tried_points, 'point')} that were tried, the best has "
         f"{percent(best.best)} validation accuracy ({best.label}); none is trained on all images "
         "yet."
     )
@@ -201,7 +206,7 @@ def _chosen(tuned: list[Tuned]) -> Table:
     for name in CHOSEN:
         columns[LABELS[name].capitalize()] = [_value_text(t, name) for t in tuned]
     columns["Validation accuracy"] = [percent(t.best) if t.points else MISSING for t in tuned]
-    columns[f"within {NEAR * 100:g} points of it"] = [
+    columns[f"within {NEAR * 100:g} percentage points of it"] = [
         str(sum(p.status == "done" and accuracy_of(p) >= t.best - NEAR for p in t.points))
         for t in tuned
     ]

@@ -43,7 +43,7 @@ def test_several_models_and_what_the_one_judge_says_of_them(tmp_path: Path) -> N
     of = context(tmp_path, {"a": 2.0, "b": 1.9, "c": 1.0}, seeds=3)
     finding = ERRORS.finding(of)
     assert finding is not None
-    assert finding.startswith("Over all 3 models, accuracy is lowest in cat (")
+    assert finding.startswith("Over all 3 groups, accuracy is lowest in cat (")
     assert " % of cat taken for dog; calibration error is lowest for " in finding
     ranking = of.standings.ranking("ece")
     assert ranking is not None

@@ -63,7 +63,11 @@ FAR = [*trials("a", 0, 3), *trials("b", 7, 3)]
             "b ends highest, at 97.0 ± 5.0 % test accuracy, before a at 62.0 ± 5.0 %; "
             "beyond chance.",
         ),
-        ([*trials("a"), *trials("b")], "a and b end equal, at 60.0 % test accuracy."),
+        (
+            [*trials("a"), *trials("b")],
+            "a and b both end at 60.0 % test accuracy; this run cannot tell them apart (1 seed; at "
+            "least 3 a side are needed).",
+        ),
         (
             trials("a"),
             "a ends at 60.0 % test accuracy after 3 epochs, from 40.0 % after the first.",
@@ -153,9 +157,10 @@ def test_memory(more: list[Record], said: str | None) -> None:
         ),
         (
             [*trials("b", 1), *trials("a"), a_description("a", 7)],
-            "b, with the fewest parameters (2.00 million), is also the most accurate, at 65.0 %; "
-            "this run cannot tell them apart (1 seed; at least 3 a side are needed).",
+            "b, with the fewest parameters (2.00 million), is also the most accurate, at 65.0 %, "
+            "before a; this run cannot tell them apart (1 seed; at least 3 a side are needed).",
         ),
+        ([*trials("a", 1), *trials("a", 1, setting=SGD)], None),
         (trials("a"), None),
     ],
 )

@@ -35,7 +35,8 @@ def test_quiet_trials_and_a_steady_machine() -> None:
     )
     assert SECTION.finding(context) == (
         "2 of 2 trials were quiet; a fixed matrix product, timed before and after each, ran "
-        "between 97.6 and 100.0 GFLOP/s: differences in speed below 2.5 % may be the machine's."
+        "between 97.6 and 100.0 GFLOP/s, at best 2.5 % faster than at worst, which verdicts on "
+        "speeds allow for."
     )
 
 
@@ -63,9 +64,9 @@ def test_a_noisy_trial_is_named_with_its_reason() -> None:
     (row,) = why.rows
     assert row[0].text == "a"
     assert row[1].text.startswith("other processes used 0.70 of the 2 cores")
-    assert (SECTION.finding(context) or "").startswith("0 of 1 trials were quiet; ")
+    assert (SECTION.finding(context) or "").startswith("0 of 1 trial were quiet; ")
     (said,) = (w for w in warnings(context) if "may mislead" in w)
-    assert said.startswith("The times of 1 of 1 trials may mislead (a): ")
+    assert said.startswith("The times of 1 of 1 trial may mislead (a): ")
 
 
 def test_an_older_log_says_nothing_of_it() -> None:
