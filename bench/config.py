@@ -133,7 +133,10 @@ FirstSeed = Annotated[
     int, Meta(ge=0, le=900_000, title="N", description="a whole number from 0 to 900,000")
 ]
 """With the most seeds that a run may have, still below the one that points are tuned with."""
-Seconds = Annotated[float, Meta(gt=0, title="SECONDS", description="a number above 0")]
+Seconds = Annotated[
+    float,
+    Meta(gt=0, le=1e9, title="SECONDS", description="a number above 0"),
+]
 LearningRate = Annotated[float, Meta(gt=0, le=1e308, title="RATE", description="a positive number")]
 WeightDecay = Annotated[
     float, Meta(ge=0, le=1e308, title="DECAY", description="a number, 0 or more")
@@ -451,6 +454,13 @@ class Config(Options):
                     f"--accumulate {parts} makes parts of one image of --batch-size {batch}, which "
                     f"cannot train batch norm; use {2 * parts} or more."
                 )
+        searching = {
+            "--sweep-batch": self.sweep_batch,
+            "--batch-size max": "max" in self.batch_size,
+        }
+        for flag, given in searching.items():
+            if given and not self.max_batch:
+                raise Refused(f"{flag} takes a search: leave out --no-max-batch.")
         if "body" in self.freeze and "yes" not in self.pretrained:
             raise Refused("--freeze body keeps random weights as they are; add --pretrained.")
         several = [name for name in TUNED if len(getattr(self, name) or ()) > 1]

@@ -86,8 +86,11 @@ def _row(run: Run, label: str, times: Sequence[TrialTime]) -> tuple[str, ...]:
     timed = run.steps_timed.get((*trial.shape, trial.batch_size or 0))
     if timed is None:
         return (label, str(trial.batch_size), *[MISSING] * 3, str(len(times)), MISSING)
-    epoch = run.dataset.train_images / timed.batch_size * fmean(timed.step_seconds)
-    epoch += run.dataset.evaluated_images * timed.evaluation_seconds
+    whole = run.tuning_declared and trial.tuning is not None and not trial.is_point
+    data = run.tuning_declared.retrained_on if run.tuning_declared and whole else run.dataset
+    ranks = timed.setting.ranks
+    epoch = data.train_images / ranks / timed.batch_size * fmean(timed.step_seconds)
+    epoch += 0.0 if whole else data.evaluated_images / ranks * timed.evaluation_seconds
     peak = timed.peak_memory_bytes
     return (
         label,

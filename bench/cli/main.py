@@ -64,9 +64,13 @@ def guarded(command: Callable[[], int]) -> int:
         print(f"archbench: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("archbench: interrupted before anything was measured.", file=sys.stderr)
+        print("archbench: interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Whoever read our output has left; what was measured is on disk.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        where = str(error.filename or "a file")[:200]
+        print(f"archbench: {where} cannot be used: {error.strerror}.", file=sys.stderr)
+        return 2

@@ -192,9 +192,8 @@ def _flat(answer: Predicted | LargestBatch) -> dict[str, Any]:
 
 def _line(search: Measured) -> dict[str, int | None]:
     """Fixed bytes and bytes per image, through the smallest and the largest batch that fitted."""
-    known = sorted(
-        (p.batch_size, p.peak_memory_bytes) for p in search.probes if p.peak_memory_bytes
-    )
+    peaks = {p.batch_size: p.peak_memory_bytes for p in search.probes if p.peak_memory_bytes}
+    known = sorted(peaks.items())
     if len(known) < 2:
         return {"base_bytes": None, "bytes_per_image": None}
     (small, low), (large, high) = known[0], known[-1]

@@ -50,10 +50,12 @@ def load_own(place: Place, data_dir: Path | None, _tell: Tell) -> Source:
         )
     if missing := [key for key in KEYS if key not in values]:
         raise Refused(f"{place.label} returns no {_keys(missing)}.")
-    classes = tuple(map(str, values["classes"]))
+    with explained(place):
+        classes = tuple(map(str, values["classes"]))
     if len(classes) < 2:
         raise Refused(f"{place.label}: classes has {len(classes)} name; two are the least.")
-    train, test = (_arrays(place.label, values, part, len(classes)) for part in ("train", "test"))
+    with explained(place):
+        train, test = (_arrays(place.label, values, p, len(classes)) for p in ("train", "test"))
     sides = [part.images.shape[1] for part in (train, test)]
     if sides[0] != sides[1]:
         raise Refused(f"{place.label}: images of {sides[0]} px to train and {sides[1]} to test on.")

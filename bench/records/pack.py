@@ -127,6 +127,9 @@ def _attempt(where: str, read: Callable[[], Sent]) -> Sent | LeftOut:
         return read()
     except BenchError as error:
         return LeftOut(where, str(error))
+    # A log whose checksums are right may still hold what no run writes.
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        return LeftOut(where, f"it makes no sense ({type(error).__name__}: {str(error)[:80]}).")
 
 
 def _of_folder(folder: Path, where: str) -> Sent:
@@ -134,6 +137,8 @@ def _of_folder(folder: Path, where: str) -> Sent:
     log = folder / LOG
     if not log.is_file():
         paths = {name: folder / name for name in TABLES if (folder / name).is_file()}
+        if any(path.is_symlink() for path in paths.values()):
+            raise Refused("its table is a link.")
         return replace(sent, tables={n: read_text(p, LARGEST_TABLE, n) for n, p in paths.items()})
     if log.is_symlink():
         raise Refused("its log is a link.")

@@ -54,8 +54,9 @@ class Stay:
 class TrialResult:
     """One trial and what came of it. `batch_size` and the rest of `trial` are as it was run.
 
-    If it was repeated, for its times could not be trusted, its figures are those of the last time;
-    `repeated` says why, each time. `final_test` is of the first time: a trial is tested once.
+    If it was repeated, for its times could not be trusted, its figures are those of the last time
+    that came to its end; `repeated` says why, each time. `final_test` is of the first time: a trial
+    is tested once.
     """
 
     trial: records.Trial
@@ -68,6 +69,7 @@ class TrialResult:
     calibrations: list[records.Calibrated] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     stays: list[Stay] = field(default_factory=list)
+    _before: "TrialResult | None" = None
 
     def add(self, record: OfTrial) -> None:
         """Take one record of this trial in, but its first."""
@@ -79,8 +81,8 @@ class TrialResult:
             case records.TrialRepeated():
                 self.stays.append(Stay(record))
                 self.repeated.append(record.because)
-                self.epochs.clear()
-                self.calibrations.clear()
+                self._before = replace(self)
+                self.epochs, self.calibrations = [], []
                 self.ended = self.inspected = None
             case records.TrialNoted():
                 if record.note not in self.notes:
@@ -106,6 +108,16 @@ class TrialResult:
                     # Of one whose end alone was not logged, that end took no time.
                     stay.seconds = max(stay.seconds, record.seconds)
                     stay.status = record.status
+                if record.status == "done":
+                    self._before = None
+                self.undo_repetition()
+
+    def undo_repetition(self) -> None:
+        """If a repetition came to nothing, the figures are those of the time before."""
+        if (before := self._before) is not None:
+            self.epochs, self.calibrations = before.epochs, before.calibrations
+            self.ended, self.inspected = before.ended, before.inspected
+            self._before = None
 
     @property
     def slot(self) -> int:
@@ -264,6 +276,12 @@ class Run:
                     self.phase_seconds[phase] = self.phase_seconds.get(phase, 0.0) + seconds
             case records.RunEnded():
                 self.ended = record
+                self.undo_repetitions()
+
+    def undo_repetitions(self) -> None:
+        """Nothing is being repeated any more."""
+        for result in self._trials.values():
+            result.undo_repetition()
 
     @property
     def started(self) -> records.RunStarted:
@@ -302,6 +320,7 @@ def read_run(run: R) -> R:
     """
     for record in read_log(run.path):
         run.add(record)
+    run.undo_repetitions()
     return run
 
 
@@ -333,7 +352,7 @@ def _with_setting(record: Any, values: dict[str, Any]) -> Any:
     """A record whose setting, if it has one, has these values."""
     if isinstance(trial := getattr(record, "trial", None), records.Trial):
         return replace(record, trial=_with_setting(trial, values))
-    if hasattr(record, "setting"):
+    if getattr(record, "setting", None) is not None:
         return replace(record, setting=replace(record.setting, **values))
     return record
 

@@ -48,6 +48,8 @@ class Interrupts:
             yield
         finally:
             self._ask = None
+            if hasattr(signal, "SIGALRM"):
+                signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         first, self.number = self.number == 0, self.number or number

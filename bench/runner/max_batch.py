@@ -142,6 +142,8 @@ class MaxBatchOptions(ModelsOnCards):
         for name, option in options_of(MaxBatchOptions).items():
             option.checked(getattr(self, name))
         _ = self.prices
+        if self.device is not None and self.card != config.DEFAULT_CARDS:
+            raise Refused("--card is for predictions: leave out --device.")
         if self.device is not None and self.costs:
             raise Refused(
                 "--price, --images and --dataset are for predictions: leave out --device."

@@ -270,7 +270,12 @@ class Session:
         images = self.prepared.dataset.train_images
         strong, found = self.config.scaling == "strong", self.run.largest_batches
         sizes = choose_batches(plan.trials, found, images, strong=strong)
-        return [replace(trial, batch_size=sizes[trial]) for trial in plan.trials]
+        # A resumed run may know more of what fits, but all seeds are trained with the same batch.
+        begun = {result.trial.contestant: result.trial.batch_size for result in self.run.trials}
+        return [
+            replace(trial, batch_size=begun.get(trial.contestant) or sizes[trial])
+            for trial in plan.trials
+        ]
 
     def foresee(self, plan: Plan, *, within: float) -> records.TimePredicted | None:
         """On the CPU, predict how long the trials take from simulated steps, before anything is

@@ -142,9 +142,9 @@ def settle(options: SettleOptions, listener: Listener = lambda message: None) ->
             planned.plan()
             return planned
     folder, options, claims = _opened(options)
-    settlement = Settlement(options, Progress(claims), folder, listener)
-    settlement.refuse_early()
+    Settlement(options, Progress(claims), folder, listener).refuse_early()
     with _locked(folder):
+        settlement = Settlement(options, Progress(claims), folder, listener)
         _keep(folder, options, claims)
         try:
             settlement.carry_out()
@@ -403,11 +403,15 @@ def _keep(folder: Path, options: SettleOptions, claims: Sequence[Claim]) -> None
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Raises Refused if another process settles in this folder."""
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise Refused(f"{folder} is in use by another archbench; wait for it to end.") from None
     except OSError as error:
         raise BenchError(f"{folder} cannot be written to: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.release()

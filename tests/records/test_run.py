@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import Refused
-from bench.records.records import FinalTest, TrialRepeated
+from bench.records.records import FinalTest, RunEnded, TrialEnded, TrialRepeated
 from bench.records.run import collect, load_run
 from bench.records.run_folder import LOG
 from tests.builders import (
@@ -16,6 +16,7 @@ from tests.builders import (
     a_run,
     a_setting,
     a_trial,
+    an_epoch,
     run_start,
     some_records,
     validated,
@@ -113,6 +114,21 @@ def test_a_log_with_two_final_tests_of_a_trial_is_refused(tmp_path: Path) -> Non
     tested = next(record for record in log if isinstance(record, FinalTest))
     with pytest.raises(Refused, match=f"has two final tests of {tested.trial}"):
         collect(HERE, [*log, replace(tested, accuracy=1.0)])
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "interrupted"])
+def test_a_repetition_that_comes_to_nothing_changes_nothing(end: str) -> None:
+    trial, again = a_trial(), an_epoch(a_trial(), 1, train_seconds=99.0)
+    log = [*a_done_trial(trial, epochs=2), TrialRepeated(trial, "now", "noisy"), again]
+    ends = {
+        "done": TrialEnded(trial, "done", None, 99.0),
+        "failed": TrialEnded(trial, "failed", "its worker was killed.", 5.0, True),
+        "interrupted": RunEnded(1, 200.0),
+    }
+    (result,) = collect(HERE, [*run_start(), *log, ends[end]]).trials
+    assert result.status == "done"
+    assert [e.train_seconds for e in result.epochs] == ([99.0] if end == "done" else [15.0, 10.0])
+    assert result.repeated == ["noisy"]
 
 
 def test_a_repeated_trial_keeps_its_final_test() -> None:
