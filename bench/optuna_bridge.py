@@ -63,6 +63,7 @@ def _trained(config: Config, asked: "optuna.Trial") -> float:
 
     with TemporaryDirectory(prefix="archbench-optuna-") as folder:
         only = {"max_batch": False, "inspect": False, "card": (), "seeds": 1, "dry_run": False}
+        only["sweep_batch"] = False
         place = {"output": Path(folder) / "run", "resume": None}
         result = run(Config(**config.to_dict() | only | place), listen, plan)
     (trial,) = result.trials

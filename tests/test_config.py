@@ -170,7 +170,7 @@ def test_the_command_line_gives_what_the_constructor_gives() -> None:
         "--models resnet18 densenet* --preset smoke --dataset folder --data-dir /d "
         "--train-limit all --test-limit 5 --validation 0.1 --augment --image-size native 64 "
         "--epochs 3 "
-        "--batch-size auto 8 max "
+        "--batch-size auto 8 own "
         "--optimizer sgd adam --lr 0.1 --precision fp32 bf16 --channels-last no --pretrained "
         "--seeds 3 --no-max-batch --memory-budget 700MiB --device cuda:1 --workers 0 --output out"
     )
@@ -185,7 +185,7 @@ def test_the_command_line_gives_what_the_constructor_gives() -> None:
         augment=True,
         image_size=("native", 64),
         epochs=3,
-        batch_size=("auto", 8, "max"),
+        batch_size=("auto", 8, "own"),
         optimizer=("sgd", "adam"),
         lr=0.1,
         precision=("fp32", "bf16"),

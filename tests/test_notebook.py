@@ -163,7 +163,8 @@ def test_a_repeated_trial_starts_its_curve_again(screen: Screen) -> None:
     trial = a_trial()
     run = Run(Path("run"))
     again = [TrialRepeated(trial, "now", "noisy"), replace(an_epoch(trial), test_loss=9.0)]
-    show(screen, [*run_start(), *a_done_trial(trial), *again, RunEnded(0, 1.0)], run)
+    again += [TrialEnded(trial, "done", None, 40.0), RunEnded(0, 1.0)]
+    show(screen, [*run_start(), *a_done_trial(trial), *again], run)
     (result,) = run.trials
     assert [epoch.test_loss for epoch in result.epochs] == [9.0]
 

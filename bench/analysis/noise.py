@@ -85,7 +85,8 @@ def _kept(function: Callable[[TrialResult], T]) -> Callable[[TrialResult], T]:
 
     @functools.wraps(function)
     def kept(result: TrialResult) -> T:
-        state = (len(result.epochs), len(result.repeated), len(result.calibrations))
+        counts = (len(result.epochs), len(result.repeated), len(result.calibrations))
+        state = (*counts, result.ended)
         if result not in known or known[result][0] != state:
             known[result] = (state, function(result))
         return known[result][1]

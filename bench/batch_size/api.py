@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bench.batch_size.certificate import searched
+from bench.batch_size.certificate import SMALLEST_BATCH, searched
 from bench.batch_size.forked import message_from_child, probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace, simulated
 from bench.batch_size.probe import ProbeSetup
@@ -76,6 +76,10 @@ def find_max_batch(
         precision=precision,
         channels_last="yes" if channels_last else "no",
     )
+    if cap < SMALLEST_BATCH:
+        raise Refused(
+            f"cap {cap} must be {SMALLEST_BATCH} or more: batch norm cannot train on one."
+        )
     if memory_budget is None and place.kind == "cpu":
         raise Refused("memory_budget is needed on the CPU: the memory that the model may take.")
     budget = None if memory_budget is None else parse_bytes(memory_budget, "memory_budget")

@@ -72,5 +72,5 @@ def guarded(command: Callable[[], int]) -> int:
         return 1
     except OSError as error:
         where = str(error.filename or "a file")[:200]
-        print(f"archbench: {where} cannot be used: {error.strerror}.", file=sys.stderr)
+        print(f"archbench: {where} cannot be used: {error.strerror or error}.", file=sys.stderr)
         return 2

@@ -214,5 +214,6 @@ def _with_log(sent: Sent, lines: Callable[[], Iterator[bytes]]) -> Sent:
             case records.Probe() | records.Calibrated() | records.Epoch() if not timed:
                 digest.update(line_of(public(record)))
                 timed = True
+    run.undo_repetitions()
     run.check_begun()
     return replace(sent, run=run, id=digest.hexdigest())

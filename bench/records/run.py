@@ -70,20 +70,26 @@ class TrialResult:
     repeated: list[str] = field(default_factory=list)
     stays: list[Stay] = field(default_factory=list)
     _before: "TrialResult | None" = None
+    _undone: "TrialResult | None" = None
 
     def add(self, record: OfTrial) -> None:
         """Take one record of this trial in, but its first."""
         match record:
             case records.TrialResumed():
                 self.stays.append(Stay(record))
+                if self._undone is not None:  # an older version went on with a repetition
+                    before = replace(self)
+                    self._take(self._undone)
+                    self._before = before
                 del self.epochs[record.epochs :]
                 self.ended = None
             case records.TrialRepeated():
+                self.undo_repetition()
                 self.stays.append(Stay(record))
                 self.repeated.append(record.because)
-                self._before = replace(self)
-                self.epochs, self.calibrations = [], []
-                self.ended = self.inspected = None
+                before = replace(self)
+                self._take(TrialResult(self.trial, self.run))
+                self._before = before
             case records.TrialNoted():
                 if record.note not in self.notes:
                     self.notes = (*self.notes, record.note)
@@ -115,9 +121,15 @@ class TrialResult:
     def undo_repetition(self) -> None:
         """If a repetition came to nothing, the figures are those of the time before."""
         if (before := self._before) is not None:
-            self.epochs, self.calibrations = before.epochs, before.calibrations
-            self.ended, self.inspected = before.ended, before.inspected
-            self._before = None
+            undone = replace(self)
+            self._take(before)
+            self._undone = undone
+
+    def _take(self, other: "TrialResult") -> None:
+        """Have the figures of another time."""
+        self.epochs, self.calibrations = other.epochs, other.calibrations
+        self.ended, self.inspected = other.ended, other.inspected
+        self._before = self._undone = None
 
     @property
     def slot(self) -> int:
@@ -334,6 +346,7 @@ def collect(path: Path, log: Iterable[records.Record]) -> Run:
     run = Run(path)
     for record in log:
         run.add(record)
+    run.undo_repetitions()
     return run
 
 

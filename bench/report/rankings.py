@@ -37,10 +37,11 @@ def ranking_table(ranking: Ranking) -> Table:
 
 def tie_text(ranking: Ranking) -> str:
     """What those at the top of a ranking are: the same, not to be told apart, or some of each."""
-    verdicts = {place.difference.verdict for place in ranking.winners if place.difference}
-    words = {verdict.word for verdict in verdicts if verdict.kind == "same"}
-    if len(words) == len(verdicts) == 1:
-        return f"are {'' if words == {'equal'} else 'the '}{words.pop()}"
+    verdicts = [place.difference.verdict for place in ranking.winners if place.difference]
+    kinds, words = {v.kind for v in verdicts}, {v.word for v in verdicts if v.kind == "same"}
+    if kinds == {"same"}:
+        # What is equal is the same within any margin, too.
+        return "are equal" if words == {"equal"} else f"are the {max(words, key=len)}"
     return "cannot be told apart, or are the same," if words else "cannot be told apart"
 
 

@@ -48,7 +48,7 @@ class Interrupts:
             yield
         finally:
             self._ask = None
-            if hasattr(signal, "SIGALRM"):
+            if self.number and hasattr(signal, "SIGALRM"):
                 signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -415,7 +415,7 @@ class Session:
         runner = self.runners[result.slot if result and result.slot < len(self.runners) else 0]
         self.record(records.TrialRepeated(trial, now(), because, runner.slot))
         with self.interrupts.ask_first(self._stop):
-            runner.train(trial)
+            runner.train_anew(trial)
         self.recorder.update_tables(runner.stopwatch)
 
     def _is_over(self, trial: records.Trial) -> bool:

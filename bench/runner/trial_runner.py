@@ -73,6 +73,13 @@ class TrialRunner:
             Path(job.checkpoint).unlink(missing_ok=True)
             Path(job.start).unlink(missing_ok=True)
 
+    def train_anew(self, trial: records.Trial) -> None:
+        """Train a trial from its start, also if an earlier try left a checkpoint."""
+        checkpoint, start_weights, *_ = self._files(trial)
+        checkpoint.unlink(missing_ok=True)
+        start_weights.unlink(missing_ok=True)
+        self.train(trial)
+
     def job(self, trial: records.Trial, logged_epochs: int = 0) -> messages.TrainJob:
         """What a worker does for a trial of which so many epochs are logged.
 

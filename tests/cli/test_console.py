@@ -81,7 +81,7 @@ def test_an_error_is_one_line_and_an_exit_code(
 
 def test_an_interrupt_is_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(raiser(KeyboardInterrupt())) == 130
-    assert capsys.readouterr().err.startswith("archbench: interrupted before")
+    assert capsys.readouterr().err.startswith("archbench: interrupted.")
 
 
 def test_a_bug_is_not_hidden() -> None:

@@ -101,7 +101,7 @@ def test_one_run_is_shown_and_said_to_be_too_few(said) -> None:
     code, out, err = said("runs")
     assert (code, err) == (0, "")
     assert "throughput" in out
-    assert "1 run: a change is told from chance by at least 3 before" in " ".join(out.split())
+    assert "1 point: a change is told from chance by at least 3 before" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

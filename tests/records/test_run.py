@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import Refused
-from bench.records.records import FinalTest, RunEnded, TrialEnded, TrialRepeated
+from bench.records.records import FinalTest, RunEnded, TrialEnded, TrialRepeated, TrialResumed
 from bench.records.run import collect, load_run
 from bench.records.run_folder import LOG
 from tests.builders import (
@@ -135,8 +135,25 @@ def test_a_repeated_trial_keeps_its_final_test() -> None:
     log = validated(a_done_trial(a_trial()))
     run = collect(HERE, [*run_start(), *log, TrialRepeated(a_trial(), "now", "noisy")])
     [result] = run.trials
-    assert (result.epochs, result.ended) == ([], None)
+    assert result.status == "done"
     assert result.final_test in log
+
+
+def test_a_repetition_that_an_older_version_resumed_is_one_repetition() -> None:
+    trial = a_trial()
+    first, second = (an_epoch(trial, number, train_seconds=99.0) for number in (1, 2))
+    log = [*a_done_trial(trial, epochs=2), TrialRepeated(trial, "now", "noisy"), first]
+    log += [RunEnded(1, 200.0), TrialResumed(trial, "later", 1), second]
+    log += [TrialEnded(trial, "done", None, 99.0)]
+    (result,) = collect(HERE, [*run_start(), *log]).trials
+    assert (result.status, result.epochs) == ("done", [first, second])
+
+
+def test_of_two_repetitions_that_come_to_nothing_the_first_time_stays() -> None:
+    trial = a_trial()
+    repeated = [TrialRepeated(trial, "now", "noisy"), an_epoch(trial, 1, train_seconds=99.0)]
+    (result,) = collect(HERE, [*run_start(), *a_done_trial(trial, 2), *repeated * 2]).trials
+    assert (result.status, len(result.epochs)) == ("done", 2)
 
 
 def test_probes_are_kept_in_order() -> None:

@@ -107,7 +107,7 @@ def test_many_lines_of_one_metric_are_a_range(compared) -> None:
     models = [f"m{i}" for i in range(3)]
     a = [row for model in models for row in trials(BASE, model=model)]
     b = [row for model in models for row in trials(BASE | FASTER, model=model)]
-    assert "throughput is 1.200 to 1.200 in 3 lines" in answer(compared(b, a))[0]
+    assert "throughput is 1.200 to 1.200 against A's in 3 lines" in answer(compared(b, a))[0]
 
 
 def test_models_that_do_not_agree_are_advised_one_by_one(compared) -> None:

@@ -120,7 +120,7 @@ def test_tables_have_both_ways(tmp_path: Path) -> None:
 
 def test_few_runs_and_those_left_out_are_noted(tmp_path: Path) -> None:
     two = a_history(tmp_path, 1, 1)
-    assert notes(two)[0].startswith("2 runs: a change is told from chance by at least 3 before")
+    assert notes(two)[0].startswith("2 points: a change is told from chance by at least 3 before")
     left = History(two.moments, (Unusable("x", "it broke."),), two.series, (), ())
     assert notes(left)[1].startswith("1 run left out")
     assert runs_table(left).rows[-1][3].text == "left out: it broke."

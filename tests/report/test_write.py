@@ -56,7 +56,7 @@ def test_the_lectures_claims_are_judged_and_marked_as_published(report):
     assert "Quoted (published)" in text
     assert "1 min 51 s an epoch" in text
     assert "| not run: inception_v3 | " in text
-    assert "python run_bench.py --preset smoke --models resnet18 inception_v3 |" in text
+    assert "python -m bench settle |" in text
 
 
 def test_claims_that_were_brought_replace_the_lectures(tmp_path):
@@ -64,7 +64,7 @@ def test_claims_that_were_brought_replace_the_lectures(tmp_path):
     rows = "id,claim,rule,metric,models\na,Mine,falls,train_loss,resnet18\n"
     (tmp_path / "claims.csv").write_text(rows)
     text = markdown_of(run)
-    assert "| Mine | holds | so in the one seed | – | falls at 10 of 10 epochs |" in text
+    assert "| Mine | holds | so in the one seed | – | falls at 10 of 10 epochs (measured) |" in text
     assert "1 min 51 s" not in text
     assert "Of 1 claim, 1 holds." in text
 

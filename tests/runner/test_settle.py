@@ -73,7 +73,7 @@ def test_it_is_interrupted_resumed_and_decides_what_can_be_decided(options: Sett
     slower = claims["bigger-slower"]
     assert slower.verdict.measured.startswith("resnet18 ")
     assert (slower.state == "decided") == (slower.verdict.answer != "cannot tell")
-    assert slower.evidence.startswith("run 1: resnet18, lenet; 2 epochs of 40 images at 32 px, 3 ")
+    assert slower.evidence.startswith("run 1: resnet18, lenet; constant, 2 epochs of 40 images at ")
     assert not settlement.progress.failed
     # Side by side, in turn; nothing that has nothing to do with a claim that can be decided.
     started = [r.trial for r in read_log(folder / "runs/1") if isinstance(r, TrialStarted)]

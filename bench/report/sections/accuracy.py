@@ -29,8 +29,13 @@ def _finding(context: Context) -> str | None:
         estimate([place.values[seed] for seed in common]) if unlike else place.group.metric(FINAL)
         for place in (first, second)
     )
+    if unlike and a and b and b.mean > a.mean:
+        (first, a), (second, b) = (second, b), (first, a)
     over = f" over the {counted(len(common), 'seed')} of both" if unlike else ""
-    names, sure = [place.group.label for place in (first, second)], certainty(second.difference)
+    names, sure = (
+        [place.group.label for place in (first, second)],
+        certainty(ranking.places[1].difference),
+    )
     if a and b and a.mean == b.mean:
         return f"{listed(names)} both end at {value(FINAL, a)} test accuracy{over}; {sure}."
     return (

@@ -50,8 +50,8 @@ def test_every_question_has_its_section(class_of_all: tuple[Collected, Path]) ->
     ]
     by_name = {answer.name: answer for answer in page.answers}
     assert by_name["times-1"].finding == (
-        "resnet18 is 2.00 times as fast as googlenet on all 7 machines; the difference is beyond "
-        "chance on none of them."
+        "resnet18 is 2.00 times as fast as googlenet on all 7 machines; it is faster beyond "
+        "chance on none of 7."
     )
     assert "over 6 people and 2 seeds" in by_name["accuracy-1"].finding
     rows = [[cell.text for cell in row] for row in by_name["left-out"].tables[0].rows]

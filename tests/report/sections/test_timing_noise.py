@@ -81,7 +81,7 @@ def test_the_rule_of_warming_up_is_stated() -> None:
     (rule,) = SECTION.remarks(context)
     assert "its first 10 steps are in no statistics" in rule
     context.run.trials[0].repeated.append("it was loud")
-    assert SECTION.remarks(context)[1] == "Noisy trials were repeated, 1 times in all."
+    assert SECTION.remarks(context)[1] == "Noisy trials were repeated, 1 time in all."
 
 
 def test_it_is_a_section_of_the_report() -> None:

@@ -46,8 +46,8 @@ THREE_SEEDS: dict[str, Any] = {"budget": 4, "seeds": 3}
         ((0.75, 0.70), "resnet18 wins: tuning does not change the winner."),
         (
             (0.70, 0.70),
-            "resnet18 and googlenet cannot be told apart at the top: this run cannot tell whether "
-            "tuning changes the winner.",
+            "resnet18 and googlenet are equal at the top: this run cannot tell whether tuning "
+            "changes the winner.",
         ),
     ],
 )
