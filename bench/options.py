@@ -129,7 +129,8 @@ def _option(name: str, default: Any, hint: Any) -> Option:
         several |= get_origin(bare) is tuple
         optional |= NoneType in get_args(bare)
         element = get_args(bare)[0]
-    marks = [mark for part in (hint, element) for mark in getattr(part, "__metadata__", ())]
+    parts = (hint,) if hint is element else (hint, element)
+    marks = [mark for part in parts for mark in getattr(part, "__metadata__", ())]
     meta = next((mark for mark in marks if isinstance(mark, Meta)), Meta())
     choices = [str(choice) for choice in get_args(bare) or (True, False)]
     flags = (flag_of(name), flag_of(f"no-{name}")) if bare is bool else (flag_of(name),)

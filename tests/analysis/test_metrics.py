@@ -234,7 +234,7 @@ def test_a_repeated_trial_has_the_figures_of_its_last_time() -> None:
     assert (found["repeats"], found["epochs"], found["epoch_seconds"]) == (1, 1, 25.0)
     assert found["status"] == "done"
     begun = result_of(*records, again)
-    assert (begun.status, begun.epochs, begun.repeated) == ("unfinished", [], ["it was loud"])
+    assert (begun.status, len(begun.epochs), begun.repeated) == ("done", 3, ["it was loud"])
 
 
 def test_what_came_to_light_is_a_note_once() -> None:
