@@ -62,8 +62,8 @@ def _trained(config: Config, asked: "optuna.Trial") -> float:
                 raise optuna.TrialPruned(f"pruned after epoch {message.epoch}")
 
     with TemporaryDirectory(prefix="archbench-optuna-") as folder:
-        only = {"max_batch": False, "inspect": False, "card": (), "seeds": 1, "dry_run": False}
-        only["sweep_batch"] = False
+        only = {"max_batch": False, "sweep_batch": False, "inspect": False, "card": ()}
+        only |= {"seeds": 1, "dry_run": False}
         place = {"output": Path(folder) / "run", "resume": None}
         result = run(Config(**config.to_dict() | only | place), listen, plan)
     (trial,) = result.trials

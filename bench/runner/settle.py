@@ -142,9 +142,10 @@ def settle(options: SettleOptions, listener: Listener = lambda message: None) ->
             planned.plan()
             return planned
     folder, options, claims = _opened(options)
-    Settlement(options, Progress(claims), folder, listener).refuse_early()
+    settlement = Settlement(options, Progress(claims), folder, listener)
+    settlement.refuse_early()
     with _locked(folder):
-        settlement = Settlement(options, Progress(claims), folder, listener)
+        settlement.load()
         _keep(folder, options, claims)
         try:
             settlement.carry_out()
@@ -169,7 +170,8 @@ class Settlement:
     steps: tuple[Step[Wanted], ...] = ()
     seconds: dict[Wanted, float] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    def load(self) -> None:
+        """Read the runs that there are; nobody else may be writing to them."""
         for experiment in self.progress.experiments:
             if (path := self.path(experiment) / LOG).is_file() and path.stat().st_size:
                 self._load(experiment)
