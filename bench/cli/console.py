@@ -7,6 +7,7 @@ when a message comes in, never by a thread of its own, so that nothing runs besi
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -46,6 +47,7 @@ class Reporter:
         )
         self._task = self._live.add_task("starting", total=None, done="", rate="")
         self._labels: dict[str, str] = {}
+        self._said: set[tuple[str, str]] = set()
         self._plain_due = 0.0
         if console.is_terminal:
             self._live.start()
@@ -66,6 +68,8 @@ class Reporter:
                 self._labels = labels
             case records.TrialStarted() | records.TrialRepeated():
                 self._phase(self._label(message.trial.id))
+        if isinstance(message, records.TrialStarted):
+            message = self._unsaid(message)
         self._print(lines(message, self._label))
 
     def finish(self, run: Run) -> None:
@@ -97,6 +101,14 @@ class Reporter:
         self._plain_due = monotonic() + PLAIN_SECONDS
         left = duration_text((progress.total - progress.done) / progress.rate)
         self._print([escape(f"{text} at {size_text(progress.rate)}/s, {left} left")])
+
+    def _unsaid(self, started: records.TrialStarted) -> records.TrialStarted:
+        """Without the notes that were shown with another trial of its model: a run that tunes would
+        say them a hundred times."""
+        notes = {(started.trial.model, note): note for note in started.notes}
+        new = notes.keys() - self._said
+        self._said |= new
+        return replace(started, notes=tuple(note for key, note in notes.items() if key in new))
 
     def _label(self, trial: str) -> str:
         """What to call a trial: by what varies in the run, as soon as that is known."""

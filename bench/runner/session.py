@@ -376,7 +376,7 @@ class Session:
         limited, timeout = self.training.budget_bytes is not None, self.config.trial_timeout
         try:
             runner, log = self.runners[0], self.recorder.log
-            job = runner.job(trial)
+            job = runner.job(replace(trial, setting=trial.shape[1]))
             timed = rehearse(job, log, limited=limited, timeout=timeout, start=runner.start)
             self.record(timed)
         except (TrialFailed, Refused) as error:

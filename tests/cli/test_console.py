@@ -232,6 +232,22 @@ def test_a_trial_is_called_by_what_varies_as_soon_as_that_is_known(screen: Conso
     assert failed == "failed resnet18 · seed 0: it broke."
 
 
+def test_a_note_is_said_once_for_each_model(screen: Console) -> None:
+    first, again, other = (a_trial(model, seed=s) for model, s in (("a", 0), ("a", 1), ("b", 0)))
+    said = show(
+        screen,
+        Planned({t.id: f"{t.model} · seed {t.seed}" for t in (first, again, other)}),
+        TrialStarted(first, "now", ("Batch 64 was chosen.",)),
+        TrialStarted(again, "now", ("Batch 64 was chosen.", "Made for 70 epochs.")),
+        TrialStarted(other, "now", ("Batch 64 was chosen.",)),
+    )
+    assert said == [
+        "! a · seed 0: Batch 64 was chosen.",
+        "! a · seed 1: Made for 70 epochs.",
+        "! b · seed 0: Batch 64 was chosen.",
+    ]
+
+
 class TestDownload:
     PROGRESS = Progress("downloading x from y", 12_000_000, 170_500_000, 73_400.0, "bytes")
 

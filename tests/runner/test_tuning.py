@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from bench.config import Config
-from bench.records.records import FinalTest, PointChosen, TrialEnded, TuningDeclared
+from bench.records.records import (
+    FinalTest,
+    PointChosen,
+    StepsTimed,
+    TimePredicted,
+    TrialEnded,
+    TuningDeclared,
+)
 from bench.records.run_folder import LOG, read_log
 from bench.runner.resume import resume
 from bench.runner.run import run
@@ -40,3 +47,12 @@ def test_what_is_chosen_does_not_depend_on_when_a_run_was_killed(tmp_path: Path)
     assert resumed.chosen == whole.chosen
     accuracies = [column.final_test_accuracy.tolist() for column in (whole.models, resumed.models)]
     assert accuracies[0] == accuracies[1]
+
+
+def test_a_few_steps_are_timed_once_for_all_points_of_a_contestant(tmp_path: Path) -> None:
+    messages: list[Any] = []
+    run(Config(**TINY, dry_run=True, output=tmp_path / "run"), messages.append)
+    [predicted] = [m for m in messages if isinstance(m, TimePredicted)]
+    assert [m.model for m in messages if isinstance(m, StepsTimed)] == ["lenet"]
+    assert len(predicted.trials) == 4
+    assert all(time.total_seconds for time in predicted.trials)
