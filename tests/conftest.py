@@ -28,7 +28,8 @@ settings.load_profile("quiet")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first, so that at the end neither process waits for the other."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    marks = ("slow", "thorough")
+    slow = {item.path for item in items if any(map(item.get_closest_marker, marks))}
     items.sort(key=lambda item: item.path not in slow)
 
 

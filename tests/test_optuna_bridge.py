@@ -21,7 +21,7 @@ def test_a_configuration_that_tunes_is_refused() -> None:
         optuna_objective(Config(**TINY, tune=2))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_study_is_told_every_epoch_and_prunes() -> None:
     optuna = pytest.importorskip("optuna", reason="Optuna is not installed")
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -18,7 +18,7 @@ from bench.runner.worker_process import Worker
 from bench.units import parse_bytes
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux"),
 ]
 

@@ -25,7 +25,7 @@ def test_it_is_stored_without_outputs():
     assert [cell["id"] for cell in code if cell["outputs"] or cell["execution_count"]] == []
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_it_runs_and_shows_its_results(tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat")

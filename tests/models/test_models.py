@@ -4,6 +4,7 @@ import subprocess
 import sys
 import urllib.error
 from collections import namedtuple
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,16 @@ TEN_CLASSES = {
     "alexnet:1000": (61_100_840, 0),
 }
 
+DEEP = {"resnet101", "resnet152", "densenet161", "densenet169", "densenet201"}
+
+
+def quick_first(names: Iterable[str]) -> list[Any]:
+    """Names as parameters; those of deep networks, whose layers are those of others, take long."""
+    return [
+        pytest.param(name, marks=[pytest.mark.thorough] * (name.removesuffix(":cifar") in DEEP))
+        for name in names
+    ]
+
 
 @functools.cache
 def described(name: str) -> ModelDescribed:
@@ -91,21 +102,21 @@ def test_every_entry_is_checked_here() -> None:
     assert set(NAMES) == PUBLISHED.keys() | STEMS.keys() | {"lenet", "airbench94"}
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", quick_first(PUBLISHED))
 def test_parameters_as_it_comes(name: str) -> None:
     stated = REGISTRY.get(name).facts.params_imagenet
     assert described(name).params_imagenet == PUBLISHED[name][0]
     assert stated == (None if name.endswith((":noaux", ":1000")) else PUBLISHED[name][0])
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", quick_first(PUBLISHED))
 def test_gmacs_are_the_published_ones(name: str) -> None:
     assert described(name).gmacs_native == pytest.approx(PUBLISHED[name][1], rel=0.01)
     assert REGISTRY.get(name).facts.gmacs == PUBLISHED[name][1]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STEMS)
+@pytest.mark.parametrize("name", quick_first(STEMS))
 def test_a_stem_for_small_images(name: str) -> None:
     counted, (params, aux, gmacs) = described(name), STEMS[name]
     original = described(name.replace(":cifar", ""))
@@ -132,7 +143,7 @@ def test_parameters_with_ten_classes(name: str) -> None:
     assert (described(name).params, described(name).params_aux) == TEN_CLASSES[name]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick_first(NAMES))
 def test_smallest_size_can_be_trained_on(name: str) -> None:
     outputs = 1000 if name.endswith(":1000") else 10
     assert on_meta(name, REGISTRY.get(name).facts.smallest_size).shape == (2, outputs)

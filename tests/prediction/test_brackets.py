@@ -11,7 +11,7 @@ from tests.forked import in_a_fork
 MODELS = ("densenet121", "resnet50d", "vgg19", "vit_base_patch32_384")
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="a simulation needs a forked child"),
 ]

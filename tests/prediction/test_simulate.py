@@ -43,6 +43,8 @@ CASES = {
 } | {"inception_v3": (299, 2), "inception_v3:noaux": (75, 8), "airbench94": (32, 8)}
 """Pixels and images: behind either stem, maps of 16 by 16."""
 
+QUICK = {"lenet", "resnet18", "resnet18:cifar", "googlenet", "airbench94"}
+
 
 @functools.cache
 def simulated(name: str, setting: Setting, dataset: DatasetFacts | None = None) -> Trace:
@@ -51,8 +53,10 @@ def simulated(name: str, setting: Setting, dataset: DatasetFacts | None = None) 
     return simulate(network, setting, classes=10, dataset=dataset, device="cpu")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.thorough) for name in CASES],
+)
 def test_agrees_with_torchs_own_allocator(name: str) -> None:
     """But for a workspace that oneDNN takes for 3x3 convolutions on processors without AVX-512: up
     to four times a layer's weights, which no simulation knows of."""

@@ -116,7 +116,7 @@ def curves(path: Path) -> list[tuple[Any, ...]]:
     return sorted(frame.itertuples(index=False, name=None))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("tear", [False, True])
 def test_every_single_write_may_fail(
     tear: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -172,6 +172,7 @@ def test_a_run_folder_that_vanishes_is_said(tmp_path: Path) -> None:
     assert str(tmp_path / "run") in str(error.value)
 
 
+@pytest.mark.thorough
 def test_a_thousand_trials_cost_the_parent_little(tmp_path: Path) -> None:
     """Open files and processes stay as they are, and memory grows by the records alone."""
     process = psutil.Process()
@@ -193,6 +194,7 @@ def test_a_thousand_trials_cost_the_parent_little(tmp_path: Path) -> None:
     assert grown < 900 * 64 * 2**10, f"{grown / 900:.0f} bytes a trial"
 
 
+@pytest.mark.thorough
 def test_ten_thousand_epochs_are_read_in_seconds(tmp_path: Path) -> None:
     trial = a_trial()
     epochs = [an_epoch(trial, number) for number in range(1, 10_001)]

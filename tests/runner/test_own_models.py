@@ -125,7 +125,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_examples_of_the_page_are_trained_among_decoys(folder: Path) -> None:
     network, _, data = re.findall(r"```python\n(.+?)```", PAGE.read_text("utf-8"), re.DOTALL)
     write(folder, mynet=f"from models.blocks import mine\n{network}", mydata=data)

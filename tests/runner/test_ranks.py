@@ -52,6 +52,7 @@ def epochs_of(path: Path, ranks: int) -> list[Epoch]:
     return trial.epochs
 
 
+@pytest.mark.thorough
 def test_two_ranks_train_as_one_process_does_with_their_batch(tmp_path: Path) -> None:
     """Not bit for bit: gradients are added up in another order."""
     output = tmp_path / "run"
@@ -114,6 +115,7 @@ def test_a_rank_that_is_killed_ends_its_trial_and_a_resumed_run_is_bit_for_bit_t
     ]
 
 
+@pytest.mark.thorough
 def test_the_largest_batch_is_of_each_rank_under_its_own_limit(tmp_path: Path) -> None:
     asked = {"max_batch": True, "memory_budget": "100MiB", "batch_size": ("max",), "epochs": 1}
     asked |= {"train_limit": 4096, "image_size": (64,), "inspect": False}

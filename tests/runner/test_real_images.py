@@ -11,7 +11,7 @@ from bench import Config, run
 IMAGES = os.environ.get("ARCHBENCH_IMAGES", "")
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.skipif(not IMAGES, reason="ARCHBENCH_IMAGES names no folder of real images"),
 ]
 

@@ -169,6 +169,7 @@ def test_a_torn_line_is_cut_off_and_nothing_else(tmp_path: Path, stopped) -> Non
     assert (output / LOG).read_bytes() == whole
 
 
+@pytest.mark.thorough
 def test_killed_at_random_moments(
     images: Path, truth: pd.DataFrame, stopped: Stopped, tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def test_a_budget_too_small_for_any_batch_is_refused_and_says_what_it_takes(imag
     assert [m.status for m in messages if isinstance(m, TrialEnded)] == ["refused"]
 
 
+@pytest.mark.thorough
 def test_a_worker_ends_when_its_parent_is_killed(images, tmp_path):
     script = (
         "import sys; from tests.runner.test_run import config; from pathlib import Path; "

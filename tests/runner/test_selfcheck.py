@@ -216,7 +216,7 @@ def test_two_cards_train_together(card: type[FakeWorker], monkeypatch: pytest.Mo
     assert [(config.device, config.scaling) for config in asked] == [("cuda", "strong")]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="ranks are forked")
 def test_two_processes_train_together_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

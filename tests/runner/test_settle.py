@@ -57,7 +57,7 @@ def raise_at(kind: type) -> Callable[[Any], None]:
     return listener
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_it_is_interrupted_resumed_and_decides_what_can_be_decided(options: SettleOptions) -> None:
     folder = options.output
     assert folder is not None

@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_what_is_chosen_does_not_depend_on_when_a_run_was_killed(tmp_path: Path) -> None:
     whole = run(Config(**TINY, output=tmp_path / "whole"))
     log = list(read_log(whole.path))

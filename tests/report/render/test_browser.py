@@ -129,6 +129,7 @@ def test_the_first_screen_answers(browser: Any, six: str, size: tuple[int, int])
     shown.page.close()
 
 
+@pytest.mark.thorough
 def test_forty_models_and_a_failure_have_room(browser: Any, tmp_path: Path) -> None:
     models = [f"network{number:02}" for number in range(40)]
     run = a_run(tmp_path / "run", models=models, epochs=2)
