@@ -206,15 +206,16 @@ class TrialGroup:
 
 
 def trial_groups(run: Run) -> list[TrialGroup]:
-    """The groups of a run, in the order of its trials."""
+    """The groups of a run, in the order of the first seed's trials."""
     return grouped(rows_of(run))
 
 
 def rows_of(run: Run) -> list[Row]:
-    """The trials of a run as rows, in their order; not the points of tuning."""
+    """The trials of a run as rows, seed by seed: several at once begin in any order. Not the points
+    of tuning."""
     return [
         Row({}, f"{run.path}, {result.trial.id}", result)
-        for result in run.trials
+        for result in sorted(run.trials, key=lambda result: result.trial.seed)
         if not result.trial.is_point
     ]
 

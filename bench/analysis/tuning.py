@@ -79,8 +79,11 @@ def tried(run: Run, contestant: Contestant) -> list[TrialResult]:
 
 
 def contestants(run: Run) -> list[Contestant]:
-    """Everything that got a budget, in the order of the trials."""
-    return list(dict.fromkeys(r.trial.contestant for r in run.trials if r.trial.tuning))
+    """Everything that got a budget, in the order of the first point's trials."""
+    trials = [result.trial for result in run.trials]
+    points = sorted((t for t in trials if t.is_point), key=point_of)
+    others = [trial for trial in trials if trial.tuning and not trial.is_point]
+    return list(dict.fromkeys(trial.contestant for trial in (*points, *others)))
 
 
 def point_of(trial: Trial) -> int:

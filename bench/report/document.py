@@ -169,7 +169,7 @@ def warnings(context: Context) -> Iterator[str]:
             f"({listed(noisy[:3])}{more}): the section on trust says why; --rerun-noisy trains "
             "such trials again."
         )
-    if len(trained_seeds(run)) < 2:
+    if len(trained_seeds(run)) == 1:
         yield "One seed: differences in accuracy may be chance; --seeds 5 gives intervals."
     updates = {g.label: g.trained[0].epochs[0].steps for g in context.trained}
     if len(set(updates.values())) > 1:

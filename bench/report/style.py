@@ -212,10 +212,10 @@ def measured_on(run: Run) -> str:
     data, device = run.dataset, run.device
     sizes = sorted({t.trial.setting.image_size for t in run.trials})
     seeds = len(trained_seeds(run))
+    repeated = f"{counted(seeds, 'seed')}, " if seeds else ""
     return (
         f"measured: {data.name}, {image_counts(data)}, "
-        f"{', '.join(map(str, sizes))} px, {counted(seeds, 'seed')}, "
-        f"{device.name} ({device.device})"
+        f"{', '.join(map(str, sizes))} px, {repeated}{device.name} ({device.device})"
     )
 
 

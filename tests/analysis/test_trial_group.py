@@ -42,6 +42,13 @@ def test_seeds_of_one_model_are_one_series() -> None:
     assert [t.trial.seed for t in found[1].trials] == [0, 1, 2]
 
 
+def test_the_order_is_that_of_the_first_seed_however_trials_begin() -> None:
+    begun = [("a", 0), ("c", 1), ("b", 0), ("a", 1), ("c", 0), ("b", 1)]
+    found = groups_of(*(r for m, s in begun for r in a_done_trial(a_trial(m, seed=s))))
+    assert [g.label for g in found] == ["a", "b", "c"]
+    assert [t.trial.seed for g in found for t in g.trials] == [0, 1] * 3
+
+
 def test_labels_say_only_what_varies() -> None:
     found = groups_of(*trials("a"), *trials("a", optimizer="sgd"), *trials("b"))
     assert [s.label for s in found] == ["a · adam", "a · sgd", "b · adam"]

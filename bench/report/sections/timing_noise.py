@@ -103,6 +103,8 @@ def _remarks(context: Context) -> list[str]:
 def _figure(context: Context) -> Figure | None:
     """Raw step times in order, and the machine's own speed trial by trial."""
     groups = [g for g in context.trained if any(e.step_times for e in g.trained[0].epochs)]
+    if not groups:
+        return None
     watched = any(trial.calibrations for trial in context.run.trials)
     title = "Steps, and the machine itself" if watched else "Every step in order"
     with canvas(context.run, title, columns=1 + watched) as (figure, (steps, *others)):

@@ -7,15 +7,25 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.analysis.run_time import cut_sentence, predict_time, too_short
-from bench.records.records import FinalTest, Record, SeedsCut, TrialEnded, TrialTime
+from bench.analysis.tuning import contestants, point_of
+from bench.records.records import (
+    FinalTest,
+    Record,
+    SeedsCut,
+    TrialEnded,
+    TrialStarted,
+    TrialTime,
+)
 from bench.records.run import collect
 from bench.report.context import Context
 from bench.report.document import document, warnings
 from bench.report.live import live_curves
 from bench.report.sections import all_sections
 from bench.report.sections.base import Section
+from bench.report.style import measured_on
 from bench.runner.session import exit_code
 from tests.builders import a_context, tuned_records
+from tests.report.undrawn import markdown_of
 
 (SECTION,) = [section for section in all_sections() if section.name == "tuning"]
 
@@ -73,11 +83,33 @@ def test_a_single_contestant_is_compared_with_itself() -> None:
     assert said.endswith((": beyond chance.", "3 seeds a side)."))
 
 
-def test_points_without_a_second_stage_are_told() -> None:
+def without_a_second_stage() -> list[Record]:
     records = tuned_records("adam")
-    broken = records[: next(i for i, r in enumerate(records) if isinstance(r, FinalTest)) - 3]
+    return records[: next(i for i, r in enumerate(records) if isinstance(r, FinalTest)) - 3]
+
+
+def test_points_without_a_second_stage_are_told() -> None:
+    broken = without_a_second_stage()
     assert "none is trained on all images yet" in finding(broken)
     assert list(SECTION.tables(a_context(broken)))
+
+
+def test_points_alone_are_not_compared_as_trials_are(tmp_path: Path) -> None:
+    """Nor is anything drawn or said of seeds that have not begun."""
+    text = markdown_of(collect(tmp_path, without_a_second_stage()))
+    assert "## Does tuning change who wins?" in text
+    assert "Best values are bold" not in text
+    assert "One seed" not in text
+    assert "seed" not in measured_on(collect(tmp_path, without_a_second_stage()))
+
+
+def test_contestants_are_in_the_order_of_the_first_point() -> None:
+    records = tuned_records("adam")
+    started = [r for r in records if isinstance(r, TrialStarted) and r.trial.is_point]
+    assert [r.trial.model for r in started[-2:]] == ["googlenet", "resnet18"]
+    last_first = sorted(started, key=lambda r: -point_of(r.trial))
+    run = collect(Path("tuned"), [*records[: records.index(started[0])], *last_first])
+    assert [c.model for c in contestants(run)] == ["resnet18", "googlenet"]
 
 
 def test_a_run_that_tunes_nothing_has_no_such_section(tmp_path: Path) -> None:
