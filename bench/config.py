@@ -214,9 +214,9 @@ class Options:
     """Evaluate on a class-balanced, seeded subset of N images."""
 
     validation: Annotated[Validation | None, Help(Group.COMPARED, "none")] = None
-    """Keep N training images, or a share such as 0.1, for validation: the same of every class, the
-    same for every seed. Epochs are then evaluated on them, and the test images once, after the last
-    epoch."""
+    """Keep N training images, or a share such as 0.1, for validation: of every class its share, the
+    same images for every seed. Epochs are then evaluated on them, and the test images once, after
+    the last epoch."""
 
     tune: Annotated[Budget | None, Help(Group.COMPARED, "none")] = None
     """Give every model, with every optimizer and whatever else is compared, the same budget: T
@@ -227,7 +227,7 @@ class Options:
     image_size: Annotated[
         tuple[ImageSize, ...] | None, Help(Group.COMPARED, _by_preset("image_size"))
     ] = None
-    """Side in pixels that images are enlarged to; native is each model's own (224, or 299)."""
+    """Side in pixels that images are enlarged to; native is each model's own, as list shows it."""
 
     batch_size: Annotated[
         tuple[BatchSize, ...] | None, Help(Group.TRAINING, _by_preset("batch_size"))
@@ -242,8 +242,8 @@ class Options:
     smoothing, augmentation, normalisation. The options below change single parts of it."""
 
     optimizer: Annotated[Optimizers | None, Help(Group.TRAINING, "the recipe's")] = None
-    """Optimizers; sgd has Nesterov momentum 0.9, sgd-plain and rmsprop have no momentum. Another
-    than the recipe's has a rate and a decay of its own."""
+    """Optimizers; sgd has Nesterov momentum 0.9, sgd-plain and rmsprop have no momentum. One
+    that is not the recipe's brings its own rate and decay."""
 
     lr: Annotated[
         tuple[LearningRate, ...] | None,
@@ -314,10 +314,10 @@ class Options:
     """Passes over the training images."""
 
     seeds: Annotated[Count, Help(Group.LENGTH)] = 1
-    """Repeat every trial with so many seeds: 0 to N-1, unless --first-seed says otherwise."""
+    """Train everything with N seeds: 0 to N-1, or from --first-seed on."""
 
     first_seed: Annotated[FirstSeed, Help(Group.LENGTH)] = 0
-    """The first of the seeds, for other ones than somebody else has trained with."""
+    """The first of the seeds: one that nobody has used yet, to add seeds to theirs."""
 
     rerun_noisy: Annotated[CountOrZero, Help(Group.LENGTH)] = 0
     """At the end, repeat trials whose times cannot be trusted, each at most N times."""
@@ -368,7 +368,7 @@ class Options:
     """Seconds after which a node that does not answer is lost: its trials go to others."""
 
     share_node: Annotated[Count, Help(Group.PLACE)] = 1
-    """Train so many trials side by side on the CPU, its threads divided among them. They slow each
+    """Train N trials side by side on the CPU, its threads divided among them. They slow each
     other down: their times do not compare with those of a run without it."""
 
     nproc_per_node: Annotated[tuple[Ranks, ...], Help(Group.PLACE)] = (1,)
@@ -376,7 +376,8 @@ class Options:
     CPU's threads. Several values make a comparison of how training scales."""
 
     nnodes: Annotated[tuple[Ranks, ...], Help(Group.PLACE)] = (1,)
-    """Nodes of the cluster (--ray-address) on which those processes are, so many on each."""
+    """Nodes of the cluster (--ray-address) that train one trial together, with as many processes on
+    each as --nproc-per-node says."""
 
     scaling: Annotated[str, one_of(SCALING), Help(Group.PLACE)] = "weak"
     """What stays the same if more processes train together. weak: the images that each has of a

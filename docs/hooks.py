@@ -1,6 +1,7 @@
 """What MkDocs calls while it builds the site.
 
-A page asks for a part that is made from the code by a comment, `<!-- generated: metrics -->`.
+A page asks for a part that is made from the code by a comment, `<!-- generated: metrics -->`. The
+line in italics below it, for those who read the page elsewhere, is not in the site.
 Pages and pictures outside `docs/` (reference runs, CONTRIBUTING, CHANGELOG) become part of the
 site, and links that work on GitHub work there too.
 """
@@ -43,7 +44,7 @@ GENERATED: dict[str, Callable[[], str]] = {
 }
 """What a page can ask for."""
 
-_MARK = re.compile(r"<!-- generated: ([a-z-]+) -->")
+_MARK = re.compile(r"<!-- generated: ([a-z-]+) -->(?:\n\*[^\n]*\*$)?", re.MULTILINE)
 _RELATIVE_LINK = re.compile(r"(\]\()(?![a-z]+:|#)([^)#\s]+)")
 
 

@@ -434,10 +434,10 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Trial:
-    """One model with one seed under one setting. `batch_choice` is the option given (a number,
-    `auto`, `own`, `max`), `batch_size` the size that follows from it; None if no size works.
-    `variant` tells trials apart that differ in nothing else that their name has. `tuning` is its
-    part where a run tunes."""
+    """One model with one seed, under one setting, with one batch size. `batch_choice` is the option
+    given (a number, `auto`, `own`, `max`), `batch_size` the size that follows from it; None if no
+    size works. `variant` tells trials apart that differ in nothing else that their name has.
+    `tuning` is its part where a run tunes."""
 
     model: str
     seed: int

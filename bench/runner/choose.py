@@ -27,7 +27,7 @@ Money = Annotated[float, Meta(gt=0, le=1e12, title="MONEY", description="a numbe
 
 @dataclass(frozen=True)
 class ChooseOptions(ModelsOnCards):
-    """Which card to take for a plan: all the models, each trained for so many epochs.
+    """Which card to take for a plan: all the models, each trained for --epochs.
 
     Nothing is measured: times are predicted, with a range. Exit code 1 if no card does it.
 

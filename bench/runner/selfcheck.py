@@ -56,8 +56,8 @@ Figures = Iterator[Measurement]
 
 @dataclass(frozen=True)
 class SelfCheckOptions:
-    """Check whether this tool keeps its promises on this machine, and leave a folder to send:
-    checks.csv, measurements.csv and environment.json, without local paths and host names.
+    """Check whether this tool keeps its promises on this machine, and leave a folder to send, with
+    no local paths and host names: checks.csv, measurements.csv, speeds.csv and environment.json.
 
     Exit code 0, or 1 if a promise is broken. Use an otherwise idle machine.
 

@@ -67,7 +67,7 @@ KEPT_FROM_USER = ("dataset", "data_dir", "device", "trial_timeout")
 
 @dataclass(frozen=True)
 class SettleOptions:
-    """Decide claims: train what decides the most of them for each minute, until time is up.
+    """Decide claims: train what decides the most of them per minute, until time is up.
 
     Every claim says, or its rule does, what evidence decides it. Seeds are added where an interval
     is too wide.
