@@ -84,7 +84,8 @@ class NotebookReporter:
                 self._trial = None
                 self._draw()
             case records.RunEnded():
-                self._say(f"{completed(self._run)} in {duration_text(message.seconds)}")
+                stopped = "" if self._run.complete else "stopped, "
+                self._say(f"{stopped}{completed(self._run)} in {duration_text(message.seconds)}")
 
     def close(self) -> None:
         """Say so where the run broke off."""

@@ -57,12 +57,13 @@ class Row:
         return "" if value is None else str(value).strip()
 
     def text(self, name: str) -> str:
-        """A cell in the one way it can be written: 32, not 32.0; empty if it is not there."""
+        """A cell in the one way it can be written: 32, not 32.0; empty if it is not there. A table
+        may be somebody else's: what would command a terminal is left out."""
         cell = self._cell(name) or self._usual(name)
         try:
             return _written(float(cell))
         except ValueError:
-            return cell
+            return cell if cell.isprintable() else "".join(filter(str.isprintable, cell))
 
     def _usual(self, name: str) -> str:
         """What a cell means that a table leaves out because it is as usual."""
@@ -211,13 +212,15 @@ def trial_groups(run: Run) -> list[TrialGroup]:
 
 
 def rows_of(run: Run) -> list[Row]:
-    """The trials of a run as rows, seed by seed: several at once begin in any order. Not the points
-    of tuning."""
-    return [
-        Row({}, f"{run.path}, {result.trial.id}", result)
-        for result in sorted(run.trials, key=lambda result: result.trial.seed)
-        if not result.trial.is_point
-    ]
+    """The trials of a run as rows, in the order of `results_of`."""
+    return [Row({}, f"{run.path}, {r.trial.id}", r) for r in results_of(run)]
+
+
+def results_of(run: Run) -> list[TrialResult]:
+    """The trials of a run, seed by seed: several at once begin in any order. Not the points of
+    tuning."""
+    compared = (result for result in run.trials if not result.trial.is_point)
+    return sorted(compared, key=lambda result: result.trial.seed)
 
 
 def grouped(rows: Iterable[Row]) -> list[TrialGroup]:

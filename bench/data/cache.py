@@ -84,6 +84,8 @@ class Cache:
         """Put an entry's arrays into a folder, and return its facts; None if there is no such
         entry. A damaged one is removed."""
         entry = self.folder / key
+        if not entry.is_dir():
+            return None
         arrays: tuple[str, ...] = ()
         try:
             facts = _read_facts(entry)
@@ -94,8 +96,6 @@ class Cache:
             if content_sha256(into, arrays) == facts.sha256 and _fits(into, facts):
                 os.utime(entry)
                 return facts
-        except FileNotFoundError:
-            return None
         except (OSError, ValueError, EOFError, msgspec.MsgspecError):
             pass
         for name in arrays:

@@ -118,7 +118,7 @@ def _image_folder(published: Published, place: Path) -> Path | None:
 def _images(published: Published, folder: Path) -> Source:
     """Called what it is, for nothing proves that its images are the published ones."""
     note = (
-        f"{folder} has image files with the classes of {published.name}; whether they are the "
+        f"There are image files with the classes of {published.name}; whether they are the "
         "published images cannot be checked, so the data set is called folder."
     )
     return replace(image_folder.load(folder), notes=(note,))

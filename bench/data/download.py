@@ -184,6 +184,8 @@ class _Download:
             except _BrokeOff:
                 if self._done() <= before:
                     raise
+        else:
+            raise _BrokeOff(f"broke off {MOST_BREAKS} times")
         if self._done() != self.file.size or sha256_of(self.part) != self.file.sha256:
             self.part.unlink()
             raise _Unusable("sent other bytes than were published")

@@ -33,7 +33,7 @@ LARGEST_TABLE = 16 * MIB
 MOST_DEPTH = 5
 """Folders within folders that are looked through."""
 
-LONGEST_NAME, LONGEST_PLACE = 60, 150
+LONGEST_NAME, LONGEST_PLACE, LONGEST_REASON = 60, 150, 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,10 @@ class LeftOut:
 
     where: str
     reason: str
+
+    def __post_init__(self) -> None:
+        """What others wrote is shown on a terminal."""
+        object.__setattr__(self, "reason", clean_name(self.reason, LONGEST_REASON))
 
 
 def public_log(path: Path) -> list[records.Record]:

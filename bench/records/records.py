@@ -899,7 +899,8 @@ class RunTimed:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """The last line of a complete log."""
+    """A run came to its end, or was stopped: by a signal if the code is 128 or more. A log goes on
+    after it if the run is resumed."""
 
     exit_code: int
     seconds: float

@@ -19,7 +19,8 @@ _PROSE = {"reason", "note", "notes", "because", "contradiction", "failed_because
 
 _PART = r"[^/\\\s:'\"`,;()\[\]{}<>|]+"
 _PATH = re.compile(
-    rf"file:/+\S+|(?<![\w:/.])~?(?:/{_PART})+/?|(?<!\w)[A-Za-z]:[\\/]\S+|\\\\{_PART}\\\S+"
+    rf"(?<=')/[^'\n]+(?=')|(?<=\")/[^\"\n]+(?=\")"  # between quotes, spaces are part of it
+    rf"|file:/+\S+|(?<![\w:/.])~?(?:/{_PART})+/?|(?<!\w)[A-Za-z]:[\\/]\S+|\\\\{_PART}\\\S+"
 )
 
 
@@ -43,7 +44,10 @@ def without_paths(text: str) -> str:
     >>> without_paths("cannot open '/home/me/a.png' (see https://example.org/a/b)")
     "cannot open 'a.png' (see https://example.org/a/b)"
     """
-    text = redacted(text, {Path.home(): "HOME"} if len(Path.home().parts) > 2 else {})
+    home = Path.home()
+    if len(home.parts) > 2:  # its name may have spaces; what is below it is a path like any other
+        there = str(Path(home.anchor) / "HOME")
+        text = re.sub(rf"{re.escape(str(home))}(?!\w)", lambda _: there, text)
     return _PATH.sub(lambda match: re.split(r"[/\\]", match[0].rstrip("/\\"))[-1], text)
 
 

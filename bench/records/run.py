@@ -268,9 +268,11 @@ class Run:
             case records.PointChosen():
                 self.chosen[record.contestant] = record
             case records.TrialStarted():
+                self.ended = None
                 stays, notes = [Stay(record)], record.notes
                 self._trials[record.trial.id] = TrialResult(record.trial, self, notes, stays=stays)
             case records.TrialResumed() | records.TrialRepeated() | records.TrialEnded():
+                self.ended = None
                 name, fresh = record.trial.id, TrialResult(record.trial, self)
                 self._trials.setdefault(name, fresh).add(record)
             case records.Epoch() if record.trial not in self._trials:
@@ -289,6 +291,11 @@ class Run:
             case records.RunEnded():
                 self.ended = record
                 self.undo_repetitions()
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its end: it is not under way, and no signal stopped it."""
+        return self.ended is not None and self.ended.exit_code < 128
 
     def undo_repetitions(self) -> None:
         """Nothing is being repeated any more."""

@@ -112,7 +112,7 @@ def _status(run: Run) -> str:
     """That a run is under way, or was stopped, with commands in backquotes; nothing of one that
     came to its end."""
     left = sum(trial.status == "unfinished" for trial in run.trials)
-    if run.ended and not left:
+    if run.complete and not left:
         return ""
     done = sum(trial.status == "done" for trial in run.trials)
     counts = f"{counted(done, 'trial')} done, {left} begun and not ended"

@@ -26,10 +26,15 @@ def shown_command(arguments: Sequence[str], places: Mapping[Path, str] | None = 
         words = ["python", program.name]
     for before, word in pairwise(arguments):
         flag, equals, value = word.partition("=")
-        if before in PRIVATE_FLAGS:
-            words.append(PRIVATE_FLAGS[before])
-        elif equals and flag in PRIVATE_FLAGS:
-            words.append(f"{flag}={PRIVATE_FLAGS[flag]}")
+        if (placeholder := _placeholder(before)) is not None:
+            words.append(placeholder)
+        elif equals and (placeholder := _placeholder(flag)) is not None:
+            words.append(f"{flag}={placeholder}")
         else:
             words.append(flag + equals + shown_place(value) if equals else shown_place(word))
     return redacted(shlex.join(words), places or {})
+
+
+def _placeholder(flag: str) -> str | None:
+    """What stands for the value of a flag that names a place; `--data_dir` is `--data-dir`."""
+    return PRIVATE_FLAGS.get(flag.replace("_", "-"))

@@ -98,19 +98,22 @@ def under_way(session: Session) -> Iterator[None]:
         try:
             yield
             session.end()
-        except BaseException as error:
-            with suppress(BenchError):
-                session.end()
-            if not isinstance(error, KeyboardInterrupt):
-                raise
+        except KeyboardInterrupt:
             message = (
                 f"interrupted; what was measured is in {where}: `python -m bench run --resume "
                 f"{where}` resumes it, `python -m bench report {where}` makes its report."
             )
-            raise Interrupted(
+            interrupted = Interrupted(
                 "interrupted." if session.config.dry_run else message,
                 session.interrupts.number or signal.SIGINT,
-            ) from None
+            )
+            with suppress(BenchError):
+                session.end(interrupted.exit_code)
+            raise interrupted from None
+        except BaseException as error:
+            with suppress(BenchError):
+                session.end(error.exit_code if isinstance(error, BenchError) else 1)
+            raise
         finally:
             session.folder.close()
 

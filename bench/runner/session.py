@@ -422,14 +422,15 @@ class Session:
         result = self.run.trial(trial.id)
         return result is not None and result.ended is not None and not result.ended.retry
 
-    def end(self) -> None:
-        """Write the last record, and update the tables."""
+    def end(self, stopped: int | None = None) -> None:
+        """Write the last record, with the exit code of what stopped it, and update the tables."""
         self.stopwatch.lap("other")
         for runner in self.runners:
             if runner.stopwatch is not self.stopwatch:
                 self.stopwatch.add(runner.stopwatch)
         self.record(records.RunTimed(self.stopwatch.seconds))
-        self.record(records.RunEnded(exit_code(self.run), perf_counter() - self.began))
+        code = exit_code(self.run) if stopped is None else stopped
+        self.record(records.RunEnded(code, perf_counter() - self.began))
         write_tables(self.run)
 
     def predict_all(self) -> None:

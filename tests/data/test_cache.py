@@ -230,6 +230,8 @@ class TestDamage:
         (entry / ARRAYS[0]).unlink()
         assert run(images) == first
         assert len(decoded) == 20
+        assert run(images) == first
+        assert len(decoded) == 20
 
     def test_another_shape_of_the_same_bytes(
         self, images: Path, run: Run, cache: Cache, decoded: list[Path]

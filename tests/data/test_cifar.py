@@ -210,7 +210,7 @@ class TestImageFolder:
         facts = prepared(images, tmp_path / "into", dataset)
         assert (facts.name, facts.asked, facts.train_images) == ("folder", dataset, 10)
         assert facts.notes == (
-            f"{images} has image files with the classes of cifar10; whether they are the "
+            "There are image files with the classes of cifar10; whether they are the "
             "published images cannot be checked, so the data set is called folder.",
         )
 

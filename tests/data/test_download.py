@@ -107,6 +107,15 @@ def test_a_server_that_breaks_off_is_asked_for_the_rest(get: Get, server: Server
     assert server.asked == [("/0", None), ("/0", "bytes=80000-"), ("/0", "bytes=160000-")]
 
 
+def test_what_came_before_too_many_breaks_is_kept_for_the_next_time(
+    get: Get, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "MOST_BREAKS", 2)
+    assert refusal(get, ranges(CONTENT, stop_after=80_000)) == "broke off 2 times"
+    [part] = [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+    assert part.read_bytes() == CONTENT[:160_000]
+
+
 def test_a_server_that_ignores_ranges_sends_everything_again(get: Get, server: Server) -> None:
     def once_broken(request: Any) -> None:
         sends(CONTENT[: 1000 if len(server.asked) == 1 else None], length=len(CONTENT))(request)

@@ -32,6 +32,22 @@ def test_a_home_with_spaces_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> 
     assert "Doe" not in without_paths("no space left in /home/Jo Doe/results/x")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cannot open '/home/me/secret-client/a.png'", "cannot open 'a.png'"),
+        ("/home/me/acme/x.png failed, as in /home/me", "x.png failed, as in HOME"),
+        ("/home/melissa/thesis/a.png", "a.png"),
+        ("no file '/mnt/shared drive/client/a.png' there", "no file 'a.png' there"),
+    ],
+)
+def test_nothing_is_left_of_what_lies_in_a_home(
+    text: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
+    assert without_paths(text) == shown
+
+
 def test_options_and_reasons_name_neither_folder_nor_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "node", lambda: "jos-laptop.example.org")
     records = run_start(

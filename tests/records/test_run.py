@@ -108,6 +108,16 @@ def test_each_status_is_told_apart() -> None:
     assert run.ended is None
 
 
+def test_a_run_is_complete_unless_it_goes_on_or_a_signal_stopped_it() -> None:
+    *begun, ended = some_records()
+    assert collect(HERE, [*begun, ended]).complete
+    assert not collect(HERE, begun).complete
+    assert not collect(HERE, [*begun, RunEnded(130, 1.0)]).complete
+    again = TrialResumed(a_trial(), "later", 1)
+    assert not collect(HERE, [*begun, ended, again]).complete
+    assert collect(HERE, [*begun, ended, again, ended]).complete
+
+
 def test_a_log_with_two_final_tests_of_a_trial_is_refused(tmp_path: Path) -> None:
     log = validated(some_records())
     assert all(trial.final_test for trial in collect(HERE, log).trials)

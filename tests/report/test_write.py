@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.records.records import Certificate, SeedsCut
+from bench.records.records import Certificate, RunEnded, SeedsCut
 from bench.records.run import collect
 from bench.report.context import Context
 from bench.report.document import document, reproduce
@@ -152,6 +152,8 @@ def test_a_run_under_way_says_so_and_a_stopped_one_how_to_go_on(tmp_path):
         "This run was stopped: 1 trial done, 1 begun and not ended; `--resume RUN` continues it."
     )
     assert not any("not completed" in text for text in document(Context(open_), ()).warnings)
+    searching = collect(tmp_path, [*run_start(), RunEnded(130, 1.0)])
+    assert document(Context(searching), ()).status.startswith("This run was stopped: 0 trials done")
 
 
 def test_the_summary_is_what_the_sections_say(report):

@@ -9,6 +9,7 @@ PLACES = {Path("/home/me/run"): "RUN", Path("/tmp/archbench-1"): "SCRATCH"}
 def test_a_kept_command_names_no_folder() -> None:
     words = ["/home/me/run_bench.py", "--models", "a", "--data-dir", "/home/me/x", "--output=/y"]
     assert shown_command(words) == "python run_bench.py --models a --data-dir DIR --output=DIR"
+    assert shown_command(["x.py", "--data_dir", "/home/me/x"]) == "python x.py --data_dir DIR"
     assert shown_command(["x.py", "--claims", "/home/me/c.csv"]) == "python x.py --claims FILE"
 
 

@@ -24,6 +24,7 @@ from bench.analysis.collected.rows import (
 )
 from bench.analysis.compare.ranking import Standings
 from bench.analysis.metrics import BY_NAME
+from bench.analysis.trial_group import results_of
 from bench.errors import BenchError, Refused
 from bench.records.pack import LeftOut, Sent
 from bench.records.records import DeviceFacts
@@ -162,8 +163,7 @@ class Collector:
             rows = self._with_results(sent.run, rows)
             packages = sent.run.started.environment.get("packages")
             version = packages.get("archbench", "") if isinstance(packages, dict) else ""
-            ended = sent.run.ended is not None
-            made = replace(made, ended=ended, version=str(version)[:40])
+            made = replace(made, ended=sent.run.complete, version=str(version)[:40])
         made = replace(made, rows=tuple(rows))
         earlier = self._submissions.get(key)
         if earlier and made.done <= earlier.done:
@@ -179,7 +179,7 @@ class Collector:
             replace(row, result=slim(result, self._shared(row, run), self._kept_layers(result)))
             if row.done
             else row
-            for row, result in zip(rows, run.trials, strict=True)
+            for row, result in zip(rows, results_of(run), strict=True)
         ]
 
     def _shared(self, row: SentRow, run: Run) -> Run:

@@ -19,7 +19,7 @@ from bench.analysis.intervals import Estimate, SeedOf, pooled
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.trial_group import SEPARATOR, Row, TrialGroup, Values, labelled, rows_of
 from bench.errors import Refused
-from bench.records.pack import TABLES, Sent
+from bench.records.pack import TABLES, Sent, clean_name
 from bench.records.records import Epoch, Inspected, TimeBudget
 from bench.records.run import Run, TrialResult
 from bench.units import counted
@@ -264,7 +264,7 @@ def sent_rows(sent: Sent, columns: Mapping[str, int]) -> list[SentRow]:
 def _cell(row: Row, name: str) -> str:
     text = row.text(name)
     if name in _PROSE:
-        return text[: _PROSE[name]]
+        return clean_name(text, _PROSE[name])
     if len(text) > _LONGEST_TEXT:
         raise Refused(f"its {name} is longer than {_LONGEST_TEXT} characters.")
     return sys.intern(text)
@@ -277,6 +277,9 @@ def _check(row: SentRow) -> None:
         raise Refused("a trial of it has no model.")
     if not row.done:
         return
+    for name in ("train_images", "test_images", "epochs"):
+        if not row.text(name).isdecimal():
+            raise Refused(f"its {name} is not a whole number: {row.text(name)[:40]!r}.")
     for name in FIGURES:
         metric = BY_NAME[name]
         if not metric.unit or (value := row.number(name)) is None:

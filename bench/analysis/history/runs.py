@@ -124,7 +124,7 @@ def _digest(folder: Path) -> str:
 
 def _past_run(run: Run, name: str, metrics: Sequence[Metric]) -> PastRun:
     run.check_begun()
-    if run.ended is None:
+    if not run.complete:
         raise Refused("it did not come to its end; `--resume` continues it.")
     groups = tuple(_measured(g, metrics) for g in trial_groups(run) if g.finished)
     if not groups:

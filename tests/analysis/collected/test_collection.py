@@ -29,7 +29,7 @@ from bench.records.records import (
     TrialStarted,
 )
 from bench.records.run import collect
-from tests.builders import MIB, a_prediction, some_records
+from tests.builders import MIB, a_prediction, some_records, tuned_records
 
 Change = Callable[[Record], Record]
 
@@ -233,6 +233,45 @@ def test_what_cannot_be_is_a_reason(changes: dict[str, float], reason: str) -> N
     (left_out,) = found.left_out
     assert reason in left_out.reason
     assert len(found.submissions) == 2
+
+
+def test_nothing_that_was_sent_commands_a_terminal() -> None:
+    run = a_class(1)[0].run
+    assert run
+    frame = models_frame(run).replace({"resnet18": "m\x1b]52;c;x"})
+    table = Sent("handout.zip", "p2", tables={"models.csv": frame.to_csv(index=False)})
+    (cohort,) = collected(table).cohorts
+    assert "m]52;c;x" in [group.label for group in cohort.groups]
+    assert LeftOut("a.zip", "no\x1b[2J way").reason == "no[2J way"
+
+
+@pytest.mark.parametrize("text", ["5,000", "", "1.5", "inf", "-1"])
+def test_a_number_of_images_that_is_none_is_a_reason(text: str) -> None:
+    run = a_class(1)[0].run
+    assert run
+    frame = models_frame(run).astype(str).assign(train_images=text)
+    table = Sent("handout.zip", "p2", tables={"models.csv": frame.to_csv(index=False)})
+    found = collected(table, *a_class(2))
+    (left_out,) = found.left_out
+    assert "train_images is not a whole number" in left_out.reason
+    assert [cohort.name for cohort in found.cohorts]
+
+
+def test_rows_are_those_of_their_trials_however_they_began() -> None:
+    """Side by side seeds begin together, and a run that tunes has points besides."""
+    records = run_of(0)
+    starts = [r for r in records if isinstance(r, TrialStarted)]
+    together = sorted(starts, key=lambda r: (r.trial.model, r.trial.seed))
+    begin = [r for r in records if r not in starts]
+    at = begin.index(next(r for r in begin if isinstance(r, Epoch)))
+    (one,) = collected(sent("a", [*begin[:at], *together, *begin[at:]])).submissions
+    tuned = [r for r in tuned_records("adam") if not isinstance(r, RunEnded)]
+    (other,) = collected(sent("b", [*tuned, RunEnded(0, 1.0)])).submissions
+    for row in (*one.rows, *other.rows):
+        assert row.result
+        assert row.result.trial.model == row.text("model")
+        assert row.result.trial.seed == row.seed
+    assert {row.text("tuning") for row in other.rows} <= {"", "tuned", "default"}
 
 
 def test_a_long_name_of_a_model_is_a_reason() -> None:

@@ -225,6 +225,12 @@ def test_a_presenter_turns_sections_by_key(browser: Any, address: str) -> None:
         keyboard.press(key)
         assert page.evaluate(visible) == [section]
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[0][0]
+    page.locator("#pager").get_by_label("Next slide").click()
+    assert page.evaluate(visible) == ["comparison"]
+    assert page.locator("#place").inner_text().startswith("2 / ")
+    page.locator("#pager").get_by_text("End").click()
+    assert len(page.evaluate(visible)) == page.locator("main > section").count()
+    keyboard.press("p")
     keyboard.press("Escape")
     assert len(page.evaluate(visible)) == page.locator("main > section").count()
     assert shown.said == []
@@ -302,6 +308,26 @@ def test_a_table_sorts_by_click_and_by_key(browser: Any, address: str) -> None:
     assert [text.strip() for text in sorted_by] == ["Model"]
     assert head.get_attribute("aria-sort") == "none"
     assert shown.said == []
+    shown.page.close()
+
+
+def test_numbers_sort_by_what_they_are_and_formulas_are_saved_as_text(
+    browser: Any, address: str
+) -> None:
+    shown = Watched(browser, address, SIZES[0], "light")
+    texts = ["0.01", "≥ 50,000", "1e-05", "−3 %", "128", "–"]
+    fill = """texts => document.querySelectorAll('#comparison tbody tr').forEach(
+        (row, i) => { row.cells[1].textContent = texts[i] || '–'; })"""
+    shown.page.evaluate(fill, texts)
+    shown.page.locator("#comparison thead th").nth(1).locator("button").click()
+    assert shown.column(2)[:6] == ["−3 %", "1e-05", "0.01", "128", "≥ 50,000", "–"]
+
+    shown.page.evaluate(fill, ["=1+1", "-2+3+cmd|x", "+1", "-1,000", "@x"])
+    with shown.page.expect_download() as begun:
+        shown.page.locator("#comparison button.csv").click()
+    lines = Path(begun.value.path()).read_text("utf-8-sig").splitlines()
+    saved = [line.split('","')[1] for line in lines[1:6]]
+    assert saved == ["'=1+1", "'-2+3+cmd|x", "+1", "-1,000", "'@x"]
     shown.page.close()
 
 

@@ -15,8 +15,10 @@
   function value(cell) {
     var text = cell.textContent.trim();
     if (text === missing || text === "") { return null; }
-    var number = /^[-+]?[\d,]*\.?\d+/.exec(text);
-    return number ? parseFloat(number[0].replace(/,/g, "")) : text.toLowerCase();
+    var number = /^[≥≤<>]?\s*([-+−]?[\d,]*\.?\d+(?:e[-+]?\d+)?)/i.exec(text);
+    return number
+      ? parseFloat(number[1].replace(/,/g, "").replace("−", "-"))
+      : text.toLowerCase();
   }
 
   function compare(a, b) {
@@ -59,8 +61,8 @@
     return all("tr", table).map(function (row) {
       return Array.prototype.map.call(row.cells, function (cell) {
         var text = cell.textContent.trim().replace(/\s+/g, " ");
-        // A spreadsheet would take such a text for a formula.
-        if (/^[=@]/.test(text)) { text = "'" + text; }
+        // A spreadsheet would take such a text for a formula, unless it is a number.
+        if (/^[=+\-@]/.test(text) && isNaN(text.replace(/,/g, ""))) { text = "'" + text; }
         return '"' + text.replace(/"/g, '""') + '"';
       }).join(",");
     }).join("\r\n") + "\r\n";
@@ -99,7 +101,9 @@
 
   var slides = all("main > section:not(.aside)");
   var paper = document.createElement("style");
+  var place = document.getElementById("place");
   var current = 0;
+  slides.forEach(function (slide) { slide.tabIndex = -1; });
   paper.textContent = "@page { size: 13.333in 7.5in; margin: .4in; }";
 
   function presenting() { return root.classList.contains("presenting"); }
@@ -107,8 +111,9 @@
   function show(number) {
     current = Math.max(0, Math.min(slides.length - 1, number));
     slides.forEach(function (slide, index) { slide.classList.toggle("current", index === current); });
-    document.body.setAttribute("data-slide", (current + 1) + " / " + slides.length);
+    place.textContent = (current + 1) + " / " + slides.length;
     slides[current].scrollTop = 0;
+    if (presenting()) { slides[current].focus({ preventScroll: true }); }
   }
 
   // The section that is being read, or the first.
@@ -122,15 +127,18 @@
 
   function present(on) {
     if (on === presenting()) { return; }
-    if (on) {
-      show(visible());
-      document.head.appendChild(paper);
-      if (document.activeElement) { document.activeElement.blur(); }
-    }
+    var first = visible();
     root.classList.toggle("presenting", on);
-    if (!on) {
+    if (on) {
+      document.head.appendChild(paper);
+      show(first);
+    } else {
       paper.remove();
+      document.activeElement.blur();
       slides[current].scrollIntoView();
+      if (location.hash === "#present") {
+        history.replaceState(null, "", location.pathname + location.search);
+      }
     }
   }
 
@@ -139,16 +147,30 @@
     Home: -Infinity, End: Infinity
   };
 
+  // Whether a key that would turn the page has something to scroll first.
+  function scrolls(from, step) {
+    for (var part = from; part && part !== document.body; part = part.parentElement) {
+      var left = part.scrollHeight - part.clientHeight - part.scrollTop;
+      var may = /auto|scroll/.test(getComputedStyle(part).overflowY);
+      if (may && (step > 0 ? left > 1 : part.scrollTop > 1)) { return true; }
+    }
+    return false;
+  }
+
   document.addEventListener("keydown", function (event) {
     if (event.ctrlKey || event.metaKey || event.altKey) { return; }
-    if (event.key === "p" || event.key === "P") { present(!presenting()); return; }
+    // A letter alone must not act while something else has the focus.
+    var free = presenting() || document.activeElement === document.body;
+    if (/^p$/i.test(event.key) && free) { present(!presenting()); return; }
     if (!presenting()) { return; }
     if (event.key === "Escape") { present(false); return; }
     var step = keys[event.key];
     // Space presses what has the focus.
     if (!step || (event.key === " " && /^(BUTTON|SUMMARY|A)$/.test(event.target.tagName))) { return; }
+    if (event.key === " " && event.shiftKey) { step = -1; }
+    if (/Up|Down| /.test(event.key) && scrolls(event.target, step)) { return; }
     event.preventDefault();
-    show(current + (event.key === " " && event.shiftKey ? -1 : step));
+    show(current + step);
   });
 
   // Wiring
@@ -175,6 +197,12 @@
     openAll(toggle.getAttribute("aria-pressed") === "false");
   });
   document.getElementById("present").addEventListener("click", function () { present(true); });
+  all("#pager button").forEach(function (button) {
+    button.addEventListener("click", function () {
+      var step = Number(button.value);
+      if (step) { show(current + step); } else { present(false); }
+    });
+  });
   window.addEventListener("hashchange", function () {
     if (location.hash === "#present") { present(true); }
   });
