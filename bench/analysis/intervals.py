@@ -24,8 +24,8 @@ __all__ = [
 ]
 
 OUTLIER = 14.826
-"""A modified z-score (Iglewicz and Hoaglin's, 0.6745 |x - median| / MAD) above this is an outlier;
-hyperfine's bound, far beyond what is merely skewed."""
+"""A value further from the median than this many median absolute deviations (MAD), ten standard
+deviations of normal noise, is an outlier: hyperfine's bound, far beyond what is merely skewed."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def spread(values: Sequence[float]) -> Spread:
     middle, low, high, p95 = np.percentile(times, (50, 25, 75, 95))
     mad = float(np.median(np.abs(times - np.median(times))))
     low_end, high_end = _quantile_interval(times, 0.5)
-    distances = np.abs(np.asarray(values, dtype=float) - middle) * 0.6745
+    distances = np.abs(np.asarray(values, dtype=float) - middle)
     far = np.flatnonzero(distances > OUTLIER * mad) if mad else ()
     return Spread(
         n=len(values),
@@ -270,11 +270,13 @@ def best_of(values: Sequence[float]) -> list[Best]:
 
         E[k] = Σ_i C(i - 1, k - 1) / C(n, k) · v(i)
 
-    which is unbiased (Tang et al., *Showing Your Work Doesn't Always Work*, arXiv 2004.13705, where
-    drawing with replacement, as Dodge et al. do, is shown to be biased downwards). The median of
-    the best of k is the quantile 0.5^(1/k) of a single try, whose interval is made of order
-    statistics (Conover, 3.2; Lourie et al., arXiv 2311.09480): it supposes independent tries, and
-    a few set no upper end.
+    which is unbiased for independent tries (Tang et al., *Showing Your Work Doesn't Always Work*,
+    arXiv 2004.13705, where drawing with replacement, as Dodge et al. do, is shown to be biased
+    downwards). Points of a Sobol sequence spread more evenly than independent ones, so of them it
+    is a little high for 1 < k < n: 0.926 for 0.914, and 0.977 for 0.967, where one of several
+    dimensions decides and k is 2 and 4 of 8. The median of the best of k is the quantile 0.5^(1/k)
+    of a single try, whose interval is made of order statistics (Conover, 3.2; Lourie et al., arXiv
+    2311.09480): it supposes independent tries, too, and a few set no end of it.
 
     Raises:
         ValueError: there are no values.
@@ -317,4 +319,6 @@ def share_interval(right: Any, of: Any) -> tuple[Any, Any]:
     shrunk, share = 1 + z2 / of, right / of
     middle = (share + z2 / (2 * of)) / shrunk
     half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * of)) / of) / shrunk
-    return np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)
+    # Rounding must not leave a share of 0 or 1 outside of its own interval.
+    low, high = np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)
+    return np.minimum(share, low), np.maximum(share, high)

@@ -411,7 +411,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("step_spread", "Step, IQR over median", "fraction", _steps(lambda s: s.relative),
            "Distance between the quartiles of the steps, over their median.", "lower"),
     Metric("step_outliers", "Steps that are outliers", "steps", _steps(lambda s: len(s.outliers)),
-           "Steps whose modified z-score is above 14.8.", "lower"),
+           "Steps further from the median than 14.8 times the median absolute deviation.", "lower"),
     Metric("steps_counted", "Steps counted", "steps", _steps(lambda s: s.n),
            "Steps after the warm-up whose times were kept."),
     Metric("other_busy_cores", "Cores used by others", "cores", _surroundings("other_busy_cores"),

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.intervals import Estimate, estimate, median, percentile, spread
+from bench.analysis.intervals import Estimate, estimate, median, percentile, share_interval, spread
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,16 @@ def test_few_values_have_no_interval_of_their_median() -> None:
 
 def test_outliers_are_those_beyond_hyperfines_bound() -> None:
     values = [10.0, 10.1, 9.9, 10.0, 10.2, 9.8, 10.1, 9.9]
-    # The median is 10 and the MAD 0.1: the bound is 10 ± 14.826 * 0.1 / 0.6745 = 10 ± 2.198.
-    assert spread([*values, 12.1]).outliers == ()
-    assert spread([*values, 12.3, 7.7]).outliers == (8, 9)
+    # The median is 10 and the MAD 0.1: the bound is 10 ± 14.826 * 0.1.
+    assert spread([*values, 11.4]).outliers == ()
+    assert spread([*values, 11.6, 8.4]).outliers == (8, 9)
+
+
+@given(of=st.integers(1, 3_000), data=st.data())
+def test_a_share_lies_in_its_interval(of: int, data: st.DataObject) -> None:
+    right = data.draw(st.sampled_from([0, of]) | st.integers(0, of))
+    low, high = share_interval(right, of)
+    assert 0 <= low <= right / of <= high <= 1
 
 
 def test_values_without_any_spread_have_no_outliers() -> None:

@@ -128,8 +128,9 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
     shifts = [y - x for x, y in zip(first, second, strict=True)] if paired else []
     if _same(shifts) if paired else _same(first) and _same(second):
         # Three seeds that agree to the last digit leave nothing to chance; two may by chance, for
-        # accuracies are counts of test images.
-        exact = abs(shift) <= _NO_SPREAD or min(len(first), len(second)) > 2
+        # accuracies are counts of test images. Times and losses do not come out equal by chance.
+        equal = scale == "ratio" and abs(shift) <= _NO_SPREAD
+        exact = equal or min(len(first), len(second)) > 2
         return replace(bare, design="exact") if exact else bare
     half_width, p = map(float, t_interval(first, second, paired=paired))
     if paired:
@@ -162,7 +163,8 @@ def _pooled_effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Eff
         unit, units = "seed", over.shared
     bare = Effect(scale, "too few", mean_a, mean_b, over.mean, units, units, unit=unit)
     if _same(list(shifts.values())):
-        exact = over.known and (abs(over.mean) <= _NO_SPREAD or units > 2)
+        equal = scale == "ratio" and abs(over.mean) <= _NO_SPREAD
+        exact = over.known and (equal or units > 2)
         return replace(bare, design="exact") if exact else bare
     if not over.known or over.error <= _NO_SPREAD:
         return bare
@@ -225,12 +227,14 @@ def more_seeds(measured: Effect, margin: float, comparisons: int = 1) -> int | N
     present = min(measured.seeds_a, measured.seeds_b)
     seeds = np.arange(present + 1, present + MOST_SEEDS + 1)
     freedom = measured.freedom * (seeds - 1)
-    error, sure = measured.spread / np.sqrt(seeds), stats.t.ppf(POWER, freedom)
-    # Two ways to an answer: the shift stands out, or its interval fits within the margin. The
-    # second is not corrected for the number of comparisons, because intervals are not.
-    apart = (stats.t.ppf(1 - ALPHA / 2 / comparisons, freedom) + sure) * error
-    within = (stats.t.ppf(1 - ALPHA / 2, freedom) + sure) * error
-    tells = (apart <= abs(measured.shift)) | (within <= margin - abs(measured.shift))
+    error, shift = measured.spread / np.sqrt(seeds), abs(measured.shift)
+    # Two ways to an answer: the shift stands out, or its interval fits within the margin, on both
+    # sides. The second is not corrected for the number of comparisons, because intervals are not.
+    far = stats.t.ppf(1 - ALPHA / 2 / comparisons, freedom) + stats.t.ppf(POWER, freedom)
+    reach = stats.t.ppf(1 - ALPHA / 2, freedom)
+    above, below = ((margin + side * shift) / error - reach for side in (-1, 1))
+    within = stats.t.cdf(above, freedom) - stats.t.cdf(-below, freedom)
+    tells = (far * error <= shift) | (within >= POWER)
     return int(tells.argmax()) + 1 if tells.any() else None
 
 

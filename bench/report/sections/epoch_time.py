@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from bench.analysis.formatting import ratio, shortened
+from bench.analysis.formatting import shortened, times
 from bench.report.context import Context
 from bench.report.sections.base import Section, certainty, known_table, mean_of, picture, value
 from bench.report.style import canvas, legend_beside, name_rows, percent_axis
@@ -43,10 +43,13 @@ def _finding(context: Context) -> str | None:
     few, many = (place.group.metric("epoch_seconds") for place in (fast, slow))
     if few is None or many is None:
         return None
+    longer = times(1 / slow.difference.effect.change) if slow.difference else ""
+    # The order and the ratio are those of geometric means, and these are not.
+    agree = few.mean <= many.mean
+    first, last = (f", {value('epoch_seconds', s)}" if agree else "" for s in (few, many))
     return (
-        f"{fast.group.label} has the fastest epoch, {value('epoch_seconds', few)}; that of "
-        f"{slow.group.label} takes {ratio(many.mean, few.mean)} as long, "
-        f"{value('epoch_seconds', many)}: {certainty(slow.difference)}."
+        f"{fast.group.label} has the fastest epoch{first}; that of {slow.group.label} takes "
+        f"{longer} as long{last}: {certainty(slow.difference)}."
     )
 
 

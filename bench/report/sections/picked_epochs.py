@@ -52,8 +52,9 @@ def _finding(context: Context) -> str | None:
     if not measured:
         return None
     group, mean = max(measured, key=lambda pair: pair[1].mean)
-    most = " (of all models, the most)" if len(measured) > 1 else ""
-    side, size = "above" if mean.mean >= 0 else "below", _points(mean, "").removeprefix("-")
+    above = mean.mean >= 0
+    side, size = "above" if above else "below", _points(mean, "").removeprefix("-")
+    most = f" (of all models, the {'most' if above else 'least'})" if len(measured) > 1 else ""
     best, final = (value(name, group.metric(name)) for name in (PICKED[group.evaluated_on], FINAL))
     return (
         f"Picked on the {group.evaluated_on} images, the best epoch of {group.label} has {best} "

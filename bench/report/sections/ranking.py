@@ -27,7 +27,7 @@ def _finding(context: Context) -> str | None:
         ahead = [f"{r.places[0].group.label} in {in_sentence(r.metric)}" for r in ranked]
         seeds = max(len(place.values) for ranking in ranked for place in ranking.places)
         few = "one seed" if seeds == 1 else f"{seeds} seeds"
-        return f"Ahead: {listed(ahead)}; {few} cannot tell that from chance, --seeds 5 would."
+        return f"Ahead: {listed(ahead)}; {few} cannot tell that from chance, --seeds 5 may."
     return sentence("; ".join(map(ranking_clause, ranked)))
 
 

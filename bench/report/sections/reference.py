@@ -31,8 +31,15 @@ def _finding(context: Context) -> str | None:
     if missed:
         return " ".join(map(_missed, missed))
     if len(found) == 1:
-        return f"{found[0].group.label} ends where its reference does: {found[0].text}."
-    return f"All {len(found)} groups that have a reference end where it does." if found else None
+        one = found[0]
+        return f"{one.group.label} ends inside the interval that its reference sets: {one.text}."
+    if not found:
+        return None
+    widest = max(found, key=lambda one: one.interval[1] - one.interval[0])
+    return (
+        f"All {len(found)} groups that have a reference end inside the interval that it sets; the "
+        f"widest is that of {widest.group.label}: {widest.text}."
+    )
 
 
 def _tables(context: Context) -> tuple[Table, ...]:

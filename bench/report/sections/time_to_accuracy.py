@@ -6,7 +6,7 @@ from itertools import accumulate
 from matplotlib.figure import Figure
 
 from bench.analysis.compare.arrival import arrivals, common_accuracy, seconds_to
-from bench.analysis.formatting import MISSING, percent, ratio, supported
+from bench.analysis.formatting import MISSING, percent, supported, times
 from bench.analysis.intervals import Estimate, estimate
 from bench.analysis.time_to_accuracy import Reached, accuracy_after, clock, reached, targets_of
 from bench.analysis.trial_group import TrialGroup
@@ -31,11 +31,17 @@ def _finding(context: Context) -> str | None:
         return f"{group.label} reaches {which} after {after}."
     first, last = ranking.places[0].group, ranking.places[-1].group
     a, b = (_seconds(group, target) for group in (first, last))
+    difference = ranking.places[-1].difference
+    longer = f"{times(difference.effect.change)} as long" if difference else ""
+    # The order and the ratio are those of geometric means, and these are not.
+    after, late = "", "after "
+    if a.mean <= b.mean:
+        after = f", after {value('total_seconds', a)} of training and evaluation"
+        late = f"after {value('total_seconds', b)}, "
     return (
         f"{first.label} is first at {percent(target)}, the {first.evaluated_on} accuracy that "
-        f"every seed reaches, after {value('total_seconds', a)} of training and evaluation; "
-        f"{last.label} is last, after {value('total_seconds', b)}, {ratio(b.mean, a.mean)} as "
-        f"long: {certainty(ranking.places[-1].difference)}."
+        f"every seed reaches{after}; {last.label} is last, {late}{longer}: "
+        f"{certainty(difference)}."
     )
 
 

@@ -1,6 +1,6 @@
 """Whether tuning changes who wins: default values against the best of the same number of points."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,9 +91,9 @@ def _looks(context: Context) -> dict[str, Look]:
     }
 
 
-def _rankings(context: Context) -> tuple[Ranking | None, Ranking | None]:
-    """The contestants among themselves, with default values and tuned."""
-    ranking, tuned = context.standings.ranking(FINAL), _all(context)
+def _rankings(context: Context, tuned: Sequence[Tuned]) -> tuple[Ranking | None, Ranking | None]:
+    """These contestants among themselves, with default values and tuned."""
+    ranking = context.standings.ranking(FINAL)
     if ranking is None:
         return None, None
     before = among(ranking, [t.default for t in tuned if t.default])
@@ -106,22 +106,26 @@ def _finding(context: Context) -> str | None:
         return None
     budget = max(len(t.points) for t in tuned)
     of = f"the best of {counted(budget, 'point')} under its space"
-    before, after = _rankings(context)
+    # Who has no result on one side neither wins there nor loses.
+    both = [t for t in tuned if all(g and g.has(FINAL) for g in (t.default, t.tuned))]
+    before, after = _rankings(context, both)
     if before is None or after is None:
         return _alone(context, tuned, of)
+    without = [t.label for t in tuned if t not in both and (t.default or t.tuned)]
+    rest = f" Not among them, for want of a result on either side: {listed(without)}."
     names = {g.label: t.label for t in tuned for g in (t.default, t.tuned) if g}
     if before.too_few and after.too_few:
         first, then = (names[ranking.places[0].group.label] for ranking in (before, after))
         return (
             f"With default values {first} is ahead, and as {of} {then}; so few seeds cannot tell "
-            "that from chance."
+            f"that from chance.{rest if without else ''}"
         )
     won, wins = (
         [names[place.group.label] for place in ranking.winners] for ranking in (before, after)
     )
     return (
         f"With default values {_top(won, before)}; each as {of}, {_top(wins, after)}: "
-        f"{_change(won, wins)}."
+        f"{_change(won, wins)}.{rest if without else ''}"
     )
 
 
@@ -167,7 +171,7 @@ def _tables(context: Context) -> Iterator[Table]:
 
 
 def _ranks(context: Context, tuned: list[Tuned]) -> Table:
-    rankings = [ranking for ranking in _rankings(context) if ranking]
+    rankings = [ranking for ranking in _rankings(context, tuned) if ranking]
     places = {place.group.label: place.rank for r in rankings for place in r.places}
     rows = []
     for t in tuned:
@@ -247,8 +251,11 @@ def _remarks(context: Context) -> Iterator[str]:
     if declared is None:
         return
     yield from edge_sentences(context)
+    cut = context.run.points_cut
+    count = len(declared.points) - (len(cut.points) if cut else 0)
+    of = f"{count} of {len(declared.points)}" if cut else f"{count}"
     yield (
-        f"Every contestant tried the same {len(declared.points)} points of a scrambled Sobol "
+        f"Every contestant tried the same {of} points of a scrambled Sobol "
         f"sequence (seed {declared.points_seed}), mapped to its search space, with one "
         f"seed, on {data.train_images:,} images, judged on {data.validation_images:,} validation "
         "images after the last epoch; a trial that failed counts as tried, with 0 %. Then it "
@@ -302,8 +309,9 @@ def _line(look: Look) -> dict[str, Any]:
     "tuning_budget",
     "Expected best validation accuracy of k points, a line per contestant",
     "The mean over all choices of k of the points that were tried, without replacement (Tang et "
-    "al., arXiv 2004.13705). The band is the 95 % interval of the median best of k, from order "
-    "statistics; a few points set it no upper end, and it is open above.",
+    "al., arXiv 2004.13705): for Sobol points about a point high between the first and the last. "
+    "The band is the 95 % interval of the median best of k, from order statistics; where points "
+    "are too few to set it an end, it is open there.",
 )
 def _budget(context: Context) -> Figure | None:
     known = [t for t in _all(context) if len(t.points) > 1]

@@ -21,6 +21,7 @@ from bench.analysis.metrics import BY_NAME
 SPEED = BY_NAME["images_per_second"]
 ACCURACY = BY_NAME["final_test_accuracy"]
 MEMORY = BY_NAME["peak_memory_bytes"]
+LOSS = BY_NAME["final_test_loss"]
 LARGEST = BY_NAME["max_batch"]
 
 speeds = st.lists(st.floats(1, 1e5), min_size=2, max_size=6)
@@ -107,8 +108,14 @@ def test_two_seeds_may_agree_by_chance_and_three_do_not(paired: bool) -> None:
 
 
 def test_what_is_the_same_in_each_seed_is_exactly_so() -> None:
-    found = effect(ACCURACY, seeded(0.58, 0.62), seeded(0.58, 0.62), paired=True)
+    found = effect(ACCURACY, seeded(0.58, 0.62, 0.6), seeded(0.58, 0.62, 0.6), paired=True)
     assert (found.design, found.shift) == ("exact", 0.0)
+    assert effect(LOSS, seeded(0.58, 0.62), seeded(0.58, 0.62), paired=True).design == "exact"
+
+
+def test_two_seeds_may_tie_by_chance() -> None:
+    found = effect(ACCURACY, seeded(0.705, 0.72), seeded(0.705, 0.72), paired=True)
+    assert (found.design, found.shift) == ("too few", 0.0)
 
 
 @pytest.mark.parametrize(("a", "b"), [({}, {0: 1.0}), ({0: 1.0}, {}), ({0: 0.0}, {0: 1.0})])

@@ -122,6 +122,20 @@ def test_a_true_difference_is_found_with_the_power_that_was_stated() -> None:
     assert share_found(seeds // 2, noise, shift) < POWER - 0.1
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.002, 0.005])
+def test_equal_models_are_found_the_same_with_the_power_that_was_stated(shift: float) -> None:
+    """Under a point of noise, with a margin of a point: as many seeds as are advised decide."""
+    spread, margin = 0.01, 0.01
+    unsure = Effect("difference", "paired", 0.6, 0.6 + shift, shift, 3, 3, 0.03, 0.9, spread, 1.0)
+    advised = more_seeds(unsure, margin=margin)
+    assert advised is not None
+    rng = np.random.default_rng(5)
+    differences = rng.normal(shift, spread, (REPEATS, 3 + advised))
+    half_width, p = t_interval(np.zeros_like(differences), differences, paired=True)
+    same = np.abs(differences.mean(axis=-1)) + half_width <= margin
+    assert np.mean(same | (p < ALPHA)) >= POWER - room(POWER, REPEATS)
+
+
 def share_found(seeds: int, noise: float, shift: float) -> float:
     _, p = t_interval(*logs(seeds, (noise, noise), shift), paired=False)
     return float(np.mean(p < ALPHA))

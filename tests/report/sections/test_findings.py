@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.analysis.ablations import DEPTH, ablations
-from bench.records.records import Record, Setting
+from bench.records.records import Record, Setting, TimeBudget
 from bench.report.sections import all_sections
 from tests.builders import (
     a_context,
@@ -17,6 +17,7 @@ from tests.builders import (
     a_refused_trial,
     a_setting,
     a_trial,
+    an_epoch,
     run_start,
     some_records,
     validated,
@@ -100,6 +101,25 @@ def test_accuracy(records: list[Record], said: str | None) -> None:
 )
 def test_time(records: list[Record], said: str | None) -> None:
     assert finding("time", records) == said
+
+
+def test_who_is_first_by_geometric_means_is_not_later_by_others() -> None:
+    """10 and 40 seconds are 20 in the middle, and so fewer than 21 twice: but 25 on average."""
+    seconds = {("a", 0): 10.0, ("a", 1): 40.0, ("b", 0): 21.0, ("b", 1): 21.0}
+    log = run_start()
+    for (model, seed), each in seconds.items():
+        start, *_, end = a_done_trial(a_trial(model, seed))
+        figures: dict[str, Any] = {"images_per_second": 640 / each, "test_accuracy": 0.6}
+        figures |= {"time_budget": TimeBudget(0.0, 0.0, each, 0.0, 0.0, 0.0)}
+        epochs = [an_epoch(a_trial(model, seed), n, train_seconds=each, **figures) for n in (1, 2)]
+        log += [start, *epochs, end]
+    assert (finding("time", log) or "").startswith(
+        "a is first at 60.0 %, the test accuracy that every seed reaches; b is last, after 1.05 "
+        "times as long: this run cannot tell them apart"
+    )
+    assert (finding("epoch-time", log) or "").startswith(
+        "a has the fastest epoch; that of b takes 1.05 times as long: this run cannot tell them"
+    )
 
 
 @pytest.mark.parametrize(

@@ -89,3 +89,7 @@ def test_worse_validation_images_are_said_to_be_below() -> None:
     log = validated([*run_start(), *records((0.1, 0.2))])
     better = [replace(r, accuracy=0.9) if isinstance(r, FinalTest) else r for r in log]
     assert "70.0 points below the test accuracy" in str(SECTION.finding(a_context(better)))
+    log = [*run_start(), *records((0.1, 0.2)), *records((0.1, 0.6), model="b")]
+    both = [replace(r, accuracy=0.9) if isinstance(r, FinalTest) else r for r in validated(log)]
+    assert "30.0 points below" in str(SECTION.finding(a_context(both)))
+    assert "(of all models, the least)" in str(SECTION.finding(a_context(both)))

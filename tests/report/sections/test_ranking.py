@@ -59,7 +59,7 @@ def test_the_winner_is_named_with_its_lead_and_ties_as_such() -> None:
 def test_one_seed_is_ahead_and_no_winner() -> None:
     assert SECTION.finding(two(1, (0.6, 0.7))) == (
         "Ahead: a in throughput and b in test accuracy; one seed cannot tell that from chance, "
-        "--seeds 5 would."
+        "--seeds 5 may."
     )
 
 

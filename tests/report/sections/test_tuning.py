@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from bench.analysis.run_time import cut_sentence, predict_time, too_short
 from bench.analysis.tuning import contestants, point_of
 from bench.records.records import (
+    DatasetFacts,
+    Epoch,
     FinalTest,
     Record,
     SeedsCut,
@@ -68,6 +70,36 @@ def test_who_wins_before_and_after(tuned: tuple[float, float], said: str) -> Non
     records = with_accuracies(tuned_records("adam", **THREE_SEEDS), accuracy)
     start = "With default values resnet18 wins; each as the best of 4 points under its space, "
     assert finding(records) == start + said
+
+
+def test_a_winner_that_is_not_tuned_has_not_lost() -> None:
+    accuracy = {("resnet18", "default"): 0.5, ("googlenet", "default"): 0.4, ("a", "default"): 0.6}
+    accuracy |= {("resnet18", "tuned"): 0.7, ("googlenet", "tuned"): 0.5, ("a", "tuned"): 0.0}
+    made = tuned_records("adam", models=["resnet18", "googlenet", "a"], **THREE_SEEDS)
+    records = [r for r in with_accuracies(made, accuracy) if not is_tuned(r, "a")]
+    assert finding(records) == (
+        "With default values resnet18 wins; each as the best of 4 points under its space, resnet18 "
+        "wins: tuning does not change the winner. Not among them, for want of a result on either "
+        "side: a."
+    )
+
+
+def is_tuned(record: Record, model: str) -> bool:
+    """Whether it is of a model's training at the point that was chosen."""
+    trial = getattr(record, "trial", "")
+    name = trial if isinstance(trial, str) else trial.id
+    return name.startswith(f"{model} ") and " tuned " in name
+
+
+def test_a_validation_set_that_is_all_right_can_be_drawn() -> None:
+    right = [
+        replace(r, validation_accuracy=1.0) if isinstance(r, Epoch) and r.evaluated else r
+        for r in tuned_records("adam")
+    ]
+    data = next(r for r in right if isinstance(r, DatasetFacts))
+    for images in (38, 60, 250):
+        log = [replace(r, validation_images=images) if r is data else r for r in right]
+        assert isinstance(SECTION.pictures[2].draw(a_context(log)), Figure)
 
 
 def test_one_seed_decides_nothing() -> None:
@@ -181,6 +213,8 @@ def test_a_limit_has_to_hold_tuning_and_one_seed() -> None:
 
 def test_points_that_a_limit_left_out_are_named() -> None:
     cut = SeedsCut((), 600.0, 400.0, 250.0, points=(3, 4))
+    remarks = SECTION.remarks(a_context([*tuned_records("adam"), cut]))
+    assert any("the same 2 of 4 points of a scrambled Sobol" in remark for remark in remarks)
     assert cut_sentence((), cut) == (
         "The time limit of 10m left out points 3, 4 of every model: a point and one seed "
         "afterwards take about 4 minutes, and 3 minutes were left, with the report to make."
