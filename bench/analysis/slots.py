@@ -13,9 +13,15 @@ class Span:
 
     trial: str
     slot: int
+    place: str
     start: float
     seconds: float
     status: str
+
+    @property
+    def name(self) -> str:
+        """The slot, and what it stood for."""
+        return f"slot {self.slot}: {self.place}"
 
     @property
     def end(self) -> float:
@@ -32,7 +38,7 @@ def spans_of(run: Run) -> list[Span]:
     stays = [(result.trial.id, stay) for result in run.trials for stay in result.stays]
     first = min((stay.began_at for _, stay in stays), default=0.0)
     spans = (
-        Span(trial, stay.began.slot, stay.began_at - first, stay.seconds, stay.status)
+        Span(trial, stay.began.slot, stay.place, stay.began_at - first, stay.seconds, stay.status)
         for trial, stay in stays
     )
     return sorted(spans, key=lambda span: (span.start, span.slot))

@@ -41,6 +41,8 @@ class Stay:
     """A trial in a slot, from its start, resumption or repetition to its end or interruption."""
 
     began: Began
+    place: str
+    """The device, and the node in a cluster, that the slot stood for then."""
     seconds: float = 0.0
     status: str = "interrupted"
 
@@ -76,16 +78,17 @@ class TrialResult:
         """Take one record of this trial in, but its first."""
         match record:
             case records.TrialResumed():
-                self.stays.append(Stay(record))
+                self.stays.append(Stay(record, self.run.place(record.slot)))
                 if self._undone is not None:  # an older version went on with a repetition
                     before = replace(self)
                     self._take(self._undone)
                     self._before = before
                 del self.epochs[record.epochs :]
                 self.ended = None
+                self.trial = record.trial  # of one that never began, a search may have said more
             case records.TrialRepeated():
                 self.undo_repetition()
-                self.stays.append(Stay(record))
+                self.stays.append(Stay(record, self.run.place(record.slot)))
                 self.repeated.append(record.because)
                 before = replace(self)
                 self._take(TrialResult(self.trial, self.run))
@@ -269,7 +272,7 @@ class Run:
                 self.chosen[record.contestant] = record
             case records.TrialStarted():
                 self.ended = None
-                stays, notes = [Stay(record)], record.notes
+                stays, notes = [Stay(record, self.place(record.slot))], record.notes
                 self._trials[record.trial.id] = TrialResult(record.trial, self, notes, stays=stays)
             case records.TrialResumed() | records.TrialRepeated() | records.TrialEnded():
                 self.ended = None
@@ -296,6 +299,11 @@ class Run:
     def complete(self) -> bool:
         """Whether it came to its end: it is not under way, and no signal stopped it."""
         return self.ended is not None and self.ended.exit_code < 128
+
+    def place(self, slot: int) -> str:
+        """What a slot stands for now; a run may be resumed on other cards or nodes."""
+        device = self.slots[slot].device if slot < len(self.slots) else "elsewhere"
+        return f"{device}, node {self.nodes[slot]}" if slot < len(self.nodes) else device
 
     def undo_repetitions(self) -> None:
         """Nothing is being repeated any more."""

@@ -19,14 +19,17 @@ BREAKDOWN_BATCH = 32
 
 def predict_on_cards(recorder: Recorder) -> bool:
     """Predict for every model in each of its settings, on the cards that were asked for, or on the
-    usual ones where no card is here, and record it; whether there was any card to predict for."""
+    usual ones where no card is here, and record what is not known yet; whether anything was not."""
     config, prepared = recorder.config, recorder.prepared
     names = () if prepared.device.kind == "cuda" else DEFAULT_CARDS
     cards = [find_card(name) for name in (names if config.card is None else config.card)]
-    if not cards:
+    known = {(b.model, b.setting) for b in recorder.run.breakdowns}
+    shapes = [(m.name, s) for m in prepared.models for s in settings_of(m, config)]
+    left = tuple(shape for shape in shapes if shape not in known)
+    if not (cards and left):
         return False
     job = messages.SimulateJob(
-        shapes=tuple((m.name, s) for m in prepared.models for s in settings_of(m, config)),
+        shapes=left,
         num_classes=len(prepared.dataset.classes),
         dataset=prepared.dataset,
         own=prepared.own,
@@ -53,7 +56,11 @@ def _predict(recorder: Recorder, simulated: messages.Simulated, cards: Sequence[
     sizes = [size for size in recorder.config.batch_size if isinstance(size, int)]
     # How long ranks wait for each other is not known.
     kernels = simulated.kernels if setting.ranks == 1 else None
+    made = recorder.run.all_predictions
+    known = {p.card for p in made if (p.model, p.setting) == (model, setting)}
     for card in cards:
+        if card.name in known:
+            continue
         predicted = predict(
             trace, model=model, setting=setting, num_classes=classes, card=card, cap=cap
         )

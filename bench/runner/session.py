@@ -81,6 +81,7 @@ class Session:
         self.tuning = tuning
         self.interrupts = Interrupts()
         self.began = perf_counter()
+        self._timed = self._ended = False
         self.failed_shapes: dict[Shape, BenchError] = {}
         on_cpu = prepared.device.kind == "cpu"
         budget = config.memory_budget_bytes
@@ -213,9 +214,14 @@ class Session:
         for stopwatch in own:
             stopwatch.skip()
         with self.interrupts.ask_first(self._stop):
-            spread(waiting, self.runners, self._attempt, self._lost)
+            spread(waiting, self._living, self._attempt, self._lost)
         if own:
             self.stopwatch.skip()
+
+    @property
+    def _living(self) -> list[TrialRunner]:
+        """Those whose node was not lost."""
+        return [runner for runner in self.runners if not runner.lost]
 
     def _stop(self) -> None:
         for runner in self.runners:
@@ -271,7 +277,7 @@ class Session:
         strong, found = self.config.scaling == "strong", self.run.largest_batches
         sizes = choose_batches(plan.trials, found, images, strong=strong)
         # A resumed run may know more of what fits, but all seeds are trained with the same batch.
-        begun = {result.trial.contestant: result.trial.batch_size for result in self.run.trials}
+        begun = {r.trial.contestant: r.trial.batch_size for r in self.run.trials if r.epochs}
         return [
             replace(trial, batch_size=begun.get(trial.contestant) or sizes[trial])
             for trial in plan.trials
@@ -342,8 +348,9 @@ class Session:
         return _timed_key(trial) == key and key not in self.run.steps_timed
 
     def _time(self, trials: Sequence[records.Trial]) -> records.TimePredicted:
-        for trial in trials:
-            if _timed_key(trial) not in self.run.steps_timed:
+        one_of_each = {_timed_key(trial): trial for trial in reversed(trials)}
+        for key, trial in reversed(one_of_each.items()):
+            if key not in self.run.steps_timed:
                 self._rehearse(trial)
         self.stopwatch.lap("rehearse")
         timed = self.run.steps_timed
@@ -411,11 +418,20 @@ class Session:
 
     def _repeat(self, trial: records.Trial, because: str) -> None:
         """Train a trial anew, where it was trained before."""
-        result = self.run.trial(trial.id)
-        runner = self.runners[result.slot if result and result.slot < len(self.runners) else 0]
+        result, living = self.run.trial(trial.id), self._living
+        if not living:
+            return
+        there = [runner for runner in living if result and runner.slot == result.slot]
+        runner = (there or living)[0]
         self.record(records.TrialRepeated(trial, now(), because, runner.slot))
-        with self.interrupts.ask_first(self._stop):
-            runner.train_anew(trial)
+        try:
+            with self.interrupts.ask_first(self._stop):
+                runner.train_anew(trial)
+        except NodeLost as error:
+            runner.lost = True
+            self.run.undo_repetitions()
+            label = self.recorder.labels[trial.id]
+            self.recorder.tell(messages.Warned(f"{error} {label} is not repeated."))
         self.recorder.update_tables(runner.stopwatch)
 
     def _is_over(self, trial: records.Trial) -> bool:
@@ -423,29 +439,34 @@ class Session:
         return result is not None and result.ended is not None and not result.ended.retry
 
     def end(self, stopped: int | None = None) -> None:
-        """Write the last record, with the exit code of what stopped it, and update the tables."""
-        self.stopwatch.lap("other")
-        for runner in self.runners:
-            if runner.stopwatch is not self.stopwatch:
-                self.stopwatch.add(runner.stopwatch)
-        self.record(records.RunTimed(self.stopwatch.seconds))
-        code = exit_code(self.run) if stopped is None else stopped
-        self.record(records.RunEnded(code, perf_counter() - self.began))
+        """Write the last records, once, with the exit code of what stopped it, and update the
+        tables."""
+        if not self._timed:
+            self._timed = True
+            self.stopwatch.lap("other")
+            for runner in self.runners:
+                if runner.stopwatch is not self.stopwatch:
+                    self.stopwatch.add(runner.stopwatch)
+            self.record(records.RunTimed(self.stopwatch.seconds))
+        if not self._ended:
+            code = exit_code(self.run) if stopped is None else stopped
+            self.record(records.RunEnded(code, perf_counter() - self.began))
+            self._ended = True
         write_tables(self.run)
 
     def predict_all(self) -> None:
         """Predict the largest batch of each shape on cards that need not be here, once."""
-        if not self.run.breakdowns and predict_on_cards(self.recorder):
+        if predict_on_cards(self.recorder):
             self.stopwatch.lap("predict")
             self.recorder.update_tables(self.stopwatch)
 
     def _search(self, shape: Shape) -> None:
-        on_cpu, images = self.prepared.device.kind == "cpu", self.prepared.dataset.train_images
-        largest = 0
+        found, images = self.run.largest_batches.get(shape), self.prepared.dataset.train_images
+        searches = self.searches and found is None
         with Prober(
-            messages.SearchJob(*shape, self.searching, self.searches),
+            messages.SearchJob(*shape, self.searching, searches),
             self.recorder.log,
-            limited=on_cpu,
+            limited=self.prepared.device.kind == "cpu",
             timeout=self.config.trial_timeout,
             on_described=self._described,
             on_probe=self.record,
@@ -453,20 +474,28 @@ class Session:
         ) as prober:
             prober.open()
             self.stopwatch.lap("describe")
-            if self.searches:
-                largest_batch = prober.search(images)
-                self.record(largest_batch)
-                largest = largest_batch.max_batch
+            if searches:
+                found = prober.search(images)
+                self.record(found)
                 self.stopwatch.lap("search")
-        if self.config.sweep_batch and largest:
-            # Under the limit of training, if any: the search's own slows steps on the CPU.
-            limited = on_cpu and self.training.budget_bytes is not None
-            sweep, timeout = messages.SearchJob(*shape, self.training), self.config.trial_timeout
-            log, start = self.recorder.log, self.runners[0].start
-            with Prober(sweep, log, limited=limited, timeout=timeout, start=start) as prober:
+        if self.config.sweep_batch and found is not None and found.max_batch:
+            self._sweep(shape, found.max_batch)
+
+    def _sweep(self, shape: Shape, largest: int) -> None:
+        """Time a few batch sizes; what fails here fails no trial."""
+        # Under the limit of training, if any: the search's own slows steps on the CPU.
+        on_cpu, timeout = self.prepared.device.kind == "cpu", self.config.trial_timeout
+        limited = on_cpu and self.training.budget_bytes is not None
+        job, log = messages.SearchJob(*shape, self.training), self.recorder.log
+        start = self.runners[0].start
+        try:
+            with Prober(job, log, limited=limited, timeout=timeout, start=start) as prober:
                 for point in prober.sweep(largest):
                     self.record(point)
-            self.stopwatch.lap("sweep")
+        except TrialFailed as error:
+            text = f"{shape[0]}: its batch sizes are not timed: {error}"
+            self.recorder.tell(messages.Warned(text))
+        self.stopwatch.lap("sweep")
 
     def _described(self, described: records.ModelDescribed) -> None:
         if (described.model, described.image_size) not in self.run.described:

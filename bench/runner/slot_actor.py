@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.records.logits import LABELS
 from bench.records.messages import (
     PrepareJob,
     TrainJob,
@@ -89,9 +90,14 @@ class SlotActor:
             getattr(self._worker, what)()
 
     def files(self, job: bytes, scratch: str) -> dict[str, bytes]:
-        """What a trial has written here for the driver, by the driver's paths."""
+        """What a trial that has ended wrote here for the driver, by the driver's paths; with what
+        only it needed removed, so that the trial can be repeated."""
         given, own = decode_message(job), self._own(decode_message(job), scratch, False)
+        for path in (own.checkpoint, own.start):
+            Path(path).unlink(missing_ok=True)
         pairs = [(given.kernels, own.kernels), (given.logits, own.logits)]
+        if given.logits:
+            pairs.append((_labels_beside(given.logits), _labels_beside(own.logits)))
         return {g: Path(o).read_bytes() for g, o in pairs if o and Path(o).is_file()}
 
     def close(self) -> None:
@@ -135,6 +141,10 @@ class SlotActor:
             except BenchError as error:
                 ended = WorkerEnded(type(error).__name__, str(error))
         said.put(encode_message(ended))
+
+
+def _labels_beside(path: str) -> str:
+    return str(Path(path).with_name(LABELS))
 
 
 def code_sha256() -> str:

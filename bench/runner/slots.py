@@ -92,6 +92,7 @@ def spread(
                     attempt(left[0], runner)
                     left = left[1:]
             except NodeLost as error:
+                runner.lost = True
                 lost(left, error)
                 waiting.done(number, left)
                 return
@@ -100,8 +101,9 @@ def spread(
                 raise
             waiting.done(number)
 
-    if len(runners) == 1:
-        work(runners[0])
+    if len(runners) < 2:
+        for runner in runners:
+            work(runner)
         _check_all_taken(waiting)
         return
     with ThreadPoolExecutor(len(runners)) as pool:

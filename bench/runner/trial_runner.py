@@ -36,12 +36,17 @@ class TrialRunner:
         self.stopwatch = stopwatch
         self.slot = slot
         self.start = start
+        self.lost = False
+        """Whether its node no longer answers."""
         self._worker: WorkerHandle | None = None
         self._stopped = False
         self._calibrated: tuple[records.Calibrated, float] | None = None
 
-    def train(self, trial: records.Trial, notes: tuple[str, ...] = ()) -> None:
-        """Train a trial, or what is left of it; `notes` are decisions made for the user.
+    def train(
+        self, trial: records.Trial, notes: tuple[str, ...] = (), *, anew: bool = False
+    ) -> None:
+        """Train a trial, or what is left of it; `notes` are decisions made for the user. That it
+        begins `anew` is in the log already.
 
         Raises:
             KeyboardInterrupt: it was stopped; what the trial has done is saved.
@@ -53,6 +58,8 @@ class TrialRunner:
         if earlier is None:
             recorder.record(records.TrialStarted(trial, now(), notes, self.slot))
         logged = len(earlier.epochs) if earlier else 0
+        if earlier is not None and not logged and not anew:
+            recorder.record(records.TrialResumed(trial, now(), 0, self.slot))
         job = self.job(trial, logged)
         inspected = job.kernels is None or bool(earlier and earlier.inspected)
         try:
@@ -78,7 +85,7 @@ class TrialRunner:
         checkpoint, start_weights, *_ = self._files(trial)
         checkpoint.unlink(missing_ok=True)
         start_weights.unlink(missing_ok=True)
-        self.train(trial)
+        self.train(trial, anew=True)
 
     def job(self, trial: records.Trial, logged_epochs: int = 0) -> messages.TrainJob:
         """What a worker does for a trial of which so many epochs are logged.
@@ -172,6 +179,8 @@ class TrialRunner:
                         recorder.warn(job.trial, message.text)
                     case messages.Stopped():
                         raise KeyboardInterrupt
+                    case messages.Resumed() if not job.logged_epochs:
+                        pass  # it was recorded when its worker was started
                     case messages.Resumed():
                         recorder.record(
                             records.TrialResumed(job.trial, now(), message.epochs, self.slot)

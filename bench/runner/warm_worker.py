@@ -17,8 +17,21 @@ from typing import BinaryIO
 
 from bench.runner.worker.template import READY
 
-AVAILABLE = sys.platform == "linux"
-"""Elsewhere, fork is missing (Windows) or unsafe once system libraries are loaded (macOS)."""
+
+def _is_available() -> bool:
+    """Elsewhere than on Linux, fork is missing (Windows) or unsafe once system libraries are loaded
+    (macOS); kernels before 5.3, and some containers, cannot say when a process ends."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
+AVAILABLE = _is_available()
+"""Whether workers can be forked here."""
 
 START_SECONDS = 120
 """How long an import of torch may take; then workers start as fresh processes."""

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import pytest
 
 from bench import resume, run
-from bench.errors import Interrupted, Refused, TrialFailed
+from bench.errors import BenchError, Interrupted, Refused, TrialFailed, WorkerDied
 from bench.prediction.cpu import FACTOR
 from bench.records.kernel_trace import Kernel, KernelTrace
+from bench.records.memory_trace import Allocation, Trace
 from bench.records.messages import (
     Abilities,
     AbilitiesJob,
@@ -26,6 +27,9 @@ from bench.records.messages import (
 from bench.records.records import (
     Epoch,
     FinalTest,
+    MemoryBreakdown,
+    RunEnded,
+    RunTimed,
     SeedsCut,
     StepsTimed,
     TimePredicted,
@@ -34,6 +38,7 @@ from bench.records.records import (
     TrialStarted,
 )
 from bench.records.run_folder import read_log
+from bench.runner import session
 from bench.runner.session import exit_code
 from bench.runner.stopwatch import Stopwatch
 from tests.builders import a_final_test, an_epoch
@@ -188,6 +193,9 @@ def test_a_limit_too_short_for_one_seed_is_refused_before_training(
     assert {t.trial.seed for t in resume(tmp_path / "run", given={"time_limit": "9h"}).trials}
 
 
+TRACE = Trace((Allocation(1 << 30, 1 << 20, "activations"),), (0, ~0))
+
+
 class ForesightedWorker(WarningWorker):
     """Times a processor and simulates models; so slow that a step of 64 images takes minutes."""
 
@@ -276,6 +284,106 @@ def test_a_model_whose_steps_cannot_be_timed_holds_up_no_other(
         m.text for m in of(Warned, messages)
     ]
     assert len(result.trials) == 2 * len(MODELS)
+
+
+def test_what_cannot_be_timed_is_tried_once_for_all_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    class Failing(WarningWorker):
+        def messages(self) -> Iterator[Any]:
+            tried.append(self.job.trial.model)
+            raise TrialFailed("it went wrong.")
+
+    monkeypatch.setattr("bench.runner.rehearsal.Worker", Failing)
+    run(replace(config(tmp_path / "run"), time_limit="1h", seeds=3))
+    assert sorted(tried) == sorted(MODELS)
+
+
+def test_a_sweep_that_fails_fails_no_trial_and_a_resumed_run_searches_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(WarningWorker):
+        def ask(self, request: Any) -> Any:
+            if request.timed_steps:
+                raise TrialFailed("it took too long.")
+            return super().ask(request)
+
+    monkeypatch.setattr("bench.runner.batch_search.Worker", Failing)
+    messages: list[Any] = []
+    asked = replace(config(tmp_path / "run"), sweep_batch=True)
+    result = run(asked, messages.append)
+    assert {t.status for t in result.trials} == {"done"}
+    assert "resnet18: its batch sizes are not timed: it took too long." in [
+        m.text for m in of(Warned, messages)
+    ]
+    probes = len(result.probes)
+    assert len(resume(tmp_path / "run").probes) == probes
+
+
+def test_a_search_that_was_killed_decides_no_batch_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(WarningWorker):
+        def receive(self) -> Any:
+            raise WorkerDied("it was killed.")
+
+    monkeypatch.setattr("bench.runner.batch_search.Worker", Killed)
+    first = run(config(tmp_path / "run"))
+    assert {t.status for t in first.trials} == {"failed"}
+    monkeypatch.setattr("bench.runner.batch_search.Worker", WarningWorker)
+    again = resume(tmp_path / "run")
+    assert {t.status for t in again.trials} == {"done"}
+    assert {t.trial.batch_size for t in again.trials} == {64}  # 100 fit
+
+
+def test_predictions_that_are_missing_are_made_when_a_run_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    class Predicting(WarningWorker):
+        def messages(self) -> Iterator[Any]:
+            if not isinstance(self.job, SimulateJob):
+                yield from super().messages()
+                return
+            asked.append(tuple(model for model, _ in self.job.shapes))
+            for model, setting in self.job.shapes:
+                yield Simulated(model, setting, TRACE)
+
+    monkeypatch.setattr("bench.runner.other_cards.Worker", Predicting)
+
+    def interrupt(message: Any) -> None:
+        if isinstance(message, MemoryBreakdown):
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        run(replace(config(tmp_path / "run"), card=("t4", "rtx3090")), interrupt)
+    result = resume(tmp_path / "run")
+    assert asked == [MODELS, MODELS[1:]]
+    made = [(p.model, p.card) for p in result.all_predictions]
+    assert sorted(made) == sorted((model, card) for model in MODELS for card in ("t4", "rtx3090"))
+    assert len(result.breakdowns) == len(MODELS)
+
+
+@pytest.mark.parametrize("table", ["models.csv", "epochs.csv"])
+def test_the_time_of_a_run_is_logged_once_though_its_end_is_disturbed(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = session.write_tables
+
+    def disturbed(run: Any) -> None:
+        if run.ended is not None:
+            monkeypatch.setattr(session, "write_tables", written)
+            raise BenchError(f"cannot write {table}.")
+        written(run)
+
+    monkeypatch.setattr(session, "write_tables", disturbed)
+    with pytest.raises(BenchError, match="cannot write"):
+        run(config(tmp_path / "run"))
+    kinds = [type(record) for record in read_log(tmp_path / "run")]
+    assert (kinds.count(RunTimed), kinds.count(RunEnded)) == (1, 1)
 
 
 class ValidatingWorker(ScriptedWorker):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import Config, load_run, resume, run
-from bench.errors import BenchError, Interrupted
+from bench.errors import BenchError, Interrupted, NodeLost
 from bench.records.messages import PrepareJob, TrainJob
 from bench.records.records import DeviceFacts, SeedsCut, Slots, TimePredicted, Trial, TrialEnded
 from bench.records.run_folder import read_log
@@ -105,6 +105,31 @@ def test_a_run_that_was_interrupted_goes_on_with_other_cards(
     assert len(result.trials) == 10
     told = [r for r in read_log(tmp_path / "run") if isinstance(r, Slots)]
     assert [len(slots.devices) for slots in told] == [3, 2]
+    # The report says where each trial ran, whatever its slot stands for now.
+    text = markdown_of(load_run(tmp_path / "run"))
+    assert "slot 0: cuda:0" in text
+    assert "slot 0: cuda:1" in text
+
+
+def test_a_lost_node_gets_no_further_trial_of_any_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Leaving(CardWorker):
+        def messages(self) -> Iterator[Any]:
+            yield from super().messages()
+            if isinstance(self.job, TrainJob) and self.job.conditions.device == "cuda:1":
+                self.lost.append(self.job.trial.id)
+                raise NodeLost("slot 1 no longer answers.")
+
+    monkeypatch.setattr(Leaving, "lost", [], raising=False)
+    monkeypatch.setattr("bench.runner.trial_runner.Worker", Leaving)
+    monkeypatch.setattr("bench.runner.session.noise_of", lambda result: ["it was noisy"])
+    result = run(on_cards(tmp_path / "run", rerun_noisy=1))
+    assert {t.status for t in result.trials} == {"done"}
+    assert len(Leaving.lost) == 1  # type: ignore[attr-defined]
+    assert all(t.repeated and t.slot != 1 for t in result.trials)
+    [lost] = [t for t in result.trials if t.trial.id in Leaving.lost]  # type: ignore[attr-defined]
+    assert lost.stays[0].place == "cuda:1"
 
 
 def test_a_full_disk_on_one_card_ends_the_run_and_loses_nothing(

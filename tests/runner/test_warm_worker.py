@@ -1,5 +1,6 @@
 """Forked workers: as good as fresh ones, and nothing of one is left for the next."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -184,3 +185,15 @@ def _alive(pid: int) -> bool:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
+
+
+def test_nothing_is_forked_where_the_end_of_a_process_cannot_be_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before Linux 5.3 and in some containers: a template would die of its first child."""
+
+    def missing(pid: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", missing, raising=False)
+    assert not warm_worker._is_available()

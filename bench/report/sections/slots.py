@@ -14,10 +14,10 @@ from bench.units import counted
 
 
 def _names(context: Context) -> list[str]:
+    """The slots by number, with what they stood for: those of a resumed run may have changed."""
     run = context.run
-    nodes = [f", node {node}" for node in run.nodes] or [""] * len(run.slots)
-    names = zip(run.slots, nodes, strict=True)
-    return [f"slot {n}: {device.device}{node}" for n, (device, node) in enumerate(names)]
+    now = [(slot, f"slot {slot}: {run.place(slot)}") for slot in range(len(run.slots))]
+    return [name for _, name in sorted({*now, *((s.slot, s.name) for s in spans_of(run))})]
 
 
 def _finding(context: Context) -> str | None:
@@ -28,7 +28,7 @@ def _finding(context: Context) -> str | None:
     shared = run.device.kind == "cpu" and not run.nodes
     return (
         f"Trials ran side by side in {counted(len(run.slots), 'slot')}, all trials of a seed in "
-        f"one; the slots were busy {percent(busy_share(spans, len(run.slots)))} of the time."
+        f"one; the slots were busy {percent(busy_share(spans, len(_names(context))))} of the time."
         + (
             " They shared the processors and slowed each other down: these times do not compare "
             "with those of trials that ran alone."
@@ -39,10 +39,10 @@ def _finding(context: Context) -> str | None:
 
 
 def _tables(context: Context) -> tuple[Table, ...]:
-    spans, names = spans_of(context.run), _names(context)
+    spans = spans_of(context.run)
     rows = [
         (
-            names[span.slot],
+            span.name,
             shortened(context.labels[span.trial]),
             f"{span.start:,.0f}",
             f"{span.seconds:,.1f}",
@@ -76,7 +76,7 @@ def _slots(context: Context) -> Figure | None:
             group = group_of.get(span.trial)  # none of a point of tuning
             name = shortened(group.label) if group else "points of tuning"
             ax.barh(
-                span.slot,
+                names.index(span.name),
                 span.seconds,
                 left=span.start,
                 color=context.looks[group.label].colour if group else "#999999",

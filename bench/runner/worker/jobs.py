@@ -163,9 +163,10 @@ def _open_setup(
 ) -> tuple[int | None, Callable[[messages.ProbeRequest], Probe]]:
     """Prepare to probe: warm up the device, take the data's memory, and then set the limit."""
     device = _open_device(job.conditions, gang)
-    precision = open_precision(job.setting.precision, device.kind)
+    deterministic = job.conditions.deterministic
+    precision = open_precision(job.setting.precision, device.kind, deterministic)
     entry = _entry(job.model, job.conditions)
-    _warm_up(entry, device, job.setting)
+    _warm_up(entry, device, job.setting, deterministic)
     facts = job.conditions.dataset
     transform = _transform(job.setting, facts, device)
     train, *held_out = (blank_split(n, facts, transform) for n in facts.parts.values())
@@ -234,7 +235,7 @@ def _train(
     device = _open_device(conditions, gang)
     precision = open_precision(trial.setting.precision, device.kind, conditions.deterministic)
     entry = _entry(trial.model, conditions)
-    _warm_up(entry, device, trial.setting)
+    _warm_up(entry, device, trial.setting, conditions.deterministic)
     torch.manual_seed(trial.seed)
     train_split, *held_out = (
         open_split(
@@ -311,7 +312,7 @@ def _transform(setting: Setting, facts: DatasetFacts, device: Device) -> Transfo
     return Transform(setting.image_size, mean, std, device.torch, setting.channels_last)
 
 
-def _warm_up(entry: Entry, device: Device, setting: Setting) -> None:
+def _warm_up(entry: Entry, device: Device, setting: Setting, deterministic: bool) -> None:
     """Train a tiny network, because threads, libraries and modules loaded on first use are not the
     model's memory (an optimizer's first step loads some 90 MiB, a model's builder 30 MiB)."""
     with torch.device("meta"):
@@ -319,7 +320,8 @@ def _warm_up(entry: Entry, device: Device, setting: Setting) -> None:
     layers = (nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     network = Network(nn.Sequential(*layers, nn.Linear(8, 2)), {}).to(device.torch)
     optimizer = optimizer_of(setting, network, 4)
-    precision = open_precision(setting.precision, device.kind)
+    # One of its own, for a scaler remembers what it has seen; it sets the whole process, too.
+    precision = open_precision(setting.precision, device.kind, deterministic)
     images = torch.zeros(4, 3, 32, 32, device=device.torch)
     batch = (images, torch.zeros(4, dtype=torch.int64, device=device.torch))
     train_pass(network, [batch, batch], optimizer, precision, StepTimer(device, 2))
