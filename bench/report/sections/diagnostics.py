@@ -1,6 +1,8 @@
 """What training did to each network: kernels, weights, gradients, and batch norm's modes."""
 
 import math
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
@@ -365,9 +367,10 @@ def read_kernels(folder: Path, trial: TrialResult) -> dict[str, Grid]:
     if Path(name).name != name or not name.endswith(".npz"):
         return {}
     try:
-        with np.load(folder / "kernels" / name, allow_pickle=False) as arrays:
+        path = folder / "kernels" / name
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             grids = {key: np.asarray(arrays[key], dtype=np.float32) for key in arrays}
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
         return {}
     return {key: grid for key, grid in grids.items() if grid.ndim == 4 and grid.size}
 

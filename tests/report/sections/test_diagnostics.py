@@ -122,6 +122,20 @@ def test_names_from_outside_do_not_become_paths(tmp_path: Path, name: str) -> No
     assert read_kernels(tmp_path, run.trials[0]) == {}
 
 
+@pytest.mark.parametrize("damage", ["cut short", "changed", "another kind"])
+def test_a_damaged_file_of_kernels_is_none(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "kernels" / "a.npz"
+    a_file(path, first_before=np.ones((4, 3, 3, 3)))
+    data = path.read_bytes()
+    changed = {"cut short": data[:-20], "changed": data[:60] + b"x" * 40 + data[100:]}
+    if damage in changed:
+        path.write_bytes(changed[damage])
+    else:
+        with path.open("wb") as file:
+            np.save(file, np.ones(3))
+    assert read_kernels(tmp_path, a_run(tmp_path).trials[0]) == {}
+
+
 def test_pickles_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "kernels").mkdir()
     hostile = np.array([{"a": 1}], dtype=object)
