@@ -7,7 +7,7 @@ check:
 
 # The tests, or those of some files: just test tests/analysis
 test *files:
-    pytest {{files}}
+    pytest {{ if files == "" { "" } else { '-m ""' } }} {{files}}
 
 # The docs site, rebuilt at every change: http://localhost:8000
 docs:

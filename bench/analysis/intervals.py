@@ -171,7 +171,7 @@ class Spread:
 
     `mad` is the median absolute deviation from the median, `iqr` the distance between the
     quartiles, `low` and `high` the median's 95 % confidence interval (None for fewer than six
-    values), `outliers` which of them have a modified z-score above `OUTLIER`.
+    values), `outliers` which of them are further from it than `OUTLIER` times `mad`.
     """
 
     n: int

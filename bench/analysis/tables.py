@@ -16,7 +16,7 @@ from bench.analysis.intervals import median
 from bench.analysis.metrics import METRICS, training_flop
 from bench.analysis.references import Reference
 from bench.analysis.time_to_accuracy import reached, targets_of
-from bench.analysis.trial_group import trial_groups
+from bench.analysis.trial_group import results_of, trial_groups
 from bench.analysis.tuning import CHOSEN, accuracy_of, contestants, point_of, tried
 from bench.records.files import write_atomic
 from bench.records.records import Epoch, Predicted, Setting, Surroundings, Telemetry
@@ -57,7 +57,7 @@ PROBE_COLUMNS = ("model", "batch_size", "fits", "peak_memory_bytes", "seconds")
 
 def models_frame(run: Run) -> pd.DataFrame:
     """A row per trial, but for the points of tuning, which have a table of their own."""
-    compared = [result for result in run.trials if not result.trial.is_point]
+    compared = results_of(run)
     absent = _LATER - _added(run) - _ALWAYS
     kept = [m for m in METRICS if m.name not in absent]
     rows = [{metric.name: metric.value(result) for metric in kept} for result in compared]

@@ -66,7 +66,7 @@ class Reporter:
                 self._phase(f"{message.model}: searching for the largest batch")
             case messages.Planned(labels):
                 self._labels = labels
-            case records.TrialStarted() | records.TrialRepeated():
+            case records.TrialStarted() | records.TrialRepeated() | records.TrialResumed():
                 self._phase(self._label(message.trial.id))
         if isinstance(message, records.TrialStarted):
             message = self._unsaid(message)
@@ -199,8 +199,9 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
                 f"{escape(label(e.trial))}  epoch {e.epoch}  train loss {e.train_loss:.3f}{aux}"
                 f" accuracy {e.train_accuracy:.1%}"
                 + (f"  {e.evaluated_on} accuracy [bold]{e.accuracy:.1%}[/]" if e.evaluated else "")
-                + f"  epoch {e.train_seconds:.1f} s + evaluation {e.test_seconds:.1f} s"
-                f"  {e.images_per_second:,.0f} images/s"
+                + f"  epoch {e.train_seconds:.1f} s"
+                + (f" + evaluation {e.test_seconds:.1f} s" if e.evaluated else "")
+                + f"  {e.images_per_second:,.0f} images/s"
             )
         case records.FinalTest(trial=trial, accuracy=accuracy, seconds=seconds):
             yield f"{escape(label(trial))}  test accuracy [bold]{accuracy:.1%}[/]  {seconds:.1f} s"

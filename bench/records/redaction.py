@@ -18,8 +18,10 @@ _PROSE = {"reason", "note", "notes", "because", "contradiction", "failed_because
 """Fields of records that hold sentences, in which a library's message may name the host."""
 
 _PART = r"[^/\\\s:'\"`,;()\[\]{}<>|]+"
+_ROOT = r"(?:file:/+|~?/|[A-Za-z]:[\\/]|\\\\)"
 _PATH = re.compile(
-    rf"(?<=')/[^'\n]+(?=')|(?<=\")/[^\"\n]+(?=\")"  # between quotes, spaces are part of it
+    # Between quotes, spaces are part of it.
+    rf"(?<=(?<!\w)'){_ROOT}[^'\n]+(?=')|(?<=(?<!\w)\"){_ROOT}[^\"\n]+(?=\")"
     rf"|file:/+\S+|(?<![\w:/.])~?(?:/{_PART})+/?|(?<!\w)[A-Za-z]:[\\/]\S+|\\\\{_PART}\\\S+"
 )
 
@@ -46,8 +48,9 @@ def without_paths(text: str) -> str:
     """
     home = Path.home()
     if len(home.parts) > 2:  # its name may have spaces; what is below it is a path like any other
-        there = str(Path(home.anchor) / "HOME")
-        text = re.sub(rf"{re.escape(str(home))}(?!\w)", lambda _: there, text)
+        there = f"{home.anchor}HOME"
+        for written in dict.fromkeys((str(home), home.as_posix(), repr(str(home))[1:-1])):
+            text = re.sub(rf"{re.escape(written)}(?!\w)", lambda _: there, text)
     return _PATH.sub(lambda match: re.split(r"[/\\]", match[0].rstrip("/\\"))[-1], text)
 
 

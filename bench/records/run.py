@@ -85,7 +85,6 @@ class TrialResult:
                     self._before = before
                 del self.epochs[record.epochs :]
                 self.ended = None
-                self.trial = record.trial  # of one that never began, a search may have said more
             case records.TrialRepeated():
                 self.undo_repetition()
                 self.stays.append(Stay(record, self.run.place(record.slot)))
@@ -302,7 +301,8 @@ class Run:
 
     def place(self, slot: int) -> str:
         """What a slot stands for now; a run may be resumed on other cards or nodes."""
-        device = self.slots[slot].device if slot < len(self.slots) else "elsewhere"
+        here = self._device.device if self._device else "elsewhere"
+        device = self.slots[slot].device if slot < len(self.slots) else here
         return f"{device}, node {self.nodes[slot]}" if slot < len(self.nodes) else device
 
     def undo_repetitions(self) -> None:

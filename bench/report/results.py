@@ -65,9 +65,9 @@ class Results(RunTables):
 
     def _repr_html_(self) -> str | None:
         """The comparison; None, so that the text is shown, while there is nothing to compare."""
-        if not self.trials:
-            return None
         groups, page = trial_groups(self), template("results.html.jinja")
+        if not groups:
+            return None
         table, footnote = transposed(headline(groups)), picked(groups)
         return page.render(table=table, run=self, footnote=footnote, completed=completed(self))
 

@@ -25,7 +25,7 @@ from bench.runner.own_models import examine_models
 from bench.runner.plan import Plan, check_image_sizes, check_recipes, check_trials, make_plan
 from bench.runner.recorder import Listener
 from bench.runner.scratch import scratch_folder
-from bench.runner.session import CPU_LIMIT_HOLDS, Session
+from bench.runner.session import CPU_LIMIT_HOLDS, Session, exit_code
 from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_process import Worker, expect_workers
 from bench.settings import space_of
@@ -97,7 +97,7 @@ def under_way(session: Session) -> Iterator[None]:
     with session.interrupts.installed():
         try:
             yield
-            session.end()
+            session.end(exit_code(session.run))
         except KeyboardInterrupt:
             message = (
                 f"interrupted; what was measured is in {where}: `python -m bench run --resume "
@@ -110,9 +110,13 @@ def under_way(session: Session) -> Iterator[None]:
             with suppress(BenchError):
                 session.end(interrupted.exit_code)
             raise interrupted from None
-        except BaseException as error:
+        except Refused as error:
             with suppress(BenchError):
-                session.end(error.exit_code if isinstance(error, BenchError) else 1)
+                session.end(error.exit_code)
+            raise
+        except BaseException:
+            with suppress(BenchError):
+                session.end(None)
             raise
         finally:
             session.folder.close()

@@ -277,7 +277,7 @@ class Session:
         strong, found = self.config.scaling == "strong", self.run.largest_batches
         sizes = choose_batches(plan.trials, found, images, strong=strong)
         # A resumed run may know more of what fits, but all seeds are trained with the same batch.
-        begun = {r.trial.contestant: r.trial.batch_size for r in self.run.trials if r.epochs}
+        begun = {r.trial.contestant: r.trial.batch_size for r in self.run.trials if r.stays}
         return [
             replace(trial, batch_size=begun.get(trial.contestant) or sizes[trial])
             for trial in plan.trials
@@ -438,9 +438,9 @@ class Session:
         result = self.run.trial(trial.id)
         return result is not None and result.ended is not None and not result.ended.retry
 
-    def end(self, stopped: int | None = None) -> None:
-        """Write the last records, once, with the exit code of what stopped it, and update the
-        tables."""
+    def end(self, code: int | None) -> None:
+        """Write the last records, once, and update the tables. Without an exit `code`, the run is
+        logged as one that has not ended."""
         if not self._timed:
             self._timed = True
             self.stopwatch.lap("other")
@@ -448,8 +448,7 @@ class Session:
                 if runner.stopwatch is not self.stopwatch:
                     self.stopwatch.add(runner.stopwatch)
             self.record(records.RunTimed(self.stopwatch.seconds))
-        if not self._ended:
-            code = exit_code(self.run) if stopped is None else stopped
+        if not self._ended and code is not None:
             self.record(records.RunEnded(code, perf_counter() - self.began))
             self._ended = True
         write_tables(self.run)

@@ -55,10 +55,10 @@ class TrialRunner:
         self._go_on()
         recorder, start = self.recorder, perf_counter()
         earlier = recorder.run.trial(trial.id)
-        if earlier is None:
-            recorder.record(records.TrialStarted(trial, now(), notes, self.slot))
         logged = len(earlier.epochs) if earlier else 0
-        if earlier is not None and not logged and not anew:
+        if earlier is None or not earlier.stays:
+            recorder.record(records.TrialStarted(trial, now(), notes, self.slot))
+        elif not logged and not anew:
             recorder.record(records.TrialResumed(trial, now(), 0, self.slot))
         job = self.job(trial, logged)
         inspected = job.kernels is None or bool(earlier and earlier.inspected)

@@ -25,7 +25,7 @@ def _is_available() -> bool:
         return False
     try:
         os.close(os.pidfd_open(os.getpid()))
-    except OSError:
+    except (AttributeError, OSError):  # some builds of Python have no such function
         return False
     return True
 

@@ -39,6 +39,12 @@ def test_a_home_with_spaces_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> 
         ("/home/me/acme/x.png failed, as in /home/me", "x.png failed, as in HOME"),
         ("/home/melissa/thesis/a.png", "a.png"),
         ("no file '/mnt/shared drive/client/a.png' there", "no file 'a.png' there"),
+        (r"no file 'D:\shared drive\client\a.png' there", "no file 'a.png' there"),
+        (r"'C:\\Users\\me\\OneDrive - ETH\\thesis\\a.png'", "'a.png'"),
+        (r"'\\server\my share\client\x.png'", "'x.png'"),
+        ("'~/My Drive/client/x'", "'x'"),
+        ("'file:///home/me/My Drive/client/x.npy'", "'x.npy'"),
+        ("it's 1/2 of 'x/y' and 'a'", "it's 1/2 of 'x/y' and 'a'"),
     ],
 )
 def test_nothing_is_left_of_what_lies_in_a_home(

@@ -197,3 +197,5 @@ def test_nothing_is_forked_where_the_end_of_a_process_cannot_be_watched(
 
     monkeypatch.setattr(os, "pidfd_open", missing, raising=False)
     assert not warm_worker._is_available()
+    monkeypatch.delattr(os, "pidfd_open")
+    assert not warm_worker._is_available()

@@ -127,9 +127,10 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
         return replace(bare, design="exact")
     shifts = [y - x for x, y in zip(first, second, strict=True)] if paired else []
     if _same(shifts) if paired else _same(first) and _same(second):
-        # Three seeds that agree to the last digit leave nothing to chance; two may by chance, for
-        # accuracies are counts of test images. Times and losses do not come out equal by chance.
-        equal = scale == "ratio" and abs(shift) <= _NO_SPREAD
+        # Three seeds that agree to the last digit leave nothing to chance; two may by chance, where
+        # they count something: accuracies are counts of test images.
+        counts = scale == "difference" or all(map(_is_whole, (*a.values(), *b.values())))
+        equal = not counts and abs(shift) <= _NO_SPREAD
         exact = equal or min(len(first), len(second)) > 2
         return replace(bare, design="exact") if exact else bare
     half_width, p = map(float, t_interval(first, second, paired=paired))
@@ -279,6 +280,10 @@ def expectation(
     t = float(stats.t.ppf(1 - ALPHA / 2, seeds - 1))
     reach = t * deviation * math.sqrt(1 / len(values) + 1 / seeds)
     return Expectation(mean - reach, mean + reach, math.fsum(values) / len(values))
+
+
+def _is_whole(value: float) -> bool:
+    return float(value).is_integer()
 
 
 def _log(value: float) -> float:

@@ -43,7 +43,8 @@ def _finding(context: Context) -> str | None:
     few, many = (place.group.metric("epoch_seconds") for place in (fast, slow))
     if few is None or many is None:
         return None
-    longer = times(1 / slow.difference.effect.change) if slow.difference else ""
+    assert slow.difference is not None, "all but the first place are compared with it"
+    longer = times(1 / slow.difference.effect.change)
     # The order and the ratio are those of geometric means, and these are not.
     agree = few.mean <= many.mean
     first, last = (f", {value('epoch_seconds', s)}" if agree else "" for s in (few, many))

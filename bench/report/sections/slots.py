@@ -26,9 +26,10 @@ def _finding(context: Context) -> str | None:
     if not (run.slots and (spans := spans_of(run))):
         return None
     shared = run.device.kind == "cpu" and not run.nodes
+    busy = busy_share(spans, max(len(run.slots), 1 + max(span.slot for span in spans)))
     return (
         f"Trials ran side by side in {counted(len(run.slots), 'slot')}, all trials of a seed in "
-        f"one; the slots were busy {percent(busy_share(spans, len(_names(context))))} of the time."
+        f"one; the slots were busy {percent(busy)} of the time."
         + (
             " They shared the processors and slowed each other down: these times do not compare "
             "with those of trials that ran alone."

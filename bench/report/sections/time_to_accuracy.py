@@ -32,7 +32,8 @@ def _finding(context: Context) -> str | None:
     first, last = ranking.places[0].group, ranking.places[-1].group
     a, b = (_seconds(group, target) for group in (first, last))
     difference = ranking.places[-1].difference
-    longer = f"{times(difference.effect.change)} as long" if difference else ""
+    assert difference is not None, "all but the first place are compared with it"
+    longer = f"{times(difference.effect.change)} as long"
     # The order and the ratio are those of geometric means, and these are not.
     after, late = "", "after "
     if a.mean <= b.mean:

@@ -112,7 +112,7 @@ def _finding(context: Context) -> str | None:
     if before is None or after is None:
         return _alone(context, tuned, of)
     without = [t.label for t in tuned if t not in both and (t.default or t.tuned)]
-    rest = f" Not among them, for want of a result on either side: {listed(without)}."
+    rest = f" Left out, without a result with default values or tuned: {listed(without)}."
     names = {g.label: t.label for t in tuned for g in (t.default, t.tuned) if g}
     if before.too_few and after.too_few:
         first, then = (names[ranking.places[0].group.label] for ranking in (before, after))
@@ -309,7 +309,7 @@ def _line(look: Look) -> dict[str, Any]:
     "tuning_budget",
     "Expected best validation accuracy of k points, a line per contestant",
     "The mean over all choices of k of the points that were tried, without replacement (Tang et "
-    "al., arXiv 2004.13705): for Sobol points about a point high between the first and the last. "
+    "al., arXiv 2004.13705), which is a little too high for points that are spread evenly. "
     "The band is the 95 % interval of the median best of k, from order statistics; where points "
     "are too few to set it an end, it is open there.",
 )

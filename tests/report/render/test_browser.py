@@ -230,7 +230,10 @@ def test_a_presenter_turns_sections_by_key(browser: Any, address: str) -> None:
     assert page.locator("#place").inner_text().startswith("2 / ")
     page.locator("#pager").get_by_text("End").click()
     assert len(page.evaluate(visible)) == page.locator("main > section").count()
+    page.locator("#comparison p").first.click()
     keyboard.press("p")
+    assert page.evaluate(visible) != []
+    assert len(page.evaluate(visible)) == 1
     keyboard.press("Escape")
     assert len(page.evaluate(visible)) == page.locator("main > section").count()
     assert shown.said == []
@@ -322,12 +325,13 @@ def test_numbers_sort_by_what_they_are_and_formulas_are_saved_as_text(
     shown.page.locator("#comparison thead th").nth(1).locator("button").click()
     assert shown.column(2)[:6] == ["−3 %", "1e-05", "0.01", "128", "≥ 50,000", "–"]
 
-    shown.page.evaluate(fill, ["=1+1", "-2+3+cmd|x", "+1", "-1,000", "@x"])
+    effect = "+1.2 pt (+0.4 to +2.0)"
+    shown.page.evaluate(fill, ["=1+1", "-2+3+cmd|x", effect, "-1,000", "@x"])
     with shown.page.expect_download() as begun:
         shown.page.locator("#comparison button.csv").click()
     lines = Path(begun.value.path()).read_text("utf-8-sig").splitlines()
     saved = [line.split('","')[1] for line in lines[1:6]]
-    assert saved == ["'=1+1", "'-2+3+cmd|x", "+1", "-1,000", "'@x"]
+    assert saved == ["'=1+1", "'-2+3+cmd|x", effect, "-1,000", "'@x"]
     shown.page.close()
 
 

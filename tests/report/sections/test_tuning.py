@@ -79,8 +79,8 @@ def test_a_winner_that_is_not_tuned_has_not_lost() -> None:
     records = [r for r in with_accuracies(made, accuracy) if not is_tuned(r, "a")]
     assert finding(records) == (
         "With default values resnet18 wins; each as the best of 4 points under its space, resnet18 "
-        "wins: tuning does not change the winner. Not among them, for want of a result on either "
-        "side: a."
+        "wins: tuning does not change the winner. Left out, without a result with default values "
+        "or tuned: a."
     )
 
 

@@ -57,12 +57,14 @@
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
   }
 
+  var figure = /^[+-][\d.,]+(e[+-]?\d+)?( ± [\d.,]+)?( %| pt| points?)?( \([-+\d., to–]*\))?$/;
+
   function csv(table) {
     return all("tr", table).map(function (row) {
       return Array.prototype.map.call(row.cells, function (cell) {
         var text = cell.textContent.trim().replace(/\s+/g, " ");
-        // A spreadsheet would take such a text for a formula, unless it is a number.
-        if (/^[=+\-@]/.test(text) && isNaN(text.replace(/,/g, ""))) { text = "'" + text; }
+        // A spreadsheet would take such a text for a formula, unless it is a figure of a report.
+        if (/^[=+\-@]/.test(text) && !figure.test(text)) { text = "'" + text; }
         return '"' + text.replace(/"/g, '""') + '"';
       }).join(",");
     }).join("\r\n") + "\r\n";
@@ -159,8 +161,8 @@
 
   document.addEventListener("keydown", function (event) {
     if (event.ctrlKey || event.metaKey || event.altKey) { return; }
-    // A letter alone must not act while something else has the focus.
-    var free = presenting() || document.activeElement === document.body;
+    // A letter alone must not act where it may be meant for something else.
+    var free = presenting() || !/^(A|BUTTON|SUMMARY|INPUT)$/.test(document.activeElement.tagName);
     if (/^p$/i.test(event.key) && free) { present(!presenting()); return; }
     if (!presenting()) { return; }
     if (event.key === "Escape") { present(false); return; }
