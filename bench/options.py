@@ -70,8 +70,8 @@ File = Annotated[Path, Meta(title="FILE")]
 @dataclass(frozen=True)
 class Option:
     """One option: its default (or `dataclasses.MISSING`), the type of one value, whether it takes
-    several values (in one go) or None, what stands for a value, what it must be, its flags, and
-    others that mean the same."""
+    several values (in one go) or None, what stands for a value, what it must be, its flags, others
+    that mean the same, and whether it may be there more than once."""
 
     name: str
     default: Any
@@ -83,11 +83,13 @@ class Option:
     help: Help
     flags: tuple[str, ...]
     aliases: tuple[str, ...] = ()
+    repeats: bool = False
 
     def must_be(self, value: object) -> str:
         """The sentence that refuses a value."""
         hint = did_you_mean(str(value), self.metavar.split("|"), most=2, cutoff=0.8)
-        return f"{flag_of(self.name)} {value} must be {self.allowed}{f': {hint}' if hint else '.'}"
+        name = f"{flag_of(self.name)} {value}" if self.flags else repr(str(value))
+        return f"{name} must be {self.allowed}{f': {hint}' if hint else '.'}"
 
     def allows(self, value: object) -> bool:
         """Whether that may be a value, or one of several."""
@@ -111,7 +113,8 @@ class Option:
         if not parts and not self.help.empty:
             raise Refused(f"{flag_of(self.name)} needs at least one value.")
         if len(set(parts)) < len(parts) and not self.help.empty:
-            raise Refused(f"{flag_of(self.name)} names a value twice.")
+            twice = next(part for part in parts if parts.count(part) > 1)
+            raise Refused(f"{flag_of(self.name)} names a value twice: {twice}.")
         return parts if self.several else value
 
 
@@ -145,6 +148,7 @@ def _option(name: str, default: Any, hint: Any) -> Option:
         next((mark for mark in marks if isinstance(mark, Help)), Help()),
         () if Positional in marks else flags,
         tuple(alias for mark in marks for alias in getattr(mark, "aliases", None) or ()),
+        UseAppendAction in marks,
     )
 
 

@@ -129,8 +129,10 @@ def _calibration(result: TrialResult) -> float | None:
 
 def _matmul_peak(result: TrialResult) -> float | None:
     """GFLOP/s of the fastest matrix product that was timed in this run in the same precision."""
-    precision = result.trial.setting.precision
-    timed = chain.from_iterable(trial.calibrations for trial in result.run.trials)
+    setting = result.trial.setting
+    precision, ranks = setting.precision, setting.ranks
+    alike = (trial for trial in result.run.trials if trial.trial.setting.ranks == ranks)
+    timed = chain.from_iterable(trial.calibrations for trial in alike)
     return max((c.peak_gflops for c in timed if c.precision == precision), default=None)
 
 
@@ -163,12 +165,23 @@ def training_flop(result: TrialResult) -> float | None:
 
 
 def _mfu(result: TrialResult) -> float | None:
-    """Model FLOP utilisation (Chowdhery et al., *PaLM*, appendix B), over the measured peak."""
+    """Model FLOP utilisation (Chowdhery et al., *PaLM*, appendix B), over the measured peak, which
+    is that of one of the processes that train together."""
     peak, rate, gmacs = _matmul_peak(result), _step_rate(result), _step_gmacs(result)
-    return None if not peak or rate is None or gmacs is None else 2 * gmacs * rate / peak
+    if not peak or rate is None or gmacs is None:
+        return None
+    return 2 * gmacs * rate / (peak * result.trial.setting.ranks)
+
+
+def _of_one_card(name: str) -> Callable[[TrialResult], float | None]:
+    """What is read from the first card alone, and so is not that of several."""
+    read = _telemetry(name)
+    return lambda result: read(result) if result.trial.setting.ranks == 1 else None
 
 
 def _energy_per_image(result: TrialResult) -> float | None:
+    if result.trial.setting.ranks > 1:  # of which the first card's energy is a part
+        return None
     steady = noise.steady_epochs(result)
     energies = (t.energy_joules / e.images_trained for e in steady if (t := e.telemetry))
     return _average(median, energies)
@@ -379,9 +392,9 @@ METRICS: tuple[Metric, ...] = (
            _of_kind("normalisation"), "Parameters of normalisation layers.", exact=True),
     Metric("params_other", "Parameters elsewhere", "parameters", _of_kind("other"),
            "Parameters of all other layers.", exact=True),
-    Metric("power_watts", "Power", "W", _telemetry("power_watts"),
+    Metric("power_watts", "Power", "W", _of_one_card("power_watts"),
            "Mean power of the card in training (NVML).", "lower"),
-    Metric("energy_joules", "Energy of an epoch", "J", _telemetry("energy_joules"),
+    Metric("energy_joules", "Energy of an epoch", "J", _of_one_card("energy_joules"),
            "Energy of the card for one epoch's training (NVML).", "lower"),
     Metric("utilisation", "GPU utilisation", "fraction", _telemetry("utilisation"),
            "Share of time in which a kernel ran (NVML).", "higher"),

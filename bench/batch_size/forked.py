@@ -11,6 +11,7 @@ The parent must not have run anything in torch's thread pool, which does not sur
 import contextlib
 import ctypes
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -21,6 +22,7 @@ from bench.errors import (
     BenchError,
     Crashed,
     OutOfMemoryKilled,
+    Refused,
     TrialFailed,
     WorkerDied,
     first_line,
@@ -36,10 +38,13 @@ def in_child(call: Callable[[], bytes]) -> bytes:
     """The bytes that `call` returns, computed in a child process.
 
     Raises:
+        Refused: this system has no fork.
         OutOfMemoryKilled: the child was killed by SIGKILL.
         Crashed: it was ended by another signal.
         WorkerDied: it ended without an answer in any other way.
     """
+    if not hasattr(os, "fork"):
+        raise Refused("this takes a forked process, which Windows does not have: use WSL or Linux.")
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_send, args=(call, sender), daemon=True)
@@ -70,7 +75,13 @@ def message_from_child(call: Callable[[], Message]) -> Any:
         except BenchError as error:
             return encode_message(Failure(str(error)))
         except Exception as error:
-            return encode_message(Failure(f"{type(error).__name__}: {first_line(error)}"))
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            if "autograd's threading in combination with fork" in str(error):
+                reason = (
+                    "a backward pass has run in this process beside a card, after which torch "
+                    "trains in no forked one: do this before any training, or in a fresh process."
+                )
+            return encode_message(Failure(reason))
 
     message = decode_message(in_child(encoded))
     if isinstance(message, Failure):

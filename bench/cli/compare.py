@@ -22,7 +22,7 @@ from bench.config import Name
 from bench.errors import Refused
 from bench.options import Folder, Help
 from bench.records.files import write_atomic
-from bench.records.run_folder import check_output
+from bench.records.run_folder import LOG, check_output
 from bench.report import comparison as texts
 
 if TYPE_CHECKING:
@@ -83,6 +83,9 @@ class CompareOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
+        for name in self.models:
+            if (Path(name) / LOG).exists() or Path(name).suffix == ".csv":
+                raise Refused(f"--models {name} is a run: put RUN_A and RUN_B before --models.")
         parse_margins(self.same_within)
         _ = self.named_metrics, self.bounds
         if self.run_b is None and self.fail_on:

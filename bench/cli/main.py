@@ -55,6 +55,9 @@ def _run(prog: str, words: Sequence[str], verb: str | None) -> int:
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; its errors become one line on standard error and an exit code:
     130 after Ctrl-C, as shells have it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

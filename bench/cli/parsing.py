@@ -16,7 +16,7 @@ import tyro
 
 from bench.cli.help import print_help
 from bench.errors import Refused, did_you_mean
-from bench.options import options_of
+from bench.options import Option, flag_of, options_of
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ def parse(kind: type[T], words: Sequence[str], prog: str) -> T:
     if not {"-h", "--help"}.isdisjoint(words):
         print_help(kind, prog)
         raise SystemExit(0)
+    _check_words(kind, words)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             return tyro.cli(kind, args=words, prog=prog, console_outputs=False, add_help=False)
@@ -34,6 +35,28 @@ def parse(kind: type[T], words: Sequence[str], prog: str) -> T:
         if not ended.code:
             raise
     raise Refused(_mistake(kind, words, prog))
+
+
+def _check_words(kind: type, words: Sequence[str]) -> None:
+    """Raises Refused if a word is no text, or an option is there twice, of which the first would be
+    left out without a word."""
+    for word in words:
+        if not word.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise Refused(f"{word!r} is no text: it has bytes that are not UTF-8.")
+    options, seen = _flags(kind), set[str]()
+    for flag, _ in _by_flag(words):
+        option = options.get(flag)
+        if option is None or option.repeats:
+            continue
+        if option.name in seen:
+            how = "give its values together" if option.several else "give it once"
+            raise Refused(f"{flag_of(option.name)} is there twice: {how}.")
+        seen.add(option.name)
+
+
+def _flags(kind: type) -> dict[str, Option]:
+    options = options_of(kind).values()
+    return {flag: o for o in options for flag in (*o.flags, *o.aliases)}
 
 
 def nearest(word: str, known: Iterable[str], prog: str) -> str:
@@ -44,8 +67,7 @@ def nearest(word: str, known: Iterable[str], prog: str) -> str:
 
 def _mistake(kind: type, words: Sequence[str], prog: str) -> str:
     """What is wrong with a command line that cannot be parsed."""
-    options = options_of(kind).values()
-    flags = {flag: o for o in options for flag in (*o.flags, *o.aliases)}
+    options, flags = options_of(kind).values(), _flags(kind)
     stray: list[str] = []
     for flag, values in _by_flag(words):
         option = flags.get(flag)

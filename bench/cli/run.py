@@ -1,10 +1,12 @@
 """The verb `run`, which `run_bench.py` is short for: a comparison and its report."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from bench.cli.parsing import parse
 from bench.config import Config, Options
+from bench.errors import Refused
 
 ALIASES = {
     "--fit": ("--max-batch",),
@@ -20,6 +22,8 @@ def main(arguments: Sequence[str], prog: str) -> int:
     """Start a run, resume one, or show its plan; 0 if every trial is done, else 1."""
     arguments = [part for word in arguments for part in ALIASES.get(word, (word,))]
     config = parse(Options, arguments, prog).resolve()
+    if config.resume is not None and "output" in given_options(config, arguments):
+        raise Refused("--resume goes on in its own folder: leave out --output.")
     from bench.cli.console import Reporter, open_console
     from bench.cli.dry_run import show_plan
     from bench.report.write import write_report
@@ -33,6 +37,10 @@ def main(arguments: Sequence[str], prog: str) -> int:
             result = run(config, reporter.show)
         else:
             result = resume(config.resume, reporter.show, given_options(config, arguments))
+    except BrokenPipeError:
+        text = "nobody reads the output any more, so this ended; --resume RUN goes on."
+        print(f"archbench: {text}", file=sys.stderr)
+        raise
     finally:
         reporter.close()
     if config.dry_run:
@@ -45,5 +53,5 @@ def main(arguments: Sequence[str], prog: str) -> int:
 def given_options(config: Config, arguments: Sequence[str]) -> dict[str, Any]:
     """The options that a command line names, with their values."""
     words = {word.partition("=")[0].removeprefix("--") for word in arguments if word[:2] == "--"}
-    names = {word.removeprefix("no-").replace("-", "_") for word in words}
+    names = {word.replace("-", "_").removeprefix("no_") for word in words}
     return {name: value for name, value in config.to_dict().items() if name in names}

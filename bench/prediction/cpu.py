@@ -30,8 +30,10 @@ def cpu_step_seconds(
     trace: KernelTrace, *, setting: Setting, batch_size: int, peaks: Peaks
 ) -> float | None:
     """Seconds of a step at a batch size, from a trace of one of the parts that the setting trains a
-    batch in; None in an arithmetic or a layout that no constants were fitted for."""
-    if setting.precision != "fp32" or not setting.channels_last:
+    batch in; None in an arithmetic or a layout that no constants were fitted for, and with a frozen
+    body, whose kernels are not those of a step."""
+    fitted = setting.precision == "fp32" and setting.channels_last
+    if not fitted or setting.freeze != "none":
         return None
     work = cpu_work(trace.kernels, setting.part_of(batch_size))
     constants = fit_for("cpu", channels_last=True).constants

@@ -221,7 +221,7 @@ def predict_speed(
         slowest_seconds=max(step * factor, end if held_up else 0.0),
         limit=limit,
         kind_seconds=by_kind,
-        epoch_seconds=None if images is None else step * math.ceil(images / batch_size),
+        epoch_seconds=None if images is None else step * images / batch_size,
         unknown=trace.unknown,
     )
 

@@ -15,8 +15,7 @@ def ranking_table(ranking: Ranking) -> Table:
     means = [estimate(list(place.values.values())) for place in places]
     pairs = [place.difference for place in places]
     changes = [formatting.change_text(d.effect) if d else MISSING for d in pairs]
-    sole = len(ranking.winners) == 1
-    ahead = "best" if sole else "ahead, but tied"
+    sole, ahead = len(ranking.winners) == 1, lead_text(ranking)
     columns: dict[str, Sequence[Cell | str]] = {
         "Rank": [place.rank for place in places],
         "Model": [place.group.label for place in places],
@@ -33,6 +32,11 @@ def ranking_table(ranking: Ranking) -> Table:
     if any(machines):
         columns["Machine"] = [formatting.signed_percent(m - 1) if m else MISSING for m in machines]
     return table_of(columns)
+
+
+def lead_text(ranking: Ranking) -> str:
+    """What the first of a ranking is."""
+    return "best" if len(ranking.winners) == 1 else "ahead, but tied"
 
 
 def tie_text(ranking: Ranking) -> str:

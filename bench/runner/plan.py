@@ -86,13 +86,14 @@ def make_plan(
             "images; use fewer."
         )
     check_trials(config, len(models))
-    one_seed = dict.fromkeys(
-        _trial(config, model, choice, batch)
-        for choice, batch in product(choices(config), config.batch_size)
-        for model in models
-        if suits(choice, model.name)
-    )
-    orders = (list(one_seed), list(reversed(one_seed)))
+    one_seed: dict[tuple[Any, ...], Trial] = {}
+    for choice, batch in product(choices(config), config.batch_size):
+        for model in models:
+            if suits(choice, model.name):
+                trial = _trial(config, model, choice, batch)
+                # Options may differ in what a setting does not have, as one process no ranks.
+                one_seed.setdefault((*trial.shape, trial.batch_choice), trial)
+    orders = (list(one_seed.values()), list(reversed(one_seed.values())))
     seeds = [
         replace(trial, seed=config.first_seed + k)
         for k in range(config.seeds)

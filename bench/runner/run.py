@@ -15,6 +15,7 @@ from bench.analysis.claims.reader import read_claims
 from bench.analysis.tables import RunTables
 from bench.analysis.tuning import declare
 from bench.config import Config, has_cuda_card, settings_of
+from bench.data.published import PUBLISHED
 from bench.errors import BenchError, Interrupted, Refused
 from bench.prediction.cards import find_card
 from bench.records.messages import Prepared, PrepareJob, Progress
@@ -128,6 +129,8 @@ def refuse_early(config: Config) -> None:
     check_output(_output(config))
     if config.claims is not None:
         read_claims(config.claims)
+    if config.data_dir is not None:
+        _check_data_dir(config.dataset, config.data_dir)
     if config.memory_budget is not None and config.device == "cpu" and not CPU_LIMIT_HOLDS:
         raise Refused("--memory-budget on the CPU needs Linux; leave it out.")
     for card in config.card or ():
@@ -143,6 +146,15 @@ def refuse_early(config: Config) -> None:
         REGISTRY.get(name).facts.pixels(size)
         if "yes" in config.pretrained:
             REGISTRY.get(name).facts.check_pretrained()
+
+
+def _check_data_dir(dataset: str, folder: Path) -> None:
+    """Raises Refused if images in a folder would not be what is trained on."""
+    if dataset == "shapes10":
+        raise Refused("--data-dir: shapes10 is generated, and read from no folder; leave it out.")
+    train, cifar10 = folder / "train", set(PUBLISHED["cifar10"].classes)
+    if dataset == "auto" and train.is_dir() and not cifar10 <= {p.name for p in train.iterdir()}:
+        raise Refused(f"--data-dir {folder} has images of its own: add --dataset folder.")
 
 
 def _output(config: Config) -> Path:

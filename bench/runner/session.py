@@ -106,10 +106,11 @@ class Session:
             )
             for number, (device, start) in enumerate(zip(slots, starts, strict=True))
         ]
-        default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu else None
+        self.searches = config.max_batch and (not on_cpu or CPU_LIMIT_HOLDS)
+        # Where nothing is searched, models are described without a limit.
+        default = parse_bytes(DEFAULT_MEMORY_BUDGET) if on_cpu and self.searches else None
         self.training = conditions
         self.searching = replace(conditions, budget_bytes=budget or default)
-        self.searches = config.max_batch and (not on_cpu or CPU_LIMIT_HOLDS)
 
     def start(self) -> None:
         """Record the options of the run and where it runs."""

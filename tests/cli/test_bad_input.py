@@ -29,7 +29,12 @@ OPTIONS = [
     ("--models 'zzz*'", "unknown model"),
     ("--models ../../etc/passwd", "unknown model '../../etc/passwd'"),
     ("--models <script>", "unknown model '<script>'"),
-    ("--models resnet18 resnet18", "--models names a value twice"),
+    ("--models resnet18 resnet18", "--models names a value twice: resnet18"),
+    ("--models resnet18 --models lenet", "--models is there twice: give its values together."),
+    ("--seeds 3 --seeds=4", "--seeds is there twice: give it once."),
+    ("--inspect --no_inspect", "--inspect is there twice: give it once."),
+    ("--models \udcff", "is no text: it has bytes that are not UTF-8."),
+    ("--dataset shapes10 --data-dir .", "--data-dir: shapes10 is generated"),
     ("--batch-size 0", "--batch-size 0 must be"),
     ("--batch-size -5", "--batch-size -5 must be"),
     ("--batch-size 1", "--batch-size 1 cannot train batch norm"),
@@ -353,3 +358,14 @@ def test_a_log_of_schema_1_is_still_read(tmp_path: Path) -> None:
     lines = (folder / LOG).read_bytes().splitlines(keepends=True)
     (folder / LOG).write_bytes(b"".join(unchecked(line) for line in lines))
     assert len(load_run(folder).trials) == 2
+
+
+def test_images_of_ones_own_are_not_left_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / "train" / name).mkdir(parents=True)
+    assert guarded(lambda: run_verb.main(["--data-dir", "photos"], "run_bench.py")) == 2
+    said = capsys.readouterr().err
+    assert said == "archbench: --data-dir photos has images of its own: add --dataset folder.\n"

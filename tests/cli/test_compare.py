@@ -91,6 +91,22 @@ def test_a_regression_ends_with_code_3(said, bound: str, code: int) -> None:
     assert ("--fail-on images_per_second:-5%: resnet18's throughput is" in err) is (code == 3)
 
 
+def test_a_model_that_no_longer_trains_does_not_pass(said) -> None:
+    code, _, err = said("two.csv a.csv --fail-on images_per_second:-25%")
+    assert code == 3
+    assert "--fail-on: googlenet is in A alone; --models names what is to be compared." in err
+    assert said("two.csv a.csv --models resnet18 --fail-on images_per_second:-25%")[0] == 0
+    assert said("two.csv a.csv")[0] == 0
+
+
+def test_a_run_behind_models_is_not_taken_for_one(said) -> None:
+    code, _, err = said("--models resnet18 googlenet a.csv two.csv")
+    assert (code, err) == (
+        2,
+        "archbench: --models a.csv is a run: put RUN_A and RUN_B before --models.\n",
+    )
+
+
 def test_noise_is_no_regression(said) -> None:
     wild = BASE | {"images_per_second": [40.0, 130.0, 79.5]}
     write_table(Path("wild.csv"), trials(wild))

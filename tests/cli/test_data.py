@@ -106,7 +106,7 @@ def test_the_cache_is_emptied_and_downloads_stay(data: Data, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["cifar11"], "--dataset cifar11 must be one of cifar10, cifar100: did you mean cifar10"),
+        (["cifar11"], "'cifar11' must be one of cifar10, cifar100: did you mean cifar10"),
         (["--to", "x"], "--to needs a data set: name cifar10 or cifar100."),
         (
             ["cifar10", "--to", "/dev/null/x"],

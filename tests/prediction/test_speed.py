@@ -110,10 +110,10 @@ def test_a_host_that_may_be_too_slow_widens_the_range() -> None:
     assert high == pytest.approx(2 * found.images_per_second)
 
 
-def test_an_epoch_has_whole_steps() -> None:
+def test_the_last_step_of_an_epoch_takes_its_share() -> None:
     found = speed(images=1050)
     assert found is not None
-    assert found.epoch_seconds == pytest.approx(11 * found.step_seconds)
+    assert found.epoch_seconds == pytest.approx(10.5 * found.step_seconds)
     assert found.images_per_second == pytest.approx(100 / found.step_seconds)
 
 

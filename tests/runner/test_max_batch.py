@@ -52,7 +52,7 @@ WANTED = (
             "--optimizer lion must be one of adam, adamw, sgd, sgd-plain, rmsprop, adagrad.",
         ),
         ({"precision": ("fp64",)}, "--precision fp64 must be one of fp32, tf32, bf16, fp16."),
-        ({"models": ("resnet18", "resnet18")}, "--models names a value twice."),
+        ({"models": ("resnet18", "resnet18")}, "--models names a value twice: resnet18."),
         (
             {"image_size": (10**6,), "card": ("2GiB",)},
             "--image-size 1000000 is too large: two images alone need 22,888,183 MiB, and the "

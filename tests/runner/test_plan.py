@@ -44,6 +44,14 @@ def test_seeds_run_there_and_back() -> None:
     assert order == [("a", 0), ("b", 0), ("b", 1), ("a", 1), ("a", 2), ("b", 2)]
 
 
+def test_settings_that_come_to_the_same_are_trained_once() -> None:
+    """One process has no others to share batch norm's statistics with."""
+    how = {"nproc_per_node": (1, 2), "sync_batch_norm": ("yes", "no"), "device": "cuda"}
+    trials = [trial for trial in plan(**how).trials if trial.model == "a"]
+    kinds = [(t.setting.nproc_per_node, t.setting.sync_batch_norm) for t in trials]
+    assert sorted(kinds) == [(1, False), (2, False), (2, True)]
+
+
 def test_seeds_may_be_other_ones() -> None:
     order = [(trial.model, trial.seed) for trial in plan(seeds=2, first_seed=31).trials]
     assert order == [("a", 31), ("b", 31), ("b", 32), ("a", 32)]

@@ -115,6 +115,19 @@ class TestOpenDevice:
         with pytest.raises(Refused, match=r"--device cuda:2: the cards here are cuda:0 to cuda:1"):
             open_device("cuda:2")
 
+    def test_a_limit_of_mps_is_lifted_and_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        fractions: list[float] = []
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+        monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 8 * 2**30)
+        monkeypatch.setattr(torch.mps, "set_per_process_memory_fraction", fractions.append)
+        device = open_device("mps")
+        with device.kept_limit():
+            assert device.limit_memory(2**30) == 2**30
+            with device.unlimited():
+                assert fractions == [0.125, 0.0]
+            assert fractions[-1] == 0.125
+        assert fractions == [0.125, 0.0, 0.125, 1.7]
+
     def test_no_mps(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
         with pytest.raises(Refused, match="there is no MPS device here; use --device cpu"):

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bench.analysis.claims.claim import CannotTell, Claim, ClaimVerdict, Evidence
 from bench.analysis.claims.rules import RULES, TRAINED
 from bench.analysis.compare.ranking import Standings
 from bench.analysis.trial_group import TrialGroup
+from bench.options import flag_of
+from bench.records.records import Setting
 from bench.records.run import Run
+from bench.settings import decay_of, label_smoothing_of, make_setting, warmup_of
 
 CIFAR10_CLASSES = frozenset(
     ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -35,7 +39,7 @@ def judge_all(claims: Sequence[Claim], run: Run, standings: Standings) -> list[J
 def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
     """What the run says to one claim; where a condition is not met, only what was measured."""
     try:
-        subjects = tuple(_subject(claim, word, standings.groups) for word in claim.models)
+        subjects = tuple(_subject(claim, word, standings.groups, run) for word in claim.models)
     except CannotTell as lack:
         return ClaimVerdict("cannot tell", str(lack), options=lack.options)
     try:
@@ -60,9 +64,9 @@ def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
     return verdict
 
 
-def _subject(claim: Claim, word: str, groups: Sequence[TrialGroup]) -> TrialGroup:
+def _subject(claim: Claim, word: str, groups: Sequence[TrialGroup], run: Run) -> TrialGroup:
     """The group of MODEL or MODEL@OPTIMIZER under the claim's recipe, if it names one; of several
-    the first, Adam's before others."""
+    the first, Adam's before others, and those that no option changed before all."""
     model, _, optimizer = word.partition("@")
     meant = [g for g in groups if g.model == model and optimizer in ("", g.setting.optimizer)]
     if not meant:
@@ -72,7 +76,36 @@ def _subject(claim: Claim, word: str, groups: Sequence[TrialGroup]) -> TrialGrou
     if not same:
         reason = f"other recipe: {meant[0].setting.recipe}, not {recipe}"
         raise CannotTell(reason, options=f"--recipe {recipe}")
-    return min(same, key=lambda group: group.setting.optimizer != "adam")
+
+    def changed(group: TrialGroup) -> list[str]:
+        return _changed(group, optimizer, run) if recipe else []
+
+    found = min(same, key=lambda g: (bool(changed(g)), g.setting.optimizer != "adam"))
+    if names := [name for name in changed(found) if name not in claim.options]:
+        reason = f"not as the recipe {recipe} has it: {', '.join(map(flag_of, names))}"
+        raise CannotTell(reason, options=f"--recipe {recipe}")
+    return found
+
+
+def _changed(group: TrialGroup, optimizer: str, run: Run) -> list[str]:
+    """The options by which a group is trained otherwise than its recipe says, but for the optimizer
+    that a claim names."""
+    is_, facts = group.setting, run.facts.get(group.model)
+    family = facts.family if facts else ""
+    usual = make_setting(
+        is_.image_size, family=family, recipe=is_.recipe, optimizer=optimizer or None
+    )
+    made: dict[str, Callable[[Setting], Any]] = {
+        "optimizer": lambda s: s.optimizer,
+        "lr": lambda s: s.learning_rate / s.ranks,
+        "weight_decay": decay_of,
+        "augment": lambda s: s.augment,
+        "pretrained": lambda s: s.pretrained,
+        "freeze": lambda s: s.freeze,
+        "warmup": warmup_of,
+        "label_smoothing": label_smoothing_of,
+    }
+    return [name for name, value in made.items() if value(is_) != value(usual)]
 
 
 def _check_trained(claim: Claim, subjects: Sequence[TrialGroup]) -> None:

@@ -136,7 +136,7 @@ def _claim(row: dict[str, str]) -> Claim:
         needs=tuple(row.get("needs", "").split()),
         device=row.get("device", ""),
         source=row.get("source", ""),
-        card=row.get("card", ""),
+        card=row.get("card", "").lower(),
         evidence=tuple(row.get("evidence", "").split()),
     )
 

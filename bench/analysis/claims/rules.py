@@ -189,7 +189,8 @@ def falls_with_batch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     if not ladders:
         reason = "not run: one model at several batch sizes"
         raise CannotTell(reason, options="--batch-size 32 128")
-    texts, rises, unclear, wanted = [], False, False, [0]
+    texts, rises, unclear = [], False, False
+    wanted: list[int | None] = []
     for ladder in ladders:
         sizes = "/".join(str(group.trials[0].trial.batch_size) for group in ladder)
         values = ", ".join(_text(group, metric) for group in ladder)
@@ -199,16 +200,17 @@ def falls_with_batch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
             rise = step.effect.change - 1 if step.effect.scale == "ratio" else step.effect.change
             if not step.verdict.apart or 0 < rise <= claim.tolerance:
                 unclear = True
-                wanted.append(step.verdict.more_seeds or 0)
+                wanted.append(step.verdict.more_seeds)
             elif rise > 0:
                 rises = True
     text = "; ".join(texts)
     if rises:
         return ClaimVerdict("does not hold", "it rises with a larger batch", text)
     if unclear:
-        raise CannotTell(
-            "neighbouring sizes are too near each other", text, more_seeds=max(wanted) or None
-        )
+        # Where seeds do not help at one step, they do not help.
+        seeds = [one for one in wanted if one]
+        more = max(seeds) if len(seeds) == len(wanted) else None
+        raise CannotTell("neighbouring sizes are too near each other", text, more_seeds=more)
     return ClaimVerdict("holds", "so from each size to the next", text)
 
 
@@ -279,6 +281,8 @@ def predicted_ratio(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The first model's largest batch on the card over the second's, both predicted, is the
     threshold, give or take the tolerance."""
     a, b = (_predicted(group, claim.card) for group in evidence.subjects)
+    if not b.max_batch:
+        raise CannotTell(f"none fits on {claim.card}: {_range(b)}")
     low, high = a.max_batch_low / b.max_batch_high, a.max_batch_high / max(1, b.max_batch_low)
     center, room = claim.threshold or 0.0, claim.tolerance
     text = f"{times(a.max_batch / b.max_batch)} ({_range(a)} / {_range(b)})"
@@ -310,7 +314,7 @@ def predicted_fits(claim: Claim, evidence: Evidence) -> ClaimVerdict:
 
 def _predicted(group: TrialGroup, card: str) -> Predicted:
     predicted = group.trials[0].predicted(card)
-    if predicted is None or not predicted.max_batch:
+    if predicted is None:
         raise CannotTell(f"not predicted for {group.label} on {card}")
     return predicted
 

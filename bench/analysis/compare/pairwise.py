@@ -44,8 +44,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides by name, their lines, what a reader must know of them, and how many of the lines
-    chance has a part in."""
+    """Two sides by name, their lines, what a reader must know of them, how many of the lines chance
+    has a part in, and which groups of a have none in b."""
 
     a: str
     b: str
@@ -53,6 +53,7 @@ class Comparison:
     notes: tuple[str, ...]
     comparisons: int
     margins: Margins
+    only_a: tuple[str, ...] = ()
 
 
 def compare(
@@ -95,7 +96,8 @@ def compare(
         verdict = judge(metric, seen, p, comparisons=count, margins=margins, machine=drift)
         lines.append(Line(label, pair, metric, seen, p, verdict, machine, pair.across))
     notes = [*_notes(a, b, matched, missing), *_untimed_machine(lines)]
-    return Comparison(a.name, b.name, tuple(lines), tuple(notes), comparisons, margins)
+    alone = tuple(group.label for group in labelled(matched.only_a))
+    return Comparison(a.name, b.name, tuple(lines), tuple(notes), comparisons, margins, alone)
 
 
 def learned(metric: Metric) -> bool:

@@ -85,7 +85,7 @@ def read_runs(
             seen[digest] = name
         except Refused as error:
             # Where it lies on this machine is nobody else's business.
-            reason = str(error).removeprefix(f"{folder}, ").replace(str(folder), name)
+            reason = str(error).removeprefix(f"{folder}, ").replace(f"{folder}/", f"{name}/")
             unusable.append(Unusable(name, reason))
     if not runs:
         reason = f": {unusable[0].name}: {unusable[0].reason}" if unusable else "."

@@ -29,7 +29,15 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from bench.batch_size.forked import die_with_parent, settled
 from bench.batch_size.together import together
 from bench.data.loader import Share
-from bench.errors import BenchError, RankDied, Refused, TrialFailed, Unsaved, first_line
+from bench.errors import (
+    BenchError,
+    RankDied,
+    Refused,
+    TrialFailed,
+    Unsaved,
+    WorkerDied,
+    first_line,
+)
 from bench.records import messages
 from bench.records.records import Probe, Setting
 from bench.runner.worker import jobs
@@ -112,7 +120,7 @@ class Ranks:
         """
         self._thread.join()
         if self._error is not None and not isinstance(self._error, ChildFailedError):
-            raise RankDied(f"torch's launcher failed: {first_line(self._error)}")
+            raise WorkerDied(f"torch's launcher failed: {first_line(self._error)}")
         failures = self._error.failures.items() if self._error else ()
         ends = [(failure.exitcode >= 0, rank, failure.exitcode) for rank, failure in failures]
         _, rank, code = min(ends, default=(True, 0, 0))
@@ -242,6 +250,9 @@ def probe(job: messages.SearchJob, request: messages.ProbeRequest) -> Probe:
             try:
                 ranks.check(failed)
             except RankDied as error:
+                # A card that is full says so; another signal than SIGKILL is something else there.
+                if job.conditions.device != "cpu" and "SIGKILL" not in str(error):
+                    raise WorkerDied(str(error)) from error
                 made.append(
                     Probe(job.model, job.setting, request.batch_size, False, None, 0.0, str(error))
                 )

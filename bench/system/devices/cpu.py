@@ -59,6 +59,9 @@ class CpuDevice(Device):
     @contextlib.contextmanager
     def unlimited(self) -> Iterator[None]:
         """Lifts the soft limit, which any process may do."""
+        if resource is None:
+            yield
+            return
         before = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (before[1], before[1]))
         try:

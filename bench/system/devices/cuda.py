@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import platform
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,9 @@ from bench.system.devices.base import DEVICES, Device, Mark
 from bench.system.devices.card_support import check_card
 from bench.system.gpu_telemetry import pci_bus_id_of
 
+_SPILLS = sys.platform == "win32" or "microsoft" in platform.uname().release.lower()
+"""Whether the driver may move tensors to the host's memory: on Windows and in WSL."""
+
 
 class CudaDevice(Device):
     """A CUDA card: events instead of clocks, memory as the caching allocator counts it."""
@@ -21,6 +26,7 @@ class CudaDevice(Device):
 
     def __init__(self, name: str = "cuda") -> None:
         super().__init__(torch.device("cuda", int(name.partition(":")[2] or 0)))
+        self._own_bytes: int | None = None
         check_card(name, self.torch)
 
     def facts(self) -> DeviceFacts:
@@ -49,6 +55,8 @@ class CudaDevice(Device):
     def limit_memory(self, budget_bytes: int | None) -> int | None:
         """A budget is the allocator's fraction of the card."""
         free, total = torch.cuda.mem_get_info(self.torch)
+        if _SPILLS:
+            self._own_bytes = int(free) + int(torch.cuda.memory_reserved(self.torch))
         if budget_bytes is None:
             return int(free)
         torch.cuda.set_per_process_memory_fraction(min(1.0, budget_bytes / total), self.torch)
@@ -90,9 +98,11 @@ class CudaDevice(Device):
         return int(torch.cuda.max_memory_reserved(self.torch))
 
     def spilled_bytes(self) -> int:
-        """Bytes that the allocator has reserved beyond the card's memory."""
-        total = torch.cuda.get_device_properties(self.torch).total_memory
-        return max(0, int(torch.cuda.max_memory_reserved(self.torch)) - int(total))
+        """Bytes that the allocator has reserved beyond the card's memory, or beyond what of it was
+        free for this process where a driver spills."""
+        total = int(torch.cuda.get_device_properties(self.torch).total_memory)
+        own = total if self._own_bytes is None else min(total, self._own_bytes)
+        return max(0, int(torch.cuda.max_memory_reserved(self.torch)) - own)
 
     def allocation_retries(self) -> int:
         """The allocator's count of retries."""

@@ -1,11 +1,18 @@
 """Apple's GPU."""
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 from bench.errors import Refused
 from bench.records.records import DeviceFacts
 from bench.system.devices.base import DEVICES, Device
 from bench.system.host import cpu_name
+
+_USUAL, _NO_LIMIT = 1.7, 0.0
+"""Fractions of the recommended maximum: torch's own (`PYTORCH_MPS_HIGH_WATERMARK_RATIO`), and none
+(https://docs.pytorch.org/docs/stable/mps_environment_variables.html)."""
 
 
 class MpsDevice(Device):
@@ -19,6 +26,7 @@ class MpsDevice(Device):
             raise Refused("--device mps: there is no MPS device here; use --device cpu.")
         super().__init__(torch.device(name))
         self._peak = 0
+        self._fraction = _USUAL
 
     def facts(self) -> DeviceFacts:
         """Memory is the most that Metal recommends to use."""
@@ -34,8 +42,29 @@ class MpsDevice(Device):
         """A budget is a fraction of the recommended maximum."""
         maximum = int(torch.mps.recommended_max_memory())
         if budget_bytes is not None:
-            torch.mps.set_per_process_memory_fraction(min(1.0, budget_bytes / maximum))
+            self._limit(min(1.0, budget_bytes / maximum))
         return min(maximum, budget_bytes or maximum)
+
+    @contextlib.contextmanager
+    def unlimited(self) -> Iterator[None]:
+        """Lifts the fraction."""
+        with self.kept_limit():
+            self._limit(_NO_LIMIT)
+            yield
+
+    @contextlib.contextmanager
+    def kept_limit(self) -> Iterator[None]:
+        """Restores the fraction that was set here last, or else torch's own."""
+        before = self._fraction
+        try:
+            yield
+        finally:
+            if self._fraction != before:
+                self._limit(before)
+
+    def _limit(self, fraction: float) -> None:
+        torch.mps.set_per_process_memory_fraction(fraction)
+        self._fraction = fraction
 
     def reset_peak(self) -> None:
         """Forgets the peak."""

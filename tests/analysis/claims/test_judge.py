@@ -142,6 +142,8 @@ def loss(*seeds: Curve) -> list[Record]:
     return list(curves(*seeds, field="train_loss"))
 
 
+NONE_FITS = replace(a_prediction("a"), max_batch=0, max_batch_low=0, max_batch_high=0)
+
 CASES: list[tuple[Claim, list[Record], str, str]] = [
     (PARAMS, [*counted(1_000_005), *TRIALS], "holds", "within 1,000,000 ± 10"),
     (PARAMS, [*counted(1_000_015), *TRIALS], "does not hold", "outside"),
@@ -159,6 +161,9 @@ CASES: list[tuple[Claim, list[Record], str, str]] = [
     (RATIO, [a_prediction("a"), *TRIALS], "cannot tell", "predicted only"),
     (RATIO, [*fitted(4, 1, source="predicted"), *TRIALS], "cannot tell", "predicted only"),
     (RATIO, [*fitted(4, 1, limited_by="data set"), *TRIALS], "cannot tell", "the data set, not"),
+    (CARD_FITS, [NONE_FITS, *TRIALS], "does not hold", "0 is the largest"),
+    (CARD_MORE, [NONE_FITS, a_prediction("b"), *TRIALS], "does not hold", "not so"),
+    (CARD_RATIO, [a_prediction("b"), NONE_FITS, *TRIALS], "does not hold", ""),
     (RATIO, [*fitted(4, 0), *TRIALS], "cannot tell", "a ratio to nothing"),
     (FASTER, [*timed("a", [9, 9]), *timed("b", [5, 5])], "holds", "beyond chance"),
     (FASTER, [*timed("a", [5, 5]), *timed("b", [9, 9])], "does not hold", "other way round"),
@@ -298,6 +303,25 @@ def test_a_curve_that_has_not_ended_is_no_evidence(failed: bool) -> None:
     assert (said.answer, said.reason) == ("cannot tell", "a was not trained to the end")
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"learning_rate": 10.0}, "--lr"),
+        ({"pretrained": True, "freeze": "body"}, "--pretrained, --freeze"),
+        ({"optimizer": "sgd", "learning_rate": 0.01}, "--optimizer, --lr"),
+    ],
+)
+def test_a_claim_is_not_judged_by_what_options_made_of_its_recipe(
+    changes: dict[str, Any], said: str
+) -> None:
+    what = replace(FINAL, evidence=("recipe=lecture",))
+    setting = replace(a_setting(recipe="lecture", learning_rate=1e-4), **changes)
+    found = verdict(what, [*run_start(), *curves([0.7], [0.7], setting=setting)])
+    assert found.answer == "cannot tell"
+    assert found.reason == f"not as the recipe lecture has it: {said}"
+    assert found.options == "--recipe lecture"
+
+
 def test_a_claim_is_judged_by_its_own_recipe() -> None:
     what = replace(FINAL, evidence=("recipe=lecture",))
     constant = curves([0.7], [0.7])
@@ -306,7 +330,7 @@ def test_a_claim_is_judged_by_its_own_recipe() -> None:
         "other recipe: constant, not lecture",
         "--recipe lecture",
     )
-    lecture = curves([0.4], [0.4], setting=a_setting(recipe="lecture"))
+    lecture = curves([0.4], [0.4], setting=a_setting(recipe="lecture", learning_rate=1e-4))
     assert verdict(what, [*run_start(), *constant, *lecture]).answer == "does not hold"
 
 
