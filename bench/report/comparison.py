@@ -328,7 +328,7 @@ def _place_record(ranking: Ranking, place: Place) -> Record:
         "design": effect.design if effect else "",
         "p": effect.p if effect else None,
         "p_corrected": difference.p if difference else None,
-        "verdict": verdict.word if verdict else lead_text(ranking),
+        "verdict": verdict.word if verdict else lead_text(ranking).partition(",")[0],
         "reason": verdict.reason if verdict else "",
         "machine_ratio": difference.machine if difference else None,
     }

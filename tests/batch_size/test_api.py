@@ -72,13 +72,13 @@ class Small(nn.Module):
         return out
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux")
 def test_a_module_of_ones_own_is_measured(said: list[list[str]]) -> None:
     assert said[1] == ["Small", "True", "True"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_it_is_predicted_and_left_alone(said: list[list[str]]) -> None:
     assert said[0] == ["Small", "True", "True", "predicted"]
     assert said[-1] == ["left", "alone"]

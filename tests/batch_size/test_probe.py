@@ -54,7 +54,7 @@ def failing(error: Exception) -> Callable[..., None]:
     return fail
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds only on Linux")
 def test_under_a_real_limit() -> None:
     """A small batch fits, a large one does not, and then the small one fits again."""
@@ -143,6 +143,7 @@ def living_bytes() -> int:
     return sum(storages.values())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_probe_leaves_nothing_behind(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = a_setup()

@@ -186,7 +186,7 @@ def test_metrics_and_margins_are_those_that_are_given(said) -> None:
 
 
 def test_run_folders_are_compared_as_their_tables_are(said) -> None:
-    a_run(Path("run"), seeds=2)
+    a_run(Path("run"), seeds=3)
     code, out, _ = said("run run --format json")
     assert code == 0
     assert {line["verdict"] for line in json.loads(out)["lines"]} == {"equal"}

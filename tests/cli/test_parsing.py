@@ -135,8 +135,9 @@ def test_each_way_in_has_its_own_name(prog: str, command: list[str]) -> None:
     assert ended.stdout.startswith(f"usage: {prog} ")
 
 
-def test_the_last_of_a_flag_given_twice_counts() -> None:
-    assert parse(Some, ["where", "--count", "1", "--count", "2"], "some").count == 2
+def test_a_flag_given_twice_is_refused() -> None:
+    with pytest.raises(Refused, match=r"^--count is there twice: give it once\.$"):
+        parse(Some, ["where", "--count", "1", "--count", "2"], "some")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def judged() -> dict[str, tuple[float, bool, bool]]:
     return {j.run.optimizer: (j.error, all(j.right), j.completes) for j in found}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a simulation needs a forked child")
 def test_peaks_are_near_measured_ones() -> None:
     """Of every kind of optimizer one; under a cap they end as measured but for VGG19."""

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import Refused
@@ -109,6 +109,7 @@ def test_every_record_is_read_as_it_was_written(record: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_line_names_its_kind(kind: type[Any]) -> None:
+    @settings(max_examples=20)
     @given(st.from_type(kind))
     def named(record: Any) -> None:
         renamed = {"LargestBatch": "Fitted"}

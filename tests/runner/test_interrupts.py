@@ -78,6 +78,7 @@ def begun(tmp_path: Path) -> Callable[[], tuple["subprocess.Popen[str]", list[ps
     return start
 
 
+@pytest.mark.thorough
 def test_a_scheduler_that_sends_sigterm(begun: Callable[[], tuple[subprocess.Popen, list]]) -> None:
     process, workers = begun()
     process.send_signal(signal.SIGTERM)

@@ -105,6 +105,7 @@ def predicted() -> Any:
     )
 
 
+@pytest.mark.thorough
 class TestPredicted:
     def test_every_model_setting_and_card_has_an_answer(self, predicted: Any) -> None:
         assert len(predicted.largest) == 8

@@ -81,6 +81,7 @@ def ranks_of(worker: psutil.Process) -> list[psutil.Process]:
     return sorted(worker.children(), key=lambda child: child.pid)
 
 
+@pytest.mark.thorough
 def test_a_rank_that_is_killed_ends_its_trial_and_a_resumed_run_is_bit_for_bit_the_same(
     tmp_path: Path,
 ) -> None:

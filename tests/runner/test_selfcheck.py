@@ -44,6 +44,7 @@ def verdicts(checked: tuple[Checked, ...]) -> dict[str, str]:
     return {one.check.id: one.verdict for one in checked}
 
 
+@pytest.mark.thorough
 def test_the_cpu_for_real() -> None:
     """In six seconds on any machine: what there is time for is judged, the rest is out of time."""
     found = selfcheck(SelfCheckOptions(device="cpu", minutes=0.1), scales={"cpu": TINY})

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import Config, load_run, resume, run
+from bench.analysis.trial_group import results_of
 from bench.errors import BenchError, Interrupted, NodeLost
 from bench.records.messages import PrepareJob, TrainJob
 from bench.records.records import DeviceFacts, SeedsCut, Slots, TimePredicted, Trial, TrialEnded
@@ -73,7 +74,7 @@ def test_the_trials_of_a_seed_run_on_one_card_and_the_seeds_on_all(tmp_path: Pat
     columns = ["model", "seed", "epoch", "test_accuracy"]
     rows = result.epochs[columns].itertuples(index=False, name=None)
     assert curves(tmp_path / "run") == sorted(rows)
-    assert again.models.slot.tolist() == [t.slot for t in result.trials]
+    assert again.models.slot.tolist() == [t.slot for t in results_of(result)]
     assert set(again.models.slots_busy_beside) <= {0, 1, 2}
     # What a seed's trials are is as on one card: A B, B A.
     ended = [r.trial for r in read_log(tmp_path / "run") if isinstance(r, TrialEnded)]

@@ -36,6 +36,9 @@ MOST_SEEDS = 100
 
 _NO_SPREAD = 1e-9
 
+_CONTINUOUS = ("s", "ms", "images/s", "nats")
+"""Units of what does not come out equal by chance, as whole numbers and shares of them do."""
+
 Scale = Literal["ratio", "difference"]
 Design = Literal["exact", "paired", "independent", "too few"]
 
@@ -129,8 +132,7 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
     if _same(shifts) if paired else _same(first) and _same(second):
         # Three seeds that agree to the last digit leave nothing to chance; two may by chance, where
         # they count something: accuracies are counts of test images.
-        counts = scale == "difference" or all(map(_is_whole, (*a.values(), *b.values())))
-        equal = not counts and abs(shift) <= _NO_SPREAD
+        equal = metric.unit in _CONTINUOUS and abs(shift) <= _NO_SPREAD
         exact = equal or min(len(first), len(second)) > 2
         return replace(bare, design="exact") if exact else bare
     half_width, p = map(float, t_interval(first, second, paired=paired))
@@ -164,7 +166,7 @@ def _pooled_effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Eff
         unit, units = "seed", over.shared
     bare = Effect(scale, "too few", mean_a, mean_b, over.mean, units, units, unit=unit)
     if _same(list(shifts.values())):
-        equal = scale == "ratio" and abs(over.mean) <= _NO_SPREAD
+        equal = metric.unit in _CONTINUOUS and abs(over.mean) <= _NO_SPREAD
         exact = over.known and (equal or units > 2)
         return replace(bare, design="exact") if exact else bare
     if not over.known or over.error <= _NO_SPREAD:
@@ -280,10 +282,6 @@ def expectation(
     t = float(stats.t.ppf(1 - ALPHA / 2, seeds - 1))
     reach = t * deviation * math.sqrt(1 / len(values) + 1 / seeds)
     return Expectation(mean - reach, mean + reach, math.fsum(values) / len(values))
-
-
-def _is_whole(value: float) -> bool:
-    return float(value).is_integer()
 
 
 def _log(value: float) -> float:

@@ -85,7 +85,9 @@ def read_runs(
             seen[digest] = name
         except Refused as error:
             # Where it lies on this machine is nobody else's business.
-            reason = str(error).removeprefix(f"{folder}, ").replace(f"{folder}/", f"{name}/")
+            reason = str(error).removeprefix(f"{folder}, ")
+            if folder != Path():
+                reason = reason.replace(str(folder), name)
             unusable.append(Unusable(name, reason))
     if not runs:
         reason = f": {unusable[0].name}: {unusable[0].reason}" if unusable else "."

@@ -15,7 +15,7 @@ from tests.report.page import write_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SIZES = [(1280, 800), (390, 844)]
@@ -129,7 +129,6 @@ def test_the_first_screen_answers(browser: Any, six: str, size: tuple[int, int])
     shown.page.close()
 
 
-@pytest.mark.thorough
 def test_forty_models_and_a_failure_have_room(browser: Any, tmp_path: Path) -> None:
     models = [f"network{number:02}" for number in range(40)]
     run = a_run(tmp_path / "run", models=models, epochs=2)
