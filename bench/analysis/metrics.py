@@ -173,15 +173,14 @@ def _mfu(result: TrialResult) -> float | None:
     return 2 * gmacs * rate / (peak * result.trial.setting.ranks)
 
 
-def _of_one_card(name: str) -> Callable[[TrialResult], float | None]:
+def _of_one_card(
+    read: Callable[[TrialResult], float | None],
+) -> Callable[[TrialResult], float | None]:
     """What is read from the first card alone, and so is not that of several."""
-    read = _telemetry(name)
     return lambda result: read(result) if result.trial.setting.ranks == 1 else None
 
 
 def _energy_per_image(result: TrialResult) -> float | None:
-    if result.trial.setting.ranks > 1:  # of which the first card's energy is a part
-        return None
     steady = noise.steady_epochs(result)
     energies = (t.energy_joules / e.images_trained for e in steady if (t := e.telemetry))
     return _average(median, energies)
@@ -392,9 +391,9 @@ METRICS: tuple[Metric, ...] = (
            _of_kind("normalisation"), "Parameters of normalisation layers.", exact=True),
     Metric("params_other", "Parameters elsewhere", "parameters", _of_kind("other"),
            "Parameters of all other layers.", exact=True),
-    Metric("power_watts", "Power", "W", _of_one_card("power_watts"),
+    Metric("power_watts", "Power", "W", _of_one_card(_telemetry("power_watts")),
            "Mean power of the card in training (NVML).", "lower"),
-    Metric("energy_joules", "Energy of an epoch", "J", _of_one_card("energy_joules"),
+    Metric("energy_joules", "Energy of an epoch", "J", _of_one_card(_telemetry("energy_joules")),
            "Energy of the card for one epoch's training (NVML).", "lower"),
     Metric("utilisation", "GPU utilisation", "fraction", _telemetry("utilisation"),
            "Share of time in which a kernel ran (NVML).", "higher"),
@@ -448,7 +447,7 @@ METRICS: tuple[Metric, ...] = (
            "Three times the inference's multiply-adds per image, or once if the body is frozen, "
            "over the fastest matrix product.",
            "higher"),
-    Metric("energy_per_image_joules", "Energy of an image", "J", _energy_per_image,
+    Metric("energy_per_image_joules", "Energy of an image", "J", _of_one_card(_energy_per_image),
            "Energy of the card for training on one image (NVML).", "lower"),
     Metric("augment", "Augmentation", "", _augmentation,
            "How training images were changed at random: False for none, True for `shift`, else as "

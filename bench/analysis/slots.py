@@ -21,7 +21,7 @@ class Span:
     @property
     def name(self) -> str:
         """The slot, and what it stood for."""
-        return f"slot {self.slot}: {self.place}"
+        return slot_name(self.slot, self.place)
 
     @property
     def end(self) -> float:
@@ -31,6 +31,11 @@ class Span:
     def overlaps(self, other: "Span") -> bool:
         """Whether both went on at one time; starts are known to the second."""
         return self.start + 1 < other.end and other.start + 1 < self.end
+
+
+def slot_name(slot: int, place: str) -> str:
+    """What reports call a slot that stands for a device, and for a node in a cluster."""
+    return f"slot {slot}: {place}"
 
 
 def spans_of(run: Run) -> list[Span]:

@@ -41,8 +41,11 @@ def _check_words(kind: type, words: Sequence[str]) -> None:
     """Raises Refused if a word is no text, or an option is there twice, of which the first would be
     left out without a word."""
     for word in words:
-        if not word.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in word):
-            raise Refused(f"{word!r} is no text: it has bytes that are not UTF-8.")
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            text = f"{word!r} is no text: it has bytes that are not UTF-8."
+            raise Refused(text) from None
     options, seen = _flags(kind), set[str]()
     for flag, _ in _by_flag(words):
         option = options.get(flag)

@@ -23,7 +23,7 @@ from bench.analysis.formatting import (
 )
 from bench.analysis.intervals import estimate
 from bench.analysis.trial_group import TRAITS
-from bench.report.rankings import lead_text, ranking_clause, ranking_table
+from bench.report.rankings import lead_word, ranking_clause, ranking_table
 from bench.report.render.markdown import escaped, markdown
 from bench.report.tables import Cell, Table, table_of
 from bench.units import counted
@@ -117,11 +117,11 @@ def ranking_report(run: str, rankings: Sequence[Ranking], notes: Sequence[str]) 
 def broken(comparison: Comparison, bounds: Sequence[Bound]) -> list[str]:
     """A sentence for each line that breaks a bound, and for each group that has no line because
     it is missing in B: what no longer trains must not pass."""
-    missing = [
+    missing = comparison.only_a if bounds else ()
+    return [
         f"--fail-on: {label} is in A alone; --models names what is to be compared."
-        for label in comparison.only_a
-    ]
-    return missing * bool(bounds) + [
+        for label in missing
+    ] + [
         f"--fail-on {bound.text}: {_subject(line)} is {against(line.effect, 'that of A')}"
         f"{f', {line.across}' if line.across else ''}."
         for bound in bounds
@@ -328,7 +328,7 @@ def _place_record(ranking: Ranking, place: Place) -> Record:
         "design": effect.design if effect else "",
         "p": effect.p if effect else None,
         "p_corrected": difference.p if difference else None,
-        "verdict": verdict.word if verdict else lead_text(ranking).partition(",")[0],
+        "verdict": verdict.word if verdict else lead_word(ranking),
         "reason": verdict.reason if verdict else "",
         "machine_ratio": difference.machine if difference else None,
     }

@@ -15,7 +15,8 @@ def ranking_table(ranking: Ranking) -> Table:
     means = [estimate(list(place.values.values())) for place in places]
     pairs = [place.difference for place in places]
     changes = [formatting.change_text(d.effect) if d else MISSING for d in pairs]
-    sole, ahead = len(ranking.winners) == 1, lead_text(ranking)
+    sole = len(ranking.winners) == 1
+    ahead = lead_word(ranking) if sole else f"{lead_word(ranking)}, but tied"
     columns: dict[str, Sequence[Cell | str]] = {
         "Rank": [place.rank for place in places],
         "Model": [place.group.label for place in places],
@@ -34,9 +35,9 @@ def ranking_table(ranking: Ranking) -> Table:
     return table_of(columns)
 
 
-def lead_text(ranking: Ranking) -> str:
+def lead_word(ranking: Ranking) -> str:
     """What the first of a ranking is."""
-    return "best" if len(ranking.winners) == 1 else "ahead, but tied"
+    return "best" if len(ranking.winners) == 1 else "ahead"
 
 
 def tie_text(ranking: Ranking) -> str:

@@ -99,26 +99,24 @@ def under_way(session: Session) -> Iterator[None]:
         try:
             yield
             session.end(exit_code(session.run))
-        except KeyboardInterrupt:
+        except BaseException as error:
             message = (
                 f"interrupted; what was measured is in {where}: `python -m bench run --resume "
                 f"{where}` resumes it, `python -m bench report {where}` makes its report."
             )
-            interrupted = Interrupted(
-                "interrupted." if session.config.dry_run else message,
-                session.interrupts.number or signal.SIGINT,
-            )
+            reason: BaseException = error
+            if isinstance(error, KeyboardInterrupt):
+                reason = Interrupted(
+                    "interrupted." if session.config.dry_run else message,
+                    session.interrupts.number or signal.SIGINT,
+                )
+            # After any other error, the run has not ended: it can go on.
+            code = reason.exit_code if isinstance(reason, Interrupted | Refused) else None
             with suppress(BenchError):
-                session.end(interrupted.exit_code)
-            raise interrupted from None
-        except Refused as error:
-            with suppress(BenchError):
-                session.end(error.exit_code)
-            raise
-        except BaseException:
-            with suppress(BenchError):
-                session.end(None)
-            raise
+                session.end(code)
+            if reason is error:
+                raise
+            raise reason from None
         finally:
             session.folder.close()
 

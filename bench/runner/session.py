@@ -349,8 +349,10 @@ class Session:
         return _timed_key(trial) == key and key not in self.run.steps_timed
 
     def _time(self, trials: Sequence[records.Trial]) -> records.TimePredicted:
-        one_of_each = {_timed_key(trial): trial for trial in reversed(trials)}
-        for key, trial in reversed(one_of_each.items()):
+        first_of_each: dict[TimedKey, records.Trial] = {}
+        for trial in trials:
+            first_of_each.setdefault(_timed_key(trial), trial)
+        for key, trial in first_of_each.items():
             if key not in self.run.steps_timed:
                 self._rehearse(trial)
         self.stopwatch.lap("rehearse")
@@ -502,7 +504,11 @@ class Session:
             self.record(described)
 
 
-def _timed_key(trial: records.Trial) -> tuple[str, records.Setting, int]:
+TimedKey = tuple[str, records.Setting, int]
+"""What the time of a step depends on: a model, a setting and a batch size."""
+
+
+def _timed_key(trial: records.Trial) -> TimedKey:
     return *trial.shape, trial.batch_size or 0
 
 

@@ -130,11 +130,7 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
         return replace(bare, design="exact")
     shifts = [y - x for x, y in zip(first, second, strict=True)] if paired else []
     if _same(shifts) if paired else _same(first) and _same(second):
-        # Three seeds that agree to the last digit leave nothing to chance; two may by chance, where
-        # they count something: accuracies are counts of test images.
-        equal = metric.unit in _CONTINUOUS and abs(shift) <= _NO_SPREAD
-        exact = equal or min(len(first), len(second)) > 2
-        return replace(bare, design="exact") if exact else bare
+        return replace(bare, design="exact") if _leaves_no_chance(metric, bare) else bare
     half_width, p = map(float, t_interval(first, second, paired=paired))
     if paired:
         spread, freedom = stdev(shifts), 1.0
@@ -166,8 +162,7 @@ def _pooled_effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Eff
         unit, units = "seed", over.shared
     bare = Effect(scale, "too few", mean_a, mean_b, over.mean, units, units, unit=unit)
     if _same(list(shifts.values())):
-        equal = metric.unit in _CONTINUOUS and abs(over.mean) <= _NO_SPREAD
-        exact = over.known and (equal or units > 2)
+        exact = over.known and _leaves_no_chance(metric, bare)
         return replace(bare, design="exact") if exact else bare
     if not over.known or over.error <= _NO_SPREAD:
         return bare
@@ -300,6 +295,13 @@ def _counted(metric: Metric, a: Values, b: Values) -> Effect:
     else:
         shift = math.copysign(math.inf, after - before)
     return Effect(scale, "exact", before, after, shift, len(a), len(b))
+
+
+def _leaves_no_chance(metric: Metric, agreed: Effect) -> bool:
+    """Whether seeds that agree to the last digit prove something: three do; two may agree by
+    chance, where they count something, as accuracies count test images."""
+    equal = metric.unit in _CONTINUOUS and abs(agreed.shift) <= _NO_SPREAD
+    return equal or min(agreed.seeds_a, agreed.seeds_b) > 2
 
 
 def _same(values: Sequence[float]) -> bool:

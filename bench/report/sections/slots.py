@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from matplotlib.figure import Figure
 
 from bench.analysis.formatting import percent, shortened
-from bench.analysis.slots import beside, busy_share, spans_of
+from bench.analysis.slots import beside, busy_share, slot_name, spans_of
 from bench.report.context import Context
 from bench.report.sections.base import Section, picture
 from bench.report.style import canvas, legend_beside, name_rows
@@ -16,7 +16,7 @@ from bench.units import counted
 def _names(context: Context) -> list[str]:
     """The slots by number, with what they stood for: those of a resumed run may have changed."""
     run = context.run
-    now = [(slot, f"slot {slot}: {run.place(slot)}") for slot in range(len(run.slots))]
+    now = [(slot, slot_name(slot, run.place(slot))) for slot in range(len(run.slots))]
     return [name for _, name in sorted({*now, *((s.slot, s.name) for s in spans_of(run))})]
 
 
