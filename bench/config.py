@@ -5,6 +5,7 @@ values for the options that were not given; a `Config` already carries them.
 """
 
 import functools
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -82,6 +83,7 @@ SWITCHES = {
     "augment": {True: "shift", False: "none"},
     "channels_last": {True: "yes", False: "no"},
     "pretrained": {True: "yes", False: "no"},
+    "sync_batch_norm": {True: "yes", False: "no"},
 }
 """Options that were yes or no before they had several values, and how both are written now; without
 a value, an option means yes."""
@@ -137,7 +139,9 @@ Seconds = Annotated[
     float,
     Meta(gt=0, le=1e9, title="SECONDS", description="a number above 0"),
 ]
-LearningRate = Annotated[float, Meta(gt=0, le=1e308, title="RATE", description="a positive number")]
+LearningRate = Annotated[
+    float, Meta(ge=1e-300, le=1e308, title="RATE", description="a positive number")
+]
 WeightDecay = Annotated[
     float, Meta(ge=0, le=1e308, title="DECAY", description="a number, 0 or more")
 ]
@@ -171,9 +175,12 @@ def default_preset(device: str) -> str:
 
 @functools.cache
 def has_cuda_card() -> bool:
-    """Whether NVML sees a card; without torch."""
+    """Whether NVML sees a card and CUDA_VISIBLE_DEVICES does not hide them all; without torch."""
     import pynvml
 
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip()
+    if not visible or visible.startswith("-1"):
+        return False
     try:
         pynvml.nvmlInit()
         return bool(pynvml.nvmlDeviceGetCount() > 0)
@@ -263,7 +270,8 @@ class Options:
             + ", ".join(f"{k} {v.weight_decay:g}" for k, v in OPTIMIZERS.items()),
         ),
     ] = None
-    """Weight decays of all parameters; decoupled from the rate for adamw alone."""
+    """Weight decays of all parameters. They are added to the gradient; adamw takes them, times the
+    rate, from the weights, and in the recipe airbench94 they do not depend on the rate."""
 
     warmup: Annotated[tuple[Share, ...] | None, Help(Group.TRAINING, "the recipe's")] = None
     """Shares of all updates in which the rate rises to its peak."""
@@ -470,6 +478,10 @@ class Config(Options):
             raise Refused(f"--tune chooses the value of {flag}; give {flag} one value or none.")
         if self.tune is not None and not self.validation:
             raise Refused("--tune chooses by validation accuracy; give --validation, such as 0.1.")
+        if self.tune is not None and self.scale_lr != "none":
+            raise Refused(
+                "--tune chooses the rate that several processes need; leave out --scale-lr."
+            )
         self._check_ranks()
         if self.ray_address is not None:
             self._check_cluster()

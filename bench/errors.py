@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as a tree; printed in one place, `bench.cli.console.guarded`.
+"""Everything that can go wrong, as a tree; printed in one place, `bench.cli.main.guarded`.
 
 BenchError                 reported as one sentence, without a traceback
 ├── Refused                bad input, found before any work starts          exit code 2
@@ -75,7 +75,12 @@ class Crashed(WorkerDied):
 
 
 class RankDied(WorkerDied):
-    """One of the processes that train a trial together ended without reporting a reason."""
+    """One of the processes that train a trial together ended without reporting a reason; `killed`
+    if SIGKILL ended it, as Linux does where memory runs out."""
+
+    def __init__(self, message: str, *, killed: bool = False) -> None:
+        super().__init__(message)
+        self.killed = killed
 
 
 def first_line(error: BaseException) -> str:

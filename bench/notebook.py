@@ -45,7 +45,7 @@ class NotebookReporter:
         self._undrawn = False
         self._draw_due = 0.0
         self._labels: dict[str, str] = {}
-        self._trial: records.Trial | None = None
+        self._under_way: dict[str, records.Trial] = {}
         # Jupyter shows a terminal's colours in text, each front end in its own shades.
         self._console = Console(
             file=sys.stdout, force_terminal=True, force_jupyter=False, color_system="standard"
@@ -70,7 +70,7 @@ class NotebookReporter:
                 tried = f"{size:,} {'fits' if fits else 'does not fit'}"
                 self._say(f"{model}: searching for the largest batch · {tried}")
             case records.TrialStarted() | records.TrialRepeated() | records.TrialResumed():
-                self._trial = message.trial
+                self._under_way[message.trial.id] = message.trial
                 self._say(self._label(message.trial.id))
             case records.Epoch():
                 done = f"epoch {message.epoch}"
@@ -81,7 +81,7 @@ class NotebookReporter:
             case records.FinalTest():
                 self._say(f"{self._label(message.trial)} · test accuracy {message.accuracy:.1%}")
             case records.TrialEnded():
-                self._trial = None
+                self._under_way.pop(message.trial.id, None)
                 self._draw()
             case records.RunEnded():
                 stopped = "" if self._run.complete else "stopped, "
@@ -107,9 +107,14 @@ class NotebookReporter:
         done, rate = amounts(progress)
         parts = [progress.phase, done, rate]
         left = (progress.total - progress.done) / progress.rate
-        if self._trial is not None:
-            parts = [self._label(self._trial.id), progress.phase, f"step {done}", rate]
-            left *= self._trial.batch_size or 1
+        trials = list(self._under_way.values())
+        if len(trials) == 1:
+            (trial,) = trials
+            parts = [self._label(trial.id), progress.phase, f"step {done}", rate]
+            left *= (trial.batch_size or 1) * trial.setting.ranks
+        elif trials:  # side by side: it is not known of which
+            label, left = f"one of {len(trials)} trials", 0.0
+            parts = [label, progress.phase, f"step {done}", rate]
         parts += [f"{duration_text(left)} left"] if left else []
         self._say(" · ".join(parts), progress.done, progress.total)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.tuning import TRIAL_SEED, accuracy_of
 from bench.config import Config
-from bench.errors import Refused
+from bench.errors import Refused, TrialFailed
 from bench.records.records import DatasetFacts, Epoch, TuningRole
 from bench.runner.plan import Plan, make_plan
 from bench.runner.run import run
@@ -32,16 +32,22 @@ def optuna_objective(config: Config) -> Callable[["optuna.Trial"], float]:
 
     Args:
         config: one model, trained in one way, with `validation`. Seeds, searches, reports and
-            `output` are of no concern here.
+            `output` are of no concern here: without a search, a batch size of `auto` is 128
+            at most.
 
     Raises:
-        Refused: the configuration is of several trials, or keeps no validation images.
+        Refused: the configuration is of several trials, keeps no validation images, or takes a
+            search for its batch.
         optuna.TrialPruned: the study's pruner stopped the trial, or its loss diverged.
+        TrialFailed: it failed for another reason, such as memory; a study ends there, unless its
+            `optimize` is told to `catch` that.
     """
     if not config.validation:
         raise Refused("an objective needs validation images; give validation=0.1.")
     if config.tune is not None:
         raise Refused("--tune chooses its own points; leave it out where Optuna does.")
+    if "max" in config.batch_size:
+        raise Refused("an objective searches for no largest batch; give batch_size a number.")
 
     def objective(asked: "optuna.Trial") -> float:
         return _trained(config, asked)
@@ -67,9 +73,12 @@ def _trained(config: Config, asked: "optuna.Trial") -> float:
         place = {"output": Path(folder) / "run", "resume": None}
         result = run(Config(**config.to_dict() | only | place), listen, plan)
     (trial,) = result.trials
-    if trial.status != "done":
-        raise optuna.TrialPruned((trial.ended.reason if trial.ended else None) or "it broke off")
-    return accuracy_of(trial)
+    if trial.status == "done":
+        return accuracy_of(trial)
+    reason = (trial.ended.reason if trial.ended else None) or "it broke off"
+    if trial.ended and trial.ended.diverged:
+        raise optuna.TrialPruned(reason)
+    raise TrialFailed(reason)
 
 
 def _one_trial(plan: Plan, asked: "optuna.Trial") -> Plan:

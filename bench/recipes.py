@@ -11,7 +11,7 @@ AUGMENTATIONS = {
     "crop": "flip, and crop from the image with an eighth of its side added in black all around "
     "(4 of 32 pixels)",
     "cutout": "flip, crop with an eighth added as a reflection, and blank a square of a quarter of "
-    "the side (8 of 32 pixels) with the mean colour",
+    "the side (8 of 32 pixels) with the mean colour (in black where pixels are not normalised)",
     "alternate": "flip half of the images in one epoch and the other half in the next, and shift "
     "by up to a sixteenth of the side (2 of 32 pixels); the outside is a reflection",
 }

@@ -433,3 +433,26 @@ def test_a_config_survives_its_json(config: Config) -> None:
 def test_a_config_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         smoke().epochs = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"),
+    [
+        (None, True),
+        ("0", True),
+        ("1,0", True),
+        ("GPU-5fd4", True),
+        ("", False),
+        ("-1", False),
+        ("-1,0", False),
+    ],
+)
+def test_a_card_that_cuda_may_not_use_is_none(
+    visible: str | None, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pynvml.nvmlInit", lambda: None)
+    monkeypatch.setattr("pynvml.nvmlDeviceGetCount", lambda: 1)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert config_module.has_cuda_card.__wrapped__() is found

@@ -22,6 +22,7 @@ from tests.builders import (
     a_done_trial,
     a_prediction,
     a_probe,
+    a_setting,
     a_trial,
     an_epoch,
     run_start,
@@ -76,6 +77,23 @@ def test_the_line_has_phase_step_rate_and_time_left(screen: Screen) -> None:
     line = "resnet18 · adam · epoch 2/3 · step 40/100 · 500 images/s · 6 s left"
     assert screen.texts[-1] == line
     assert screen.places[0][-1]["text/html"].count('<progress value="40" max="100">') == 1
+
+
+def test_the_rate_is_that_of_all_processes_of_a_trial(screen: Screen) -> None:
+    trial = a_trial(batch_size=50, setting=a_setting(nproc_per_node=2))
+    show(screen, [*started(trial), Progress("epoch 2/3", 40, 100, 500.0)])
+    assert screen.texts[-1].endswith(" · 500 images/s · 12 s left")
+
+
+def test_of_trials_side_by_side_it_is_not_known_whose_progress_it_is(screen: Screen) -> None:
+    first, other = a_trial(batch_size=50), a_trial(seed=1)
+    progress = Progress("epoch 2/3", 40, 100, 500.0)
+    beside = TrialStarted(other, "2026-01-02T03:05:00+00:00", slot=1)
+    reporter = show(screen, [*started(first), beside, progress])
+    assert screen.texts[-1] == "one of 2 trials · epoch 2/3 · step 40/100 · 500 images/s"
+    reporter.show(TrialEnded(other, "done", None, 40.0))
+    reporter.show(progress)
+    assert screen.texts[-1].startswith("resnet18 · adam · epoch 2/3 · ")
 
 
 def test_a_download_has_its_time_left_too(screen: Screen) -> None:

@@ -11,8 +11,14 @@ from bench.settings import decay_of, label_smoothing_of, warmup_of
 NO_HEADS, SMALL_STEM = ":noaux", ":cifar"
 """What names of models without their auxiliary heads, and with the stem for small images, have."""
 
+_DEEP = re.compile(
+    r"((?:timm:|torchvision:)?(?:[a-z]*resnet(?:v2_)?|vgg|densenet|darknet|dla|dpn))"
+    r"(\d{2,4})(:cifar)?"
+)
+"""Names whose number is a depth: elsewhere it may be a width, as in hrnet_w18."""
+
 Key = tuple[object, ...]
-Value = str | int | float
+Value = str | int | float | tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ def ablations(groups: Sequence[TrialGroup], trait: Trait) -> list[Ablation]:
     for by_value in siblings.values():
         if len(by_value) > 1:
             values = list(by_value)
-            if all(isinstance(value, (int, float)) for value in values):
+            if not any(isinstance(value, str) for value in values):
                 values.sort()
             ordered = tuple(by_value[value] for value in values)
             made.append(Ablation(trait.name(ordered[0]), tuple(values), ordered))
@@ -70,8 +76,8 @@ def _choice(group: TrialGroup) -> str:
 
 
 def _family(group: TrialGroup) -> tuple[str, int | None]:
-    """`resnet` and 18 of resnet18: families are named by their layers."""
-    parts = re.fullmatch(r"(.*[A-Za-z])(\d{2,4})(:cifar)?", group.model)
+    """`resnet` and 18 of resnet18, a family that is named by its layers."""
+    parts = _DEEP.fullmatch(group.model)
     return (parts[1] + (parts[3] or ""), int(parts[2])) if parts else ("", None)
 
 
@@ -116,7 +122,7 @@ FROZEN = _of_column("Frozen", "freeze")
 ACCUMULATION = _of_column("Parts of a batch", "accumulate")
 PROCESSES = Trait(
     "Processes",
-    lambda group: group.setting.ranks,
+    lambda group: (group.setting.ranks, group.setting.nnodes),
     lambda group: tuple(
         value
         for name, value in group.traits.items()

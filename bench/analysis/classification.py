@@ -103,11 +103,10 @@ def confused_with(confusion: Counts, of: int) -> int | None:
 
 
 def most_confused(confusion: Counts) -> tuple[int, int, float] | None:
-    """The class of which the largest share is taken for one other class, that class, and the share;
-    None where everything is right."""
-    images = confusion.sum(axis=1, keepdims=True)
-    shares = confusion / np.maximum(images, 1)
-    np.fill_diagonal(shares, 0.0)
-    of, taken_for = np.unravel_index(shares.argmax(), shares.shape)
-    share = float(shares[of, taken_for])
+    """The class of which most images are taken for one other class, that class, and what share of
+    its images these are; None where everything is right."""
+    mistakes = confusion.copy()
+    np.fill_diagonal(mistakes, 0)
+    of, taken_for = np.unravel_index(mistakes.argmax(), mistakes.shape)
+    share = float(mistakes[of, taken_for] / max(1, confusion[of].sum()))
     return (int(of), int(taken_for), share) if share else None

@@ -18,6 +18,9 @@ from bench.records.logits import read_logits
 from bench.records.records import KeptLogits
 from bench.records.run import Run, TrialResult
 
+NOT_KEPT = "not kept"
+"""Why a trial's logits are not there, if nothing is wrong."""
+
 
 def classified(result: TrialResult) -> Classification | None:
     """What a trial's network answered; None if its logits are not there."""
@@ -40,7 +43,7 @@ def left_out(run: Run) -> dict[str, str]:
 
 def _answers(result: TrialResult) -> Classification:
     if result.logits is None:
-        raise Refused("not kept")
+        raise Refused(NOT_KEPT)
     if result.logits.classes != len(result.run.dataset.classes):
         raise Refused("of another number of classes")
     return _classified(result.run.path, result.logits)

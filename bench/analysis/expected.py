@@ -41,15 +41,30 @@ class Expected:
         return max(0.0, self.expectation.low), min(1.0, self.expectation.high)
 
     @property
+    def percentages(self) -> tuple[str, str, str]:
+        """The interval's ends and what came, with as many decimals as the verdict needs."""
+        shares, decimals = (*self.interval, self.expectation.got), 1
+        # A miss must not look like a hit: one image of 10,000 is a hundredth of a point.
+        while decimals < 4 and _rounded(shares, decimals).verdict != self.expectation.verdict:
+            decimals += 1
+        low, high, got = (f"{100 * share:.{decimals}f}" for share in shares)
+        return low, high, got
+
+    @property
     def text(self) -> str:
         """`expected 92.1 to 92.9 %, got 88.0`, and what may have made it so."""
-        low, high, got = (100 * share for share in (*self.interval, self.expectation.got))
+        low, high, got = self.percentages
         why = ""
         if self.missed and self.differences:
             why = f": {listed(self.differences)}"
         elif self.missed:
             why = ", although its settings are those of the reference"
-        return f"expected {low:.1f} to {high:.1f} %, got {got:.1f}{why}"
+        return f"expected {low} to {high} %, got {got}{why}"
+
+
+def _rounded(shares: Sequence[float], decimals: int) -> Expectation:
+    low, high, got = (round(100 * share, decimals) for share in shares)
+    return Expectation(low, high, got)
 
 
 def expected(

@@ -1,7 +1,7 @@
 """Figures as people write them, with their unit: in sentences, in tables and on axes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.compare.effects import Effect
@@ -92,10 +92,18 @@ def header_of(name: str) -> str:
     return f"{label} ({unit})" if unit else label
 
 
-def in_sentence(metric: Metric) -> str:
-    """A metric within a sentence: its label without its last details."""
-    label = metric.label.partition(",")[0].partition(" (")[0]
+def in_sentence(metric: Metric, among: Iterable[Metric] = ()) -> str:
+    """A metric within a sentence: its label without its last details, unless another `among` those
+    that are spoken of would be called the same: `test accuracy (best epoch)`."""
+    label = _short(metric)
+    details = metric.label.removeprefix(label).strip(", ()¹")
+    if details and any(_short(other) == label and other.name != metric.name for other in among):
+        label = f"{label} ({details})"
     return label if label[:2].isupper() else label[:1].lower() + label[1:]
+
+
+def _short(metric: Metric) -> str:
+    return metric.label.partition(",")[0].partition(" (")[0]
 
 
 def shortened(name: str, length: int = 36) -> str:

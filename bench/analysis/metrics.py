@@ -244,7 +244,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("optimizer", "Optimizer", "", lambda r: r.trial.setting.optimizer,
            "The optimizer by name."),
     Metric("batch_size", "Batch size", "images", lambda r: r.trial.batch_size,
-           "Images per optimizer update.", exact=True),
+           "Images of each process per optimizer update.", exact=True),
     Metric("max_batch", "Largest batch", "images", _search("max_batch"),
            "The largest batch that trains in memory; one image more was seen to fail.",
            "higher", exact=True),

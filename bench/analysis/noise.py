@@ -182,15 +182,17 @@ def _unsettled(result: TrialResult) -> Iterator[str]:
         )
 
 
-def _busy_ranks(epoch: Epoch) -> float:
-    """The processors that the other processes of a trial took, of several that train together."""
-    return sum(rank.cpu_seconds for rank in epoch.ranks[1:]) / epoch.train_seconds
+def _busy_ranks(epoch: Epoch, here: int) -> float:
+    """The processors that the other processes of a trial took, of several that train together, as
+    far as they are on the node of the first, which has the first `here` of them."""
+    return sum(rank.cpu_seconds for rank in epoch.ranks[1:here]) / epoch.train_seconds
 
 
 @check
 def _crowded(result: TrialResult) -> Iterator[str]:
+    here = result.trial.setting.nproc_per_node
     known = [
-        (s.cores, max(0.0, s.other_busy_cores - _busy_ranks(e)))
+        (s.cores, max(0.0, s.other_busy_cores - _busy_ranks(e, here)))
         for e in result.epochs
         if (s := e.surroundings) and s.other_busy_cores is not None
     ]

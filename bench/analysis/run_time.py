@@ -207,9 +207,9 @@ def prediction_text(predicted: TimePredicted) -> str:
     return f"{text}; {most}{kept} of {seeds} seeds {verb} in {duration_text(limit)}"
 
 
-def cut_sentence(seeds: Sequence[int], cut: SeedsCut) -> str:
-    """Which seeds, or points of tuning, a time limit left out, and why."""
-    what, left_out = ("point", cut.points) if cut.points else ("seed", tuple(seeds))
+def cut_sentence(left_out: Sequence[int], cut: SeedsCut) -> str:
+    """Which of the seeds, or points of tuning, that a time limit cut are left out, and why."""
+    what = "point" if cut.points else "seed"
     which = f"{what}{'s' if len(left_out) > 1 else ''} {', '.join(map(str, left_out))}"
     left = max(0.0, cut.limit_seconds - cut.passed_seconds)
     takes = "a point and one seed afterwards take" if cut.points else "a seed takes"
@@ -222,17 +222,20 @@ def cut_sentence(seeds: Sequence[int], cut: SeedsCut) -> str:
 
 def corrected_seconds(trial: Trial, run: Run) -> float:
     """What a trial will take: the mean of those that differ only in seed, or in what tuning
-    changes, if any is done; else what was predicted."""
-    same = (trial.contestant, trial.is_point)
-    measured = [
-        result.ended.seconds
+    changes, if any is done; else what was predicted, times how much longer than predicted the
+    points of its contestant took."""
+    own = {
+        result.trial: result.ended.seconds
         for result in run.trials
-        if result.ended
-        and (result.trial.contestant, result.trial.is_point) == same
-        and _is_whole(result)
-    ]
-    predicted = run.predicted_times.get(trial.id)
-    return fmean(measured) if measured else predicted.total_seconds if predicted else 0.0
+        if result.ended and result.trial.contestant == trial.contestant and _is_whole(result)
+    }
+    alike = [seconds for other, seconds in own.items() if other.is_point == trial.is_point]
+    if alike:
+        return fmean(alike)
+    predicted = {name: time.total_seconds for name, time in run.predicted_times.items()}
+    known = [other for other in own if predicted.get(other.id)]
+    slower = sum(own[t] for t in known) / sum(predicted[t.id] for t in known) if known else 1.0
+    return slower * predicted.get(trial.id, 0.0)
 
 
 def _is_whole(result: TrialResult) -> bool:
@@ -250,6 +253,12 @@ def seeds_left_out(run: Run) -> tuple[int, ...]:
     """The seeds that a time limit cut from a run, unless it trained them after it was resumed."""
     trained = trained_seeds(run)
     return tuple(k for k in (run.seeds_cut.seeds if run.seeds_cut else ()) if k not in trained)
+
+
+def points_left_out(run: Run) -> tuple[int, ...]:
+    """The points of tuning that a time limit cut from a run, unless it tried them later."""
+    tried = {point_of(result.trial) for result in run.trials if result.trial.is_point}
+    return tuple(k for k in (run.points_cut.points if run.points_cut else ()) if k not in tried)
 
 
 def predicted_and_actual(run: Run) -> dict[str, tuple[float, float]]:

@@ -96,6 +96,7 @@ def sweep_frame(run: Run) -> pd.DataFrame:
             "timed_steps": len(point.step_seconds),
         }
         | asdict(point.setting)
+        | {"weight_decay": decay_of(point.setting)}
         for point in run.sweep_points
     ]
     return _frame(run, rows, SWEEP_COLUMNS)
@@ -338,7 +339,9 @@ def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, 
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
     telemetry["throttled_by"] = ", ".join(telemetry["throttled_by"] or ()) or None
     around = plain.pop("surroundings") or dict.fromkeys(Surroundings.__annotations__)
-    for name in ("trial", "step_times", "step_times_every", "tta_test_accuracy", "logits"):
+    for name in ("trial", "step_times", "step_times_every", "logits"):
+        plain.pop(name)
+    for name in ("tta_test_accuracy", "tta_seconds"):
         plain.pop(name)
     ranks = {
         f"rank{number}_{name}": value

@@ -7,6 +7,7 @@ that a search leaves nothing behind.
 import contextlib
 import copy
 import ctypes
+import sys
 from collections.abc import Iterator
 from functools import partial
 
@@ -17,16 +18,25 @@ from bench.batch_size.certificate import SMALLEST_BATCH, searched
 from bench.batch_size.forked import message_from_child, probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace, simulated
 from bench.batch_size.probe import ProbeSetup
+from bench.config import Options
 from bench.data.loader import Split, Transform
 from bench.errors import Refused
+from bench.options import options_of
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, find_card
 from bench.prediction.memory import predict
 from bench.prediction.speed import with_speeds
 from bench.records.messages import Conditions, Ready, SearchJob, Simulated
-from bench.records.records import DatasetFacts, LargestBatch, ModelFacts, Predicted, Probe
+from bench.records.records import (
+    DatasetFacts,
+    LargestBatch,
+    ModelFacts,
+    Predicted,
+    Probe,
+    Setting,
+)
 from bench.settings import make_setting
 from bench.system.devices import Device, open_device
-from bench.training.precision import open_precision
+from bench.training.precision import kept_switches, open_precision
 from bench.units import parse_bytes
 from models.entry import Entry
 from models.zoo import resolve
@@ -50,16 +60,18 @@ def find_max_batch(
 
     Args:
         model: a classifier of float images (batch, 3, image_size, image_size), or a name that
-            `--models` accepts. A module is copied and left unchanged.
+            `--models` accepts. A module is copied and left unchanged; to be measured on the CPU it
+            must be there.
         image_size: pixels per side.
         num_classes: outputs of a model given by name.
         optimizer: `adam`, `adamw`, `sgd`, `sgd-plain`, `rmsprop` or `adagrad`.
         precision: `fp32`, `tf32`, `bf16` or `fp16`.
         channels_last: memory format of weights and images.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        memory_budget: memory that the model may take, such as `2GiB`; by default the card's.
-            Required on the CPU, where probes run in children of this process with one thread each:
-            oneDNN's kernels, and so the result, depend on the number of threads.
+        memory_budget: memory that the model may take, such as `2GiB`, on a card with what this
+            process holds there already; by default the card's. Required on the CPU, where probes
+            run in children of this process with one thread each: oneDNN's kernels, and so the
+            result, depend on the number of threads.
         cap: the largest batch that makes sense, such as the number of training images.
 
     Returns:
@@ -69,19 +81,22 @@ def find_max_batch(
         Refused: an argument cannot work.
         TrialFailed: training failed for a reason that is not memory.
     """
+    options_of(Options)["device"].checked(device)
     entry, place = _entry(model), open_device(device)
-    setting = make_setting(
-        entry.facts.pixels(image_size),
-        optimizer=optimizer,
-        precision=precision,
-        channels_last="yes" if channels_last else "no",
-    )
+    setting = _setting(entry, image_size, num_classes, optimizer, precision, channels_last)
     if cap < SMALLEST_BATCH:
         raise Refused(
             f"cap {cap} must be {SMALLEST_BATCH} or more: batch norm cannot train on one."
         )
-    if memory_budget is None and place.kind == "cpu":
-        raise Refused("memory_budget is needed on the CPU: the memory that the model may take.")
+    if place.kind == "cpu":
+        if memory_budget is None:
+            raise Refused("memory_budget is needed on the CPU: the memory that the model may take.")
+        _check_forked(model)
+        if sys.platform != "linux":
+            raise Refused(
+                "measuring on the CPU needs Linux, which alone limits the memory of a process; use "
+                "a card elsewhere."
+            )
     budget = None if memory_budget is None else parse_bytes(memory_budget, "memory_budget")
     conditions = Conditions(place.torch.type, _nothing_resident(num_classes), budget, 0)
     trace = predicted_trace(entry, setting, conditions)
@@ -121,7 +136,7 @@ def predict_max_batch(
     (`speeds`, where the card's peaks are known); arguments as for `find_max_batch`.
 
     Args:
-        model: a module or a name; a module is copied.
+        model: a module on the CPU, or a name; a module is copied.
         card: a name in `bench/prediction/cards.csv`, or the memory for tensors, such as `21.6GiB`.
         image_size: pixels per side.
         num_classes: outputs of a model given by name.
@@ -135,12 +150,8 @@ def predict_max_batch(
         TrialFailed: the model's step cannot be simulated.
     """
     entry, gpu = _entry(model), find_card(card)
-    setting = make_setting(
-        entry.facts.pixels(image_size),
-        optimizer=optimizer,
-        precision=precision,
-        channels_last="yes" if channels_last else "no",
-    )
+    setting = _setting(entry, image_size, num_classes, optimizer, precision, channels_last)
+    _check_forked(model)
     reserve_bytes = DEFAULT_RESERVE_BYTES if reserve is None else parse_bytes(reserve, "reserve")
 
     def simulation() -> Simulated:
@@ -181,6 +192,38 @@ def _entry(model: nn.Module | str) -> Entry:
     return Entry(facts, lambda classes, pretrained: copy.deepcopy(model))
 
 
+def _setting(
+    entry: Entry,
+    image_size: int,
+    num_classes: int,
+    optimizer: str,
+    precision: str,
+    channels_last: bool,
+) -> Setting:
+    """What arguments mean; raises Refused for those that no option may be."""
+    given = {"image_size": image_size, "optimizer": optimizer, "precision": precision}
+    for name, value in given.items():
+        options_of(Options)[name].checked(value)
+    if num_classes < 2:
+        raise Refused(f"num_classes {num_classes} must be 2 or more.")
+    return make_setting(
+        entry.facts.pixels(image_size),
+        optimizer=optimizer,
+        precision=precision,
+        channels_last="yes" if channels_last else "no",
+    )
+
+
+def _check_forked(model: nn.Module | str) -> None:
+    """Raises Refused for a module that a child of this process cannot copy."""
+    for parameter in () if isinstance(model, str) else model.parameters():
+        if parameter.device.type not in ("cpu", "meta"):
+            raise Refused(
+                f"the module is on {parameter.device}, which no child of this process can use; "
+                "move it to the CPU first."
+            )
+
+
 def _nothing_resident(classes: int) -> DatasetFacts:
     grey = (0.5, 0.5, 0.5)
     names = tuple(str(n) for n in range(classes))
@@ -207,11 +250,10 @@ def _map_every_tensor() -> None:
 @contextlib.contextmanager
 def _unchanged(device: Device) -> Iterator[None]:
     """Restore torch's settings, its random state and the device's limit after the block."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    settings = cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
+    # Of the device alone: torch would start CUDA, and every card, to ask for their states.
+    cards = {"cpu": list[torch.device](), "cuda": [device.torch]}.get(device.kind)
     try:
-        with torch.random.fork_rng(), device.kept_limit():
+        with kept_switches(), torch.random.fork_rng(cards), device.kept_limit():
             yield
     finally:
-        cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = settings
         device.release()

@@ -138,8 +138,8 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
         case records.DatasetFacts() as facts:
             kept = "kept on the device" if facts.resident else "streamed"
             yield (
-                f"data [bold]{facts.name}[/]: {image_counts(facts)}, {len(facts.classes)} classes, "
-                f"stored at {facts.stored_size} px, {kept}"
+                f"data [bold]{escape(facts.name)}[/]: {image_counts(facts)}, "
+                f"{len(facts.classes)} classes, stored at {facts.stored_size} px, {kept}"
             )
             yield from map(_loud, facts.notes)
         case records.DeviceFacts(device=device, name=name, threads=threads):
@@ -180,7 +180,7 @@ def lines(message: Any, label: Callable[[str], str]) -> Iterator[str]:
             before = " before any step was timed" if predicted.factor > 1 else ""
             yield f"time: {prediction_text(predicted)} (predicted{before})"
         case records.SeedsCut() as cut:
-            yield _loud(cut_sentence(cut.seeds, cut))
+            yield _loud(cut_sentence(cut.points or cut.seeds, cut))
         case records.TuningDeclared() as tuning:
             yield declared_text(tuning)
         case records.PointChosen() as choice:
@@ -240,7 +240,9 @@ def rich_table(table: Table, text: Collection[str] = ()) -> RichTable:
     for i, header in enumerate(table.headers):
         prose = header in text
         rich.add_column(
-            header, justify="right" if i and not prose else "left", no_wrap=not i and not prose
+            escape(header),
+            justify="right" if i and not prose else "left",
+            no_wrap=not i and not prose,
         )
     for row in table.rows:
         rich.add_row(*(f"[bold]{escape(c.text)}[/]" if c.best else escape(c.text) for c in row))

@@ -21,7 +21,7 @@ class ListOptions:
     """Show the models that --models takes."""
 
     pattern: Annotated[Positional[str], Meta(title="PATTERN")] = "*"
-    """Name or wildcard; '*:*' shows the variants."""
+    """Name or wildcard, such as 'timm:vgg*'; '*:*' shows the variants."""
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
@@ -32,10 +32,13 @@ def main(arguments: Sequence[str], prog: str) -> int:
     from bench.own_code import DATASETS, MODELS, clashes, plugins
     from bench.report.tables import text_table
     from models import REGISTRY
+    from models.entry import ZOOS
     from models.own import named
 
     names, places = named([pattern])
     facts = [REGISTRY.get(name).facts for name in names if name in REGISTRY]
+    if pattern.partition(":")[0] in ZOOS:
+        facts += _of_zoo(pattern)
     problems: list[str] = []
     if places:
         from bench.runner.own_models import examine_each
@@ -50,6 +53,18 @@ def main(arguments: Sequence[str], prog: str) -> int:
     for problem in (*problems, *clashes(MODELS, REGISTRY), *clashes(DATASETS, SOURCES)):
         print(f"archbench: {problem}", file=sys.stderr)
     return 0
+
+
+def _of_zoo(pattern: str) -> Sequence["ModelFacts"]:
+    """Models of another collection, which a worker imports; Refused if it has none of that name."""
+    from bench.records.messages import Resolved, ResolveJob
+    from bench.runner.scratch import scratch_folder
+    from bench.runner.worker_process import Worker
+
+    job = ResolveJob((pattern,))
+    with scratch_folder() as scratch, Worker(job, scratch / "worker.log") as worker:
+        found: Resolved = worker.reply()
+    return found.models
 
 
 def _row(facts: "ModelFacts") -> tuple[str, ...]:

@@ -162,7 +162,7 @@ def measured_records(measured: Sequence[Measured], options: MaxBatchOptions) -> 
     return [
         _flat(answer)
         | {
-            "card": options.device,
+            "card": options.measured_on,
             "num_classes": options.classes,
             "usable_bytes": answer.budget_bytes,
             "max_batch_low": answer.max_batch,

@@ -14,7 +14,7 @@ from bench.options import File, Help
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Make tables, plots and report again from a run folder's log alone."""
+    """Make tables, plots and report again from the log of a run folder and what lies beside it."""
 
     run: Annotated[Positional[Path], Meta(title="RUN")]
     """The run folder."""

@@ -82,25 +82,30 @@ class Cache:
 
     def open(self, key: str, into: Path) -> DatasetFacts | None:
         """Put an entry's arrays into a folder, and return its facts; None if there is no such
-        entry. A damaged one is removed."""
+        entry, or no room for it. A damaged one is removed."""
         entry = self.folder / key
         if not entry.is_dir():
             return None
         arrays: tuple[str, ...] = ()
+        damaged = True
         try:
             facts = _read_facts(entry)
             arrays = arrays_of(facts)
+            damaged = not all((entry / name).is_file() for name in arrays)
             for name in arrays:
                 _link(entry / name, into / name)
+            damaged = True
             # Reading what will be used anyway; in this folder, nobody else can change it.
             if content_sha256(into, arrays) == facts.sha256 and _fits(into, facts):
-                os.utime(entry)
+                with contextlib.suppress(OSError):  # of a cache that can only be read
+                    os.utime(entry)
                 return facts
         except (OSError, ValueError, EOFError, msgspec.MsgspecError):
             pass
         for name in arrays:
             (into / name).unlink(missing_ok=True)
-        _remove(entry)
+        if damaged:
+            _remove(entry)
         return None
 
     def keep(self, key: str, folder: Path, facts: DatasetFacts) -> None:

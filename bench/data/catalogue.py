@@ -29,14 +29,14 @@ def _source(load: Loader) -> Loader:
 @_source
 def _auto(data_dir: Path | None, tell: "Tell") -> "Source":
     from bench.data import cifar
-    from bench.data.download import TooSlow
+    from bench.data.download import TooSlow, Unfetched
 
     try:
         return cifar.load("cifar10", data_dir, tell, patient=False)
     except TooSlow as error:
         why = f"{str(error).removesuffix('.')}: shapes10 stands in for it; "
         why += "`python -m bench data cifar10` fetches it."
-    except Refused:
+    except Unfetched:
         why = "CIFAR-10 is not on disk and could not be fetched: shapes10 stands in for it."
     source = _shapes10(data_dir, tell)
     return replace(source, notes=(why, *source.notes))

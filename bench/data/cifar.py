@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100: found on disk, or downloaded."""
 
+import contextlib
 import functools
 import os
 from dataclasses import replace
@@ -11,9 +12,8 @@ from bench.data import image_folder
 from bench.data.cache import cache_folder
 from bench.data.cifar_files import Found, Records, find
 from bench.data.dataset import Arrays, Packed, Source
-from bench.data.download import Tell, Unavailable, fetch
+from bench.data.download import Tell, Unavailable, Unfetched, fetch
 from bench.data.published import PIXEL_BYTES, PUBLISHED, SIDE, Batch, Published
-from bench.errors import Refused
 
 SHARED_FOLDER = "ARCHBENCH_DATA"
 """The environment variable that names a folder with data which many people read, such as a
@@ -29,7 +29,8 @@ def load(name: str, data_dir: Path | None, tell: Tell, *, patient: bool = True) 
 
     Raises:
         TooSlow: it would have to be downloaded, which takes too long for who is not patient.
-        Refused: it is nowhere and cannot be downloaded.
+        Unfetched: it is nowhere and cannot be downloaded.
+        Refused: image files of it cannot be used.
     """
     published = PUBLISHED[name]
     for place in places(data_dir):
@@ -80,7 +81,7 @@ def fetch_archive(name: str, folder: Path, tell: Tell, *, patient: bool = True) 
     try:
         return fetch(archive, folder, tell, patient=patient)
     except Unavailable as error:
-        raise Refused(
+        raise Unfetched(
             f"{str(error).removesuffix('.')}; connect to a network, put {archive.name} into "
             f"{folder} (see --data-dir), or use --dataset shapes10."
         ) from error
@@ -108,8 +109,9 @@ def _arrays(batches: list[Records]) -> Arrays:
 def _image_folder(published: Published, place: Path) -> Path | None:
     """A folder of image files with the data set's classes."""
     for folder in (place, place / published.name):
-        train = folder / "train"
-        names = {entry.name for entry in train.iterdir()} if train.is_dir() else set()
+        names: set[str] = set()
+        with contextlib.suppress(OSError):  # of a folder that nobody may read, too
+            names = {entry.name for entry in (folder / "train").iterdir()}
         if names.issuperset(published.classes):
             return folder
     return None

@@ -5,6 +5,7 @@ Nothing is believed but hashes, and nothing is executed or written: archives are
 member, by known names, and of a pickle only its opcodes are looked at.
 """
 
+import contextlib
 import hashlib
 import io
 import pickletools
@@ -49,11 +50,13 @@ class Found:
 
 
 def find(published: Published, root: Path) -> Found | None:
-    """The first form in which a folder, or one named after the data set within it, has it."""
+    """The first form in which a folder, or one named after the data set within it, has it; what may
+    not be read is not there."""
     for place in (root, root / published.name):
-        for files, read in _forms(published, place):
-            if files and all(path.is_file() for path in files):
-                return Found(files, read)
+        with contextlib.suppress(OSError):
+            for files, read in _forms(published, place):
+                if files and all(path.is_file() for path in files):
+                    return Found(files, read)
     return None
 
 

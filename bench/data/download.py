@@ -61,16 +61,24 @@ class Limits:
 LIMITS = Limits()
 
 
-class Unavailable(Refused):
+class Unfetched(Refused):
+    """A file could not be had; what was found on disk is another matter."""
+
+
+class Unavailable(Unfetched):
     """No source has the file; the message gives the reasons."""
 
 
-class TooSlow(Refused):
+class TooSlow(Unfetched):
     """It would take longer than somebody waits who is not patient."""
 
 
 class _Unusable(Exception):
     """A source does not have the file."""
+
+
+class _Late(_Unusable):
+    """A source has sent nothing yet."""
 
 
 class _BrokeOff(_Unusable):
@@ -91,12 +99,13 @@ def fetch(
     """Have the file in a folder, downloaded if it is not there, and return its path.
 
     Sources are tried in turn, each for `limits.measure` seconds. Where none is fast enough, a
-    patient caller waits for the fastest of them, and is told how long that will take.
+    patient caller waits for the fastest of them, and is told how long that will take; then for
+    those that had sent nothing yet.
 
     Raises:
         TooSlow: nobody has it fast enough for a caller that is not patient.
         Unavailable: nobody has it.
-        Refused: the folder cannot be written to.
+        Unfetched: the folder cannot be written to.
     """
     target = folder / file.name
     try:
@@ -105,7 +114,7 @@ def fetch(
             if not (target.is_file() and sha256_of(target) == file.sha256):
                 _fetch(file, target, tell, patient, limits or LIMITS)
     except OSError as error:
-        raise Refused(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise Unfetched(f"{target} cannot be written: {error.strerror or error}.") from error
     return target
 
 
@@ -134,6 +143,7 @@ def _alone(target: Path, tell: Tell, patient: bool) -> Iterator[None]:
 def _fetch(file: RemoteFile, target: Path, tell: Tell, patient: bool, limits: Limits) -> None:
     slow: dict[str, _Slow] = {}
     reasons: dict[str, str] = {}
+    late: list[str] = []
 
     def received(url: str, wait: float | None) -> bool:
         try:
@@ -142,6 +152,8 @@ def _fetch(file: RemoteFile, target: Path, tell: Tell, patient: bool, limits: Li
             slow[url] = error
         except _Unusable as error:
             reasons[url] = f"{_host(url)} {error}"
+            if isinstance(error, _Late):
+                late.append(url)
         return url not in slow and url not in reasons
 
     if any(received(url, limits.wait) for url in file.urls):
@@ -151,6 +163,10 @@ def _fetch(file: RemoteFile, target: Path, tell: Tell, patient: bool, limits: Li
         raise TooSlow(f"{file.name} would take {slow[fastest[0]]}.")
     for url in fastest:
         tell(Warned(f"{file.name} from {_host(url)} will take {slow.pop(url)}."))
+        if received(url, None):
+            return
+    for url in late if patient else ():
+        tell(Warned(f"{reasons.pop(url)}: waiting for it."))
         if received(url, None):
             return
     raise Unavailable(f"{file.name} could not be downloaded ({', '.join(reasons.values())}).")
@@ -243,7 +259,7 @@ class _Download:
             return
         left, rate = self.file.size - done, meter.rate
         if rate * self.wait < left:
-            raise _Slow(left, rate) if rate else _Unusable("did not answer in time")
+            raise _Slow(left, rate) if rate else _Late("did not answer in time")
 
     def _show(self, done: int, rate: float) -> None:
         phase = f"downloading {self.file.name} from {_host(self.url)}"

@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from bench.data.batches import dropped_images
 from bench.data.image_folder import decode
 from bench.errors import Refused
 from bench.records.records import DatasetFacts
@@ -206,18 +207,6 @@ class Split(ABC):
         """The stored images at `order`, a batch at a time, with their labels, on the device."""
 
 
-def dropped_images(images: int, batch_size: int, ranks: int = 1) -> int:
-    """Images of an epoch that are left out: those of a last batch in which a rank would have less
-    than two, on which batch norm cannot train. `batch_size` is of all ranks together."""
-    last = images % batch_size
-    return last if last < 2 * ranks and images > last else 0
-
-
-def steps_per_epoch(images: int, batch_size: int, ranks: int = 1) -> int:
-    """Updates in an epoch, including a smaller last batch unless it is dropped."""
-    return -(-(images - dropped_images(images, batch_size, ranks)) // batch_size)
-
-
 class ResidentSplit(Split):
     """Images (count, side, side, 3) uint8 that are kept on the device."""
 
@@ -260,6 +249,8 @@ class StreamedSplit(Split):
             sampler=order.tolist(),
             num_workers=self._workers,
             pin_memory=device.type == "cuda",
+            # Torch's own is left as it is, for dropout and for resuming.
+            generator=torch.Generator(),
         )
         try:
             for images, labels in loader:

@@ -1,6 +1,7 @@
 """Data sets of the user's own: `mydata.py:load`, `package.module:load`, or a plug-in's.
 
-A callable without arguments, or with one for `--data-dir`, that returns a dict or a named tuple:
+A callable without arguments, or with one for `--data-dir` (the only one that it needs, or called
+`data_dir`), that returns a dict or a named tuple:
 
     train_images, test_images   uint8 (count, side, side, 3), or (count, side, side) if grey
     train_labels, test_labels   whole numbers (count,), from 0
@@ -12,6 +13,7 @@ Only workers call it.
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ def load_own(place: Place, data_dir: Path | None, _tell: Tell) -> Source:
     """
     target = load(place).target
     with explained(place), importing(place):
-        returned = target(*_arguments(place, target, data_dir))
+        returned = _given(place, target, data_dir)()
     values = returned._asdict() if hasattr(returned, "_asdict") else returned
     if not isinstance(values, Mapping):
         kind = type(returned).__name__
@@ -62,15 +64,21 @@ def load_own(place: Place, data_dir: Path | None, _tell: Tell) -> Source:
     return Source(place.label, classes, train, test)
 
 
-def _arguments(place: Place, target: Callable[..., Any], data_dir: Path | None) -> list[Any]:
-    parameters = inspect.signature(target).parameters.values()
-    required = [p.name for p in parameters if p.default is p.empty and p.kind < p.VAR_POSITIONAL]
-    if len(required) > 1:
-        raise Refused(f"{place.label} needs {_keys(required)}: it gets --data-dir, or nothing.")
-    if required and data_dir is None:
-        raise Refused(f"{place.label} needs {required[0]}: give --data-dir.")
-    takes = required or any(p.name == "data_dir" for p in parameters)
-    return [data_dir] if takes else []
+def _given(place: Place, target: Callable[..., Any], data_dir: Path | None) -> Callable[[], Any]:
+    """A loader with --data-dir as the one argument that it needs, or as its `data_dir`."""
+    parameters = inspect.signature(target).parameters
+    several = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    needed = [p for p in parameters.values() if p.default is p.empty and p.kind not in several]
+    if len(needed) > 1:
+        names = _keys([p.name for p in needed])
+        raise Refused(f"{place.label} needs {names}: it gets --data-dir, or nothing.")
+    if needed and data_dir is None:
+        raise Refused(f"{place.label} needs {needed[0].name}: give --data-dir.")
+    if needed and needed[0].kind is not Parameter.KEYWORD_ONLY:
+        return partial(target, data_dir)
+    name = needed[0].name if needed else "data_dir"
+    # Without the option, a default of the user's own holds.
+    return partial(target, **{name: data_dir}) if data_dir and name in parameters else target
 
 
 def _arrays(label: str, values: Mapping[str, Any], part: str, classes: int) -> Arrays:

@@ -8,7 +8,7 @@ files, which `bench.data.loader` streams.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from bench.data.dataset import (
     stratified_subset,
 )
 from bench.data.download import Tell, sha256_of
-from bench.data.image_folder import decode
+from bench.data.image_folder import FORMATS, decode
 from bench.data.own import loader_of
 from bench.errors import Refused
 from bench.own_code import shown_place
@@ -68,8 +68,8 @@ def prepare(
         cache: where prepared images are kept; the user's if None.
 
     Raises:
-        Refused: there is no such data set, an image cannot be read, there are too few classes, or
-            too few training images to keep some for validation.
+        Refused: there is no such data set, an image cannot be read, or none be written, there are
+            too few classes, or too few training images to keep some for validation.
     """
     data_dir = Path(request.data_dir) if request.data_dir else None
     source = loader_of(request.dataset)(data_dir, tell)
@@ -182,8 +182,14 @@ class _Preparation:
             arrays = _decoded(split, stored) if resident else None
             if part == "train" and (mean is None or std is None):
                 sample = balanced_subset(split.labels, STATISTICS_IMAGES)
-                mean, std = channel_statistics(arrays or _decoded(split.take(sample), stored))
-            _save(into, part, arrays or split, sha256)
+                mean, std = channel_statistics(arrays or split.take(sample), stored)
+            try:
+                _save(into, part, arrays or split, sha256)
+            except OSError as error:  # numpy does not say that the disk is full
+                why = error.strerror or "the disk is full, most likely"
+                raise Refused(
+                    f"images cannot be written to {into}: {why}; TMPDIR can name another folder."
+                ) from error
         assert mean is not None
         assert std is not None
         return DatasetFacts(
@@ -209,7 +215,10 @@ def _content(files: Sequence[Path]) -> str:
     """The SHA-256 of the files' own, in their order."""
     hashes = hashlib.sha256()
     for path in files:
-        hashes.update(bytes.fromhex(sha256_of(path)))
+        try:
+            hashes.update(bytes.fromhex(sha256_of(path)))
+        except OSError as error:
+            raise _unreadable(path, error) from error
     return hashes.hexdigest()
 
 
@@ -236,7 +245,7 @@ def _common_side(paths: Sequence[Path]) -> int | None:
     side = None
     for path in paths:
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 width, height = image.size
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             decode(path, None)
@@ -256,27 +265,33 @@ def _decoded(split: Split, stored: int) -> Arrays:
     return Arrays(images, split.labels)
 
 
-def channel_statistics(arrays: Arrays) -> tuple[Channels, Channels]:
-    """Mean and standard deviation per channel of pixels in [0, 1], over all images.
+def channel_statistics(split: Split, stored: int | None = None) -> tuple[Channels, Channels]:
+    """Mean and standard deviation per channel of pixels in [0, 1], over all images; files are
+    decoded one at a time, resized to `stored` pixels.
 
     From exact integer histograms, so that the result does not depend on the order of summation.
     """
+    counts = np.zeros((3, 256), dtype=np.int64)
+    for block in _blocks(split, stored):
+        for channel in range(3):
+            counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
     levels = np.arange(256) / 255.0
     means, deviations = [], []
-    for channel in range(3):
-        counts = _histogram(arrays.images[..., channel])
-        mean = float((counts * levels).sum() / counts.sum())
+    for of_channel in counts:
+        mean = float((of_channel * levels).sum() / of_channel.sum())
         means.append(mean)
-        deviations.append(float(np.sqrt((counts * (levels - mean) ** 2).sum() / counts.sum())))
+        variance = (of_channel * (levels - mean) ** 2).sum() / of_channel.sum()
+        deviations.append(float(np.sqrt(variance)))
     std = [max(deviation, 1 / 255) for deviation in deviations]
     return (means[0], means[1], means[2]), (std[0], std[1], std[2])
 
 
-def _histogram(channel: NDArray[np.uint8]) -> NDArray[np.int64]:
-    counts = np.zeros(256, dtype=np.int64)
-    for block in np.array_split(channel, max(1, channel.shape[0] // 4096)):
-        counts += np.bincount(block.ravel(), minlength=256)
-    return counts
+def _blocks(split: Split, stored: int | None) -> Iterator[NDArray[np.uint8]]:
+    """All images, a few at a time."""
+    if isinstance(split, Arrays):
+        yield from np.array_split(split.images, max(1, len(split.images) // 4096))
+    else:
+        yield from (decode(path, stored) for path in split.paths)
 
 
 def _save(into: Path, part: str, split: Split, sha256: "hashlib._Hash") -> None:
@@ -288,6 +303,17 @@ def _save(into: Path, part: str, split: Split, sha256: "hashlib._Hash") -> None:
         files = [str(path.absolute()) for path in split.paths]
         (into / f"{part}_files.json").write_text(json.dumps(files))
         for path in split.paths:
-            sha256.update(f"{path.parent.name}/{path.name} {path.stat().st_size}\n".encode())
+            sha256.update(f"{path.parent.name}/{path.name} {_size(path)}\n".encode())
     np.save(into / f"{part}_labels.npy", labels, allow_pickle=False)
     sha256.update(np.ascontiguousarray(labels).data)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> Refused:
+    return Refused(f"{path} cannot be read ({error.strerror or error}); repair or remove it.")

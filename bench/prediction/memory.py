@@ -53,14 +53,16 @@ def predict(
     reserve_bytes: int = DEFAULT_RESERVE_BYTES,
     cap: int = LARGEST,
 ) -> Predicted:
-    """The largest batch of a model on a card, with the range that follows from `ERROR`. The trace
-    is of one of the parts that the setting trains a batch in."""
+    """The largest batch of a model on a card, with the range that follows from `ERROR`: what runs
+    in so much less memory or more, and at least one image either way. The trace is of one of the
+    parts that the setting trains a batch in."""
     usable, parts = card.usable_bytes(reserve_bytes), setting.accumulate
     in_memory = largest_predicted(trace, usable) * parts
     largest = min(cap, in_memory)
     fixed, per_part = trace.line(max(largest // parts, 2))
-    per_image = per_part // parts
-    margin = int(ERROR * usable / per_image) + 1 if per_image else 0
+    less, more = (
+        largest_predicted(trace, int(usable * share)) * parts for share in (1 - ERROR, 1 + ERROR)
+    )
     return Predicted(
         model=model,
         setting=setting,
@@ -68,10 +70,10 @@ def predict(
         num_classes=num_classes,
         usable_bytes=usable,
         max_batch=largest,
-        max_batch_low=min(cap, max(0, in_memory - margin)),
-        max_batch_high=min(cap, in_memory + margin),
+        max_batch_low=min(cap, max(0, min(less, in_memory - 1))),
+        max_batch_high=min(cap, max(more, in_memory + 1)),
         base_bytes=fixed,
-        bytes_per_image=per_image,
+        bytes_per_image=per_part // parts,
     )
 
 

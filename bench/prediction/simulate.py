@@ -58,7 +58,7 @@ def simulate(
         network: built on the CPU (see `building`); it cannot be used afterwards.
         setting: image size, optimizer, precision, and memory format of weights and images.
         classes: outputs of the network.
-        dataset: if given, it is resident on the device, as in a run.
+        dataset: if given, its images take what they take of the device in a run.
         device: `cuda`, or `cpu` to compare with real steps.
         kernels: if given, records the kernels of the second step.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bench.errors import BenchError, Diverged, Refused, TrialFailed, Unsaved, WorkerDied
 from bench.records.kernel_trace import KernelTrace
 from bench.records.measurement import Measurement
 from bench.records.memory_trace import Trace
@@ -95,6 +96,11 @@ class Prepared:
     slots: tuple[DeviceFacts, ...] = ()
     nodes: tuple[str, ...] = ()
 
+    def dataset_of(self, trial: Trial) -> DatasetFacts:
+        """The images that a trial trains on: all, once its contestant is tuned."""
+        retrained = trial.tuning is not None and not trial.is_point
+        return self.whole if retrained and self.whole is not None else self.dataset
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -175,7 +181,7 @@ class Resolved:
 class SimulateJob:
     """Simulate the training step of models by name, each in a setting, on a CUDA card or the CPU.
 
-    With a data set, its images are resident on the device, as in a run.
+    With a data set, its images take what they take of the device's memory in a run.
     """
 
     shapes: tuple[tuple[str, Setting], ...]
@@ -265,12 +271,25 @@ class Planned:
 @dataclass(frozen=True)
 class Failure:
     """Why a worker could not do its job, in one sentence; `refused` if the input is invalid,
-    `unsaved` if a checkpoint could not be written, `died` if a process that it had started did."""
+    `unsaved` if a checkpoint could not be written, `died` if a process that it had started did,
+    `diverged` if the loss was no longer finite."""
 
     reason: str
     refused: bool = False
     unsaved: bool = False
     died: bool = False
+    diverged: bool = False
+
+    @property
+    def error(self) -> type[BenchError]:
+        """What it is raised as."""
+        kinds: dict[type[BenchError], bool] = {
+            Refused: self.refused,
+            Unsaved: self.unsaved,
+            WorkerDied: self.died,
+            Diverged: self.diverged,
+        }
+        return next((kind for kind, is_so in kinds.items() if is_so), TrialFailed)
 
 
 @dataclass(frozen=True)

@@ -103,10 +103,15 @@ def _found(path: Path, where: str, depth: int) -> Iterator[Sent | LeftOut]:
     try:
         if depth and path.is_symlink():
             yield LeftOut(where, "it is a link; name what it leads to.")
-        elif any((path / name).is_file() for name in (LOG, TABLES[0])):
+        elif (path / LOG).is_file():
             yield _attempt(where, lambda: _of_folder(path, where))
         elif path.is_dir():
-            yield from _within(path, where, depth)
+            has_tables = (path / TABLES[0]).is_file()
+            if has_tables:
+                yield _attempt(where, lambda: _of_folder(path, where))
+            yield from _within(path, where, depth, alone=has_tables)
+        elif path.is_file() and path.name == TABLES[0]:
+            yield _attempt(where, lambda: _of_table(path, where))
         elif path.is_file():
             yield from _of_zip(path, where)
         else:
@@ -115,12 +120,12 @@ def _found(path: Path, where: str, depth: int) -> Iterator[Sent | LeftOut]:
         yield LeftOut(where, f"it cannot be read: {error.strerror}.")
 
 
-def _within(folder: Path, where: str, depth: int) -> Iterator[Sent | LeftOut]:
+def _within(folder: Path, where: str, depth: int, *, alone: bool) -> Iterator[Sent | LeftOut]:
     parts = [p for p in sorted(folder.iterdir()) if p.is_dir() or p.suffix.lower() == ".zip"]
     if parts and depth == MOST_DEPTH:
         yield LeftOut(where, f"it lies {depth} folders deep; name it itself.")
         return
-    if not parts and not depth:
+    if not parts and not depth and not alone:
         yield LeftOut(where, "it is no run folder, and has neither run folders nor zip files.")
     for part in parts:
         yield from _found(part, clean_name(f"{where}/{part.name}", LONGEST_PLACE), depth + 1)
@@ -134,6 +139,13 @@ def _attempt(where: str, read: Callable[[], Sent]) -> Sent | LeftOut:
     # A log whose checksums are right may still hold what no run writes.
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         return LeftOut(where, f"it makes no sense ({type(error).__name__}: {str(error)[:80]}).")
+
+
+def _of_table(path: Path, where: str) -> Sent:
+    if path.is_symlink():
+        raise Refused("its table is a link.")
+    tables = {path.name: read_text(path, LARGEST_TABLE, path.name)}
+    return Sent(where, clean_name(path.resolve().parent.name), tables=tables)
 
 
 def _of_folder(folder: Path, where: str) -> Sent:
@@ -172,10 +184,11 @@ def _of_zip(path: Path, where: str) -> Iterator[Sent | LeftOut]:
 
 
 def _roots(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The folders of a zip that hold a run: what of it is read, by its name there."""
+    """The folders of a zip that hold a run: what of it is read, by its name there. Some programs
+    write names with backslashes."""
     roots: dict[str, dict[str, str]] = {}
     for name in names:
-        root, _, file = name.rpartition("/")
+        root, _, file = name.replace("\\", "/").rpartition("/")
         if file in (LOG, MANIFEST, *TABLES):
             roots.setdefault(root, {})[file] = name
     return {r: files for r, files in roots.items() if LOG in files or TABLES[0] in files}

@@ -78,6 +78,11 @@ class DatasetFacts:
         validation = {"validation": self.validation_images} if self.validation_images else {}
         return {"train": self.train_images, **validation, "test": self.test_images}
 
+    @property
+    def image_bytes(self) -> int:
+        """What all of them take as they are stored: three bytes a pixel."""
+        return sum(self.parts.values()) * self.stored_size**2 * 3
+
 
 @dataclass(frozen=True)
 class ModelFacts:
@@ -293,7 +298,8 @@ class LargestBatch:
     `budget_bytes` is the memory that the search was allowed; `needed_bytes`, given if nothing ran,
     is what the smallest batch takes. `contradiction` says which batch failed although a larger one
     ran; `max_batch` is then below the smallest that failed. `predicted` is what was expected before
-    a probe came near the answer, None where a step could not be simulated.
+    a probe came near the answer, None where a step could not be simulated. What was found at one
+    learning rate and warm-up is recorded for the others of the run, too.
     """
 
     model: str
@@ -719,8 +725,8 @@ class Epoch:
     `resumed` if the epoch was interrupted or is the first in a new process: its times are not
     comparable with the others. Of the trial's last epoch only, if it was evaluated on the test
     images, are `logits`, and `tta_test_accuracy`, with test-time augmentation where the recipe has
-    it. `ranks` are the processes that trained together, if several did; then `peak_memory_bytes` is
-    the most of any, and times are of the first.
+    it, which took `tta_seconds`. `ranks` are the processes that trained together, if several did;
+    then `peak_memory_bytes` is the most of any, and times are of the first.
     """
 
     model: str
@@ -754,6 +760,7 @@ class Epoch:
     validation_accuracy: float | None = None
     logits: KeptLogits | None = None
     tta_test_accuracy: float | None = None
+    tta_seconds: float = 0.0
     ranks: tuple[RankFacts, ...] = ()
 
     def __post_init__(self) -> None:
@@ -786,7 +793,7 @@ class Epoch:
 class FinalTest:
     """The one evaluation of a trial on the test images, after its last epoch, where every epoch was
     evaluated on validation images. A log has at most one of each trial. `tta_accuracy` is with
-    test-time augmentation, where the recipe has it."""
+    test-time augmentation, where the recipe has it, and took `tta_seconds`."""
 
     trial: str
     loss: float
@@ -795,6 +802,7 @@ class FinalTest:
     seconds: float
     logits: KeptLogits | None = None
     tta_accuracy: float | None = None
+    tta_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -879,7 +887,7 @@ class TrialEnded:
     """A trial is over. `reason` says in one sentence why it is not `done`; wall-clock `seconds`.
 
     `retry` if the failure says nothing about the trial (its process died): a resumed run tries it
-    again.
+    again. `diverged` if its loss was no longer finite.
     """
 
     trial: Trial
@@ -887,6 +895,7 @@ class TrialEnded:
     reason: str | None
     seconds: float
     retry: bool = False
+    diverged: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,13 @@ import msgspec
 from bench.own_code import shown_place
 from bench.records.records import Record, convert
 
-PRIVATE_OPTIONS = {"data_dir": "DIR", "output": "DIR", "claims": "FILE"}
-"""Options whose values are local paths, and the placeholders for them."""
+PRIVATE_OPTIONS = {
+    "data_dir": "DIR",
+    "output": "DIR",
+    "claims": "FILE",
+    "ray_address": "HOST:PORT",
+}
+"""Options whose values are local paths or a host, and the placeholders for them."""
 
 _PROSE = {"reason", "note", "notes", "because", "contradiction", "failed_because", "command"}
 """Fields of records that hold sentences, in which a library's message may name the host."""
@@ -60,10 +65,10 @@ def public_text(text: str) -> str:
 
 
 def public_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a run without local paths."""
+    """The options of a run without local paths and hosts."""
     return {
         name: PRIVATE_OPTIONS[name]
-        if name in PRIVATE_OPTIONS and value is not None
+        if name in PRIVATE_OPTIONS and value not in (None, "auto")
         else without_folders(value)
         for name, value in config.items()
     }

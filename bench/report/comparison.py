@@ -94,11 +94,12 @@ def comparison_report(comparison: Comparison) -> ComparisonReport:
 
 def ranking_report(run: str, rankings: Sequence[Ranking], notes: Sequence[str]) -> ComparisonReport:
     """The models of one run against each other."""
+    metrics = [ranking.metric for ranking in rankings]
     if all(ranking.too_few for ranking in rankings):
         sentences = ["So few seeds cannot tell which to use: run it with --seeds 5."]
     else:
         sentences = [
-            sentence("; ".join(map(ranking_clause, rankings))),
+            sentence("; ".join(ranking_clause(ranking, metrics) for ranking in rankings)),
         ]
         if any(d.verdict.apart for ranking in rankings for d in ranking.differences.values()):
             sentences.append(
@@ -116,12 +117,19 @@ def ranking_report(run: str, rankings: Sequence[Ranking], notes: Sequence[str]) 
 
 def broken(comparison: Comparison, bounds: Sequence[Bound]) -> list[str]:
     """A sentence for each line that breaks a bound, and for each group that has no line because
-    it is missing in B: what no longer trains must not pass."""
+    it, or the metric, is missing in B: what no longer trains must not pass."""
     missing = comparison.only_a if bounds else ()
-    return [
+    sentences = [
         f"--fail-on: {label} is in A alone; --models names what is to be compared."
         for label in missing
-    ] + [
+    ]
+    sentences += [
+        f"--fail-on {bound.text}: {label}'s {in_sentence(metric)} is known of A alone."
+        for bound in bounds
+        for label, metric in comparison.lost
+        if metric == bound.metric
+    ]
+    return sentences + [
         f"--fail-on {bound.text}: {_subject(line)} is {against(line.effect, 'that of A')}"
         f"{f', {line.across}' if line.across else ''}."
         for bound in bounds
@@ -222,7 +230,7 @@ def _claims(lines: Sequence[Line]) -> str:
 
 
 def _subject(line: Line) -> str:
-    name = in_sentence(line.metric)
+    name = in_sentence(line.metric, line.among)
     return f"{line.label}'s {name}" if line.label else name
 
 
@@ -252,8 +260,8 @@ def _reasons(lines: Sequence[Line]) -> str:
 
 
 def _by_metric(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
-    metrics = dict.fromkeys(line.metric for line in lines)
-    return [(in_sentence(m), [line for line in lines if line.metric == m]) for m in metrics]
+    names = {line.metric: in_sentence(line.metric, line.among) for line in lines}
+    return [(name, [line for line in lines if line.metric == m]) for m, name in names.items()]
 
 
 def _both(a: object, b: object, between: str) -> str:

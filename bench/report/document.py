@@ -4,7 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.formatting import image_counts, listed
-from bench.analysis.run_time import cut_sentence, seeds_left_out, trained_seeds
+from bench.analysis.run_time import (
+    cut_sentence,
+    points_left_out,
+    seeds_left_out,
+    trained_seeds,
+)
 from bench.config import logged_options
 from bench.records.redaction import PRIVATE_OPTIONS, without_folders
 from bench.records.run import Run
@@ -145,6 +150,23 @@ def _asked_seeds(run: Run) -> int:
     return max(asked, len(trained_seeds(run)))
 
 
+def _some(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+    return f"{listed(labels[:3])}{more}"
+
+
+def _notes(context: Context) -> Iterator[str]:
+    """What was decided for trials or befell them, each sentence once, with whom it is about if that
+    is not all."""
+    begun = [t for t in context.run.trials if t.stays and not t.trial.is_point]
+    about: dict[str, list[str]] = {}
+    for trial in begun:
+        for note in trial.notes:
+            about.setdefault(note, []).append(context.labels[trial.trial.id])
+    for note, labels in about.items():
+        yield note if len(labels) == len(begun) else f"{_some(labels)}: {note}"
+
+
 def warnings(context: Context) -> Iterator[str]:
     """Sentences that a reader of the comparison must see first."""
     run = context.run
@@ -157,18 +179,19 @@ def warnings(context: Context) -> Iterator[str]:
     cut = seeds_left_out(run)
     if cut and run.seeds_cut:
         yield cut_sentence(cut, run.seeds_cut)
-    if run.points_cut:
-        yield cut_sentence((), run.points_cut)
+    points = points_left_out(run)
+    if points and run.points_cut:
+        yield cut_sentence(points, run.points_cut)
     yield from edge_sentences(context)
     yield from missed_sentences(context)
     noisy = [context.labels[trial.trial.id] for trial, _ in noisy_trials(run)]
     if noisy:
-        more = f" and {len(noisy) - 3} more" if len(noisy) > 3 else ""
         yield (
             f"The times of {len(noisy)} of {counted(len(timed_trials(run)), 'trial')} may mislead "
-            f"({listed(noisy[:3])}{more}): the section on trust says why; --rerun-noisy trains "
-            "such trials again."
+            f"({_some(noisy)}): the section on trust says why; --rerun-noisy trains such trials "
+            "again."
         )
+    yield from _notes(context)
     if len(trained_seeds(run)) == 1:
         yield "One seed: differences in accuracy may be chance; --seeds 5 gives intervals."
     updates = {g.label: g.trained[0].epochs[0].steps for g in context.trained}
@@ -211,6 +234,6 @@ def reproduce(run: Run) -> str:
     arguments = ", ".join(
         f"{name}={without_folders(value)!r}"
         for name, value in logged_options(config | {"seeds": _asked_seeds(run)}).items()
-        if value is not None and name not in PRIVATE_OPTIONS
+        if value is not None and (name not in PRIVATE_OPTIONS or value == "auto")
     )
     return f"run(Config({arguments}))"

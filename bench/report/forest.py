@@ -50,7 +50,8 @@ def comparison_figure(comparison: Comparison) -> Figure:
     several = len({line.metric.name for line in comparison.lines}) > 1
     panels: dict[Scale, list[Row]] = {}
     for line in comparison.lines:
-        name = shortened(line.label, 28) + (f"\n{in_sentence(line.metric)}" if several else "")
+        of = f"\n{in_sentence(line.metric, line.among)}" if several else ""
+        name = shortened(line.label, 28) + of
         row = Row(name, line.effect, line.verdict.kind)
         panels.setdefault(line.effect.scale, []).append(row)
     caption = (
@@ -83,7 +84,8 @@ def ranking_figure(rankings: Sequence[Ranking], run: Run | None = None, name: st
             _draw(ax, [_row(place) for place in ranking.places], scale, ranking.margins)
             _draw_ties(ax, ranking.ties)
             against = "ratio to the best" if scale == "ratio" else "points from the best"
-            ax.set(xlabel=f"{in_sentence(ranking.metric).capitalize()}: {against}")
+            name = in_sentence(ranking.metric, [r.metric for r in rankings])
+            ax.set(xlabel=f"{name.capitalize()}: {against}")
         _legend(figure, [_row(place) for r in rankings for place in r.places])
     return figure
 

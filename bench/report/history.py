@@ -48,25 +48,31 @@ class History:
         """A sentence for each new regression."""
         return [self.sentence(change) for change in self.new if change.regression]
 
+    def named(self, metric: Metric) -> str:
+        """A metric within a sentence, told apart from the others that are followed."""
+        return name_of(metric, [one.metric for one in self.series])
+
     def sentence(self, change: Change) -> str:
-        """`Epoch time of resnet18 rose by 6 % (3 to 9) between abc123 and def456.`"""
+        """`Epoch time of resnet18 rose by 6.0 % (3.0 to 9.0) between abc123 and def456.`"""
         before, after, confirmed = (
             self.moments[point.at].name for point in (change.before, change.after, change.confirmed)
         )
-        name, way = name_of(change.series.metric), "rose" if change.up else "fell"
+        name, way = self.named(change.series.metric), "rose" if change.up else "fell"
         return sentence(
             f"{name} of {change.series.label} {way} by {amount(change.effect)} between {before} "
             f"and {after}, confirmed with {confirmed}"
         )
 
 
-def name_of(metric: Metric) -> str:
-    """A metric within a sentence: an epoch is what takes time, an epoch time what rises."""
-    return in_sentence(metric) + (" time" if metric.unit in ("s", "ms") else "")
+def name_of(metric: Metric, among: Sequence[Metric] = ()) -> str:
+    """A metric within a sentence: an epoch is what takes time, an epoch time what rises. It has its
+    details if another `among` those that are followed has the same name without."""
+    name, bracket, details = in_sentence(metric, among).partition(" (")
+    return name + (" time" if metric.unit in ("s", "ms") else "") + bracket + details
 
 
 def amount(effect: Effect) -> str:
-    """By how much something rose or fell, with the 95 % interval: `6 % (3 to 9)`."""
+    """By how much something rose or fell, with the 95 % interval: `6.0 % (3.0 to 9.0)`."""
     sign = 1 if effect.shift > 0 else -1
     ratio = effect.scale == "ratio"
     values = [effect.change, *(end for end in (effect.low, effect.high) if end is not None)]
@@ -106,7 +112,7 @@ def notes(history: History) -> list[str]:
     else:
         short = [s for s in history.series if max(map(len, s.tracks)) < 2 * FEWEST]
         if short:
-            names = ", ".join(f"{name_of(s.metric)} of {s.label}" for s in short[:3])
+            names = ", ".join(f"{history.named(s.metric)} of {s.label}" for s in short[:3])
             more = f" and {len(short) - 3} more" if len(short) > 3 else ""
             said.append(
                 f"Too few runs under the same conditions to look for changes in {names}{more}."
@@ -121,7 +127,7 @@ def series_table(history: History, series: Sequence[Series]) -> Table:
     changed = [sum(change.series is one for change in history.changes) for one in series]
     columns = {
         "Model": [one.label for one in series],
-        "Metric": [name_of(one.metric) for one in series],
+        "Metric": [history.named(one.metric) for one in series],
         "Points": [str(len(one.points)) for one in series],
         "First": [_shown(one, 0) for one in series],
         "Newest": [_shown(one, -1) for one in series],
@@ -146,7 +152,7 @@ def changes_table(history: History, changes: Sequence[Change]) -> Table:
     new, names = set(map(id, history.new)), [moment.name for moment in history.moments]
     columns = {
         "Model": [change.series.label for change in changes],
-        "Metric": [name_of(change.series.metric) for change in changes],
+        "Metric": [history.named(change.series.metric) for change in changes],
         "Between": [f"{names[c.before.at]} and {names[c.after.at]}" for c in changes],
         "After/before or after − before (95 %)": [change_text(c.effect) for c in changes],
         "Scaled by the machine": [change_text(c.scaled) if c.scaled else MISSING for c in changes],
@@ -180,7 +186,11 @@ def as_json(history: History) -> str:
     new, names = set(map(id, history.new)), [moment.name for moment in history.moments]
     found = [(change, reported(change, history.moments)) for change in history.changes]
     remembered = list(history.known)
-    remembered += [seen for _, seen in found if not any(seen.is_of(k) for k in history.known)]
+    remembered += [
+        seen
+        for change, seen in found
+        if id(change) in new or not any(seen.is_of(k) for k in history.known)
+    ]
     values: dict[str, Any] = {
         "schema": SCHEMA,
         "runs": [

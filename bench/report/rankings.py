@@ -6,6 +6,7 @@ from bench.analysis import formatting
 from bench.analysis.compare.ranking import Ranking
 from bench.analysis.formatting import MISSING
 from bench.analysis.intervals import estimate
+from bench.analysis.metrics import Metric
 from bench.report.tables import Cell, Table, table_of
 
 
@@ -40,6 +41,13 @@ def lead_word(ranking: Ranking) -> str:
     return "best" if len(ranking.winners) == 1 else "ahead"
 
 
+def level(ranking: Ranking) -> list[str]:
+    """The first of a ranking, and those that are exactly as good."""
+    first, *others = ranking.places
+    same = [p for p in others if p.difference and abs(p.difference.effect.shift) < 1e-9]
+    return [place.group.label for place in (first, *same)]
+
+
 def tie_text(ranking: Ranking) -> str:
     """What those at the top of a ranking are: the same, not to be told apart, or some of each."""
     verdicts = [place.difference.verdict for place in ranking.winners if place.difference]
@@ -50,9 +58,10 @@ def tie_text(ranking: Ranking) -> str:
     return "cannot be told apart, or are the same," if words else "cannot be told apart"
 
 
-def ranking_clause(ranking: Ranking) -> str:
-    """Who is best in one metric, and by how much or with whom tied."""
-    name, best = formatting.in_sentence(ranking.metric), ranking.places[0]
+def ranking_clause(ranking: Ranking, among: Sequence[Metric] = ()) -> str:
+    """Who is best in one metric, and by how much or with whom tied; `among` are all that are spoken
+    of."""
+    name, best = formatting.in_sentence(ranking.metric, among), ranking.places[0]
     tied = [place.group.label for place in ranking.winners]
     if len(tied) > 1:
         who = formatting.listed(tied) if len(tied) <= 4 else f"{len(tied)} of {len(ranking.places)}"

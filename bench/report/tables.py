@@ -4,6 +4,7 @@ The best value of a column is marked; a column has as many digits as its metric 
 several seeds a cell is a mean and the half-width of its 95 % confidence interval.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -157,10 +158,14 @@ def rounded(value: float) -> str:
 
 def _unfinished(trials: Sequence[TrialResult]) -> str:
     """What to say beside a model whose trials are not all done."""
-    bad = [t.status for t in trials if t.went_wrong or t.status == "unfinished"]
+    bad = Counter(t.status for t in trials if t.went_wrong or t.status == "unfinished")
+    if len(bad) > 1:
+        counts = ", ".join(f"{count} {status}" for status, count in bad.items())
+        return f" ({counts} of {len(trials)})"
     if not bad:
         return ""
-    return f" ({bad[0]})" if len(bad) == len(trials) else f" ({len(bad)} of {len(trials)} {bad[0]})"
+    ((status, count),) = bad.items()
+    return f" ({status})" if count == len(trials) else f" ({count} of {len(trials)} {status})"
 
 
 def _column(name: str, groups: Sequence[TrialGroup]) -> list[Cell]:

@@ -18,6 +18,7 @@ from bench.prediction.speed import why_no_speed
 from bench.records.run import Run, load_run
 from bench.runner.max_batch import CARDS, MaxBatchOptions, ModelsOnCards, predict_batches
 from bench.units import parse_duration
+from models.own import named
 
 EPOCHS = 10
 """As many as in the lecture."""
@@ -76,10 +77,10 @@ class ChooseOptions(ModelsOnCards):
             raise Refused("--budget needs --price, what an hour on each card costs.")
         _ = self.deadline_seconds, self.prices
         asked = self.asked()
-        several = (asked.models, asked.image_size, asked.optimizer, asked.precision)
-        if self.epoch_seconds is not None and (
-            "*" in asked.models[0] or max(map(len, several)) > 1
-        ):
+        names = named(asked.models)[0]
+        several = (names, asked.image_size, asked.optimizer, asked.precision)
+        of_zoo = set("*?[") & set(names[0])  # a pattern, of however many
+        if self.epoch_seconds is not None and (of_zoo or max(map(len, several)) > 1):
             raise Refused("--epoch-seconds is of one model in one setting: give each one value.")
         pairs = product(map(find_card, self.card), asked.precision)
         reasons = [why_no_speed(card, precision) for card, precision in pairs]

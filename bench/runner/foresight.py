@@ -60,10 +60,12 @@ def foresee(shapes: Sequence[Shape], prepared: Prepared, log: Path, *, within: f
     """Time the matrix product and a copy, and simulate a step of each shape.
 
     Raises:
-        TrialFailed: the processor could not be timed, or all of it takes longer than `within`
-            seconds.
+        TrialFailed: the processor could not be timed, trials share it, or all of it takes longer
+            than `within` seconds.
         Refused: a model cannot be built.
     """
+    if len(prepared.slots) > 1:
+        raise TrialFailed("trials that run side by side share the processor.")
     end, kernels = perf_counter() + within, dict[Shape, KernelTrace]()
     classes, fast = len(prepared.dataset.classes), None
     timing = AbilitiesJob(prepared.device.device, timed=True)

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-GRACE_SECONDS = 4
-"""How long a trial may take to finish its step and save before it is ended without saving."""
+GRACE_SECONDS, MOST_GRACE_SECONDS = 4.0, 60.0
+"""How long a trial may take at least, and at most, to finish its step and save before it is ended
+without saving."""
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -21,6 +22,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.number = 0
         self._ask: Callable[[], None] | None = None
+        self._step_seconds: Callable[[], float] = float
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -29,6 +31,8 @@ class Interrupts:
             yield
             return
         numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            numbers.remove(signal.SIGHUP)  # as nohup wants it
         before = {number: signal.signal(number, self._handle) for number in numbers}
         alarm = signal.signal(signal.SIGALRM, self._end) if hasattr(signal, "SIGALRM") else None
         try:
@@ -41,9 +45,12 @@ class Interrupts:
                 signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def ask_first(self, ask: Callable[[], None]) -> Iterator[None]:
-        """In the block, the first signal calls `ask` instead of ending the run."""
-        self._ask = ask
+    def ask_first(
+        self, ask: Callable[[], None], step_seconds: Callable[[], float] = float
+    ) -> Iterator[None]:
+        """In the block, the first signal calls `ask` instead of ending the run, and what was asked
+        has the time of two steps, which take about `step_seconds`."""
+        self._ask, self._step_seconds = ask, step_seconds
         try:
             yield
         finally:
@@ -57,7 +64,8 @@ class Interrupts:
             raise KeyboardInterrupt
         self._ask()
         if hasattr(signal, "SIGALRM"):
-            signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+            grace = max(GRACE_SECONDS, min(2 * self._step_seconds(), MOST_GRACE_SECONDS))
+            signal.setitimer(signal.ITIMER_REAL, grace)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

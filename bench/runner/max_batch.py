@@ -4,6 +4,7 @@ Nothing is trained. A prediction needs no GPU; a measurement is the search of a 
 """
 
 import fnmatch
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,7 +40,7 @@ EPOCH_IMAGES = {"cifar10": IMAGES, "cifar100": IMAGES, "shapes10": 10_000}
 Known = Annotated[
     str,
     Meta(
-        pattern=r"^[^=]+=(?=.*[1-9])[0-9]+(\.[0-9]+)?\Z",
+        pattern=r"^[^=*?\[]+=(?=.*[1-9])[0-9]+(\.[0-9]+)?\Z",
         title="MODEL=N",
         description="a model and its images a second in training, such as resnet50=812",
     ),
@@ -223,6 +224,13 @@ class MaxBatchOptions(ModelsOnCards):
         return parse_bytes(self.reserve, "--reserve")
 
     @property
+    def measured_on(self) -> str:
+        """The device to measure on; for auto, a CUDA card if one is here, else the CPU."""
+        if self.device is None or self.device == "auto":
+            return "cuda" if config.has_cuda_card() else "cpu"
+        return self.device
+
+    @property
     def memory_budget_bytes(self) -> int | None:
         """The memory budget that was given, in bytes; None if none was."""
         return None if self.memory_budget is None else parse_bytes(self.memory_budget)
@@ -296,13 +304,19 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
     """Search for the largest batch of every model in every setting; also why some failed.
 
     Raises:
-        Refused: a model is unknown, or not even two images of any model fit.
+        Refused: a model is unknown, not even two images of any model fit, or the CPU's memory
+            cannot be limited here.
     """
-    device = options.device or "auto"
-    on_cpu = device == "cpu" or (device == "auto" and not config.has_cuda_card())
+    device = options.measured_on
+    on_cpu = device == "cpu"
+    if on_cpu and sys.platform != "linux":
+        raise Refused(
+            "measuring on the CPU needs Linux, which alone limits the memory of a process; leave "
+            "out --device to predict for a --card."
+        )
     default_bytes = parse_bytes(config.DEFAULT_MEMORY_BUDGET) if on_cpu else None
     conditions = messages.Conditions(
-        device="cpu" if on_cpu else device,
+        device=device,
         dataset=blank_images(options.classes),
         budget_bytes=options.memory_budget_bytes or default_bytes,
         workers=0,
@@ -322,10 +336,13 @@ def measure_batches(options: MaxBatchOptions) -> tuple[list[Measured], list[str]
             except TrialFailed as error:
                 problems.append(f"{name}: {error}")
     if measured and not any(m.largest_batch.max_batch for m in measured):
-        needs = min(m.largest_batch.needed_bytes or 0 for m in measured) / 2**20
+        needed = [n for m in measured if (n := m.largest_batch.needed_bytes)]
+        if not needed:
+            raise Refused("not even two images fit on this device; lower --image-size.")
+        limited = conditions.budget_bytes is not None
         raise Refused(
-            f"not even two images fit: they need about {needs:,.0f} MiB; raise --memory-budget "
-            "or lower --image-size."
+            f"not even two images fit: they need about {min(needed) / 2**20:,.0f} MiB; "
+            f"{'raise --memory-budget or ' * limited}lower --image-size."
         )
     return measured, problems
 
@@ -338,7 +355,8 @@ def _scaled(
     Raises:
         Refused: the model whose speed is known cannot be simulated.
     """
-    name, rate = options.known_model, float((options.known or "").rpartition("=")[2])
+    name, asked = _known_name(options)
+    rate = float((options.known or "").rpartition("=")[2])
     known = next((answer for answer in answers if answer.model == name), None)
     if known is None or known.kernels is None:
         reason = known.reason if known else "there is no such model"
@@ -346,14 +364,24 @@ def _scaled(
     speed = predict_speed(
         known.kernels, setting=known.setting, card=card, batch_size=options.batch_size
     )
-    asked = _names_asked(options)
     wanted = [answer for answer in answers if answer.model != name or asked]
     return wanted, 1.0 if speed is None else speed.images_per_second / rate
 
 
-def _names_asked(options: MaxBatchOptions) -> bool:
-    """Whether the model whose speed is known is one of those that were asked for."""
-    return any(fnmatch.fnmatch(options.known_model or "", name) for name in options.models)
+def _known_name(options: MaxBatchOptions) -> tuple[str, bool]:
+    """What answers call the model whose speed is known, and whether it was asked for itself."""
+    written = options.known_model or ""
+    known, *models = map(_registered, (written, *options.models))
+    names = named((known, *models))[0]
+    asked = len(names) == len(named(models)[0])
+    zoos = [pattern for pattern in models if ":" in pattern]
+    return names[0], asked or any(fnmatch.fnmatch(written, pattern) for pattern in zoos)
+
+
+def _registered(name: str) -> str:
+    """The registry's own name of what is one of torchvision's; any other as it is."""
+    zoo, _, short = name.partition(":")
+    return short if zoo == "torchvision" and short in REGISTRY else name
 
 
 def blank_images(classes: int) -> records.DatasetFacts:
@@ -365,7 +393,7 @@ def blank_images(classes: int) -> records.DatasetFacts:
 def _simulate(options: MaxBatchOptions) -> Iterator[messages.Simulated]:
     with scratch_folder() as scratch:
         log = scratch / "worker.log"
-        if options.known_model is not None and not _names_asked(options):
+        if options.known_model is not None and not _known_name(options)[1]:
             options = replace(options, models=(*options.models, options.known_model))
         own = _own(options, log)
         shapes = tuple(_shapes(options, own, log))

@@ -1,6 +1,7 @@
 """What a run predicts for cards that need not be here: the largest batch, and the speed at it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bench.batch_size.certificate import SMALLEST_BATCH
 from bench.config import DEFAULT_CARDS, settings_of
@@ -9,7 +10,9 @@ from bench.prediction.cards import DEFAULT_RESERVE_BYTES, Card, find_card
 from bench.prediction.memory import breakdown, predict
 from bench.prediction.speed import with_speeds
 from bench.records import messages
+from bench.records.records import DatasetFacts
 from bench.runner.own_models import one_at_a_time
+from bench.runner.plan import Shape
 from bench.runner.recorder import Recorder
 from bench.runner.worker_process import Worker
 
@@ -20,20 +23,38 @@ BREAKDOWN_BATCH = 32
 def predict_on_cards(recorder: Recorder) -> bool:
     """Predict for every model in each of its settings, on the cards that were asked for, or on the
     usual ones where no card is here, and record what is not known yet; whether anything was not."""
-    config, prepared = recorder.config, recorder.prepared
+    config, prepared, run = recorder.config, recorder.prepared, recorder.run
     names = () if prepared.device.kind == "cuda" else DEFAULT_CARDS
     cards = [find_card(name) for name in (names if config.card is None else config.card)]
-    known = {(b.model, b.setting) for b in recorder.run.breakdowns}
     shapes = [(m.name, s) for m in prepared.models for s in settings_of(m, config)]
-    left = tuple(shape for shape in shapes if shape not in known)
-    if not (cards and left):
-        return False
-    job = messages.SimulateJob(
-        shapes=left,
-        num_classes=len(prepared.dataset.classes),
-        dataset=prepared.dataset,
-        own=prepared.own,
-    )
+    simulates = False
+    for kept in (True, False):
+        alike = [card for card in cards if _keeps_images(card, prepared.dataset) is kept]
+        known = {(p.model, p.setting, p.card) for p in run.all_predictions}
+        parts = {(b.model, b.setting) for b in run.breakdowns}
+        left = tuple(
+            shape
+            for shape in shapes
+            if shape not in parts or any((*shape, card.name) not in known for card in alike)
+        )
+        if alike and left:
+            simulates = True
+            _predict_all(recorder, left, alike, replace(prepared.dataset, resident=kept))
+    return simulates
+
+
+def _keeps_images(card: Card, data: DatasetFacts) -> bool:
+    """Whether a run on that card would keep all images there: files are streamed if they take more
+    than half of its memory (see `DataRequest.memory_bytes`)."""
+    in_files = "folder" in (data.name, data.asked) or not data.resident
+    return not in_files or 2 * data.image_bytes <= card.usable_bytes()
+
+
+def _predict_all(
+    recorder: Recorder, shapes: tuple[Shape, ...], cards: Sequence[Card], data: DatasetFacts
+) -> None:
+    own = recorder.prepared.own
+    job = messages.SimulateJob(shapes, len(data.classes), dataset=data, own=own)
     recorder.tell(messages.Progress("predicting the largest batch on other cards", 0, 1))
     for part in one_at_a_time(job):
         try:
@@ -42,7 +63,6 @@ def predict_on_cards(recorder: Recorder) -> bool:
                     _predict(recorder, simulated, cards)
         except (TrialFailed, Refused) as error:
             recorder.tell(messages.Warned(f"no prediction: {error}"))
-    return True
 
 
 def _predict(recorder: Recorder, simulated: messages.Simulated, cards: Sequence[Card]) -> None:
@@ -67,6 +87,8 @@ def _predict(recorder: Recorder, simulated: messages.Simulated, cards: Sequence[
         recorder.record(
             with_speeds(predicted, kernels, card=card, batch_sizes=sizes, images=images)
         )
+    if any((b.model, b.setting) == (model, setting) for b in recorder.run.breakdowns):
+        return
     size, reserve = min(BREAKDOWN_BATCH, cap), DEFAULT_RESERVE_BYTES
     recorder.record(
         breakdown(trace, model=model, setting=setting, batch_size=size, reserve_bytes=reserve)

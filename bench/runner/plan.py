@@ -10,6 +10,7 @@ import psutil
 
 from bench.analysis.tuning import setting_at, space_in
 from bench.config import VARIED, Config, choices, suits
+from bench.data.batches import dropped_images
 from bench.errors import Refused
 from bench.recipes import RECIPES
 from bench.records import logits
@@ -35,6 +36,12 @@ MOST_TRIALS = 100_000
 
 Shape = tuple[str, Setting]
 """What the largest batch depends on: a model and a setting."""
+
+
+def at_any_rate(shape: Shape) -> Shape:
+    """A shape without its learning rate and when that rises, which take no memory."""
+    model, setting = shape
+    return model, replace(setting, learning_rate=0.0, warmup=None)
 
 
 @dataclass(frozen=True)
@@ -263,12 +270,15 @@ def notes_on(
     epochs: int,
     searched: bool,
 ) -> tuple[str, ...]:
-    """Decisions made for the user, in sentences."""
-    notes, size = [], trial.batch_size or 0
+    """Decisions made for the user, in sentences; `data` has the images that the trial trains on."""
+    notes, size, ranks = [], trial.batch_size or 0, trial.setting.ranks
     if trial.batch_choice in ("auto", "own") and not searched:
         notes.append(f"Batch {size} was chosen without a search.")
-    if size and data.train_images % size == 1:
-        notes.append("One image is left out of each epoch: batch norm cannot train on one.")
+    if size and (dropped := dropped_images(data.train_images, size * ranks, ranks)):
+        many = "One image is" if dropped == 1 else f"{dropped} images are"
+        for_each = " for a process" if ranks > 1 else ""
+        why = f"batch norm cannot train on one{for_each}"
+        notes.append(f"{many} left out of each epoch: {why}.")
     if not logits.are_small(data.test_images, len(data.classes)):
         notes.append("The test logits are not kept, because they are too large.")
     part, frozen = trial.setting.part_of(size), trial.setting.freeze == "body"
@@ -279,6 +289,6 @@ def notes_on(
             "statistics, and so the training, are not those of a whole batch."
         )
     name = trial.setting.recipe
-    if wanted := RECIPES[name].made_for(epochs, trial.batch_size):
+    if wanted := RECIPES[name].made_for(epochs, size * ranks):
         notes.append(f"The recipe {name} was made for {wanted}.")
     return tuple(notes)

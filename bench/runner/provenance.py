@@ -10,7 +10,7 @@ from bench.own_code import shown_place
 from bench.records.redaction import PRIVATE_OPTIONS, redacted
 
 PRIVATE_FLAGS = {flag_of(name): placeholder for name, placeholder in PRIVATE_OPTIONS.items()}
-"""Flags whose values are local paths, and the placeholders for them."""
+"""Flags whose values are local paths or a host, and the placeholders for them."""
 
 
 def shown_command(arguments: Sequence[str], places: Mapping[Path, str] | None = None) -> str:
@@ -26,15 +26,16 @@ def shown_command(arguments: Sequence[str], places: Mapping[Path, str] | None = 
         words = ["python", program.name]
     for before, word in pairwise(arguments):
         flag, equals, value = word.partition("=")
-        if (placeholder := _placeholder(before)) is not None:
+        if (placeholder := _placeholder(before, word)) is not None:
             words.append(placeholder)
-        elif equals and (placeholder := _placeholder(flag)) is not None:
+        elif equals and (placeholder := _placeholder(flag, value)) is not None:
             words.append(f"{flag}={placeholder}")
         else:
             words.append(flag + equals + shown_place(value) if equals else shown_place(word))
     return redacted(shlex.join(words), places or {})
 
 
-def _placeholder(flag: str) -> str | None:
-    """What stands for the value of a flag that names a place; `--data_dir` is `--data-dir`."""
-    return PRIVATE_FLAGS.get(flag.replace("_", "-"))
+def _placeholder(flag: str, value: str) -> str | None:
+    """What stands for the value of a flag that names a place, which `auto` does not; `--data_dir`
+    is `--data-dir`."""
+    return None if value == "auto" else PRIVATE_FLAGS.get(flag.replace("_", "-"))

@@ -1,5 +1,6 @@
 """A run that is being written: every record goes to its log, its results and its listener."""
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 
 from bench.analysis.tables import RunTables, write_tables
 from bench.config import Config
+from bench.errors import BenchError
 from bench.records import messages, records
 from bench.records.run_folder import RunFolder
 from bench.runner.stopwatch import Stopwatch
@@ -35,6 +37,7 @@ class Recorder:
     run: RunTables
     labels: dict[str, str] = field(default_factory=dict)
     _tables_due: float = 0.0
+    _locked: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -52,12 +55,21 @@ class Recorder:
         with self._lock:
             self.folder.append(record)
             self.run.add(record)
-            self.listener(record)
+            self._show(record)
 
     def tell(self, message: Any) -> None:
         """Show a message that is no record."""
         with self._lock:
+            self._show(message)
+
+    def _show(self, message: Any) -> None:
+        try:
             self.listener(message)
+        except OSError as error:
+            # The terminal was closed: the run may still save what it has.
+            if error.errno != errno.EIO:
+                raise
+            self.listener = _unheard
 
     def warn(self, trial: records.Trial, text: str) -> None:
         """Show a problem of a trial."""
@@ -70,7 +82,23 @@ class Recorder:
             start = perf_counter()
             if start >= self._tables_due:
                 stopwatch.lap("other")
-                write_tables(self.run)
+                self._write_tables()
                 stopwatch.lap("tables")
                 end = perf_counter()
                 self._tables_due = end + (end - start) / TABLES_SHARE
+
+    def _write_tables(self) -> None:
+        """Write the tables; one that another program has locked, as on Windows, waits for the next
+        time."""
+        try:
+            write_tables(self.run)
+        except BenchError as error:
+            if not isinstance(error.__cause__, PermissionError):
+                raise
+            if not self._locked:
+                self.tell(messages.Warned(f"{error} The run goes on; close what has it open."))
+            self._locked = True
+
+
+def _unheard(message: Any) -> None:
+    """Nobody listens any more."""

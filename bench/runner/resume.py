@@ -104,10 +104,17 @@ def check_same_place(before: RunTables, now: Prepared) -> None:
                 f"--resume {before.path}: the file of {model.name} is not the one that the run was "
                 "started with; restore it, or start a new run."
             )
-    whole = (
-        before.tuning_declared.retrained_on.sha256 if before.tuning_declared and now.whole else None
-    )
-    if now.dataset.sha256 != before.dataset.sha256 or (now.whole and whole != now.whole.sha256):
+    if now.dataset.resident != before.dataset.resident:
+        change = "were kept in memory and no longer fit in what is free: free some of it"
+        if now.dataset.resident:
+            change = "were streamed from disk and now fit in memory: resume it where less is free"
+        raise Refused(
+            f"--resume {before.path}: the images of {before.dataset.name} {change}, or start a new "
+            "run."
+        )
+    known, whole = before.tuning_declared, now.whole
+    other = known is not None and whole is not None and known.retrained_on.sha256 != whole.sha256
+    if other or now.dataset.sha256 != before.dataset.sha256:
         raise Refused(
             f"--resume {before.path}: the images of {before.dataset.name} are not those that the "
             "run was started with; restore them, or start a new run."

@@ -110,8 +110,11 @@ def under_way(session: Session) -> Iterator[None]:
                     "interrupted." if session.config.dry_run else message,
                     session.interrupts.number or signal.SIGINT,
                 )
-            # After any other error, the run has not ended: it can go on.
+            # After any other error, the run has not ended, nor by a refusal once trials have begun:
+            # it can go on.
             code = reason.exit_code if isinstance(reason, Interrupted | Refused) else None
+            if isinstance(reason, Refused) and any(t.stays for t in session.run.trials):
+                code = None
             with suppress(BenchError):
                 session.end(code)
             if reason is error:

@@ -22,7 +22,7 @@ from bench.analysis.compare.side import read_side
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.selfcheck import CHECKS, PAIRS, Checked, Evidence, judge_all
 from bench.config import Config, Options, settings_of
-from bench.errors import BenchError, Interrupted, Refused, TimedOut, TrialFailed
+from bench.errors import BenchError, Interrupted, TimedOut, TrialFailed
 from bench.options import Folder, Group, Help, options_of
 from bench.prediction.cards import DEFAULT_RESERVE_BYTES, card_called, find_card
 from bench.prediction.memory import predict
@@ -336,10 +336,10 @@ def _measured(
         except TimedOut:
             for name in (part.experiment, *part.beside):
                 gathered[name].late += 1
-        except (TrialFailed, Refused) as error:
-            own.failed.append(public_text(f"{part.label}: {error}"))
         except (KeyboardInterrupt, Interrupted):
             return gathered, True
+        except BenchError as error:
+            own.failed.append(public_text(f"{part.label}: {error}"))
         else:
             own.longest = max(own.longest, perf_counter() - begun)
     return gathered, False

@@ -34,7 +34,15 @@ from bench.runner.cluster import Cluster
 from bench.runner.foresight import foresee
 from bench.runner.interrupts import Interrupts
 from bench.runner.other_cards import predict_on_cards
-from bench.runner.plan import Plan, Shape, at_chosen, choose_batches, notes_on, refusal
+from bench.runner.plan import (
+    Plan,
+    Shape,
+    at_any_rate,
+    at_chosen,
+    choose_batches,
+    notes_on,
+    refusal,
+)
 from bench.runner.provenance import shown_command
 from bench.runner.recorder import Listener, Recorder
 from bench.runner.rehearsal import rehearse
@@ -146,6 +154,7 @@ class Session:
     def search_all(self, plan: Plan) -> None:
         """Describe every model and find the largest batch of each shape."""
         for shape in plan.shapes:
+            self._take_over(shape)
             if self._is_searched(shape):
                 continue
             try:
@@ -153,6 +162,13 @@ class Session:
             except (TrialFailed, Refused) as error:
                 self.failed_shapes[shape] = error
         self.recorder.update_tables(self.stopwatch)
+
+    def _take_over(self, shape: Shape) -> None:
+        """Record what was found at another learning rate, if it was: it holds at any."""
+        found = {at_any_rate(known): largest for known, largest in self.run.largest_batches.items()}
+        largest = found.get(at_any_rate(shape))
+        if largest is not None and shape not in self.run.largest_batches:
+            self.record(replace(largest, setting=shape[1]))
 
     def _is_searched(self, shape: Shape) -> bool:
         """Whether the run, before it was resumed, has searched for this shape."""
@@ -172,22 +188,22 @@ class Session:
                 self.recorder.tell(epoch)
         decided = self._decided(plan)
         seeds = by_seed(t for t in decided if not t.is_point and not self._is_over(t))
-        self._tune(decided, self._seconds(next(iter(seeds.values()), ())))
+        self._tune(decided, next(iter(seeds.values()), ()))
         self._spread(seeds, lambda left, needed: self._cut(tuple(left), needed))
 
-    def _tune(self, trials: Sequence[records.Trial], reserved_seconds: float) -> None:
+    def _tune(self, trials: Sequence[records.Trial], reserved: Sequence[records.Trial]) -> None:
         """Try the points that are left, one of every contestant after the other, and choose the
-        best of each; the time limit must have room for one seed afterwards.
+        best of each; the time limit must have room for the `reserved` trials afterwards.
 
         Once anything is chosen, no point is tried any more: also in a resumed run, what was chosen
         follows from what was tried before.
         """
-        left = [t for t in trials if t.is_point and not self.run.chosen and not self._is_over(t)]
+        left = [trial for trial in trials if trial.is_point and self._is_left(trial)]
 
         def cut(left: Blocks, needed: float) -> None:
-            self._cut((), needed, tuple(number for number in left))
+            self._cut((), needed, tuple(left))
 
-        self._spread(by_point(left), cut, reserved_seconds)
+        self._spread(by_point(left), cut, reserved)
         if self.tuning is None:
             return
         for contestant in dict.fromkeys(trial.contestant for trial in trials):
@@ -198,13 +214,13 @@ class Session:
         self,
         blocks: Blocks,
         cut: Callable[[Blocks, float], None],
-        reserved_seconds: float = 0.0,
+        reserved: Sequence[records.Trial] = (),
     ) -> None:
         """Attempt blocks, each on one slot, while the time limit has room for the next one and for
         what is reserved."""
 
         def needed(trials: Sequence[records.Trial]) -> float:
-            return self._seconds(trials) + reserved_seconds
+            return self._seconds((*trials, *reserved))
 
         waiting = Waiting(
             blocks,
@@ -214,7 +230,7 @@ class Session:
         own = [r.stopwatch for r in self.runners if r.stopwatch is not self.stopwatch]
         for stopwatch in own:
             stopwatch.skip()
-        with self.interrupts.ask_first(self._stop):
+        with self.interrupts.ask_first(self._stop, self._step_seconds):
             spread(waiting, self._living, self._attempt, self._lost)
         if own:
             self.stopwatch.skip()
@@ -227,6 +243,10 @@ class Session:
     def _stop(self) -> None:
         for runner in self.runners:
             runner.stop()
+
+    def _step_seconds(self) -> float:
+        """How long a step takes, as far as is known, of those that are in progress."""
+        return max(runner.step_seconds for runner in self.runners)
 
     def _lost(self, trials: Sequence[records.Trial], why: NodeLost) -> None:
         """Say that a slot is gone with trials of a block that it was training."""
@@ -242,9 +262,14 @@ class Session:
         return sum(corrected_seconds(trial, self.run) for trial in trials)
 
     def leave_untrained(self, plan: Plan, reason: str) -> None:
-        """Record that no trial of a plan is trained, and why."""
+        """Record that no trial of a plan is trained, and why; one whose model could not be looked
+        at, or searched for, has failed."""
         for trial in self._decided(plan):
-            self.record(records.TrialEnded(trial, "refused", reason, 0.0))
+            error, _ = self._known_to_fail(trial)
+            if error is not None:
+                self.record(self.runners[0].failed(trial, error, 0.0))
+            else:
+                self.record(records.TrialEnded(trial, "refused", reason, 0.0))
 
     def _attempt(self, trial: records.Trial, runner: TrialRunner) -> None:
         """Train a trial, unless it is known to fail."""
@@ -263,7 +288,7 @@ class Session:
 
     def _notes(self, trial: records.Trial) -> tuple[str, ...]:
         described = self.run.described.get((trial.model, trial.setting.image_size))
-        data, epochs = self.prepared.dataset, self.config.epochs
+        data, epochs = self.prepared.dataset_of(trial), self.config.epochs
         notes = notes_on(trial, described, data, epochs=epochs, searched=self.searches)
         return (*notes, *([SHARED] if self.config.share_node > 1 else []))
 
@@ -287,7 +312,7 @@ class Session:
     def foresee(self, plan: Plan, *, within: float) -> records.TimePredicted | None:
         """On the CPU, predict how long the trials take from simulated steps, before anything is
         searched for or timed; None where that cannot be done, or not in so many seconds."""
-        trials = [trial for trial in self._decided(plan) if not self._is_over(trial)]
+        trials = [trial for trial in self._decided(plan) if self._is_left(trial)]
         elsewhere = self.prepared.device.kind != "cpu" or bool(self.prepared.nodes)
         if elsewhere or not trials:
             return None
@@ -324,13 +349,15 @@ class Session:
     def predict_time(self, plan: Plan) -> None:
         """Predict how long the trials take from a few steps of each model; raises Refused if the
         time limit has no room for one seed of each, except in a dry run, which shows that."""
-        trials = []
+        trials, refused = [], dict[str, None]()
         for trial in self._decided(plan):
             error, reason = self._known_to_fail(trial)
-            if (error or reason) and self.config.dry_run and not trial.seed:
-                self.recorder.tell(messages.Warned(reason or f"{trial.model}: {error}"))
-            elif not (error or reason or self._is_over(trial)):
+            if error or reason:
+                refused[reason or f"{trial.model}: {error}"] = None
+            elif self._is_left(trial):
                 trials.append(trial)
+        for why in refused if self.config.dry_run else ():
+            self.recorder.tell(messages.Warned(why))
         asked = self.config.dry_run or self.config.time_limit is not None
         images = self.prepared.dataset.train_images
         if not asked and not is_cheap_to_predict(trials, images, self.config.epochs):
@@ -427,8 +454,10 @@ class Session:
         there = [runner for runner in living if result and runner.slot == result.slot]
         runner = (there or living)[0]
         self.record(records.TrialRepeated(trial, now(), because, runner.slot))
+        if runner.stopwatch is not self.stopwatch:
+            runner.stopwatch.skip()
         try:
-            with self.interrupts.ask_first(self._stop):
+            with self.interrupts.ask_first(self._stop, self._step_seconds):
                 runner.train_anew(trial)
         except NodeLost as error:
             runner.lost = True
@@ -436,6 +465,12 @@ class Session:
             label = self.recorder.labels[trial.id]
             self.recorder.tell(messages.Warned(f"{error} {label} is not repeated."))
         self.recorder.update_tables(runner.stopwatch)
+        if runner.stopwatch is not self.stopwatch:
+            self.stopwatch.skip()
+
+    def _is_left(self, trial: records.Trial) -> bool:
+        """Whether a trial is still to be trained: once anything is chosen, no point is."""
+        return not self._is_over(trial) and not (trial.is_point and self.run.chosen)
 
     def _is_over(self, trial: records.Trial) -> bool:
         result = self.run.trial(trial.id)

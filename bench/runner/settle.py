@@ -45,7 +45,7 @@ from bench.runner.recorder import Listener
 from bench.runner.resume import check_same_options, check_same_place, with_same_data
 from bench.runner.run import prepare, refuse_early, under_way
 from bench.runner.scratch import scratch_folder
-from bench.runner.session import Session
+from bench.runner.session import CPU_LIMIT_HOLDS, Session
 from bench.runner.stopwatch import Stopwatch
 from bench.units import parse_duration
 
@@ -57,6 +57,9 @@ ROUND_SECONDS = 10.0
 
 PRICING_SHARE = 0.25
 """Timing a few steps of what might be trained takes at most this share of the time limit."""
+
+NEEDS_LINUX = "a memory budget on the CPU needs Linux"
+"""Why another system's CPU cannot decide claims with such a budget."""
 
 Pricing = Literal["timed", "simulated"]
 """How a round finds what trials take: by timing a few of their steps, or by simulating them."""
@@ -186,13 +189,18 @@ class Settlement:
         return experiment.config(**given, seeds=seeds, output=self.path(experiment))
 
     def refuse_early(self) -> None:
-        """Refuse claims about what cannot be run, such as an unknown model."""
+        """Refuse claims about what cannot be run, such as an unknown model; note those that only
+        another system can decide."""
         for experiment in self.progress.experiments:
             if not self.path(experiment).exists():
                 for needed in experiment.requirements:
                     alone = replace(experiment, requirements=(needed,))
                     try:
-                        refuse_early(self.config(alone))
+                        config = self.config(alone)
+                        if config.memory_budget and config.device == "cpu" and not CPU_LIMIT_HOLDS:
+                            self.progress.elsewhere[needed.claim.id] = NEEDS_LINUX
+                        else:
+                            refuse_early(config)
                     except Refused as error:
                         raise Refused(f"claim {needed.claim.id}: {error}") from error
 
@@ -224,7 +232,6 @@ class Settlement:
                     self._round(experiment, wanted, pricing="timed")
                 elif passed < 2 * limit and known is None and self._on_cpu():
                     self._round(experiment, wanted, pricing="simulated")
-                self.progress.check_conditions(experiment)
 
     def _on_cpu(self) -> bool:
         return any(run.device.kind == "cpu" for run in self.progress.runs.values())
@@ -309,7 +316,6 @@ class Settlement:
         if pricing == "simulated":
             session.foresee(plan, within=PREDICTION_SECONDS * len(plan.shapes))
             return
-        session.searches = session.searches and not experiment.trained
         session.search_all(plan)
         if not experiment.trained:
             session.predict_all()
@@ -330,7 +336,8 @@ class Settlement:
                 yield from run.steps_timed.values()
 
     def _load(self, experiment: Experiment) -> None:
-        """Read a run again; one that was killed before it began counts as none."""
+        """Read a run again, and note what it tells of its machine and data; one that was killed
+        before it began counts as none."""
         run = read_run(RunTables(self.path(experiment)))
         try:
             run.check_begun()
@@ -346,6 +353,7 @@ class Settlement:
                 "settlement."
             ) from error
         self.progress.runs[experiment.number] = run
+        self.progress.check_conditions(experiment)
 
 
 def _runs_of(step: Step[Wanted]) -> set[int]:

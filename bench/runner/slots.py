@@ -15,6 +15,9 @@ from bench.runner.trial_runner import TrialRunner
 Blocks = Mapping[int, Sequence[Trial]]
 """The trials of each seed or point."""
 
+TURN_SECONDS = 0.5
+"""How long the main thread waits in one go: on Windows, no signal ends a wait before its time."""
+
 
 class Waiting:
     """Blocks that wait for a slot; threads may share it.
@@ -22,7 +25,7 @@ class Waiting:
     Args:
         blocks: all of them, in their order.
         has_time: whether there is time for a block that is not the first.
-        cut: called with the blocks that there is no time for.
+        cut: called with all blocks so far that there is no time for.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Waiting:
         self._blocks = dict(blocks)
         self._has_time = has_time
         self._cut = cut
+        self._without: dict[int, Sequence[Trial]] = {}
         self._changed = threading.Condition()
         self._first = True
         self._busy = 0
@@ -42,15 +46,17 @@ class Waiting:
         """The next block, with its number; None if there is none, or no time for it. While others
         are trained, which may come back, this waits."""
         with self._changed:
-            while not self._blocks and self._busy:
-                self._changed.wait()
-            number = next(iter(self._blocks), None)
-            if number is None:
-                return None
-            if not self._first and not self._has_time(self._blocks[number]):
-                left, self._blocks = self._blocks, {}
-                self._cut(left)
-                return None
+            while True:
+                while not self._blocks and self._busy:
+                    self._changed.wait()
+                number = next(iter(self._blocks), None)
+                if number is None:
+                    return None
+                if self._first or self._has_time(self._blocks[number]):
+                    break
+                self._without |= self._blocks
+                self._blocks = {}
+                self._cut(dict(sorted(self._without.items())))
             self._first = False
             self._busy += 1
             return number, self._blocks.pop(number)
@@ -93,8 +99,10 @@ def spread(
                     left = left[1:]
             except NodeLost as error:
                 runner.lost = True
-                lost(left, error)
-                waiting.done(number, left)
+                try:
+                    lost(left, error)
+                finally:
+                    waiting.done(number, left)
                 return
             except BaseException:
                 waiting.done(number)
@@ -109,11 +117,12 @@ def spread(
     with ThreadPoolExecutor(len(runners)) as pool:
         futures = [pool.submit(work, runner) for runner in runners]
         try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            if any(future.exception() for future in done):
-                for runner in runners:
-                    runner.stop()
-            wait(futures)
+            left = set(futures)
+            while left:
+                ended, left = wait(left, TURN_SECONDS, FIRST_EXCEPTION)
+                if left and any(future.exception() for future in ended):
+                    for runner in runners:
+                        runner.stop()
         except KeyboardInterrupt:
             for runner in runners:
                 runner.end()

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bench.analysis.noise import noise_of
-from bench.errors import BenchError, Refused, TrialFailed, Unsaved, WorkerDied
+from bench.errors import BenchError, Diverged, Refused, TrialFailed, Unsaved, WorkerDied
 from bench.records import logits, messages, records
 from bench.records.redaction import redacted, without_paths
 from bench.runner.recorder import Recorder
@@ -38,9 +38,11 @@ class TrialRunner:
         self.start = start
         self.lost = False
         """Whether its node no longer answers."""
+        self.step_seconds = 0.0
+        """How long a step of the trial in progress takes; of the one before until that is known."""
         self._worker: WorkerHandle | None = None
         self._stopped = False
-        self._calibrated: tuple[records.Calibrated, float] | None = None
+        self._calibrated: tuple[records.Calibrated, int, float] | None = None
 
     def train(
         self, trial: records.Trial, notes: tuple[str, ...] = (), *, anew: bool = False
@@ -95,10 +97,8 @@ class TrialRunner:
         """
         recorder, config = self.recorder, self.recorder.config
         checkpoint, start_weights, kernels, kept = self._files(trial)
-        data, whole = recorder.prepared.dataset, recorder.prepared.whole
+        data = recorder.prepared.dataset_of(trial)
         retrained = trial.tuning is not None and not trial.is_point
-        if retrained and whole is not None:
-            data = whole
         return messages.TrainJob(
             trial=trial,
             epochs=config.epochs,
@@ -109,7 +109,7 @@ class TrialRunner:
             kernels=str(kernels) if config.inspect and trial.tuning is None else None,
             logits=str(kept) if keeps_logits(data) and not trial.is_point else None,
             logged_epochs=logged_epochs,
-            calibrated=self._neighbour(trial.setting.precision),
+            calibrated=self._neighbour(trial.setting),
             tested=trial.is_point or self._is_tested(trial),
             evaluated=not retrained,
         )
@@ -120,20 +120,22 @@ class TrialRunner:
         tested = result is not None and result.final_test is not None
         return tested or self.recorder.prepared.dataset.evaluated_on == "test"
 
-    def _neighbour(self, precision: str) -> records.Calibrated | None:
-        """The machine's speed, if a trial in that precision has just ended."""
+    def _neighbour(self, setting: records.Setting) -> records.Calibrated | None:
+        """The machine's speed, if a trial in the same precision, by as many processes, which share
+        its processors, has just ended."""
         if self._calibrated is None:
             return None
-        last, at = self._calibrated
+        last, processes, at = self._calibrated
         recent = perf_counter() - at <= SHARED_SECONDS
-        return last if recent and last.precision == precision else None
+        alike = (last.precision, processes) == (setting.precision, setting.nproc_per_node)
+        return last if recent and alike else None
 
     def failed(self, trial: records.Trial, error: BenchError, seconds: float) -> records.TrialEnded:
         """The record of a failed trial. A resumed run tries it again after a killed process or a
         full disk, which say nothing about the model."""
         reason = without_paths(redacted(str(error), self.recorder.places))
-        retry = isinstance(error, WorkerDied | Unsaved)
-        return records.TrialEnded(trial, "failed", reason, seconds, retry)
+        retry, diverged = isinstance(error, WorkerDied | Unsaved), isinstance(error, Diverged)
+        return records.TrialEnded(trial, "failed", reason, seconds, retry, diverged)
 
     def stop(self) -> None:
         """Ask the trial in progress to save and end; none begins after it."""
@@ -160,18 +162,25 @@ class TrialRunner:
             for message in worker.messages():
                 match message:
                     case messages.Progress():
+                        if message.rate:
+                            batch = (job.trial.batch_size or 0) * job.trial.setting.ranks
+                            self.step_seconds = batch / message.rate
                         recorder.tell(message)
                         continue
                     case records.Calibrated():
                         seconds = 0.0 if message.shared else sum(message.seconds)
                         self.stopwatch.lap("start workers", calibrate=seconds)
                         if message.epochs == job.epochs:
-                            self._calibrated = message, perf_counter()
+                            processes = job.trial.setting.nproc_per_node
+                            self._calibrated = message, processes, perf_counter()
                     case records.Epoch():
-                        train, test = message.train_seconds, message.test_seconds
-                        self.stopwatch.lap("checkpoints", train=train, evaluate=test)
+                        test = message.test_seconds + message.tta_seconds
+                        self.stopwatch.lap(
+                            "checkpoints", train=message.train_seconds, evaluate=test
+                        )
                     case records.FinalTest():
-                        self.stopwatch.lap("checkpoints", evaluate=message.seconds)
+                        test = message.seconds + message.tta_seconds
+                        self.stopwatch.lap("checkpoints", evaluate=test)
                     case records.Inspected():
                         self.stopwatch.lap("inspect")
                 match message:
@@ -210,7 +219,10 @@ class TrialRunner:
         except OSError as error:
             raise BenchError(f"cannot create a folder in {folder}: {error.strerror}.") from error
         weights = checkpoints / f"{name}.pt", checkpoints / f"{name}.start.pt"
-        return *weights, kernels / f"{name}.npz", kept / f"{name}.npy"
+        # A repetition that comes to nothing leaves the logits of the time before as they were.
+        result = self.recorder.run.trial(trial.id)
+        again = f".{len(result.repeated)}" if result and result.repeated else ""
+        return *weights, kernels / f"{name}.npz", kept / f"{name}{again}.npy"
 
 
 def keeps_logits(data: records.DatasetFacts) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from bench.errors import OutOfMemoryKilled, Refused, TrialFailed, Unsaved, WorkerDied
+from bench.errors import OutOfMemoryKilled, WorkerDied
 from bench.records.messages import (
     STOP,
     Failure,
@@ -86,14 +86,14 @@ class Worker(WorkerHandle):
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise WorkerDied(f"its worker sent a damaged line ({error}).") from error
         if isinstance(message, Failure):
-            other = Unsaved if message.unsaved else WorkerDied if message.died else TrialFailed
-            raise (Refused if message.refused else other)(message.reason)
+            raise message.error(message.reason)
         return message
 
     def send(self, data: bytes) -> None:
         """Send a line; a worker that has ended does not get it."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
+        # A pipe that is closed is an invalid argument on Windows.
+        with contextlib.suppress(OSError):
             self._process.stdin.write(data)
             self._process.stdin.flush()
 

@@ -78,8 +78,12 @@ def _read(cpus: tuple[int, ...]) -> _Reading:
 
 
 def _own_seconds() -> float:
-    """Processor time of this process and its data loader processes."""
+    """Processor time of this process and its data loader processes, those that have ended among
+    them."""
     spent = time.process_time()
+    if resource:
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent += ended.ru_utime + ended.ru_stime
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):

@@ -39,11 +39,12 @@ Weights = dict[str, Tensor]
 
 
 def weighted_layers(network: Network) -> Weights:
-    """The weights of convolutions and linear layers by name, in the order of the module tree."""
+    """The weights of convolutions and linear layers by name, in the order of the module tree, but
+    for those that a layer computes, as with `weight_norm`."""
     return {
         name: part.weight
         for name, part in network.module.named_modules()
-        if isinstance(part, nn.Conv2d | nn.Linear)
+        if isinstance(part, nn.Conv2d | nn.Linear) and isinstance(part.weight, nn.Parameter)
     }
 
 

@@ -58,6 +58,11 @@ class RankNetwork:
         of: more than one where it has more images than others."""
         return self._ranks * part / (self.batch or self._ranks * batch)
 
+    def fewest(self, batch: int) -> int:
+        """The images that the rank with the fewest has, if this one has so many: all go backward
+        equally often, for each time they sum their gradients."""
+        return (self.batch or self._ranks * batch) // self._ranks
+
 
 @dataclass(frozen=True)
 class Gang:

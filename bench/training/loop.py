@@ -71,6 +71,9 @@ class Trained(Protocol):
     def share(self, part: int, batch: int) -> float:
         """As `Network.share`."""
 
+    def fewest(self, batch: int) -> int:
+        """As `Network.fewest`."""
+
 
 class Sums:
     """Running sums over a pass, kept on the device that they come from."""
@@ -133,7 +136,7 @@ def train_step(
     of the mean loss over all of it.
     """
     images, labels = batch
-    count = parts_of(len(labels), accumulate)
+    count = parts_of(network.fewest(len(labels)), accumulate)
     done: list[tuple[Tensor, Tensor, dict[str, Tensor]]] = []
     for part in zip(images.tensor_split(count), labels.tensor_split(count), strict=True):
         if done:

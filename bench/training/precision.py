@@ -1,6 +1,7 @@
 """Arithmetic precision of a training step: fp32, tf32, bf16 or fp16 (with loss scaling)."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +56,26 @@ def open_precision(name: str, device_type: str, deterministic: bool = False) -> 
         torch.backends.cudnn.allow_tf32 = facts.tf32
     scaler = torch.amp.GradScaler(device_type) if facts.scales_loss else None
     return Precision(name, autocast_dtype(name), device_type, scaler)
+
+
+@contextlib.contextmanager
+def kept_switches() -> Iterator[None]:
+    """What `open_precision` sets is after the block as it was before.
+
+    torch 2.9 has new switches for TF32, and cannot read the old ones in a script that sets those.
+    """
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    old = (cudnn, "benchmark"), (cudnn, "allow_tf32"), (matmul, "allow_tf32")
+    parts = matmul, getattr(cudnn, "conv", None), getattr(cudnn, "rnn", None)
+    kept = []
+    for place, name in (*old, *((part, "fp32_precision") for part in parts)):
+        with contextlib.suppress(AttributeError, RuntimeError):
+            kept.append((place, name, getattr(place, name)))
+    try:
+        yield
+    finally:
+        for place, name, value in kept:  # the new ones last: the old ones set them, too
+            setattr(place, name, value)
 
 
 def autocast_dtype(name: str) -> torch.dtype | None:

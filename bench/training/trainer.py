@@ -1,7 +1,7 @@
 """One trial in a worker process: epoch by epoch, from its checkpoint if there is one."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Protocol, TypeVar, cast
 import numpy as np
 import torch
 
-from bench.data.loader import Split, dropped_images, steps_per_epoch
+from bench.data.batches import dropped_images, steps_per_epoch
+from bench.data.loader import Split
 from bench.errors import BenchError, Diverged, first_line
 from bench.recipes import RECIPES
 from bench.records import records
@@ -85,8 +86,11 @@ class Trainer:
                 at = position_of(saved)
                 self.training.restore(saved.pop("training"))
                 self.training.order.set_state(saved["order"])
-                if self._gang.leads:
-                    sums.restore(saved["sums"], self.device.torch)
+                done = saved["sums"]
+                if not self._gang.leads:  # the first rank's are of all
+                    nothing = {"losses": dict.fromkeys(done["losses"], 0.0)}
+                    done = {"images": 0, "correct": 0} | nothing
+                sums.restore(done, self.device.torch)
             elif self.job.kernels is not None and self._gang.leads:
                 save_start(Path(self.job.start), self.training.network)
             self.device.release()
@@ -161,8 +165,8 @@ class Trainer:
         record = self._record(at.epoch, steps, trained, evaluated, *times, *beside)
         if not last or evaluated is None:
             return record
-        views = self._in_views(self.evaluation_split, trained_at)
-        return replace(record, tta_test_accuracy=views)
+        accuracy, seconds = self._in_views(self.evaluation_split, trained_at)
+        return replace(record, tta_test_accuracy=accuracy, tta_seconds=seconds)
 
     @property
     def _gang(self) -> Gang:
@@ -190,8 +194,9 @@ class Trainer:
         _check_finite("test", tested, self.job.epochs)
         figures = tested.loss, tested.accuracy, tested.images
         record = records.FinalTest(self.job.trial.id, *figures, time.seconds)
-        views = self._in_views(split, at)
-        return self._with_logits(replace(record, tta_accuracy=views), split)
+        accuracy, seconds = self._in_views(split, at)
+        record = replace(record, tta_accuracy=accuracy, tta_seconds=seconds)
+        return self._with_logits(record, split)
 
     def _evaluated(
         self, split: Split, at: Position, *, kept: bool = False, views: bool = False
@@ -208,11 +213,12 @@ class Trainer:
         seen = SixViews(network) if views else network
         return self._gang.add_up(evaluation_pass(seen, batches, precision, logits)).result()
 
-    def _in_views(self, split: Split, at: Position) -> float | None:
-        """The accuracy with test-time augmentation, where the recipe has it."""
+    def _in_views(self, split: Split, at: Position) -> tuple[float | None, float]:
+        """The accuracy with test-time augmentation, where the recipe has it, and its seconds."""
         if not RECIPES[self.job.trial.setting.recipe].views:
-            return None
-        return self._evaluated(split, at, views=True).accuracy
+            return None, 0.0
+        seen, time = timed(self.device, lambda: self._evaluated(split, at, views=True))
+        return seen.accuracy, time.seconds
 
     def _record(
         self,
@@ -227,7 +233,9 @@ class Trainer:
         surroundings: records.Surroundings,
     ) -> records.Epoch:
         trial = self.job.trial
-        seconds = timer.step_seconds() or [train_time.seconds]
+        step_times = timer.step_seconds()
+        # Of an epoch that was stopped in its evaluation, no step is left to be timed.
+        seconds = step_times or [train_time.seconds / steps]
         every = -(-len(seconds) // KEPT_STEPS)
         steady = (seconds[1:] or seconds) if epoch == 1 else seconds
         parts = timer.part_seconds(train_time.seconds)
@@ -256,7 +264,7 @@ class Trainer:
             ),
             step_seconds=median(steady),
             step_seconds_p95=float(np.percentile(steady, 95)),
-            first_step_seconds=seconds[0] if epoch == 1 else None,
+            first_step_seconds=step_times[0] if epoch == 1 and step_times else None,
             peak_memory_bytes=max([peak, *peaks], key=lambda peak: peak or 0),
             reserved_memory_bytes=self.device.reserved_memory(),
             time_budget=records.TimeBudget(
@@ -266,7 +274,7 @@ class Trainer:
             ),
             cpu_seconds=train_time.cpu_seconds,
             telemetry=telemetry,
-            step_times=tuple(round(s, 6) for s in seconds[::every]),
+            step_times=tuple(round(s, 6) for s in step_times[::every]),
             step_times_every=every,
             surroundings=surroundings,
             validation_loss=validation.loss if validation else None,
@@ -306,8 +314,13 @@ class Trainer:
                 save_kernels(kernels, network, start)
                 batch = self.train_split.first(min(size, len(self.train_split)))
                 layers = tuple(changes(network, start, batch, precision))
-        except (BenchError, RuntimeError, MemoryError) as error:
+        except Exception as error:  # whatever is special about a network of the user's own
             return Warned(f"it was trained, but could not be inspected: {first_line(error)}")
+        if (name := _not_finite(layers)) is not None:
+            return Warned(
+                f"it was trained, but could not be inspected: layer {name} began with weights of 0"
+                ", or has figures that are not finite."
+            )
         return records.Inspected(trial.id, layers, modes, kernels.name)
 
     def _remaining_batches(self, at: Position, steps: int) -> Iterator[Batch]:
@@ -349,6 +362,15 @@ class _Stop(Exception):
     def __init__(self, at: Position) -> None:
         super().__init__()
         self.at = at
+
+
+def _not_finite(layers: Iterable[records.LayerChange]) -> str | None:
+    """The first layer with a figure that is not finite, which a message cannot hold."""
+    for layer in layers:
+        figures = layer.relative_change, layer.gradient_norm_first, layer.gradient_norm_last
+        if not all(map(math.isfinite, figures)):
+            return layer.layer
+    return None
 
 
 def _check_finite(part: str, result: Pass, epoch: int) -> None:

@@ -90,6 +90,10 @@ class Network(nn.Module):
         """What the mean loss over a part of a batch counts in the batch's gradient."""
         return part if self.summed else part / batch
 
+    def fewest(self, batch: int) -> int:
+        """Images of a batch that every process trains on: all, for there is one."""
+        return batch
+
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 

@@ -18,7 +18,7 @@ from torch.nn.parameter import UninitializedParameter
 from bench.errors import Refused
 from bench.own_code import Place, explained, importing, load
 from bench.records.records import ModelFacts
-from models.building.heads import IMAGENET_CLASSES, outputs_of, replace_heads
+from models.building.heads import IMAGENET_CLASSES, replace_last
 from models.building.network import Network, outputs_by_name
 
 FAMILY = "own"
@@ -72,8 +72,7 @@ def _called(place: Place, target: Callable[..., Any], classes: int) -> nn.Module
     module = target(**{keyword: classes}) if keyword else target(*() if fixed else (classes,))
     if not isinstance(module, nn.Module):
         raise Refused(f"{place.label} returns {_kind(module)}, not a torch.nn.Module.")
-    outputs = [n for layer in module.modules() if (n := outputs_of(layer))]
-    return replace_heads(module, classes, outputs[-1]) if fixed and outputs else module
+    return replace_last(module, classes) if fixed else module
 
 
 def _arguments(target: Callable[..., Any]) -> tuple[str | None, list[str]]:

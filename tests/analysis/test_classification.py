@@ -39,6 +39,11 @@ def test_confusion_by_hand() -> None:
     assert most_confused(np.diag([3, 4])) is None
 
 
+def test_the_most_frequent_mistake_is_that_of_most_images() -> None:
+    confusion = np.array([[1, 1, 0], [0, 70, 30], [0, 0, 9]])
+    assert most_confused(confusion) == (1, 2, 0.3)
+
+
 def test_a_class_without_images_has_no_accuracy() -> None:
     answers = classify(sure([0, 2], 0.9), np.array([0, 0]))
     assert np.isnan(class_accuracies(answers.confusion)).tolist() == [False, True, True]

@@ -16,9 +16,17 @@ from bench.analysis.noise import (
     steady_epochs,
     step_spread,
 )
-from bench.records.records import Calibrated, Epoch, Record, Surroundings, Telemetry
+from bench.records.records import (
+    Calibrated,
+    Epoch,
+    RankFacts,
+    Record,
+    Setting,
+    Surroundings,
+    Telemetry,
+)
 from bench.records.run import TrialResult, collect
-from tests.builders import a_device, a_trial, an_epoch, run_start
+from tests.builders import a_device, a_setting, a_trial, an_epoch, run_start
 from tests.builders import a_done_trial as done
 
 QUIET = Surroundings(
@@ -27,8 +35,10 @@ QUIET = Surroundings(
 CARD = Telemetry(300.0, 900.0, 0.95, 5e9, 70.0, 1700.0, 40)
 
 
-def result_of(*epochs: Epoch, more: tuple[Record, ...] = (), **device: Any) -> TrialResult:
-    started, *_ = done(a_trial())
+def result_of(
+    *epochs: Epoch, more: tuple[Record, ...] = (), setting: Setting | None = None, **device: Any
+) -> TrialResult:
+    started, *_ = done(a_trial(setting=setting or a_setting()))
     begin, _, data = run_start()
     records = [begin, a_device(**device), data, started, *epochs, *more]
     (result,) = collect(Path("somewhere"), records).trials
@@ -153,6 +163,19 @@ def test_others_on_the_same_cores() -> None:
 def test_others_on_spare_cores_disturb_nobody() -> None:
     spare = replace(QUIET, cores=8, other_busy_cores=5.5)
     assert noise_of(result_of(*epochs(surroundings=spare))) == ()
+
+
+def test_processes_of_the_trial_itself_are_no_others_if_they_are_here() -> None:
+    busy = replace(QUIET, other_busy_cores=0.6)
+    made = [
+        replace(e, ranks=(RankFacts(None, 1.0), RankFacts(None, 0.6 * e.train_seconds)))
+        for e in epochs(surroundings=busy)
+    ]
+    here = a_setting(nproc_per_node=2)
+    assert noise_of(result_of(*made, setting=here)) == ()
+    apart = a_setting(nproc_per_node=1, nnodes=2)
+    (said,) = noise_of(result_of(*made, setting=apart))
+    assert said.startswith("other processes used 0.60 of the 2 cores")
 
 
 def test_threads_that_had_no_processor() -> None:

@@ -19,6 +19,7 @@ from tests.builders import (
     a_run,
     a_setting,
     a_speed,
+    a_sweep_point,
     a_trial,
     an_epoch,
     run_start,
@@ -218,6 +219,12 @@ def test_what_a_run_sets_otherwise_has_columns_at_the_end(tmp_path: Path) -> Non
     for frame in (run.epochs, run.probes):
         assert list(frame.columns)[-3:] == ["recipe", "weight_decay", "augment"]
         assert frame.iloc[-1][["recipe", "augment"]].tolist() == ["onecycle", "crop"]
+
+
+def test_a_sweep_has_the_weight_decay_that_was_used(tmp_path: Path) -> None:
+    decayed = a_sweep_point(setting=a_setting(optimizer="adamw"))
+    frame = run_of(tmp_path, a_sweep_point(), decayed).sweep
+    assert frame.weight_decay.tolist() == [0.0, 0.01]
 
 
 def test_validation_has_columns_at_the_end(tmp_path: Path) -> None:

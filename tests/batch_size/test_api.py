@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from bench import find_max_batch, predict_max_batch
+from bench.batch_size import api
 from bench.errors import Refused
+from bench.system.devices.cpu import CpuDevice
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -92,3 +97,58 @@ def test_a_budget_is_needed_on_the_cpu() -> None:
 def test_unknown_cards_are_refused() -> None:
     with pytest.raises(Refused, match="unknown card"):
         predict_max_batch("resnet18", card="rtx")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"optimizer": "Adam"}, "--optimizer Adam must be one of adam, adamw, sgd"),
+        ({"precision": "float16"}, "--precision float16 must be one of fp32, tf32, bf16, fp16."),
+        ({"image_size": 0}, "--image-size 0 must be a whole number above 0"),
+        ({"num_classes": 0}, "num_classes 0 must be 2 or more."),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(arguments: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(Refused) as refused:
+        predict_max_batch("lenet", card="t4", **arguments)
+    assert sentence in str(refused.value)
+    with pytest.raises(Refused) as refused:
+        find_max_batch("lenet", device="cpu", memory_budget="1GiB", **arguments)
+    assert sentence in str(refused.value)
+
+
+def test_a_device_that_cannot_be_is_refused() -> None:
+    with pytest.raises(Refused, match="--device cuda:x must be one of auto, cpu, cuda, cuda:N"):
+        find_max_batch("lenet", device="cuda:x")
+
+
+def test_the_cpu_is_measured_on_linux_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(Refused, match="measuring on the CPU needs Linux"):
+        find_max_batch("lenet", device="cpu", memory_budget="1GiB")
+
+
+class OnCard(Small):
+    """As if it had been moved there."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[Any]:
+        yield SimpleNamespace(device=torch.device("cuda", 0))
+
+
+def test_a_module_on_a_card_is_refused_where_a_child_copies_it() -> None:
+    with pytest.raises(Refused, match="the module is on cuda:0, which no child of this process"):
+        predict_max_batch(OnCard(), card="t4")
+    with pytest.raises(Refused, match="move it to the CPU first"):
+        find_max_batch(OnCard(), device="cpu", memory_budget="1GiB")
+
+
+def test_cuda_is_not_started_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(device: object) -> None:
+        raise AssertionError("CUDA was asked for its random state")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", started)
+    state = torch.get_rng_state()
+    with api._unchanged(CpuDevice()):
+        torch.rand(1)
+    assert torch.equal(state, torch.get_rng_state())

@@ -55,6 +55,7 @@ OPTIONS = [
     ("--tune 2 --weight-decay 0 1", "--tune chooses the value of --weight-decay; give"),
     ("--tune 2 --warmup 0 0.1", "--tune chooses the value of --warmup; give --warmup one value"),
     ("--tune 2 --validation 0", "--tune chooses by validation accuracy; give --validation"),
+    ("--tune 2 --scale-lr linear", "--tune chooses the rate that several processes need; leave"),
     ("--tune 1024 --seeds 50000", "trials, and a run has at most 100,000: lower --seeds"),
     ("--recipe onecyle", "--recipe onecyle must be one of constant, lecture, onecycle"),
     ("--models airbench94 --image-size 224", "--image-size 224 is too large for airbench94"),
@@ -190,6 +191,16 @@ def a_folder_as_image(root: Path) -> None:
     (root / "train/cat/2.png").mkdir()
 
 
+def beside_another_shape(damage: Damage) -> Damage:
+    """The first image is no square, so that the sizes of the others are not asked for."""
+
+    def both(root: Path) -> None:
+        an_image(root / "train/cat/0.png", size=(20, 16))
+        damage(root)
+
+    return both
+
+
 def a_dangling_link(root: Path) -> None:
     (root / "train/cat/2.png").symlink_to(root / "nowhere.png")
 
@@ -207,6 +218,16 @@ IMAGES: list[tuple[str, Damage, str]] = [
     ("floating point", floating, "train/cat/2.tiff is not a readable image"),
     ("folder as image", a_folder_as_image, "train/cat/2.png is not a readable image"),
     ("dangling link", a_dangling_link, "train/cat/2.png is not a readable image"),
+    (
+        "folder as one of several shapes",
+        beside_another_shape(a_folder_as_image),
+        "train/cat/2.png cannot be read (Is a directory); repair or remove it.",
+    ),
+    (
+        "dangling link as one of several shapes",
+        beside_another_shape(a_dangling_link),
+        "train/cat/2.png cannot be read (No such file or directory); repair or remove it.",
+    ),
     ("class linked away", linked_away, "train/fox is a link out of"),
     ("no train", removed("train"), "has no folder train/"),
     ("no test", removed("test"), "has no folder test/"),

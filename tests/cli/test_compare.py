@@ -99,6 +99,18 @@ def test_a_model_that_no_longer_trains_does_not_pass(said) -> None:
     assert said("two.csv a.csv")[0] == 0
 
 
+def test_a_metric_that_is_no_longer_known_of_a_model_does_not_pass(said) -> None:
+    unknown = SLOWER | {"final_test_accuracy": ["", "", ""]}
+    write_table(Path("lost.csv"), [*trials(BASE), *trials(unknown, model="googlenet")])
+    code, _, err = said("two.csv lost.csv --fail-on test_accuracy:-1pt")
+    assert code == 3
+    assert "--fail-on test_accuracy:-1pt: googlenet's test accuracy is known of A alone." in err
+    code, out, _ = said("two.csv lost.csv")
+    assert code == 0
+    assert "! final_test_accuracy of googlenet is known of two.csv alone." in out
+    assert said("two.csv lost.csv --fail-on images_per_second:-5%")[0] == 0
+
+
 def test_a_run_behind_models_is_not_taken_for_one(said) -> None:
     code, _, err = said("--models resnet18 googlenet a.csv two.csv")
     assert (code, err) == (

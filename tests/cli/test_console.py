@@ -201,6 +201,13 @@ def test_cells_are_text_not_markup(screen: Console) -> None:
     assert "y [z]" in shown(screen)
 
 
+def test_heads_and_names_are_text_not_markup(screen: Console) -> None:
+    screen.print(rich_table(Table(("Model", "net [/x]"), ((Cell("Epoch"), Cell("1.0")),))))
+    assert "net [/x]" in shown(screen)
+    show(screen, a_dataset(name="photos [/x]"))
+    assert "data photos [/x]: 640 train and 320 test images, 10 classes, " in shown(screen)
+
+
 def test_the_best_value_is_bold_on_a_terminal() -> None:
     screen = Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=80)
     screen.print(rich_table(Table(("Epoch (s)",), ((Cell("1.0", best=True),), (Cell("2.0"),)))))

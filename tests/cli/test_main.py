@@ -11,8 +11,11 @@ import pytest
 from bench.cli import main as commands
 from bench.cli import run as run_verb
 from bench.cli.main import guarded
+from bench.errors import Refused
+from bench.records.messages import Resolved, ResolveJob
 from bench.runner import run as runner
-from tests.builders import a_run
+from bench.runner import worker_process
+from tests.builders import a_run, some_facts
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "torchvision", "pandas", "matplotlib"}
@@ -135,6 +138,41 @@ def test_list_refuses_an_unknown_name(
     monkeypatch.setattr(sys, "argv", ["bench", "list", "resnet17"])
     assert commands.main() == 2
     assert "did you mean resnet1" in capsys.readouterr().err
+
+
+class LookedUp:
+    """In place of a worker that knows timm's models."""
+
+    def __init__(self, job: ResolveJob, log: Path) -> None:
+        (self.pattern,) = job.models
+
+    def __enter__(self) -> "LookedUp":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def reply(self) -> Resolved:
+        if "vgg" not in self.pattern:
+            raise Refused("timm has no classifier 'nonsense': see its documentation.")
+        return Resolved((some_facts("timm:vgg11"), some_facts("timm:vgg13")))
+
+
+def test_list_looks_up_the_models_of_another_collection(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(worker_process, "Worker", LookedUp)
+    monkeypatch.setattr(sys, "argv", ["bench", "list", "timm:vgg*"])
+    assert commands.main() == 0
+    shown = capsys.readouterr().out
+    assert "timm:vgg11" in shown
+    assert "timm:vgg13" in shown
+    monkeypatch.setattr(sys, "argv", ["bench", "list", "timm:nonsense"])
+    assert commands.main() == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("archbench: timm has no classifier 'nonsense'")
 
 
 def test_a_folder_that_is_no_run_cannot_be_reported(

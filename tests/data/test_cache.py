@@ -339,6 +339,39 @@ class TestSharing:
         nowhere = Cache(tmp_path / "file" / "cache", MANY)
         assert run(images, cache=nowhere) == run(images, cache=nowhere)
 
+    def test_a_cache_that_can_only_be_read_is_used(
+        self, images: Path, run: Run, monkeypatch: pytest.MonkeyPatch, decoded: list[Path]
+    ) -> None:
+        def denied(*_arguments: object, **_options: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        first = run(images)
+        monkeypatch.setattr(os, "utime", denied)
+        assert run(images) == first
+        assert len(decoded) == 10
+
+    def test_an_entry_that_there_is_no_room_for_stays(
+        self,
+        images: Path,
+        run: Run,
+        cache: Cache,
+        monkeypatch: pytest.MonkeyPatch,
+        decoded: list[Path],
+    ) -> None:
+        def full(*_arguments: object, **_options: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        first = run(images)
+        kept = cache.entries()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "link", full)
+            patch.setattr(shutil, "copyfile", full)
+            assert run(images) == first
+        assert cache.entries() == kept
+        assert len(decoded) == 20
+        assert run(images) == first
+        assert len(decoded) == 20
+
     def test_two_that_make_the_same_entry(self, images: Path, run: Run, cache: Cache) -> None:
         facts, _ = run(images)
         (entry,) = cache.entries()

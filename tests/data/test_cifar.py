@@ -1,5 +1,7 @@
 """Without a network: a small data set, and a server on this machine."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,20 @@ class TestPlaces:
         assert load().name == "cifar10"
         assert not (tmp_path / "missing").exists()
 
+    def test_a_shared_folder_that_may_not_be_read_is_not_looked_into(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+    ) -> None:
+        def denied(path: Path) -> bool:
+            if path.is_relative_to(tmp_path / "locked"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return os.path.isfile(path)
+
+        answers(monkeypatch, server, sends(PYTHON_ARCHIVE))
+        monkeypatch.setenv("ARCHBENCH_DATA", str(tmp_path / "locked"))
+        monkeypatch.setattr(Path, "is_file", denied)
+        assert cifar.locate("cifar10", None) is None
+        assert load().name == "cifar10"
+
     def test_something_else_under_the_name_is_refused(self, tmp_path: Path) -> None:
         write_files(tmp_path / "mine", {"cifar-10-python.tar.gz": b"hello"})
         for dataset in ("cifar10", "auto"):
@@ -213,6 +229,11 @@ class TestImageFolder:
             "There are image files with the classes of cifar10; whether they are the "
             "published images cannot be checked, so the data set is called folder.",
         )
+
+    def test_a_mistake_in_them_is_said_and_nothing_else_is_taken(self, images: Path) -> None:
+        shutil.rmtree(images / "test" / "truck")
+        with pytest.raises(Refused, match="class 'truck' is in only one of train and test"):
+            load(images, "auto")
 
     def test_other_classes_are_not_looked_at(self, images: Path) -> None:
         (images / "train" / "cat").rename(images / "train" / "cow")

@@ -238,6 +238,19 @@ class TestSlow:
         assert [path for path, _ in server.asked] == ["/0", "/1", "/2", "/1"]
         assert any(isinstance(m, Progress) and m.rate for m in told.messages)
 
+    def test_who_is_patient_waits_for_a_source_that_answers_late(
+        self, get: Get, server: Server
+    ) -> None:
+        def late(request: Any) -> None:
+            time.sleep(0.8)
+            sends(CONTENT)(request)
+
+        told = Told()
+        got = get(fails(503), late, told=told, patient=True, limits=HURRIED)
+        assert got.read_bytes() == CONTENT
+        assert told.warnings == ["127.0.0.1 did not answer in time: waiting for it."]
+        assert [path for path, _ in server.asked] == ["/0", "/1", "/1"]
+
     def test_silence_is_not_waited_for(self, get: Get) -> None:
         given_up = threading.Event()
         try:

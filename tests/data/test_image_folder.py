@@ -1,3 +1,6 @@
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +76,42 @@ def test_an_empty_class(images: Path) -> None:
         load(images)
 
 
+def test_the_order_is_the_same_where_paths_are_compared_without_case(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("train", "test"):
+        shutil.copytree(images / part / "cat", images / part / "Zebra")
+    shutil.copy(images / "train" / "cat" / "one.png", images / "train" / "cat" / "Two.png")
+    monkeypatch.setattr(Path, "__lt__", lambda a, b: str(a).lower() < str(b).lower())
+    source = load(images)
+    assert source.classes == ("Zebra", "cat", "dog")
+    assert isinstance(source.train, Files)
+    names = [path.name for path in source.train.paths if path.parent.name == "cat"]
+    assert names == ["Two.png", "one.png", "two.JPG"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("what", ["class", "image"])
+def test_a_name_that_is_not_utf_8(what: str, images: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    one = images / "train" / "cat" / "one.png"
+    if what == "image":
+        shutil.copy(one, one.with_name(name))
+    else:
+        shutil.copytree(one.parent, images / "train" / name)
+    with pytest.raises(Refused, match=r"/caf\\udce9\.png' has a name that is not UTF-8; rename it"):
+        load(images)
+
+
+def test_a_folder_that_may_not_be_read(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    with pytest.raises(Refused, match=r"/train cannot be read: Permission denied\.$"):
+        load(images)
+
+
 class TestDecode:
     @pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK"])
     def test_any_mode_becomes_rgb(self, mode: str, tmp_path: Path) -> None:
@@ -113,3 +152,27 @@ class TestDecode:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
         with pytest.raises(Refused, match=r"x\.png is too large to be decoded safely"):
             decode(save(tmp_path / "x.png", (8, 8)), 8)
+
+    def test_a_line_that_would_become_gigabytes(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "x.png", (1, 65_000))
+        with pytest.raises(Refused, match=r"1×65000 pixels are too narrow to be resized to 224 px"):
+            decode(path, 224)
+
+    def test_a_photograph_with_a_second_view_is_the_photograph(self, tmp_path: Path) -> None:
+        first, second = (Image.new("RGB", (8, 8), colour) for colour in ("white", "black"))
+        first.save(tmp_path / "x.jpg", "MPO", save_all=True, append_images=[second])
+        with Image.open(tmp_path / "x.jpg") as image:
+            assert (image.format, image.n_frames) == ("MPO", 2)
+        assert (decode(tmp_path / "x.jpg", None) > 250).all()
+
+    def test_a_file_of_several_pages(self, tmp_path: Path) -> None:
+        pages = [Image.new("RGB", (8, 8)) for _ in range(3)]
+        pages[0].save(tmp_path / "x.tif", save_all=True, append_images=pages[1:])
+        with pytest.raises(Refused, match=r"x\.tif has 3 pictures; keep one of them\.$"):
+            decode(tmp_path / "x.tif", 8)
+
+    def test_no_program_is_started_for_what_is_another_format(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.png"
+        path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+        with pytest.raises(Refused, match=r"x\.png is not a readable image \(cannot identify"):
+            decode(path, None)

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 
+from bench.data.batches import dropped_images, steps_per_epoch
 from bench.data.loader import (
     Augmentation,
     ResidentSplit,
@@ -21,9 +22,7 @@ from bench.data.loader import (
     _reflected,
     augmented,
     blank_split,
-    dropped_images,
     open_split,
-    steps_per_epoch,
 )
 from bench.data.prepare import DataRequest, prepare
 from bench.errors import Refused
@@ -215,15 +214,6 @@ class TestSplit:
         assert labels.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("images", "batch", "dropped", "steps"),
-    [(9, 4, 1, 2), (10, 4, 0, 3), (8, 4, 0, 2), (1, 4, 0, 1), (5, 1, 0, 5), (3, 8, 0, 1)],
-)
-def test_steps_and_dropped_images(images: int, batch: int, dropped: int, steps: int) -> None:
-    assert dropped_images(images, batch) == dropped
-    assert steps_per_epoch(images, batch) == steps
-
-
 @given(st.integers(0, 500), st.integers(1, 9))
 def test_shares_are_a_partition_and_differ_by_at_most_an_image(count: int, ranks: int) -> None:
     parts = [range(count)[Share(rank, ranks).of(count)] for rank in range(ranks)]
@@ -285,7 +275,9 @@ def test_streamed_equals_resident(workers: int, tmp_path: Path) -> None:
         facts = prepare(DataRequest("folder", data_dir, None, None, 16, memory), into)
         splits.append(open_split(into, "train", facts, a_transform(32), workers))
     assert [type(split) for split in splits] == [ResidentSplit, StreamedSplit]
+    before = torch.get_rng_state()
     pair = [list(split.shuffled(4, generator(1), "cutout")) for split in splits]
+    assert torch.equal(torch.get_rng_state(), before)  # it is for dropout
     for (images, labels), (others, other_labels) in zip(*pair, strict=True):
         assert torch.equal(images, others)
         assert torch.equal(labels, other_labels)

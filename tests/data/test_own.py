@@ -129,6 +129,32 @@ def test_a_loader_that_needs_more_than_a_folder_is_refused(folder: Path) -> None
         load_own(Place("mydata.py", "g"), None, print)
 
 
+@pytest.mark.parametrize(
+    ("code", "given", "classes"),
+    [
+        ("download=True, data_dir='x'", True, ("True", "DIR")),
+        ("download=True, data_dir='x'", False, ("True", "x")),
+        ("data_dir='mine'", False, ("mine", "dog")),
+        ("root, data_dir='x'", True, ("DIR", "x")),
+        ("*, data_dir", True, ("DIR", "dog")),
+    ],
+)
+def test_a_folder_goes_where_it_is_expected(
+    folder: Path, code: str, given: bool, classes: tuple[str, str]
+) -> None:
+    names = [part.partition("=")[0] for part in code.split(", ") if part != "*"]
+    made = f"[str(value) for value in ({', '.join(names)}, 'dog')][:2]"
+    write(folder, mydata=f"{HEAD}def f({code}): return arrays(classes={made})")
+    source = load_own(Place("mydata.py", "f"), Path("DIR") if given else None, print)
+    assert source.classes == classes
+
+
+def test_a_folder_that_is_needed_by_keyword_is_asked_for(folder: Path) -> None:
+    write(folder, mydata="def f(*, data_dir): ...")
+    with pytest.raises(Refused, match=r"mydata\.py:f needs data_dir: give --data-dir"):
+        load_own(Place("mydata.py", "f"), None, print)
+
+
 def test_a_plugin_brings_a_data_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder))
     write(folder, brought=HEAD)

@@ -218,6 +218,21 @@ class TestStatistics:
         streamed, _ = prepared(images, "b", memory=10)
         assert (streamed.mean, streamed.std) == (resident.mean, resident.std)
 
+    def test_streamed_images_are_decoded_one_at_a_time(
+        self, images: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sizes: list[int] = []
+        bincount = np.bincount
+
+        def counted(values: np.ndarray, **options: int) -> np.ndarray:
+            sizes.append(len(values))
+            return bincount(values, **options)
+
+        monkeypatch.setattr(np, "bincount", counted)
+        monkeypatch.setattr(preparation, "_decoded", None)
+        assert not prepared(images, memory=10)[0].resident
+        assert sizes == [8 * 8] * 6 * 3
+
 
 class TestFolder:
     def test_images_are_stored_as_they_are(self, images: Path) -> None:
@@ -310,3 +325,22 @@ class TestBadFolders:
     def test_folder_without_data_dir(self, tmp_path: Path) -> None:
         with pytest.raises(Refused, match="--dataset folder needs --data-dir"):
             prepare(DataRequest("folder", None, None, None, 32, MANY), tmp_path)
+
+    def test_a_streamed_image_that_is_gone(self, images: Path) -> None:
+        Image.new("RGB", (9, 8)).save(images / "train" / "cat" / "0.png")
+        (images / "test" / "dog" / "2.png").symlink_to(images / "nowhere.png")
+        with pytest.raises(Refused, match=r"test/dog/2\.png cannot be read \(No such file or dir"):
+            prepared(images, memory=10)
+
+    def test_a_full_disk_is_named(self, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_arguments: object, **_options: object) -> None:
+            raise OSError("98304 requested and 0 written")
+
+        monkeypatch.setenv("ARCHBENCH_CACHE", str(images.parent / "cache"))
+        monkeypatch.setattr(np, "save", full)
+        with pytest.raises(Refused) as refused:
+            prepared(images)
+        assert str(refused.value) == (
+            f"images cannot be written to {images.parent / 'prepared'}: the disk is full, most "
+            "likely; TMPDIR can name another folder."
+        )

@@ -141,6 +141,28 @@ def test_one_that_takes_no_number_of_classes_gets_another_last_layer(examined: E
     assert facts.name == "mynet.py:make"
 
 
+def test_convolutions_as_wide_as_the_last_layer_stay(examined: Examined) -> None:
+    code = LENET.format(flat="flatten(1)").replace("(3, 6, 5)", "(3, 10, 5)")
+    code = code.replace("(6, 16, 5)", "(10, 16, 5)")
+    examined(code + "def make(): return Net()", "make")
+    module = construct(Place("mynet.py", "make"), 3)
+    assert (module.conv1.out_channels, module.fc2.out_features) == (10, 3)
+
+
+def test_a_last_layer_may_be_a_convolution(examined: Examined) -> None:
+    examined("""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Conv2d(3, 10, 1), nn.Conv2d(10, 10, 1)
+
+    def forward(self, x):
+        return self.head(self.body(x)).mean((2, 3))
+""")
+    module = construct(Place("mynet.py", "Net"), 3)
+    assert (module.body.out_channels, module.head.out_channels) == (10, 3)
+
+
 def test_the_number_of_classes_goes_to_the_argument_of_that_name(examined: Examined) -> None:
     examined(GOOD + "def make(depth=1, num_classes=1000): return Net(num_classes)", "make")
     assert construct(Place("mynet.py", "make"), 3).fc.out_features == 3

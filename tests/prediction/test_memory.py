@@ -72,8 +72,7 @@ def test_a_prediction_says_what_it_is_made_of() -> None:
     assert (named.base_bytes, named.bytes_per_image) == (200 * MIB, 10 * MIB)
     assert named.source == "predicted"
     reach = ERROR * 1200 / 10
-    assert named.max_batch_low <= 100 - reach
-    assert named.max_batch_high >= 100 + reach
+    assert (named.max_batch_low, named.max_batch_high) == (100 - reach, 100 + reach)
 
 
 def test_a_size_is_what_tensors_may_take() -> None:
@@ -103,3 +102,21 @@ def test_a_cap_far_below_what_memory_holds_is_certain() -> None:
         STEP, model="m", setting=SETTING, num_classes=10, card=card(10**10, exact=True), cap=64
     )
     assert (found.max_batch_low, found.max_batch, found.max_batch_high) == (64, 64, 64)
+
+
+def test_a_range_is_of_the_whole_step_not_of_its_peak_alone() -> None:
+    """In 5 % less memory, another moment of the step has no room at any batch size."""
+    moments = (
+        Allocation(2000 * MIB, 12 * 2**10, "temporaries"),
+        Allocation(1000 * MIB, 10 * MIB, "activations"),
+    )
+    trace = Trace(moments, (0, ~0, 1, ~1))
+    small = card(2010 * MIB, exact=True)
+    found = predict(trace, model="m", setting=SETTING, num_classes=10, card=small)
+    assert (found.max_batch_low, found.max_batch, found.max_batch_high) == (0, 101, 111)
+
+
+def test_what_is_far_too_large_fits_with_no_error() -> None:
+    small = card(100 * MIB, exact=True)
+    found = predict(STEP, model="m", setting=SETTING, num_classes=10, card=small)
+    assert (found.max_batch_low, found.max_batch, found.max_batch_high) == (0, 0, 1)

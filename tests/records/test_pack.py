@@ -107,11 +107,34 @@ def test_a_zip_of_run_folders_is_read_like_the_folders(tmp_path: Path) -> None:
     ]
 
 
+def test_a_zip_with_backslashes_in_its_names_is_read(tmp_path: Path) -> None:
+    log = (a_run(tmp_path / "run").path / LOG).read_bytes()
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in ("one", "two"):
+            archive.writestr(f"results\\{name}\\{LOG}", log)
+    assert [(s.where, getattr(s, "sender", "")) for s in found(tmp_path / "all.zip")] == [
+        ("all.zip/results/one", "one"),
+        ("all.zip/results/two", "two"),
+    ]
+
+
 def test_a_bundle_is_read_from_its_tables(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
     write_zip(tmp_path / "handout.zip", {"models.csv": run.models.to_csv().encode()})
     sent = only(tmp_path / "handout.zip")
     assert (sent.sender, sent.run, list(sent.tables)) == ("handout", None, ["models.csv"])
+
+
+def test_a_table_hides_no_packs_that_lie_beside_it(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    (tmp_path / "in").mkdir()
+    table = tmp_path / "in" / "models.csv"
+    table.write_text(run.models.to_csv())
+    packed(run.path, tmp_path / "in" / "ben.zip", "ben")
+    names = [(s.where, getattr(s, "sender", "")) for s in found(tmp_path / "in")]
+    assert names == [("in", "in"), ("in/ben.zip", "ben")]
+    sent = only(table)
+    assert (sent.sender, sent.run, list(sent.tables)) == ("in", None, ["models.csv"])
 
 
 def log_with(tmp_path: Path, change: Any) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.records.records import RunStarted, TrialEnded
-from bench.records.redaction import public, without_paths
+from bench.records.redaction import public, public_options, without_paths
 from tests.builders import a_failed_trial, a_trial, run_start, some_records
 
 
@@ -74,6 +74,15 @@ def test_options_and_reasons_name_neither_folder_nor_host(monkeypatch: pytest.Mo
         *("DIR", "DIR", "FILE")
     ]
     assert ended.reason == "x is full on HOST, says HOST."
+
+
+def test_the_address_of_a_cluster_names_no_host() -> None:
+    started, *_ = run_start(ray_address="node7.example.org:6379")
+    made = public(started)
+    assert isinstance(made, RunStarted)
+    assert made.config["ray_address"] == "HOST:PORT"
+    assert public_options({"ray_address": "auto"}) == {"ray_address": "auto"}
+    assert public_options({"ray_address": None}) == {"ray_address": None}
 
 
 def test_nothing_else_changes() -> None:

@@ -121,6 +121,16 @@ def test_models_that_do_not_agree_are_advised_one_by_one(compared) -> None:
     )
 
 
+def test_metrics_of_one_name_keep_their_details(tmp_path: Path) -> None:
+    metrics = [BY_NAME["final_test_accuracy"], BY_NAME["best_test_accuracy"]]
+    a = changed(best_test_accuracy=[0.72, 0.73, 0.71])
+    b = changed(**WORSE, best_test_accuracy=[0.62, 0.631, 0.61])
+    found = compare(a_side(tmp_path, "a", a), a_side(tmp_path, "b", b), metrics)
+    said = answer(found)[0]
+    assert "resnet18's test accuracy (last epoch) is 10.0 points below" in said
+    assert "resnet18's test accuracy (best epoch) is 10.0 points below" in said
+
+
 def test_what_is_crossed_is_in_every_line_and_in_the_answer(compared) -> None:
     b = trials(BASE | FASTER, device_name="New CPU")
     found = compared(b, across=["device"])

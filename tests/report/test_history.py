@@ -1,13 +1,14 @@
 """What is said of a history: sentences, tables, values, and a page in which text is text."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.analysis.compare.effects import Effect
 from bench.analysis.history.changes import changes_of
-from bench.analysis.history.news import news
+from bench.analysis.history.news import news, reported
 from bench.analysis.history.runs import Unusable, read_runs
 from bench.analysis.history.series import moments_of, series_of
 from bench.analysis.metrics import BY_NAME
@@ -98,6 +99,19 @@ def test_names() -> None:
     said = ["epoch time", "step time", "throughput", "test accuracy"]
     assert [name_of(BY_NAME[name]) for name in names] == said
 
+    steps = [BY_NAME["step_milliseconds"], BY_NAME["step_p95_milliseconds"]]
+    assert [name_of(step, steps) for step in steps] == ["step time", "step time (p95)"]
+
+
+def test_metrics_of_one_name_keep_their_details(tmp_path: Path) -> None:
+    history = a_history(tmp_path, 1, 1)
+    metrics = [BY_NAME["final_test_accuracy"], BY_NAME["best_test_accuracy"]]
+    runs, _ = read_runs([tmp_path], metrics)
+    series = series_of(moments_of(runs, pooled=False), metrics)
+    table = series_table(replace(history, series=tuple(series)), series)
+    names = [row[1].text for row in table.rows]
+    assert names == ["test accuracy (last epoch)", "test accuracy (best epoch)"]
+
 
 def test_tables_have_both_ways(tmp_path: Path) -> None:
     history = a_history(tmp_path, *SLOWER, 1.2, 1.2)
@@ -155,6 +169,16 @@ def test_what_was_reported_stays_so_although_its_runs_are_gone(tmp_path: Path) -
     later = history_of(a_day(tmp_path, 20))
     kept = History(later.moments, (), later.series, (), (), known)
     assert reported_in(as_json(kept), "x") == known
+
+
+def test_a_new_change_close_to_a_known_one_is_remembered_too(tmp_path: Path) -> None:
+    history = a_history(tmp_path, *SLOWER)
+    (change,) = history.changes
+    again = replace(change, confirmed=change.series.points[change.confirmed.at + 1])
+    known, both = (reported(change, history.moments),), (change, again)
+    assert news(both, history.moments, known) == [again]
+    text = as_json(replace(history, changes=both, new=(again,), known=known))
+    assert news(both, history.moments, reported_in(text, "x")) == []
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,12 @@ def test_how_many_seeds_failed_is_said() -> None:
     assert table.rows[0][0].text == "resnet18 (2 of 3 failed)"
 
 
+def test_a_failed_seed_and_an_unfinished_one_are_not_two_that_failed() -> None:
+    bad = [*a_failed_trial(a_trial(seed=1)), *a_done_trial(a_trial(seed=2))[:-1]]
+    table = table_of([*run_start(), *a_done_trial(a_trial()), *bad])
+    assert table.rows[0][0].text == "resnet18 (1 failed, 1 unfinished of 3)"
+
+
 def test_a_trial_under_way_is_said_to_be_unfinished() -> None:
     table = table_of([*run_start(), *a_done_trial(a_trial())[:-1]])
     assert table.rows[0][0].text == "resnet18 (unfinished)"

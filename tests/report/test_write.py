@@ -1,11 +1,13 @@
 """The report says first what a reader must know, escapes outside text, and shows its pictures."""
 
+from dataclasses import replace
+
 import pytest
 
-from bench.records.records import Certificate, RunEnded, SeedsCut
+from bench.records.records import Certificate, RunEnded, SeedsCut, TrialStarted
 from bench.records.run import collect
 from bench.report.context import Context
-from bench.report.document import document, reproduce
+from bench.report.document import document, reproduce, warnings
 from bench.report.render.markdown import escaped, markdown
 from bench.report.sections import all_sections
 from bench.report.sections.base import answers
@@ -13,6 +15,7 @@ from bench.report.tables import Cell, Table
 from bench.report.write import write_report
 from tests.builders import (
     a_breakdown,
+    a_context,
     a_largest_batch,
     a_prediction,
     a_run,
@@ -185,3 +188,15 @@ def test_seeds_that_a_time_limit_left_out_are_said(tmp_path):
     said = document(Context(run), ())
     assert ("Seeds", "2 of 3, for the time limit") in said.facts
     assert any("left out seed 2 of every model" in text for text in said.warnings)
+
+
+def test_what_was_decided_for_trials_is_said_once(tmp_path):
+    def noted(*notes):
+        records = some_records(seeds=2)
+        starts = [r for r in records if isinstance(r, TrialStarted)]
+        given = dict(zip(starts, notes, strict=False))
+        made = [replace(r, notes=given.get(r, ())) if r in starts else r for r in records]
+        return [text for text in warnings(a_context(made)) if "chosen" in text or "sees" in text]
+
+    one, other = "Batch 64 was chosen without a search.", "Batch norm sees 16 images at a time."
+    assert noted((one,), (one,), (one,), (one, other)) == [one, f"googlenet · seed 1: {other}"]

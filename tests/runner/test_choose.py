@@ -48,6 +48,9 @@ from tests.builders import a_prediction, a_run, a_speed
             "--epochs and --epoch-seconds each say how many epochs",
         ),
         ({"epoch_seconds": 9.0}, "--epoch-seconds is of one model in one setting: give each one"),
+        ({"epoch_seconds": 9.0, "models": ("resnet??",)}, "--epoch-seconds is of one model in one"),
+        ({"epoch_seconds": 9.0, "models": ("resnet[13]*",)}, "--epoch-seconds is of one model in"),
+        ({"epoch_seconds": 9.0, "models": ("timm:resnet?",)}, "--epoch-seconds is of one model in"),
         ({"dataset": "mnist"}, "--dataset mnist must be one of cifar10, cifar100, shapes10"),
     ],
 )
@@ -55,6 +58,10 @@ def test_bad_options_are_refused(options: dict[str, Any], sentence: str) -> None
     with pytest.raises(Refused) as refused:
         ChooseOptions(**options)
     assert sentence in str(refused.value)
+
+
+def test_a_wildcard_of_one_model_is_one_model() -> None:
+    assert ChooseOptions(epoch_seconds=9.0, models=("resnet1?",)).epoch_seconds == 9.0
 
 
 def test_a_batch_of_more_images_than_there_are_is_refused() -> None:

@@ -20,6 +20,7 @@ from bench.records.messages import (
     Resumed,
     SearchJob,
     TrainJob,
+    Warned,
 )
 from bench.records.records import Probe, TrialStarted
 from bench.records.run_folder import LOG
@@ -201,3 +202,33 @@ def test_ten_thousand_epochs_are_read_in_seconds(tmp_path: Path) -> None:
     folder = write_log(tmp_path / "run", [*run_start(), TrialStarted(trial, "t"), *epochs])
     assert len(load_run(folder).epochs) == 10_000
     assert (folder / LOG).read_bytes().endswith(b"\n")
+
+
+def test_a_terminal_that_is_gone_ends_no_run(tmp_path: Path) -> None:
+    shown: list[Any] = []
+
+    def listen(message: Any) -> None:
+        shown.append(message)
+        if isinstance(message, TrialStarted):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    result = run(config(tmp_path / "run"), listen)
+    assert {trial.status for trial in result.trials} == {"done"}
+    assert isinstance(shown[-1], TrialStarted)
+
+
+def test_a_table_that_another_program_has_open_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(run: Any) -> None:
+        raise BenchError("cannot write models.csv: Permission denied.") from PermissionError()
+
+    monkeypatch.setattr("bench.runner.recorder.write_tables", locked)
+    told: list[Any] = []
+    result = run(config(tmp_path / "run"), told.append)
+    assert {trial.status for trial in result.trials} == {"done"}
+    texts = [m.text for m in told if isinstance(m, Warned) and "models.csv" in m.text]
+    assert texts == [
+        "cannot write models.csv: Permission denied. The run goes on; close what has it open."
+    ]
+    assert (tmp_path / "run" / "models.csv").exists()

@@ -1,6 +1,7 @@
 """The time of trials before anything is timed, with scripted workers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,9 @@ def test_what_takes_too_long_names_no_other_limit(worker: type[Slow]) -> None:
     worker.late = True
     with pytest.raises(TrialFailed, match=r"^simulating its steps takes longer than 10 s\.$"):
         seen()
+
+
+def test_trials_that_share_the_processor_are_timed_first(worker: type[Slow]) -> None:
+    shared = replace(PREPARED, slots=(a_device(),) * 2)
+    with pytest.raises(TrialFailed, match="side by side share the processor"):
+        foresee(SHAPES, shared, Path("log"), within=10.0)

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -15,6 +15,14 @@ from tests.killing import command, make_images
 from tests.runner.test_resume import wait_for
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.fixture(autouse=True)
+def in_a_terminal() -> Iterator[None]:
+    """As if nobody had started the tests under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def send(number: int) -> None:
@@ -45,6 +53,24 @@ class TestInterrupts:
             send(signal.SIGINT)
             with pytest.raises(KeyboardInterrupt):
                 time.sleep(5)
+
+    def test_a_run_under_nohup_outlives_its_terminal(self) -> None:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            interrupts = Interrupts()
+            with interrupts.installed():
+                send(signal.SIGHUP)
+            assert interrupts.number == 0
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+    def test_two_slow_steps_are_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("bench.runner.interrupts.GRACE_SECONDS", 0.05)
+        interrupts = Interrupts()
+        with interrupts.installed(), interrupts.ask_first(lambda: None, lambda: 15.0):
+            send(signal.SIGINT)
+            assert 25 < signal.getitimer(signal.ITIMER_REAL)[0] <= 30
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
     def test_handlers_are_as_before(self) -> None:
         before = [signal.getsignal(number) for number in SIGNALS]

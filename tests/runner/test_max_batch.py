@@ -11,9 +11,11 @@ from bench.cli.max_batch import show_batches
 from bench.errors import Refused
 from bench.records.kernel_trace import Kernel, KernelTrace
 from bench.records.memory_trace import Allocation, Trace
-from bench.records.messages import Simulated
-from bench.records.records import Setting
+from bench.records.messages import SearchJob, Simulated
+from bench.records.records import LargestBatch, Setting
+from bench.runner import max_batch as runner
 from bench.runner.max_batch import MaxBatchOptions, measure_batches, predict_batches
+from tests.builders import a_largest_batch
 
 WANTED = (
     "model",
@@ -64,6 +66,7 @@ WANTED = (
         ),
         ({"known": "resnet50"}, "--known resnet50 must be a model and its images a second"),
         ({"known": "resnet50=0"}, "--known resnet50=0 must be a model and its images a second"),
+        ({"known": "resnet*=812"}, "--known resnet*=812 must be a model and its images a second"),
         ({"known": "resnet50=812", "device": "cpu"}, "--known is for predictions"),
         ({"known": "resnet50=812"}, "--known is one measurement: give --card one value."),
         (
@@ -270,3 +273,94 @@ def test_a_known_speed_of_a_model_that_cannot_be_simulated_is_refused(
         Refused, match=r"^--known resnet18=100 cannot scale t4: its step cannot be "
     ):
         predict_batches(options)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[SearchJob]:
+    """The jobs of searches in which nothing fits, and what it takes is known of ResNet-18 alone."""
+    jobs: list[SearchJob] = []
+
+    class NothingFits:
+        def __init__(self, job: SearchJob, log: Path, **how: Any) -> None:
+            jobs.append(job)
+
+        def __enter__(self) -> "NothingFits":
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def search(self, train_images: int) -> LargestBatch:
+            model = jobs[-1].model
+            needed = 30 * 2**20 if model == "resnet18" else None
+            return a_largest_batch(model, 0, needed_bytes=needed)
+
+    monkeypatch.setattr("bench.runner.max_batch.Prober", NothingFits)
+    return jobs
+
+
+def test_auto_with_a_card_is_searched_as_a_card(
+    asked: list[SearchJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.config.has_cuda_card", lambda: True)
+    with pytest.raises(Refused, match="not even two images fit"):
+        measure_batches(MaxBatchOptions(models=("resnet18",), device="auto"))
+    [job] = asked
+    assert (job.conditions.device, job.conditions.budget_bytes) == ("cuda", None)
+
+
+@pytest.mark.parametrize(
+    ("models", "budget", "sentence"),
+    [
+        (("vgg16", "resnet18"), None, "fit: they need about 30 MiB; lower --image-size."),
+        (
+            ("vgg16", "resnet18"),
+            "20MiB",
+            "fit: they need about 30 MiB; raise --memory-budget or lower --image-size.",
+        ),
+        (("vgg16",), "20MiB", "fit on this device; lower --image-size."),
+    ],
+)
+def test_where_nothing_fits_only_what_is_known_and_helps_is_said(
+    models: tuple[str, ...], budget: str | None, sentence: str, asked: list[SearchJob]
+) -> None:
+    options = MaxBatchOptions(models, device="cuda", memory_budget=budget)
+    with pytest.raises(Refused) as refused:
+        measure_batches(options)
+    assert str(refused.value) == f"not even two images {sentence}"
+    assert len(asked) == len(models)
+
+
+@pytest.mark.parametrize(("card", "device"), [(True, "cuda"), (False, "cpu")])
+def test_auto_measures_on_a_card_if_one_is_here(
+    card: bool, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.config.has_cuda_card", lambda: card)
+    assert MaxBatchOptions(device="auto").measured_on == device
+    assert MaxBatchOptions(device="cuda:1").measured_on == "cuda:1"
+
+
+def test_the_cpu_is_measured_on_linux_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(Refused, match="measuring on the CPU needs Linux"):
+        measure_batches(MaxBatchOptions(device="cpu"))
+
+
+@pytest.mark.parametrize(
+    ("known", "models", "name", "asked"),
+    [
+        ("resnet50", ("resnet*",), "resnet50", True),
+        ("torchvision:resnet50", ("resnet*",), "resnet50", True),
+        ("resnet50", ("torchvision:resnet50",), "resnet50", True),
+        ("torchvision:resnet50", ("torchvision:resnet*",), "resnet50", True),
+        ("torchvision:resnet50", ("lenet",), "resnet50", False),
+        ("resnet18:cifar", ("*",), "resnet18:cifar", False),
+        ("timm:resnet50", ("timm:res*",), "timm:resnet50", True),
+        ("nets/mynet.py:Net", ("lenet",), "mynet.py:Net", False),
+        ("nets/mynet.py:Net", ("./nets/mynet.py:Net",), "mynet.py:Net", True),
+    ],
+)
+def test_a_known_speed_is_of_whatever_answers_call_its_model(
+    known: str, models: tuple[str, ...], name: str, asked: bool
+) -> None:
+    options = MaxBatchOptions(models, card=("t4",), known=f"{known}=100")
+    assert runner._known_name(options) == (name, asked)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bench.analysis.tuning import declare
 from bench.config import Config, settings_of
 from bench.errors import Refused
-from bench.records.records import PointChosen, Trial
+from bench.records.records import Layer, PointChosen, Trial
 from bench.runner.plan import (
     MOST_TRIALS,
     Plan,
@@ -18,10 +18,19 @@ from bench.runner.plan import (
     check_trials,
     choose_batches,
     make_plan,
+    notes_on,
     power_of_two,
     refusal,
 )
-from tests.builders import MIB, a_dataset, a_largest_batch, a_setting, a_trial, some_facts
+from tests.builders import (
+    MIB,
+    a_dataset,
+    a_description,
+    a_largest_batch,
+    a_setting,
+    a_trial,
+    some_facts,
+)
 
 A, B = some_facts("a"), some_facts("b", native_size=299, smallest_size=75)
 
@@ -342,6 +351,50 @@ def test_a_number_that_does_not_fit_is_refused_with_the_largest() -> None:
     assert said is not None
     assert "--batch-size 101 does not fit" in said
     assert "100 is the largest" in said
+
+
+@pytest.mark.parametrize(
+    ("batch", "setting", "images", "notes"),
+    [
+        (64, {}, 640, ()),
+        (64, {}, 641, ("One image is left out of each epoch: batch norm cannot train on one.",)),
+        (
+            *(64, {"nproc_per_node": 2}, 131),
+            ("3 images are left out of each epoch: batch norm cannot train on one for a process.",),
+        ),
+        (64, {"nproc_per_node": 2}, 193, ()),
+        (
+            *(64, {"accumulate": 4}, 640),
+            (
+                "Batch norm sees 16 images at a time, not 64: with --accumulate its statistics, "
+                "and so the training, are not those of a whole batch.",
+            ),
+        ),
+        (64, {"accumulate": 4, "pretrained": True, "freeze": "body"}, 640, ()),
+        (512, {"recipe": "fast70"}, 5120, ("The recipe fast70 was made for 70 epochs.",)),
+        (
+            *(256, {"recipe": "fast70", "nproc_per_node": 2}, 5120),
+            ("The recipe fast70 was made for 70 epochs.",),
+        ),
+        (
+            *(256, {"recipe": "fast70"}, 5120),
+            ("The recipe fast70 was made for 70 epochs and batches of 512 images.",),
+        ),
+    ],
+)
+def test_notes(batch: int, setting: dict[str, Any], images: int, notes: tuple[str, ...]) -> None:
+    trial = a_trial(batch_choice=str(batch), batch_size=batch, setting=a_setting(**setting))
+    normalised = a_description(layers=(Layer("bn", "BatchNorm2d", 8, 0.0, (4, 8, 8), False),))
+    data = a_dataset(train_images=images)
+    assert notes_on(trial, normalised, data, epochs=10, searched=True) == notes
+
+
+def test_parts_of_one_image_are_refused() -> None:
+    trial = a_trial(batch_choice="6", batch_size=6, setting=a_setting(accumulate=4))
+    assert refusal(trial, 6, None) == (
+        "--accumulate 4 makes parts of one image of its batch of 6, which cannot train batch norm; "
+        "use at most 3."
+    )
 
 
 def tuned_plan(**options: Any) -> Plan:

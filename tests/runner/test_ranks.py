@@ -75,6 +75,20 @@ def test_two_ranks_train_as_one_process_does_with_their_batch(tmp_path: Path) ->
     kept = [t.logits for t in result.trials]
     assert all(logits is not None and logits.images == 33 for logits in kept)
     assert result.models.nproc_per_node.tolist() == [1, 2]
+    # The matrix product of one process is not that of two, which share the processors.
+    assert not any(c.shared for t in result.trials for c in t.calibrations)
+
+
+@pytest.mark.thorough
+def test_ranks_of_unlike_shares_train_them_in_as_many_parts(tmp_path: Path) -> None:
+    """Of the last 7 images one has 3, too few for two parts, and the other 4."""
+    asked = {"nproc_per_node": (1, 2), "scaling": "strong", "accumulate": (2,), "train_limit": 71}
+    result = run(config(tmp_path / "run", **asked))
+    assert {t.status for t in result.trials} == {"done"}
+    one, two = (epochs_of(tmp_path / "run", ranks) for ranks in (1, 2))
+    for alone, together in zip(one, two, strict=True):
+        assert together.images_trained == alone.images_trained == 71
+        assert together.train_loss == pytest.approx(alone.train_loss, rel=1e-4)
 
 
 def ranks_of(worker: psutil.Process) -> list[psutil.Process]:

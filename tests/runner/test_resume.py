@@ -201,6 +201,23 @@ def test_claims_are_checked_before_a_run_goes_on(tmp_path: Path) -> None:
     assert not (run.path / "claims.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (True, "were kept in memory and no longer fit in what is free: free some of it, or start"),
+        (False, "were streamed from disk and now fit in memory: resume it where less is free, or"),
+    ],
+)
+def test_images_that_are_only_read_in_another_way_are_not_called_others(
+    before: bool, said: str, tmp_path: Path
+) -> None:
+    run = a_run(tmp_path)
+    run.add(a_dataset(resident=before))
+    now = a_dataset(resident=not before, sha256="cd" * 32)
+    with pytest.raises(Refused, match=f"the images of shapes10 {said}"):
+        check_same_place(run, Prepared((), a_device(), now, {}))
+
+
 def test_a_network_whose_file_was_edited_is_not_trained_further(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     own = some_facts("mynet.py:Net", source_sha256="ab" * 32)

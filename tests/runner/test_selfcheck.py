@@ -14,7 +14,7 @@ import pytest
 from bench import Config
 from bench.analysis.selfcheck import CHECKS, Checked, checks_csv, speeds_csv
 from bench.analysis.tables import RunTables
-from bench.errors import Interrupted, TimedOut, TrialFailed
+from bench.errors import BenchError, Interrupted, TimedOut, TrialFailed
 from bench.records import messages
 from bench.records.measurement import COLUMNS, QUANTITIES, Measurement, measurements_csv
 from bench.records.memory_trace import Allocation, Trace
@@ -232,8 +232,11 @@ def test_an_epoch_slower_than_the_plain_loop_is_a_broken_promise(card: type[Fake
     assert verdicts(on_card().checked)["epoch_speed"] == "broken promise"
 
 
-def test_what_fails_is_said_without_paths_and_stops_nothing(card: type[FakeWorker]) -> None:
-    card.broken = TrialFailed
+@pytest.mark.parametrize("error", [TrialFailed, BenchError])
+def test_what_fails_is_said_without_paths_and_stops_nothing(
+    card: type[FakeWorker], error: type[BenchError]
+) -> None:
+    card.broken = error
     found = on_card().checked
     assert found[0].verdict == "broken promise"
     assert found[0].found == (

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from bench import resume, run
+from bench.analysis.tuning import point_of
 from bench.errors import BenchError, Interrupted, Refused, TrialFailed, WorkerDied
 from bench.prediction.cpu import FACTOR
 from bench.records.kernel_trace import Kernel, KernelTrace
@@ -25,6 +26,7 @@ from bench.records.messages import (
     Warned,
 )
 from bench.records.records import (
+    DatasetFacts,
     Epoch,
     FinalTest,
     MemoryBreakdown,
@@ -41,7 +43,7 @@ from bench.records.run_folder import read_log
 from bench.runner import session
 from bench.runner.session import exit_code
 from bench.runner.stopwatch import Stopwatch
-from tests.builders import a_final_test, an_epoch
+from tests.builders import a_dataset, a_final_test, an_epoch
 from tests.runner.test_faults import MODELS, ScriptedWorker, config
 
 
@@ -133,6 +135,15 @@ def test_memory_is_predicted_for_a_search_alone(
     monkeypatch.setattr("bench.runner.batch_search.Worker", Noting)
     run(replace(config(tmp_path / "run"), max_batch=searched))
     assert [job.searched for job in jobs] == [searched] * len(MODELS)
+
+
+def test_one_search_is_for_every_learning_rate(tmp_path: Path) -> None:
+    asked = replace(config(tmp_path / "run"), lr=(1e-3, 1e-2), optimizer=("adam", "sgd"))
+    result = run(replace(asked, max_batch=True, seeds=1))
+    assert len(result.trials) == len(result.largest_batches) == 4 * len(MODELS)
+    assert {r.largest_batch.max_batch for r in result.trials if r.largest_batch} == {100}
+    searched = {(p.model, p.setting.optimizer, p.setting.learning_rate) for p in result.all_probes}
+    assert searched == {(model, name, 1e-3) for model in MODELS for name in ("adam", "sgd")}
 
 
 @pytest.fixture
@@ -367,6 +378,35 @@ def test_predictions_that_are_missing_are_made_when_a_run_is_resumed(
     assert len(result.breakdowns) == len(MODELS)
 
 
+def test_on_a_card_that_files_would_half_fill_they_are_streamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[bool, int]] = []
+
+    class Predicting(WarningWorker):
+        def messages(self) -> Iterator[Any]:
+            for message in super().messages():
+                if isinstance(message, Prepared):
+                    images = message.dataset.train_images + message.dataset.test_images
+                    side = int((10 * 2**30 / 3 / images) ** 0.5)
+                    data = replace(message.dataset, asked="folder", stored_size=side)
+                    message = replace(message, dataset=data)
+                yield message
+            if isinstance(self.job, SimulateJob) and self.job.dataset is not None:
+                asked.append((self.job.dataset.resident, len(self.job.shapes)))
+                for model, setting in self.job.shapes:
+                    yield Simulated(model, setting, TRACE)
+
+    for room in ("run", "other_cards"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", Predicting)
+    asks = replace(config(tmp_path / "run"), card=("t4", "rtx3090"))  # 15 and 24 GiB
+    result = run(asks)
+    assert asked == [(True, len(MODELS)), (False, len(MODELS))]
+    made = [(p.model, p.card) for p in result.all_predictions]
+    assert made == [(model, card) for card in ("rtx3090", "t4") for model in MODELS]
+    assert len(result.breakdowns) == len(MODELS)
+
+
 @pytest.mark.parametrize("table", ["models.csv", "epochs.csv"])
 def test_the_time_of_a_run_is_logged_once_though_its_end_is_disturbed(
     table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -460,3 +500,51 @@ def test_a_second_final_test_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(reasons) == 4
     assert all("the test images are evaluated once" in reason for reason in reasons)
     assert len(final_tests(tmp_path / "again")) == 4
+
+
+class TuningWorker(ValidatingWorker):
+    """Has all images beside those without the ones that judge."""
+
+    def messages(self) -> Iterator[Any]:
+        for message in super().messages():
+            yield replace(message, whole=a_dataset()) if isinstance(message, Prepared) else message
+
+
+def test_a_resumed_run_has_time_for_no_point_that_is_not_tried_any_more(
+    tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("run", "other_cards", "trial_runner", "batch_search", "rehearsal", "foresight"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", TuningWorker)
+    monkeypatch.setattr("bench.runner.trial_runner.perf_counter", lambda: clock[0])
+    messages: list[Any] = []
+
+    def listen(message: Any) -> None:
+        messages.append(message)
+        clock[0] += 22.5 * isinstance(message, Epoch)  # half as long again as points are predicted
+
+    asked = replace(config(tmp_path / "run"), tune=4, validation=64, time_limit="570s")
+    result = run(asked, listen)
+    points, seeds = of(SeedsCut, messages)
+    assert (points.points, seeds.seeds) == ((3, 4), (1,))
+    assert clock[0] < 570
+    clock[0] = 20.0
+    result = resume(tmp_path / "run", given={"time_limit": "5m"})
+    assert {t.trial.seed for t in result.trials if not t.trial.is_point} == {0, 1}
+    assert {point_of(t.trial) for t in result.trials if t.trial.is_point} == {1, 2}
+
+
+def test_a_run_that_was_killed_before_it_had_declared_its_tuning_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("run", "other_cards", "trial_runner", "batch_search", "rehearsal", "foresight"):
+        monkeypatch.setattr(f"bench.runner.{room}.Worker", TuningWorker)
+
+    def interrupt(message: Any) -> None:
+        if isinstance(message, DatasetFacts):
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        run(replace(config(tmp_path / "run"), tune=2, validation=64), interrupt)
+    result = resume(tmp_path / "run")
+    assert result.tuning_declared is not None
+    assert {t.status for t in result.trials} == {"done"}

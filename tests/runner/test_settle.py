@@ -11,7 +11,7 @@ import pytest
 
 from bench.analysis.claims.progress import Progress
 from bench.analysis.claims.reader import keep_claims, read_claims
-from bench.errors import Interrupted, Refused
+from bench.errors import Interrupted, Refused, TrialFailed
 from bench.prediction.cpu import FACTOR
 from bench.records.kernel_trace import Kernel, KernelTrace
 from bench.records.messages import (
@@ -25,6 +25,7 @@ from bench.records.records import Epoch, RunStarted, TrialStarted
 from bench.records.run_folder import read_log
 from bench.runner.settle import (
     KEPT_OPTIONS,
+    NEEDS_LINUX,
     Round,
     Settlement,
     SettleOptions,
@@ -172,22 +173,100 @@ class Scripted(ScriptedWorker):
         yield from super().messages()
 
 
-def test_what_there_is_no_time_to_time_is_priced_by_simulated_steps(
+class Broken(Scripted):
+    """Cannot make any network."""
+
+    def receive(self) -> Any:
+        raise TrialFailed("it broke.")
+
+
+@pytest.fixture
+def settlement_of(
+    options: SettleOptions, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Settlement]:
+    """Makes a settlement of claims, a row each, whose workers follow a script."""
+
+    def made(*rows: str, worker: type[Scripted] = Scripted) -> Settlement:
+        for room in ("run", "other_cards", "batch_search", "rehearsal", "foresight"):
+            monkeypatch.setattr(f"bench.runner.{room}.Worker", worker)
+        monkeypatch.setattr(Scripted, "rehearsed", [])
+        assert options.claims is not None
+        assert options.output is not None
+        options.claims.write_text("\n".join([CLAIMS.splitlines()[0], *rows]))
+        progress = Progress(read_claims(options.claims))
+        return Settlement(options, progress, options.output, lambda said: None)
+
+    return made
+
+
+def test_a_model_that_cannot_be_made_fails_its_claim_and_is_not_tried_again(
+    settlement_of: Callable[..., Settlement],
+) -> None:
+    row = "params,It has 11 M parameters,about,params,resnet18,11e6,1e6,,"
+    settlement = settlement_of(row, worker=Broken)
+    settlement.carry_out()
+    (settled,) = settlement.progress.settled()
+    assert settled.verdict.reason == "resnet18 failed: it broke."
+    assert settled.would_take == "that its trials do not fail"
+    assert settlement.progress.failed
+    again = replace(settlement, progress=Progress(settlement.progress.claims))
+    again.load()
+    assert not again.plan()
+    assert again.progress.failed
+
+
+def test_an_untrained_claim_about_other_data_cannot_be_decided_here(
+    settlement_of: Callable[..., Settlement],
+) -> None:
+    row = "params,It has 1 M parameters,about,params,resnet18,1e6,10,cifar10,"
+    settlement = settlement_of(row)
+    settlement.carry_out()
+    (settled,) = settlement.progress.settled()
+    assert settled.state == "cannot be decided here"
+    assert settled.verdict.reason == "other data: shapes10, not CIFAR-10"
+
+
+def test_a_largest_batch_beside_what_is_trained_is_searched_for(
+    settlement_of: Callable[..., Settlement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.runner.session.CPU_LIMIT_HOLDS", True)
+    settlement = settlement_of(
+        "both,It falls,rank_falls,max_batch final_test_accuracy,resnet18 googlenet,,,,"
+        "epochs=2 train_limit=40 test_limit=20 batch_size=20"
+    )
+    settlement.price_all(limit=60.0)
+    (run,) = settlement.progress.runs.values()
+    assert {model for model, _ in run.largest_batches} == {"resnet18", "googlenet"}
+    assert sorted(Scripted.rehearsed) == ["googlenet", "resnet18"]
+
+
+def test_claims_about_a_memory_budget_are_left_where_nothing_limits_memory(
     options: SettleOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for room in ("run", "other_cards", "batch_search", "rehearsal", "foresight"):
-        monkeypatch.setattr(f"bench.runner.{room}.Worker", Scripted)
-    monkeypatch.setattr(Scripted, "rehearsed", [])
+    for room in ("settle", "run"):
+        monkeypatch.setattr(f"bench.runner.{room}.CPU_LIMIT_HOLDS", False)
     assert options.claims is not None
-    rows = (
-        f"{n},ResNet-18 is slower,more,epoch_seconds,resnet18 googlenet,,,,"
-        f"epochs={n} train_limit=40 test_limit=20 batch_size=20"
-        for n in (1, 2, 3)
-    )
-    options.claims.write_text("\n".join([CLAIMS.splitlines()[0], *rows]))
     assert options.output is not None
+    small = "small,More fit,more,max_batch,lenet resnet18,,,,memory_budget=2GiB\n"
+    options.claims.write_text(CLAIMS + small)
     progress = Progress(read_claims(options.claims))
-    settlement = Settlement(options, progress, options.output, lambda said: None)
+    on_cpu = replace(options, device="cpu")
+    Settlement(on_cpu, progress, options.output, lambda said: None).refuse_early()
+    far = "other hardware: only ratios compare"
+    assert progress.elsewhere == {"far": far, "small": NEEDS_LINUX}
+
+
+def test_what_there_is_no_time_to_time_is_priced_by_simulated_steps(
+    settlement_of: Callable[..., Settlement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settlement = settlement_of(
+        *(
+            f"{n},ResNet-18 is slower,more,epoch_seconds,resnet18 googlenet,,,,"
+            f"epochs={n} train_limit=40 test_limit=20 batch_size=20"
+            for n in (1, 2, 3)
+        )
+    )
+    progress = settlement.progress
     passed = iter((0.0, 90.0, 150.0))
     monkeypatch.setattr(settlement.stopwatch, "passed", lambda: next(passed))
     settlement.price_all(limit=60.0)

@@ -211,6 +211,36 @@ def test_every_block_is_trained_once_or_cut_and_the_cut_ones_are_the_last(
     assert cut == list(range(len(kept), len(sizes)))
 
 
+def test_what_a_lost_node_leaves_is_taken_although_others_were_cut() -> None:
+    first, second, third = (a_trial(seed=n) for n in (1, 2, 3))
+    cuts: list[dict[int, Sequence[Trial]]] = []
+    waiting = Waiting(
+        {1: [first], 2: [second], 3: [third]},
+        lambda trials: trials != [third],
+        lambda left: cuts.append(dict(left)),
+    )
+    assert [waiting.take(), waiting.take()] == [(1, [first]), (2, [second])]
+    waiting.done(2)
+    taken: list[Any] = []
+    other = threading.Thread(target=lambda: taken.append(waiting.take()))
+    other.start()
+    other.join(0.1)
+    assert cuts == [{3: [third]}]
+    waiting.done(1, [first])
+    other.join(20)
+    assert taken == [(1, [first])]
+
+
+def test_all_that_is_cut_is_named_together() -> None:
+    trials = {n: [a_trial(seed=n)] for n in (1, 2, 3)}
+    cuts: list[list[int]] = []
+    waiting = Waiting(trials, lambda trials: False, lambda left: cuts.append(list(left)))
+    assert waiting.take() == (1, trials[1])
+    waiting.done(1, trials[1])
+    assert waiting.take() is None
+    assert cuts == [[1, 2, 3]]
+
+
 class StubRunner:
     def stop(self) -> None: ...
 

@@ -10,7 +10,15 @@ from textwrap import dedent
 
 import pytest
 
-from bench.errors import OutOfMemoryKilled, Refused, TimedOut, TrialFailed, Unsaved, WorkerDied
+from bench.errors import (
+    Diverged,
+    OutOfMemoryKilled,
+    Refused,
+    TimedOut,
+    TrialFailed,
+    Unsaved,
+    WorkerDied,
+)
 from bench.records.messages import (
     Failure,
     Message,
@@ -147,6 +155,8 @@ def test_a_kill_means_that_memory_ran_out(start: Start) -> None:
         (Failure("why"), TrialFailed),
         (Failure("why", refused=True), Refused),
         (Failure("why", unsaved=True), Unsaved),
+        (Failure("why", died=True), WorkerDied),
+        (Failure("why", diverged=True), Diverged),
     ],
 )
 def test_a_failure_is_raised_as_what_it_is(

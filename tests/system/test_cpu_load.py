@@ -96,3 +96,11 @@ def test_a_childs_time_is_its_own() -> None:
         spent = cpu_load._own_seconds() - before
         child.kill()
     assert spent > 0.2
+
+
+@pytest.mark.skipif(cpu_load.resource is None, reason="Windows does not count them")
+def test_a_child_that_has_ended_still_counts() -> None:
+    spin = "import time\nwhile time.process_time() < 0.3: pass"
+    before = cpu_load._own_seconds()
+    subprocess.run([sys.executable, "-c", spin], check=True)
+    assert cpu_load._own_seconds() - before > 0.2

@@ -81,6 +81,10 @@ def test_anything_else(error: Exception) -> None:
         ("could not create a primitive", True),
         ("could not execute a primitive", True),
         ("could not create a primitive descriptor for a convolution forward", True),
+        ("the probe's process ended with SIGSEGV.", True),
+        ("the probe's process ended with SIGKILL.", False),
+        ("rank 0 of 2 was killed by SIGSEGV.", True),
+        ("rank 0 of 2 was killed (SIGKILL): memory ran out, most likely.", False),
         ("could not create a memory object", False),
         ("can't allocate memory", False),
     ],
@@ -191,6 +195,21 @@ class TestCpuMemory:
     def test_a_limit_is_real_and_can_be_lifted(self, told: list[str]) -> None:
         assert told[2:] == ["67108864, fits, out of memory, fits", "fits", "out of memory"]
 
+    @linux
+    def test_a_hard_limit_that_is_there_already_stays(self) -> None:
+        said = in_a_child("""
+            import resource
+            from bench.system.devices.cpu import CpuDevice
+
+            most = 2**36
+            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+            for budget in (2**26, 2**40):
+                CpuDevice().limit_memory(budget)
+                soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+                print(soft < most, hard == most)
+        """)
+        assert said.splitlines() == ["True True", "False True"]
+
 
 class TestCudaMemory:
     """Torch's own answers replaced: there is no card."""
@@ -208,6 +227,25 @@ class TestCudaMemory:
     ) -> None:
         monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: reserved)
         assert card.spilled_bytes() == spilled
+
+    @pytest.mark.parametrize(("budget", "limit"), [(None, 800), (500, 500), (900, 800)])
+    def test_what_the_process_holds_already_is_part_of_the_limit(
+        self,
+        budget: int | None,
+        limit: int,
+        card: CudaDevice,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        fractions: list[float] = []
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (600, 1000))
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 200)
+        monkeypatch.setattr(
+            torch.cuda,
+            "set_per_process_memory_fraction",
+            lambda fraction, device: fractions.append(fraction),
+        )
+        assert card.limit_memory(budget) == limit
+        assert fractions == ([] if budget is None else [budget / 1000])
 
     def test_the_fraction_is_given_back(
         self, card: CudaDevice, monkeypatch: pytest.MonkeyPatch

@@ -54,6 +54,16 @@ def test_a_network_that_did_not_change(start: tuple[Network, dict[str, Tensor]])
     assert all(c.gradient_norm_first == c.gradient_norm_last > 0 for c in found)
 
 
+def test_weights_that_a_layer_computes_are_left_out(tmp_path: Path) -> None:
+    network = a_network()
+    nn.utils.parametrizations.weight_norm(network.module[3])
+    save_start(tmp_path / "start.pt", network)
+    found = load_start(tmp_path / "start.pt")
+    assert found is not None
+    save_kernels(tmp_path / "kernels.npz", network, found)
+    assert [c.layer for c in changes(network, found, a_batch(), FP32)] == ["0", "7"]
+
+
 def test_known_changes(start: tuple[Network, dict[str, Tensor]]) -> None:
     network, weights = start
     first, second, _ = weighted_layers(network).values()

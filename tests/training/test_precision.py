@@ -6,7 +6,12 @@ from torch import nn
 from torch.optim import SGD
 
 from bench.errors import Refused
-from bench.training.precision import Precision, check_precision, open_precision
+from bench.training.precision import (
+    Precision,
+    check_precision,
+    kept_switches,
+    open_precision,
+)
 
 
 def test_fp32_computes_in_float32() -> None:
@@ -48,14 +53,12 @@ def test_tf32_needs_a_recent_card(
 
 
 @pytest.fixture
-def _backends_restored() -> Iterator[None]:
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
-    yield
-    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+def _switches_kept() -> Iterator[None]:
+    with kept_switches():
+        yield
 
 
-@pytest.mark.usefixtures("_backends_restored")
+@pytest.mark.usefixtures("_switches_kept")
 @pytest.mark.parametrize(("name", "allowed"), [("fp32", False), ("tf32", True), ("bf16", False)])
 def test_tf32_is_on_only_where_asked_for(
     name: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
@@ -66,6 +69,27 @@ def test_tf32_is_on_only_where_asked_for(
     assert torch.backends.cuda.matmul.allow_tf32 is allowed
     assert torch.backends.cudnn.allow_tf32 is allowed
     assert torch.backends.cudnn.benchmark is True
+
+
+def test_switches_that_were_set_the_old_way_are_as_before() -> None:
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    with kept_switches():
+        for value in (True, False):
+            matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = value
+            with kept_switches():
+                matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = not value
+            assert (matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark) == (value, value, value)
+
+
+@pytest.mark.skipif(not hasattr(torch.backends, "fp32_precision"), reason="torch 2.9 has them")
+def test_switches_that_were_set_the_new_way_are_as_before() -> None:
+    matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    with kept_switches():
+        for value in ("tf32", "ieee"):
+            matmul.fp32_precision = conv.fp32_precision = value
+            with kept_switches():
+                open_precision("fp32", "cuda")
+            assert (matmul.fp32_precision, conv.fp32_precision) == (value, value)
 
 
 def test_loss_scaling_leaves_the_update_as_it_is() -> None:

@@ -12,7 +12,14 @@ from torch import Tensor
 
 from bench.data.loader import Batches, ResidentSplit, Transform
 from bench.records.logits import FOLDER, read_logits
-from bench.records.messages import Conditions, Resumed, TrainJob
+from bench.records.messages import (
+    Conditions,
+    Resumed,
+    TrainJob,
+    Warned,
+    decode_message,
+    encode_message,
+)
 from bench.records.records import Epoch, FinalTest, Inspected
 from bench.system.devices import open_device
 from bench.training.checkpoint import Training
@@ -137,3 +144,28 @@ def test_asked_to_stop_within_the_test(tmp_path: Path) -> None:
     assert kinds(trainer.epochs()) == ["Epoch", "Epoch", "Stopped"]
     again, _ = a_trainer(tmp_path, logged_epochs=2)
     assert kinds(again.epochs()) == ["Resumed", "FinalTest", "Inspected"]
+
+
+def test_a_layer_that_began_with_weights_of_0_does_not_fail_the_trial(tmp_path: Path) -> None:
+    trainer, _ = a_trainer(tmp_path)
+    head = trainer.training.network.get_parameter("module.3.weight")
+    torch.nn.init.zeros_(head)
+    *_, tested, told = trainer.epochs()
+    assert isinstance(tested, FinalTest)
+    assert not head.any()
+    assert decode_message(encode_message(told)) == Warned(
+        "it was trained, but could not be inspected: layer 3 began with weights of 0, or has "
+        "figures that are not finite."
+    )
+
+
+def test_an_epoch_that_was_stopped_in_its_evaluation_has_no_step_of_its_own_length(
+    tmp_path: Path,
+) -> None:
+    trainer, _ = a_trainer(tmp_path, stop_at=6)  # after five batches of training
+    assert kinds(trainer.epochs()) == ["Stopped"]
+    again, _ = a_trainer(tmp_path)
+    _, epoch, *_ = again.epochs()
+    assert isinstance(epoch, Epoch)
+    assert epoch.step_seconds == pytest.approx(epoch.train_seconds / 5)
+    assert (epoch.step_times, epoch.first_step_seconds) == ((), None)

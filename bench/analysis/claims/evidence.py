@@ -45,6 +45,9 @@ USUAL_MODELS = {
 SMALL = 32
 """Pixels a side where a claim does not say."""
 
+MOST_SEEDS = 1_000
+"""The most seeds that a claim may ask for."""
+
 OPTIONS = (
     *("epochs", "train_limit", "test_limit", "batch_size", "image_size", "recipe", "lr"),
     *("weight_decay", "precision", "augment", "channels_last", "pretrained", "freeze"),
@@ -140,16 +143,22 @@ def experiments(claims: Sequence[Claim]) -> tuple[Experiment, ...]:
 
 
 def requirement(claim: Claim) -> Requirement:
-    """What decides a claim; Refused if its `evidence` cannot work."""
+    """What decides a claim; Refused if its `evidence` cannot work, or not with its rule."""
     rule, metrics = RULES[claim.rule], [BY_NAME[m] for m in claim.metric if m in BY_NAME]
     given = dict(_given(claim))
     named = given.pop("models", None) or claim.models or USUAL_MODELS.get(claim.rule, ())
+    if rule.models is not None and len(named) != rule.models:
+        raise Refused(f"rule {claim.rule} needs models: {rule.models}, not {len(named)}")
     claim = replace(claim, models=tuple(named))
     certain = bool(metrics) and all(metric.exact for metric in metrics)
     trained = not certain or bool(COUNTED_IN_TRAINING & set(claim.metric))
     seeds = max(given.pop("seeds", 1), 1 if certain else rule.seeds)
+    if seeds > MOST_SEEDS:
+        raise Refused(f"seeds={seeds} is above {MOST_SEEDS:,}")
     options = _usual(claim, trained=trained) | given
-    options["epochs"] = max(options["epochs"], rule.epochs)
+    epochs = options["epochs"] = max(options["epochs"], rule.epochs, _epochs_said(claim))
+    if claim.rule == "about" and claim.at not in (None, epochs):
+        raise Refused(f"epochs={epochs} is not the {claim.at} of the column 'at'")
     subjects = tuple(_subject(name, options["recipe"]) for name in named)
     timed = claim.rule == "sooner" or any(metric.unit in SPEEDS for metric in metrics)
     several = len(subjects) > 1 or len(options["batch_size"]) > 1
@@ -182,9 +191,14 @@ def _usual(claim: Claim, *, trained: bool) -> dict[str, Any]:
         options |= {"train_limit": "all", "test_limit": "all"}
     if claim.rule == "falls_with_batch":
         options["batch_size"] = LADDER
-    if claim.rule in ("about", "at_epoch") and claim.at is not None:
-        options["epochs"] = claim.at
+    if epochs := _epochs_said(claim):
+        options["epochs"] = epochs
     return options
+
+
+def _epochs_said(claim: Claim) -> int:
+    """The epochs that a claim is about; 0 if it does not say."""
+    return (claim.at or 0) if claim.rule in ("about", "at_epoch") else 0
 
 
 def _smallest(models: Iterable[str]) -> int:

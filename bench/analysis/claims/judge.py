@@ -16,7 +16,7 @@ from bench.settings import decay_of, label_smoothing_of, make_setting, warmup_of
 CIFAR10_CLASSES = frozenset(
     ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 )
-CIFAR10_IMAGES = 50_000
+CIFAR10_IMAGES = {"training": 50_000, "test": 10_000}
 ALL_OF_CIFAR10 = "--dataset cifar10 --train-limit all --test-limit all"
 
 TRAINED_UPDATES = 100
@@ -65,8 +65,8 @@ def judge(claim: Claim, run: Run, standings: Standings) -> ClaimVerdict:
 
 
 def _subject(claim: Claim, word: str, groups: Sequence[TrialGroup], run: Run) -> TrialGroup:
-    """The group of MODEL or MODEL@OPTIMIZER under the claim's recipe, if it names one; of several
-    the first, Adam's before others, and those that no option changed before all."""
+    """The group of MODEL or MODEL@OPTIMIZER under the claim's recipe, if it names one; of several,
+    one that no option changed, else one of the claim's image size, else Adam's, else the first."""
     model, _, optimizer = word.partition("@")
     meant = [g for g in groups if g.model == model and optimizer in ("", g.setting.optimizer)]
     if not meant:
@@ -80,11 +80,24 @@ def _subject(claim: Claim, word: str, groups: Sequence[TrialGroup], run: Run) ->
     def changed(group: TrialGroup) -> list[str]:
         return _changed(group, optimizer, run) if recipe else []
 
-    found = min(same, key=lambda g: (bool(changed(g)), g.setting.optimizer != "adam"))
+    def rank(group: TrialGroup) -> tuple[bool, ...]:
+        other_size = _other_size(claim, group, run)
+        return bool(changed(group)), other_size, group.setting.optimizer != "adam"
+
+    found = min(same, key=rank)
     if names := [name for name in changed(found) if name not in claim.options]:
         reason = f"not as the recipe {recipe} has it: {', '.join(map(flag_of, names))}"
         raise CannotTell(reason, options=f"--recipe {recipe}")
     return found
+
+
+def _other_size(claim: Claim, group: TrialGroup, run: Run) -> bool:
+    """Whether a claim names an image size, and the group has another."""
+    size = claim.options.get("image_size", "native" if "native" in claim.needs else None)
+    facts = run.facts.get(group.model)
+    if size == "native":
+        size = str(facts.native_size) if facts else None
+    return size not in (None, str(group.setting.image_size))
 
 
 def _changed(group: TrialGroup, optimizer: str, run: Run) -> list[str]:
@@ -95,9 +108,10 @@ def _changed(group: TrialGroup, optimizer: str, run: Run) -> list[str]:
     usual = make_setting(
         is_.image_size, family=family, recipe=is_.recipe, optimizer=optimizer or None
     )
+    rates = {usual.learning_rate * scale for scale in (1.0, float(is_.ranks), is_.ranks**0.5)}
     made: dict[str, Callable[[Setting], Any]] = {
         "optimizer": lambda s: s.optimizer,
-        "lr": lambda s: s.learning_rate / s.ranks,
+        "lr": lambda s: s.learning_rate in rates,
         "weight_decay": decay_of,
         "augment": lambda s: s.augment,
         "pretrained": lambda s: s.pretrained,
@@ -131,10 +145,11 @@ def _on_some_of_cifar10(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) 
 
 def _on_cifar10(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:
     _on_some_of_cifar10(claim, run, subjects)
-    data = run.dataset
-    if data.train_images != CIFAR10_IMAGES:
-        reason = f"other data: {data.train_images:,} of CIFAR-10's training images"
-        raise CannotTell(reason, options=ALL_OF_CIFAR10)
+    here = {"training": run.dataset.train_images, "test": run.dataset.test_images}
+    for part, images in here.items():
+        if images != CIFAR10_IMAGES[part]:
+            reason = f"other data: {images:,} of CIFAR-10's {part} images"
+            raise CannotTell(reason, options=ALL_OF_CIFAR10)
 
 
 def _native(claim: Claim, run: Run, subjects: Sequence[TrialGroup]) -> None:

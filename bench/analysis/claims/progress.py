@@ -14,6 +14,7 @@ from bench.analysis.compare.ranking import Standings
 from bench.analysis.run_time import corrected_seconds
 from bench.analysis.tables import RunTables
 from bench.analysis.trial_group import trial_groups
+from bench.records.records import Trial
 from bench.records.run import TrialResult
 
 SEARCH_SECONDS, PREDICTION_SECONDS, DESCRIPTION_SECONDS = 90.0, 20.0, 3.0
@@ -108,7 +109,7 @@ class Progress:
         return sum(float("inf") if price is None else price for price in prices)
 
     def price(self, wanted: Wanted) -> float | None:
-        """Predicted seconds; None where no step was timed."""
+        """Predicted seconds; None where they are not known."""
         experiment, run = self.by_number[wanted.experiment], self.runs.get(wanted.experiment)
         if not experiment.trained:
             options = dict(experiment.options)
@@ -116,10 +117,16 @@ class Progress:
             return DESCRIPTION_SECONDS + searches + PREDICTION_SECONDS * len(options["card"])
         if run is None:
             return None
-        first = (wanted.subject.model, wanted.subject.optimizer, 0)
-        trials = [time.trial for time in run.predicted_times.values()]
-        same = [t for t in trials if (t.model, t.setting.optimizer, t.seed) == first]
-        return sum(corrected_seconds(trial, run) for trial in same) if same else None
+        # What could be neither timed nor simulated is predicted to take no time.
+        seconds = [corrected_seconds(trial, run) for trial in self._first_trials(wanted)]
+        return sum(seconds) if seconds and all(seconds) else None
+
+    def _first_trials(self, wanted: Wanted) -> list[Trial]:
+        """The trials of the first seed whose seconds were to be predicted."""
+        run, subject = self.runs.get(wanted.experiment), wanted.subject
+        trials = [time.trial for time in run.predicted_times.values()] if run else []
+        first = (subject.model, subject.optimizer, 0)
+        return [t for t in trials if (t.model, t.setting.optimizer, t.seed) == first]
 
     def is_over(self, wanted: Wanted) -> bool:
         """Whether its trials ended, and none of them is to be repeated."""
@@ -139,10 +146,8 @@ class Progress:
     def _has_failed(self, wanted: Wanted) -> bool:
         if wanted in self.gave_up:
             return True
-        trained = self.by_number[wanted.experiment].trained
-        return trained and any(
-            t.ended and not t.ended.retry and t.status != "done" for t in self._trials(wanted)
-        )
+        trials = self._trials(wanted)
+        return any(t.went_wrong and t.ended and not t.ended.retry for t in trials)
 
     def _seeds(self, experiment: Experiment, needed: Requirement) -> int:
         """How many seeds of all that a claim is about are done; none after one that failed."""
@@ -203,6 +208,16 @@ class Progress:
 
     def _would_take(self, wanted: frozenset[Wanted]) -> str:
         missing, seconds = [w for w in wanted if not self.is_over(w)], self._left_to_do(wanted)
+        if any(map(self._could_not_be_timed, missing)):
+            return "that a few of its steps can be timed"
         if seconds == float("inf"):
             return "a longer --time-limit: this one had no room to predict it"
         return would_take(missing, seconds)
+
+    def _could_not_be_timed(self, wanted: Wanted) -> bool:
+        """Whether a few of its steps were run, and did not come to their end."""
+        run = self.runs.get(wanted.experiment)
+        predicted = run.time_predicted if run else None
+        if predicted is None or predicted.factor > 1:
+            return False
+        return bool(self._first_trials(wanted)) and self.price(wanted) is None

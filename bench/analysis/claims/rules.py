@@ -4,18 +4,20 @@ Whether two groups differ is never decided here: `bench.analysis.compare` does t
 sentence of a report. A statement about a curve is judged in every seed.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from operator import attrgetter, ge, itemgetter, le
 
 from bench.analysis.claims.claim import CannotTell, Claim, ClaimVerdict, Evidence
 from bench.analysis.compare.arrival import arrivals, common_accuracy, seconds_to
+from bench.analysis.compare.pairwise import learned
 from bench.analysis.compare.ranking import Difference
 from bench.analysis.compare.verdicts import FEWEST_SEEDS
 from bench.analysis.formatting import MISSING, change_text, percent, shown, times
-from bench.analysis.intervals import Estimate, estimate, seeds_for
-from bench.analysis.metrics import BY_NAME
+from bench.analysis.intervals import Estimate, SeedOf, estimate, seeds_for
+from bench.analysis.metrics import BY_NAME, METRICS
 from bench.analysis.trial_group import TrialGroup, Values
 from bench.records.records import Predicted
 
@@ -28,12 +30,16 @@ CURVES = (
 LAYER_CHANGES = ("changed_share", "relative_change")
 """Figures with a value per layer."""
 
-TRAINED = frozenset(
-    (*CURVES, *LAYER_CHANGES, "final_test_accuracy", "best_test_accuracy", "best_epoch")
-) | {"first_test_accuracy", "lowest_test_accuracy", "final_train_loss", "final_test_loss"}
+TRAINED = {metric.name for metric in METRICS if learned(metric)}
+TRAINED |= {*CURVES, *LAYER_CHANGES, "best_epoch", "best_validation_epoch"}
 """Figures that say what training came to."""
 
-_TRIAL = tuple(BY_NAME)
+_PLAIN = {"seed", "threads", "learning_rate", "weight_decay", "repeats"}
+_PLAIN |= {"best_epoch", "best_validation_epoch"}
+"""Numbers that have no unit; what else has none is text."""
+
+NUMBERS = tuple(m.name for m in METRICS if m.unit or m.exact or m.name in _PLAIN)
+"""Figures of a trial that are numbers."""
 
 Judge = Callable[[Claim, Evidence], ClaimVerdict]
 
@@ -63,7 +69,7 @@ RULES: dict[str, Rule] = {}
 def rule(
     models: int | None = 1,
     metrics: int = 1,
-    among: tuple[str, ...] = _TRIAL,
+    among: tuple[str, ...] = NUMBERS,
     *,
     threshold: bool = False,
     at: bool = False,
@@ -89,7 +95,7 @@ def about(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     if claim.at is not None and any(len(t.epochs) != claim.at for t in group.counted):
         reason = f"the run has {len(group.counted[0].epochs)} epochs, not {claim.at}"
         raise CannotTell(reason, options=f"--epochs {claim.at}")
-    return _placed(_known(group, claim.metric[0]), claim)
+    return _placed(group, _known(group, claim.metric[0]), claim)
 
 
 @rule(models=2, threshold=True, seeds=FEWEST_SEEDS)
@@ -142,12 +148,12 @@ def at_epoch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     if all(len(trial.epochs) == epoch for trial in group.trained):
         last = f"final_{name}"  # which may be known although no epoch was evaluated on it
         if last in BY_NAME and (mean := group.metric(last)):
-            return _placed(mean, claim)
+            return _placed(group, mean, claim)
     _check_evaluated(group, name)
     curve = group.curve(attrgetter(name))
     if len(curve) < epoch:
         raise CannotTell(f"the run has {len(curve)} epochs", options=f"--epochs {claim.at}")
-    return _placed(curve[epoch - 1], claim)
+    return _placed(group, curve[epoch - 1], claim)
 
 
 @rule(among=CURVES, threshold=True, epochs=2)
@@ -218,7 +224,7 @@ def falls_with_batch(claim: Claim, evidence: Evidence) -> ClaimVerdict:
 def sooner(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The first model reaches the accuracy that every seed of both reaches before the second."""
     a, b = evidence.subjects
-    target = common_accuracy([a, b]) if a.trained and b.trained else None
+    target = common_accuracy([a, b]) if a.evaluated and b.evaluated else None
     if target is None:
         raise CannotTell("not trained, or evaluated only after the last epoch")
     text = (
@@ -253,11 +259,8 @@ def rank_falls(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     text = f"{len(groups)} models, so in {so} of {len(pairs)} pairs"
     if against:
         _, (less, greater) = max(against, key=itemgetter(0))
-        figures = [f"{_known(group, m).mean:,.0f}" for m in (x, y) for group in (less, greater)]
-        reason = (
-            f"{less.model} has less of both than {greater.model}: {figures[0]} against "
-            f"{figures[1]}, and {figures[2]} against {figures[3]}"
-        )
+        figures = ", and ".join(_beside(evidence, m, less, greater) for m in (x, y))
+        reason = f"{less.model} has less of both than {greater.model}: {figures}"
         return ClaimVerdict("does not hold", reason, text)
     if so < len(pairs):
         raise CannotTell("not every pair can be told apart", text)
@@ -283,11 +286,15 @@ def predicted_ratio(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     a, b = (_predicted(group, claim.card) for group in evidence.subjects)
     if not b.max_batch:
         raise CannotTell(f"none fits on {claim.card}: {_range(b)}")
-    low, high = a.max_batch_low / b.max_batch_high, a.max_batch_high / max(1, b.max_batch_low)
+    low = a.max_batch_low / _at_most(b, evidence)
+    high = _at_most(a, evidence) / max(1, b.max_batch_low)
     center, room = claim.threshold or 0.0, claim.tolerance
     text = f"{times(a.max_batch / b.max_batch)} ({_range(a)} / {_range(b)})"
     around = f"{center:g} ± {room:g} times"
-    return _within(low, high, center - room, center + room, text, around)
+    try:
+        return _within(low, high, center - room, center + room, text, around)
+    except CannotTell as lack:
+        raise _undecided(claim, evidence, (a, b), str(lack), text) from None
 
 
 @rule(models=2, among=("max_batch",), card=True)
@@ -295,9 +302,10 @@ def predicted_more(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """The first model's largest batch on the card is above the second's, both predicted."""
     a, b = (_predicted(group, claim.card) for group in evidence.subjects)
     text = f"{_range(a)} and {_range(b)}"
-    low, high = a.max_batch_low - b.max_batch_high, a.max_batch_high - b.max_batch_low
+    low = a.max_batch_low - _at_most(b, evidence)
+    high = _at_most(a, evidence) - b.max_batch_low
     if low <= 0 < high:
-        raise CannotTell("the predicted ranges overlap", text)
+        raise _undecided(claim, evidence, (a, b), "the predicted ranges overlap", text)
     return _verdict(low > 0, "so beyond the known error", "not so", text)
 
 
@@ -306,17 +314,38 @@ def predicted_fits(claim: Claim, evidence: Evidence) -> ClaimVerdict:
     """A batch as large as the threshold fits on the card, as predicted."""
     predicted = _predicted(evidence.subjects[0], claim.card)
     size, text = claim.threshold or 0.0, _range(predicted)
-    if predicted.max_batch_low < size <= predicted.max_batch_high:
-        raise CannotTell(f"{size:g} lies within the known error", text)
+    if predicted.max_batch_low < size <= _at_most(predicted, evidence):
+        why = f"{size:g} lies within the known error"
+        raise _undecided(claim, evidence, (predicted,), why, text)
     fits, largest = size <= predicted.max_batch_low, f"{predicted.max_batch:,} is the largest"
     return _verdict(fits, f"{size:g} fit", largest, text)
 
 
 def _predicted(group: TrialGroup, card: str) -> Predicted:
-    predicted = group.trials[0].predicted(card)
+    trial = group.trials[0]
+    # A card that is a size is called as it was written: 11GiB or 11gib.
+    named = {p.card.lower(): p.card for p in trial.run.all_predictions}
+    predicted = trial.predicted(named.get(card.lower(), card))
     if predicted is None:
         raise CannotTell(f"not predicted for {group.label} on {card}")
     return predicted
+
+
+def _at_most(predicted: Predicted, evidence: Evidence) -> float:
+    """The upper end of a prediction's range; infinite where the data set, not memory, sets it."""
+    is_cut = predicted.max_batch_high >= evidence.run.dataset.train_images
+    return math.inf if is_cut else predicted.max_batch_high
+
+
+def _undecided(
+    claim: Claim, evidence: Evidence, predictions: Sequence[Predicted], why: str, text: str
+) -> CannotTell:
+    """Why predictions leave a claim open: one of them was cut at the data set's size, or `why`."""
+    for predicted in predictions:
+        if math.isinf(_at_most(predicted, evidence)):
+            reason = f"the data set, not memory, limits the batch of {predicted.model}"
+            return CannotTell(reason, text, f"--card {claim.card} --train-limit all")
+    return CannotTell(why, text)
 
 
 def _range(predicted: Predicted) -> str:
@@ -395,15 +424,23 @@ def _interval(difference: Difference, text: str) -> tuple[float, float]:
     return effect.change if low is None else low, effect.change if high is None else high
 
 
-def _placed(mean: Estimate, claim: Claim) -> ClaimVerdict:
+def _placed(group: TrialGroup, mean: Estimate, claim: Claim) -> ClaimVerdict:
     """Where a mean's interval lies against the claim's threshold and tolerance."""
     name, half_width = claim.metric[0], mean.half_width or 0.0
     text = shown(name, mean.mean, mean.half_width)
     if mean.n < 2 and not (name in BY_NAME and BY_NAME[name].exact):
+        if _is_of_one_person(group):
+            raise CannotTell("too few people: one has no interval", text)
         raise CannotTell("too few seeds: one has no interval", text, "--seeds 5", more_seeds=1)
     center, room = claim.threshold or 0.0, claim.tolerance
     low, high = mean.mean - half_width, mean.mean + half_width
     return _within(low, high, center - room, center + room, text, shown(name, center, room), mean.n)
+
+
+def _is_of_one_person(group: TrialGroup) -> bool:
+    """Whether a single person's trials are all there is, where many people's are pooled."""
+    keys = group.by_seed(lambda trial: 0.0)
+    return len({key.person for key in keys if isinstance(key, SeedOf)}) == 1
 
 
 def _within(
@@ -424,6 +461,15 @@ def _in_seeds(holds: bool, curves: list[list[float]], text: str) -> ClaimVerdict
     """A verdict on curves, each of a seed."""
     where = "in the one seed" if len(curves) == 1 else f"in all {len(curves)} seeds"
     return _verdict(holds, f"so {where}", f"not so {where}", text)
+
+
+def _beside(evidence: Evidence, metric: str, a: TrialGroup, b: TrialGroup) -> str:
+    """Two groups in a metric: their means, or where unlike machines have none, what compares."""
+    means = [mean for group in (a, b) if (mean := group.metric(metric))]
+    if len(means) == 2:
+        return " against ".join(shown(metric, mean.mean) for mean in means)
+    effect = _against(evidence, metric, a, b).effect
+    return f"a {effect.scale} of {change_text(effect)}"
 
 
 def _pair(a: TrialGroup, b: TrialGroup, metric: str) -> str:

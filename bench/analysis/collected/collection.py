@@ -225,10 +225,11 @@ class Collector:
 
 
 def _without_copies(submissions: Iterable[Submission]) -> Iterator[Submission]:
-    """The submissions with the trials marked that came to the numbers of an earlier one."""
+    """The submissions, logs before tables, with the trials marked that came to the numbers of an
+    earlier one."""
     first: dict[tuple[str, ...], SentRow] = {}
     times: set[tuple[str, ...]] = set()
-    for submission in submissions:
+    for submission in sorted(submissions, key=lambda one: one.ended is None):
         rows = []
         for row in submission.rows:
             if row.done and row.numbers:

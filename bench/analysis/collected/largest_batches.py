@@ -117,7 +117,11 @@ def _of_run(sent: Sent) -> list[tuple[Shape, Prediction]]:
 
 def _of_table(sent: Sent) -> list[tuple[Shape, Prediction]]:
     found = []
-    for cells in csv.DictReader(io.StringIO(sent.tables.get(TABLES[1], ""), newline="")):
+    try:
+        rows = list(csv.DictReader(io.StringIO(sent.tables.get(TABLES[1], ""), newline="")))
+    except csv.Error as error:
+        raise Refused(f"{TABLES[1]} is not a CSV file ({error}).") from error
+    for cells in rows:
         usable, base, per_image = (
             finite_number(cells.get(name) or "")
             for name in ("usable_bytes", "base_bytes", "bytes_per_image")

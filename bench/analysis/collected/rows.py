@@ -7,12 +7,12 @@ in (times, memory) is known by person and machine, and has a mean over machines 
 import math
 import sys
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from bench.analysis.claims.rules import CURVES
+from bench.analysis.claims.rules import CURVES, NUMBERS
 from bench.analysis.compare.pairwise import learned
 from bench.analysis.compare.side import table_rows
 from bench.analysis.intervals import Estimate, SeedOf, pooled
@@ -27,6 +27,7 @@ from bench.units import counted
 SETTINGS = (
     *("model", "seed", "status", "dataset", "dataset_sha256", "train_images", "test_images"),
     *("epochs", "preset", "image_size", "recipe", "optimizer", "learning_rate", "weight_decay"),
+    *("warmup", "label_smoothing"),
     *("precision", "augment", "channels_last", "pretrained", "freeze", "accumulate"),
     *("nproc_per_node", "nnodes", "sync_batch_norm"),
     *("batch_choice", "batch_size", "source_sha256"),
@@ -256,8 +257,9 @@ def sent_rows(sent: Sent, columns: Mapping[str, int]) -> list[SentRow]:
         )
         for row in plain
     ]
+    numbers = [name for name in columns if name in NUMBERS]
     for row in rows:
-        _check(row)
+        _check(row, numbers)
     return rows
 
 
@@ -270,13 +272,21 @@ def _cell(row: Row, name: str) -> str:
     return sys.intern(text)
 
 
-def _check(row: SentRow) -> None:
-    """Refuse what no measurement comes to; a log can be written by hand, checksums and all."""
+def _check(row: SentRow, numbers: Iterable[str]) -> None:
+    """Refuse what no measurement comes to, and a column of numbers that has text; a log can be
+    written by hand, checksums and all."""
     _ = row.seed
     if not row.text("model"):
         raise Refused("a trial of it has no model.")
-    if not row.done:
-        return
+    if row.done:
+        _check_done(row)
+    for name in numbers:
+        # The loss of a trial that failed may be no number.
+        if row.done or not learned(BY_NAME[name]):
+            _ = row.number(name)
+
+
+def _check_done(row: SentRow) -> None:
     for name in ("train_images", "test_images", "epochs"):
         if not row.text(name).isdecimal():
             raise Refused(f"its {name} is not a whole number: {row.text(name)[:40]!r}.")
@@ -313,13 +323,14 @@ class SlimTrial(TrialResult):
         width = len(KEPT) + 1
         made = []
         for number in range(len(self._numbers) // width):
-            *curves, seconds = self._numbers[number * width : (number + 1) * width]
+            steps, *curves, seconds = self._numbers[number * width : (number + 1) * width]
             values: dict[str, Any] = {
                 name: None if math.isnan(value) else value
-                for name, value in zip(KEPT, curves, strict=True)
+                for name, value in zip(CURVES, curves, strict=True)
             }
+            values |= {"epoch": number + 1, "steps": int(steps)}
             budget = replace(_NO_TIME, other_seconds=seconds)
-            made.append(replace(_NO_EPOCH, epoch=number + 1, time_budget=budget, **values))
+            made.append(replace(_NO_EPOCH, time_budget=budget, **values))
         return made
 
     @epochs.setter

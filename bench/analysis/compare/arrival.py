@@ -6,6 +6,7 @@ from bench.analysis.compare.ranking import Ranking, rank
 from bench.analysis.metrics import Metric
 from bench.analysis.time_to_accuracy import reached
 from bench.analysis.trial_group import TrialGroup, Values
+from bench.records.run import TrialResult
 
 
 def common_accuracy(groups: Sequence[TrialGroup]) -> float | None:
@@ -16,8 +17,15 @@ def common_accuracy(groups: Sequence[TrialGroup]) -> float | None:
 
 def seconds_to(target: float, group: TrialGroup) -> Values:
     """Wall-clock seconds, training and evaluation, until an accuracy was first reached, by
-    seed; of the seeds that got there."""
-    return group.by_seed(lambda trial: reached(trial.epochs, target).first_seconds)
+    seed; of the seeds that got there, as far as their epochs were evaluated."""
+
+    def seconds(trial: TrialResult) -> float | None:
+        epochs = trial.epochs
+        if not epochs or not epochs[-1].evaluated:
+            return None
+        return reached(epochs, target).first_seconds
+
+    return group.by_seed(seconds)
 
 
 def arrivals(target: float, groups: Sequence[TrialGroup]) -> Ranking | None:

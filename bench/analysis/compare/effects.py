@@ -105,13 +105,12 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
     """
     if not a or not b:
         raise ValueError("no values to compare")
-    if metric.exact and _same(list(a.values())) and _same(list(b.values())):
+    if is_count(metric, a, b):
         return _counted(metric, a, b)
     if isinstance(next(iter(a)), SeedOf):
         return _pooled_effect(metric, a, b, paired=paired)
-    common = sorted(a.keys() & b.keys())
-    # A single common seed would leave no spread to measure chance by: use all of both instead.
-    paired = paired and len(common) > 1
+    common = paired_seeds(a, b)
+    paired = paired and bool(common)
     first = [a[seed] for seed in common] if paired else list(a.values())
     second = [b[seed] for seed in common] if paired else list(b.values())
     scale = scale_of(metric)
@@ -142,11 +141,24 @@ def effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
     return replace(bare, design=design, half_width=half_width, p=p, spread=spread, freedom=freedom)
 
 
+def is_count(metric: Metric, *sides: Values) -> bool:
+    """Whether a metric is a count that no seed changes, on any side: it may be 0."""
+    return metric.exact and all(_same(list(values.values())) for values in sides if values)
+
+
+def paired_seeds(a: Values, b: Values) -> list[Any]:
+    """The seeds that a paired effect is about: those of both sides. None where a single one, or
+    those of a single person, would leave no spread to measure chance by: it is about all, then."""
+    common = sorted(a.keys() & b.keys())
+    people = {key.person if isinstance(key, SeedOf) else key for key in common}
+    return common if len(people) > 1 else []
+
+
 def _pooled_effect(metric: Metric, a: Values, b: Values, *, paired: bool) -> Effect:
     """The effect over people: of the differences within each seed of each person, or, where not two
     people have both, Welch's between people's means."""
-    common = sorted(a.keys() & b.keys())
-    if not paired or len({key.person for key in common}) < 2:
+    common = paired_seeds(a, b)
+    if not paired or not common:
         first, second = (dict(enumerate(_by_person(metric, side))) for side in (a, b))
         return replace(effect(metric, first, second, paired=False), unit="person")
     scale = scale_of(metric)
@@ -298,10 +310,17 @@ def _counted(metric: Metric, a: Values, b: Values) -> Effect:
 
 
 def _leaves_no_chance(metric: Metric, agreed: Effect) -> bool:
-    """Whether seeds that agree to the last digit prove something: three do; two may agree by
-    chance, where they count something, as accuracies count test images."""
-    equal = metric.unit in _CONTINUOUS and abs(agreed.shift) <= _NO_SPREAD
-    return equal or min(agreed.seeds_a, agreed.seeds_b) > 2
+    """Whether seeds that agree to the last digit prove something: three do, and where they are
+    equal in what is no count, two.
+
+    Where they count something, as accuracies count test images, they may agree by chance: of 50
+    images and one mistake, three seeds on one difference in 2 cases of 100, four in 4 of 1,000, so
+    that it takes four. Three that are equal are called equal.
+    """
+    seeds, equal = min(agreed.seeds_a, agreed.seeds_b), abs(agreed.shift) <= _NO_SPREAD
+    if metric.unit in _CONTINUOUS:
+        return equal or seeds > 2
+    return seeds > (2 if equal else 3)
 
 
 def _same(values: Sequence[float]) -> bool:

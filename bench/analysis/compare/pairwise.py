@@ -21,6 +21,8 @@ from bench.units import counted
 USUAL = ("images_per_second", "final_test_accuracy", "peak_memory_bytes", "max_batch")
 """The metrics that answer which model to use."""
 
+_LEARNED = ("ece", "best_epoch", "best_validation_epoch")
+
 
 @dataclass(frozen=True)
 class Line:
@@ -29,7 +31,7 @@ class Line:
     `label` names model and setting as far as they vary between lines; `p` is corrected for the
     number of comparisons, None where chance has no part. `machine` is how fast the machine itself
     was for B over how fast it was for A, by the calibration beside the trials, None if there was
-    none; `across` says what differs on purpose.
+    none; `across` says what differs on purpose, and `among` which metrics are compared.
     """
 
     label: str
@@ -40,12 +42,14 @@ class Line:
     verdict: Verdict
     machine: float | None
     across: str
+    among: tuple[Metric, ...] = ()
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Two sides by name, their lines, what a reader must know of them, how many of the lines chance
-    has a part in, and which groups of a have none in b."""
+    has a part in, which groups of a have none in b, and which have one that lacks a metric (`lost`,
+    with what a pair is called)."""
 
     a: str
     b: str
@@ -54,6 +58,7 @@ class Comparison:
     comparisons: int
     margins: Margins
     only_a: tuple[str, ...] = ()
+    lost: tuple[tuple[str, Metric], ...] = ()
 
 
 def compare(
@@ -75,34 +80,48 @@ def compare(
     """
     matched = match(a, b, across)
     named = labelled([pair.a for pair in matched.pairs])
-    compared = []
+    compared, lost = [], []
     for group, pair in zip(named, matched.pairs, strict=True):
         for metric in metrics:
             if known(metric, pair.a, pair.b):
                 before, after = (side.values(metric.name) for side in (pair.a, pair.b))
                 seen = effect(metric, before, after, paired=learned(metric))
                 compared.append((group.label, pair, metric, seen))
+            elif pair.a.values(metric.name) and not pair.b.values(metric.name):
+                lost.append((group.label, metric))
     missing = [m for m in metrics if m not in {metric for _, _, metric, _ in compared}]
     for metric in missing:
         if metric.name in wanted or len(missing) == len(metrics):
             raise Refused(f"{metric.name} is not known of both {a.name} and {b.name}.")
+    lost = [(label, metric) for label, metric in lost if metric not in missing]
     corrected = correct([seen for *_, seen in compared])
     comparisons = sum(p is not None for p in corrected)
     count = max(1, comparisons)
-    lines = []
+    lines, among = [], tuple(metric for metric in metrics if metric not in missing)
     for (label, pair, metric, seen), p in zip(compared, corrected, strict=True):
         machine = speed_ratio(pair.a.machine, pair.b.machine)
-        drift = None if "device" in pair.across else machine
+        drift = None if _other_device(pair.across) else machine
         verdict = judge(metric, seen, p, comparisons=count, margins=margins, machine=drift)
-        lines.append(Line(label, pair, metric, seen, p, verdict, machine, pair.across))
-    notes = [*_notes(a, b, matched, missing), *_untimed_machine(lines)]
+        lines.append(Line(label, pair, metric, seen, p, verdict, machine, pair.across, among))
+    notes = _notes(a, b, matched, missing)
+    notes += [f"{metric.name} of {label} is known of {a.name} alone." for label, metric in lost]
+    notes += _untimed_machine(lines)
     alone = tuple(group.label for group in labelled(matched.only_a))
-    return Comparison(a.name, b.name, tuple(lines), tuple(notes), comparisons, margins, alone)
+    return Comparison(
+        a.name,
+        b.name,
+        tuple(lines),
+        tuple(notes),
+        comparisons,
+        margins,
+        alone,
+        tuple(lost),
+    )
 
 
 def learned(metric: Metric) -> bool:
     """Whether a metric is what training came to, rather than what it took."""
-    return "accuracy" in metric.name or "loss" in metric.name
+    return metric.name in _LEARNED or "accuracy" in metric.name or "loss" in metric.name
 
 
 def known(metric: Metric, *groups: TrialGroup) -> bool:
@@ -158,11 +177,16 @@ def _notes(a: Side, b: Side, matched: Matched, missing: Sequence[Metric]) -> lis
     return notes
 
 
+def _other_device(across: str) -> bool:
+    """Whether that is among what differs on purpose."""
+    return any(part.startswith("device ") for part in across.split("; "))
+
+
 def _untimed_machine(lines: Sequence[Line]) -> list[str]:
     """What a claim of speed between two runs leaves open, where nothing says how the machine was
     meanwhile: seeds repeat the training, not the state of the machine."""
     claims = [line for line in lines if line.verdict.apart and line.metric.unit in SPEEDS]
-    if all(line.machine is not None or "device" in line.across for line in claims):
+    if all(line.machine is not None or _other_device(line.across) for line in claims):
         return []
     return [
         "The machine's own speed was not timed beside these trials: that it changed from one run "

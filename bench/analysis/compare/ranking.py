@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from bench.analysis.compare.effects import Effect, effect, scale_of
+from bench.analysis.compare.effects import Effect, effect, is_count, scale_of
 from bench.analysis.compare.matching import Across, check_conditions
 from bench.analysis.compare.pairwise import correct, known, speed_ratio
 from bench.analysis.compare.side import Side
@@ -37,10 +37,11 @@ class Difference:
 @dataclass(frozen=True)
 class Place:
     """Where a group stands: `first` and `last` are the best and the worst rank that it may have;
-    `difference` is against the best (None for the best itself)."""
+    `difference` is against the best (None for the best itself), `mean` what differences are of."""
 
     group: TrialGroup
     values: Values
+    mean: float
     first: int
     last: int
     difference: Difference | None = None
@@ -69,6 +70,13 @@ class Ranking:
     def winners(self) -> tuple[Place, ...]:
         """The best, and those that cannot be told from it."""
         return tuple(place for place in self.places if place.first == 1)
+
+    @property
+    def hindmost(self) -> Place:
+        """Of all but the best, the one with the worst mean. The last place may be another's: who is
+        beaten stands behind those that spread too widely to be."""
+        lowest_last = self.metric.better != "lower"
+        return min(self.places[1:], key=lambda p: p.mean if lowest_last else -p.mean)
 
     @property
     def too_few(self) -> bool:
@@ -108,13 +116,11 @@ def rank(
     `values_of` gives the metric by seed, for one that is no column of `models.csv`.
     """
     values_of = values_of or (lambda group: group.values(metric.name))
+    values = {group.label: values_of(group) for group in groups}
     # What is compared as a ratio has to be above 0.
-    least = -math.inf if scale_of(metric) == "difference" or metric.exact else 0.0
-    values = {
-        group.label: {seed: value for seed, value in values_of(group).items() if value > least}
-        for group in groups
-    }
-    field = [group for group in groups if values[group.label]]
+    anything = scale_of(metric) == "difference" or is_count(metric, *values.values())
+    least = -math.inf if anything else 0.0
+    field = [g for g in groups if values[g.label] and min(values[g.label].values()) > least]
     if len(field) < 2:
         return None
     pairs = list(combinations(field, 2))
@@ -162,9 +168,12 @@ def _placed(
     ]
     ahead, behind = Counter(a for a, _ in beats), Counter(b for _, b in beats)
 
+    means = {
+        g.label: effect(metric, values[g.label], values[g.label], paired=False).a for g in field
+    }
+
     def place_key(group: TrialGroup) -> tuple[int, float]:
-        # Among those that as many beat: the mean that effects are differences of.
-        mean = effect(metric, values[group.label], values[group.label], paired=False).a
+        mean = means[group.label]
         return ahead[group.label], -mean if higher_first else mean
 
     field.sort(key=place_key)
@@ -173,7 +182,7 @@ def _placed(
     for group, label in zip(field, labels, strict=True):
         first, last = 1 + ahead[label], len(field) - behind[label]
         against = differences.get((labels[0], label))
-        places.append(Place(group, values[label], first, last, against))
+        places.append(Place(group, values[label], means[label], first, last, against))
     apart = {pair for pair, difference in differences.items() if difference.verdict.apart}
     return Ranking(metric, tuple(places), _ties(labels, apart), margins, differences)
 
@@ -211,7 +220,10 @@ def _reversed(seen: Effect) -> Effect:
 
 
 def _machine(a: TrialGroup, b: TrialGroup) -> float | None:
-    """How fast the machine was beside b's trials over how fast it was beside a's, paired too."""
+    """How fast the machine was beside b's trials over how fast it was beside a's, paired too; None
+    where unlike numbers of processes shared it."""
+    if a.traits["nproc_per_node"] != b.traits["nproc_per_node"]:
+        return None
     before, after = a.machine, b.machine
     common = before.keys() & after.keys()
     return speed_ratio({s: before[s] for s in common}, {s: after[s] for s in common})

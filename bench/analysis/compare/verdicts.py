@@ -149,8 +149,9 @@ def _changed(machine: float | None) -> str:
 def _too_few(effect: Effect) -> str:
     present = min(effect.seeds_a, effect.seeds_b)
     seeds = _counted(present, effect.unit)
+    least = max(FEWEST_SEEDS, present + 1)
     return (
-        f"{f'its {seeds} agree by chance' if present > 1 else seeds}; at least {FEWEST_SEEDS} "
+        f"{f'its {seeds} agree by chance' if present > 1 else seeds}; at least {least} "
         "a side are needed"
     )
 

@@ -30,8 +30,8 @@ LEVEL_WORSE, LEVEL_BETTER = 6e-4, 3e-5
 """What a single test may err by, for one series: chosen by simulation."""
 
 FEWEST = FEWEST_SEEDS
-"""Points on either side of a change; one is enough after it if chance has no part in a count that
-was the same before."""
+"""Points on either side of a change, and one more where an accuracy repeats; one is enough after it
+if chance has no part in a count that was the same before."""
 
 LONGEST = 100
 """Points that a change is looked for in: what came long before says little of today's machine."""

@@ -4,6 +4,8 @@ from matplotlib.figure import Figure
 
 from bench.analysis.collected.collection import Cohort
 from bench.analysis.collected.rows import PooledGroup
+from bench.analysis.compare.effects import paired_seeds
+from bench.analysis.compare.ranking import Ranking
 from bench.analysis.formatting import MISSING, percent, shown
 from bench.analysis.intervals import Pooled, pooled
 from bench.report.collected.answers import certainty, named
@@ -30,11 +32,10 @@ def accuracy(cohort: Cohort, number: int, several: bool) -> Answer | None:
     ranking = cohort.standings.ranking(FINAL)
     means = {group.label: pooled(group.values(FINAL)) for group in groups}
     if ranking:
-        first, second = ranking.places[:2]
+        first, second = _leaders(ranking)
         finding = (
-            f"{first.group.label} ends highest, at {_text(means[first.group.label])}, before "
-            f"{second.group.label} at {_text(means[second.group.label])}; "
-            f"{certainty(second.difference)}."
+            f"{first[0]} ends highest, at {_text(first[1])}, before {second[0]} at "
+            f"{_text(second[1])}; {certainty(ranking.places[1].difference)}."
         )
     else:
         (group,) = groups
@@ -55,6 +56,16 @@ def accuracy(cohort: Cohort, number: int, several: bool) -> Answer | None:
         (_table(groups, means),),
         REMARKS,
     )
+
+
+def _leaders(ranking: Ranking) -> list[tuple[str, Pooled]]:
+    """The first two with their means: those over the seeds of the people who have both, where the
+    verdict on them is of these."""
+    pair = ranking.places[:2]
+    common = paired_seeds(*(place.values for place in pair))
+    means = [pooled({k: place.values[k] for k in common or place.values}) for place in pair]
+    named = [(place.group.label, mean) for place, mean in zip(pair, means, strict=True)]
+    return sorted(named, key=lambda one: -one[1].mean) if common else named
 
 
 def _text(mean: Pooled) -> str:

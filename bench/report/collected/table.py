@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bench.analysis.collected.collection import Collected
+from bench.analysis.collected.collection import Collected, Submission
 from bench.analysis.collected.rows import COLUMNS, SentRow
 from bench.records.files import csv_text
 from bench.units import finite_number
@@ -16,11 +16,16 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def collected_csv(collected: Collected) -> str:
     """The table; `counted` is `yes`, `times only`, or why a trial does not count."""
     rows = (
-        map(inert, (s.sender, s.where, s.id[:12], counted(row), s.version, *_cells(row)))
+        map(inert, (s.sender, s.where, _run(s), counted(row), s.version, *_cells(row)))
         for s in collected.submissions
         for row in s.rows
     )
     return csv_text((*SENT, *COLUMNS), rows)
+
+
+def _run(submission: Submission) -> str:
+    """The beginning of a log's hash; of tables without a log, a name."""
+    return submission.id if submission.ended is None else submission.id[:12]
 
 
 def counted(row: SentRow) -> str:

@@ -27,12 +27,21 @@ from bench.analysis.ablations import (
     ablations,
 )
 from bench.analysis.compare.arrival import common_accuracy
-from bench.analysis.formatting import against, header_of, listed, ratio, shortened
+from bench.analysis.formatting import MISSING, against, header_of, listed, ratio, shortened
 from bench.analysis.intervals import Estimate
 from bench.analysis.metrics import BY_NAME
 from bench.analysis.trial_group import TrialGroup
 from bench.report.context import Context
-from bench.report.sections.base import Picture, Section, certainty, known_table, sorted_by, value
+from bench.report.sections.base import (
+    Picture,
+    Section,
+    certainty,
+    ends,
+    known_table,
+    sorted_by,
+    value,
+    verdict_clause,
+)
 from bench.report.sections.diagnostics import gradients_finding
 from bench.report.sections.time_to_accuracy import after_equal_seconds, until
 from bench.report.style import canvas, draw_legend, percent_axis
@@ -45,51 +54,59 @@ FINAL, EPOCH, STEP = "final_test_accuracy", "epoch_seconds", "step_milliseconds"
 def _optimizers(context: Context, ablation: Ablation) -> str | None:
     """The slowest and the fastest step of one model, and where each optimizer ends."""
     steps = sorted_by(ablation.groups, STEP, highest=True)
-    ends = sorted_by(ablation.groups, FINAL, highest=True)
-    if len(steps) < 2 or len(ends) < 2:
+    accuracies = sorted_by(ablation.groups, FINAL, highest=True)
+    if len(steps) < 2 or len(accuracies) < 2:
         return None
-    (slow, many), (fast, few) = steps[0], steps[-1]
-    order = listed([f"{g.setting.optimizer} at {value(FINAL, e)}" for g, e in ends])
-    (best, _), (worst, _) = ends[0], ends[-1]
-    pair = f"{best.setting.optimizer} against {worst.setting.optimizer}: " if len(ends) > 2 else ""
+    (slow, _), (fast, _) = steps[0], steps[-1]
+    many, few, over = ends(STEP, slow, fast)
+    longer = ratio(many.mean, few.mean) if many and few else MISSING
     return (
-        f"With {ablation.name}, a step of {slow.setting.optimizer} takes "
-        f"{ratio(many.mean, few.mean)} as long as one of {fast.setting.optimizer}: "
-        f"{certainty(context.standings.between(STEP, fast, slow))}; test accuracy ends with "
-        f"{order}; {pair}{certainty(context.standings.between(FINAL, best, worst))}."
+        f"With {ablation.name}, a step of {slow.setting.optimizer} takes {longer} as long as one "
+        f"of {fast.setting.optimizer}{over}: "
+        f"{certainty(context.standings.between(STEP, fast, slow))}; "
+        f"{_order(context, accuracies, lambda group: group.setting.optimizer)}."
     )
+
+
+def _order(
+    context: Context,
+    accuracies: Sequence[tuple[TrialGroup, Estimate]],
+    called: Callable[[TrialGroup], str],
+) -> str:
+    """Where groups end, highest first, and whether the first is apart from the last."""
+    order = listed([f"{called(group)} at {value(FINAL, mean)}" for group, mean in accuracies])
+    (best, _), (worst, _) = accuracies[0], accuracies[-1]
+    pair, several = ((best, called(best)), (worst, called(worst))), len(accuracies) > 2
+    return f"test accuracy ends with {order}; {verdict_clause(context, FINAL, *pair, several)}"
 
 
 def _ends_of(trait: Trait) -> Callable[[Context, Ablation], str | None]:
     """Where each value of a trait ends, and whether the best is apart from the worst."""
 
     def find(context: Context, ablation: Ablation) -> str | None:
-        ends = sorted_by(ablation.groups, FINAL, highest=True)
-        if len(ends) < 2:
+        accuracies = sorted_by(ablation.groups, FINAL, highest=True)
+        if len(accuracies) < 2:
             return None
-        order = listed([f"{trait.value(group)} at {value(FINAL, e)}" for group, e in ends])
-        (best, _), (worst, _) = ends[0], ends[-1]
-        pair = f"{trait.value(best)} against {trait.value(worst)}: " if len(ends) > 2 else ""
-        sure = certainty(context.standings.between(FINAL, best, worst))
-        return f"{trait.label} of {ablation.name}: test accuracy ends with {order}; {pair}{sure}."
+        order = _order(context, accuracies, lambda group: str(trait.value(group)))
+        return f"{trait.label} of {ablation.name}: {order}."
 
     return find
 
 
 def _batch_sizes(context: Context, ablation: Ablation) -> str | None:
     """The epoch at the smallest batch against that at the largest."""
-    ends = _ends(ablation, EPOCH)
-    if ends is None:
+    known = _ends(ablation, EPOCH)
+    if known is None:
         return None
-    slow, fast = ends
+    slow, fast, over = known
     small, *_, large = ablation.values
     first, last = ablation.groups[0], ablation.groups[-1]
     many, few = (group.metric("updates_per_epoch") for group in (first, last))
     updates = f", with {ratio(many.mean, few.mean)} the updates" if many and few else ""
     return (
         f"An epoch of {ablation.name} takes {value(EPOCH, slow)} at batch {small} and "
-        f"{value(EPOCH, fast)} at batch {large}: {ratio(slow.mean, fast.mean)} as long at the "
-        f"smaller one{updates}; {certainty(context.standings.between(EPOCH, last, first))}."
+        f"{value(EPOCH, fast)} at batch {large}{over}: {ratio(slow.mean, fast.mean)} as long at "
+        f"the smaller one{updates}; {certainty(context.standings.between(EPOCH, last, first))}."
     )
 
 
@@ -98,13 +115,14 @@ def _depth(context: Context, ablation: Ablation) -> str | None:
     first, last = ablation.groups[0], ablation.groups[-1]
     parts = []
     for metric, name in (("max_batch", "largest batch"), (EPOCH, "epoch")):
-        if ends := _ends(ablation, metric):
-            a, b = ends
+        if known := _ends(ablation, metric):
+            a, b, over = known
             verb = "grows" if b.mean > a.mean else "falls" if b.mean < a.mean else "stays"
             sure = ""
             if not BY_NAME[metric].exact:
                 sure = f" ({certainty(context.standings.between(metric, first, last))})"
-            parts.append(f"the {name} {verb} from {value(metric, a)} to {value(metric, b)}{sure}")
+            span = f"from {value(metric, a)} to {value(metric, b)}{over}"
+            parts.append(f"the {name} {verb} {span}{sure}")
     shallow, *_, deep = ablation.values
     layers = f"From {shallow} to {deep} layers of {ablation.name}"
     return f"{layers}, {' and '.join(parts)}." if parts else None
@@ -124,10 +142,10 @@ def _heads(context: Context, ablation: Ablation) -> str | None:
     )
 
 
-def _ends(ablation: Ablation, metric: str) -> tuple[Estimate, Estimate] | None:
-    """The metric at the first and the last value, if both are known."""
-    first, last = (ablation.groups[i].metric(metric) for i in (0, -1))
-    return (first, last) if first and last and last.mean else None
+def _ends(ablation: Ablation, metric: str) -> tuple[Estimate, Estimate, str] | None:
+    """The metric at the first and the last value, and over which seeds, if both are known."""
+    first, last, over = ends(metric, ablation.groups[0], ablation.groups[-1])
+    return (first, last, over) if first and last and last.mean else None
 
 
 def _section(

@@ -6,12 +6,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.formatting import listed
-from bench.analysis.intervals import estimate
 from bench.records.records import HeldOut
 from bench.report.context import Context
-from bench.report.sections.base import Picture, Section, certainty, metrics_of_trained, value
+from bench.report.sections.base import (
+    Picture,
+    Section,
+    certainty,
+    leaders,
+    metrics_of_trained,
+    value,
+)
 from bench.report.style import canvas, draw_legend, draw_line, percent_axis
-from bench.units import counted
 
 FINAL = "final_test_accuracy"
 TESTED = {"accuracy": FINAL, "loss": "final_test_loss"}
@@ -21,30 +26,20 @@ def _finding(context: Context) -> str | None:
     ranking = context.standings.ranking(FINAL)
     if ranking is None:
         return _alone(context)
-    first, second = ranking.places[:2]
-    common = first.values.keys() & second.values.keys()
-    # Of unlike seeds, the verdict is on those that both have.
-    unlike = len(common) > 1 and (first.values.keys() | second.values.keys()) != common
-    a, b = (
-        estimate([place.values[seed] for seed in common]) if unlike else place.group.metric(FINAL)
-        for place in (first, second)
-    )
-    if unlike and a and b and b.mean > a.mean:
-        (first, a), (second, b) = (second, b), (first, a)
-    over = f" over the {counted(len(common), 'seed')} of both" if unlike else ""
-    names, sure = (
-        [place.group.label for place in (first, second)],
-        certainty(ranking.places[1].difference),
-    )
+    (first, a), (second, b), over = leaders(ranking)
+    sure = certainty(ranking.places[1].difference)
     if a and b and a.mean == b.mean:
-        return f"{listed(names)} both end at {value(FINAL, a)} test accuracy{over}; {sure}."
+        names = listed([first.label, second.label])
+        return f"{names} both end at {value(FINAL, a)} test accuracy{over}; {sure}."
     return (
-        f"{names[0]} ends highest, at {value(FINAL, a)} test accuracy{over}, before {names[1]} at "
-        f"{value(FINAL, b)}; {sure}."
+        f"{first.label} ends highest, at {value(FINAL, a)} test accuracy{over}, before "
+        f"{second.label} at {value(FINAL, b)}; {sure}."
     )
 
 
 def _alone(context: Context) -> str | None:
+    if context.trained and not any(group.finished for group in context.groups):
+        return "No trial has come to its end; the curves show the epochs until then."
     for group in context.finished:
         if not group.trained or not group.has(FINAL):
             continue

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from bench.analysis.compare.ranking import Difference
+from bench.analysis.compare.effects import is_count, paired_seeds
+from bench.analysis.compare.ranking import Difference, Ranking
 from bench.analysis.formatting import shown
-from bench.analysis.intervals import Estimate
-from bench.analysis.trial_group import TrialGroup
+from bench.analysis.intervals import Estimate, estimate
+from bench.analysis.metrics import BY_NAME
+from bench.analysis.trial_group import TrialGroup, Values
 from bench.report.context import Context
 from bench.report.style import saved_in_parallel
 from bench.report.tables import Cells, Table, known, metric_table
+from bench.units import counted
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,52 @@ def mean_of(group: TrialGroup, name: str) -> Estimate:
 def value(name: str, mean: Estimate | None) -> str:
     """A mean as text with its unit and interval."""
     return shown(name, mean.mean, mean.half_width) if mean else ""
+
+
+def ends(name: str, a: TrialGroup, b: TrialGroup) -> tuple[Estimate | None, Estimate | None, str]:
+    """A metric's means of two groups, over the seeds that the verdict on them is about, and which
+    seeds these are, where they are not all: of unlike seeds, those that both have. A count that no
+    seed changes is about all."""
+    sides = a.values(name), b.values(name)
+    both = None if is_count(BY_NAME[name], *sides) else over_both(*sides)
+    return both or (a.metric(name), b.metric(name), "")
+
+
+def over_both(a: Values, b: Values) -> tuple[Estimate, Estimate, str] | None:
+    """The means over the seeds of both, and that they are; None where the verdict is about all."""
+    common = paired_seeds(a, b)
+    if not common or all(side.keys() == set(common) for side in (a, b)):
+        return None
+    first, second = (estimate([side[seed] for seed in common]) for side in (a, b))
+    return first, second, f" over the {counted(len(common), 'seed')} of both"
+
+
+Leader = tuple[TrialGroup, Estimate | None]
+
+
+def leaders(ranking: Ranking) -> tuple[Leader, Leader, str]:
+    """The first two of a ranking in a metric that is better when it is higher, with their means
+    and the seeds of these, as in `ends`."""
+    first, second = (place.group for place in ranking.places[:2])
+    a, b, over = ends(ranking.metric.name, first, second)
+    if over and a and b and b.mean > a.mean:
+        return (second, b), (first, a), over
+    return (first, a), (second, b), over
+
+
+def verdict_clause(
+    context: Context, name: str, a: tuple[TrialGroup, str], b: tuple[TrialGroup, str], named: bool
+) -> str:
+    """How sure it is that two groups, each with what to call it, differ: the last clause of a
+    sentence with their means. They are `named` if there are others, and have the means that the
+    verdict is about if it is not about all of their seeds."""
+    (first, one), (second, other) = a, b
+    sure = certainty(context.standings.between(name, first, second))
+    at, against, over = ends(name, first, second)
+    if over:
+        figures = f"{one} is at {value(name, at)} and {other} at {value(name, against)}"
+        return f"{over.strip()}, {figures}: {sure}"
+    return f"{one} against {other}: {sure}" if named else sure
 
 
 def certainty(difference: Difference | None) -> str:

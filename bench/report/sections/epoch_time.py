@@ -6,7 +6,15 @@ from matplotlib.figure import Figure
 
 from bench.analysis.formatting import shortened, times
 from bench.report.context import Context
-from bench.report.sections.base import Section, certainty, known_table, mean_of, picture, value
+from bench.report.sections.base import (
+    Section,
+    certainty,
+    ends,
+    known_table,
+    mean_of,
+    picture,
+    value,
+)
 from bench.report.style import canvas, legend_beside, name_rows, percent_axis
 from bench.report.tables import Table
 
@@ -39,18 +47,21 @@ def _finding(context: Context) -> str | None:
     ranking = context.standings.ranking("images_per_second")
     if ranking is None:
         return _alone(context)
-    fast, slow = ranking.places[0], ranking.places[-1]
-    few, many = (place.group.metric("epoch_seconds") for place in (fast, slow))
+    fast, slow = ranking.places[0].group, ranking.hindmost.group
+    difference = ranking.hindmost.difference
+    assert difference is not None, "all but the first place are compared with it"
+    change = difference.effect.change
+    if change > 1:  # the seeds of both, which this is about, have them the other way round
+        fast, slow, change = slow, fast, 1 / change
+    few, many, over = ends("epoch_seconds", fast, slow)
     if few is None or many is None:
         return None
-    assert slow.difference is not None, "all but the first place are compared with it"
-    longer = times(1 / slow.difference.effect.change)
     # The order and the ratio are those of geometric means, and these are not.
     agree = few.mean <= many.mean
     first, last = (f", {value('epoch_seconds', s)}" if agree else "" for s in (few, many))
     return (
-        f"{fast.group.label} has the fastest epoch{first}; that of {slow.group.label} takes "
-        f"{longer} as long{last}: {certainty(slow.difference)}."
+        f"{fast.label} has the fastest epoch{first}{over}; that of {slow.label} takes "
+        f"{times(1 / change)} as long{last}: {certainty(difference)}."
     )
 
 

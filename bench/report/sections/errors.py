@@ -19,14 +19,23 @@ from bench.analysis.classification import (
     most_confused,
     worst_and_best,
 )
-from bench.analysis.classified import classified, left_out
+from bench.analysis.classified import NOT_KEPT, classified, left_out
 from bench.analysis.formatting import MISSING, listed, percent, shortened
 from bench.analysis.intervals import share_interval
 from bench.analysis.trial_group import TrialGroup
 from bench.report.context import Context
-from bench.report.sections.base import Picture, Section, certainty, picture, sorted_by, value
+from bench.report.sections.base import (
+    Picture,
+    Section,
+    certainty,
+    ends,
+    picture,
+    sorted_by,
+    value,
+)
 from bench.report.style import canvas, draw_legend, measured_on, name_rows, percent_axis
 from bench.report.tables import Cell, Table, metric_table
+from bench.units import counted
 
 Ends = NDArray[np.float64]
 
@@ -102,21 +111,31 @@ def answers(groups: Iterable[TrialGroup]) -> list[Answers]:
 def _finding(context: Context) -> str | None:
     found = answers(context.trained)
     if not found:
-        return None
+        lacking = sum(why != NOT_KEPT for why in left_out(context.run).values())
+        trials = counted(lacking, "trial")
+        return f"The test logits of {trials} cannot be read." if lacking else None
     if len(found) == 1:
         return _alone(found[0])
     together = np.sum([a.confusion / a.seeds for a in found], axis=0)
-    accuracies, ends = class_accuracies(together), worst_and_best(together)
-    worst, best = (f"{found[0].names[n]} ({percent(accuracies[n])})" for n in ends)
-    clauses = [f"Over all {len(found)} groups, accuracy is lowest in {worst} and highest in {best}"]
-    if most := mistake(together, found[0].names):
+    names, accuracies = found[0].names, class_accuracies(together)
+    worst, best = worst_and_best(together)
+    low, high = (f"{names[n]} ({percent(accuracies[n])})" for n in (worst, best))
+    where = f"lowest in {low} and highest in {high}"
+    if worst == best:  # of equal ones both are the first
+        where = f"equal in every class, {percent(accuracies[best])}"
+    clauses = [f"Over all {len(found)} groups, accuracy is {where}"]
+    if most := mistake(together, names):
         clauses.append(f"the most frequent mistake is {most}")
     return "; ".join([*clauses, *_calibration(context)]) + "."
 
 
 def _alone(a: Answers) -> str:
-    worst, best = (a.class_text(number) for number in worst_and_best(a.confusion))
-    text = f"{a.group.label} has its lowest accuracy in {worst}, its highest in {best}"
+    worst, best = worst_and_best(a.confusion)
+    low, high = a.class_text(worst), a.class_text(best)
+    text = f"{a.group.label} has its lowest accuracy in {low}, its highest in {high}"
+    if worst == best:
+        accuracy = percent(class_accuracies(a.confusion)[best])
+        text = f"{a.group.label} is equally accurate in every class, {accuracy}"
     text += f"; its most frequent mistake is {a.mistake}" if a.mistake else ""
     return f"{text}; its calibration error is {value(ECE, a.group.metric(ECE))}."
 
@@ -125,11 +144,13 @@ def _calibration(context: Context) -> Iterator[str]:
     ranking = context.standings.ranking(ECE)
     if ranking is None:
         return
-    first, last = ranking.places[0], ranking.places[-1]
-    a, b = (value(ECE, place.group.metric(ECE)) for place in (first, last))
+    first, last = ranking.places[0], ranking.hindmost
+    a, b, over = ends(ECE, first.group, last.group)
+    if over and a and b and a.mean > b.mean:
+        (first, a), (last, b) = (last, b), (first, a)
     yield (
-        f"calibration error is lowest for {first.group.label} ({a}) and highest for "
-        f"{last.group.label} ({b}): {certainty(last.difference)}"
+        f"calibration error is lowest for {first.group.label} ({value(ECE, a)}) and highest for "
+        f"{last.group.label} ({value(ECE, b)}){over}: {certainty(ranking.hindmost.difference)}"
     )
 
 
@@ -172,6 +193,8 @@ def _classes(drawn: Sequence[Answers]) -> list[int]:
 )
 def _class_accuracy(context: Context) -> Figure | None:
     drawn = _drawn(context)
+    if not drawn:
+        return None
     classes, title = _classes(drawn), "Test accuracy in each class"
     bars = round(len(classes) * (0.4 + 0.1 * len(drawn)))
     with canvas(context.run, title, bars=bars) as (figure, (ax,)):
@@ -201,9 +224,12 @@ def _class_accuracy(context: Context) -> Figure | None:
     "it is right.",
 )
 def _reliability(context: Context) -> Figure | None:
+    drawn = _drawn(context)
+    if not drawn:
+        return None
     with canvas(context.run, "Accuracy against confidence", columns=2) as (figure, axes):
         axes[0].plot((0, 1), (0, 1), color="#999999", linewidth=1)
-        for a in _drawn(context):
+        for a in drawn:
             bins, look = a.reliability, context.looks[a.group.label]
             style: Any = {"color": look.colour, "linestyle": look.line_style}
             full = bins.images >= FEWEST_IMAGES

@@ -8,7 +8,7 @@ from bench.analysis.formatting import ratio, shortened
 from bench.analysis.intervals import Estimate
 from bench.report.context import Context
 from bench.report.sections import base
-from bench.report.sections.base import certainty, mean_of, value
+from bench.report.sections.base import certainty, ends, leaders, value
 from bench.report.style import canvas, draw_legend, percent_axis
 
 FINAL = "final_test_accuracy"
@@ -25,21 +25,21 @@ def _finding(context: Context) -> str | None:
     sizes = base.sorted_by([place.group for place in ranking.places], "params", highest=False)
     if len({size.mean for _, size in sizes}) < 2:
         return None
-    (small, count), (best, second, *_) = sizes[0], ranking.places
-    accuracy = best.group.metric(FINAL)
-    if small is best.group:
+    (small, count), ((best, accuracy), (second, _), over) = sizes[0], leaders(ranking)
+    if small is best:
+        sure = certainty(ranking.differences[best.label, second.label])
         return (
             f"{small.label}, with the fewest parameters ({_millions(count)}), is also the "
-            f"most accurate, at {value(FINAL, accuracy)}, before {second.group.label}; "
-            f"{certainty(second.difference)}."
+            f"most accurate, at {value(FINAL, accuracy)}{over}, before {second.label}; {sure}."
         )
-    difference = ranking.differences[best.group.label, small.label]
-    size = best.group.metric("params") or count
-    below = f"{-difference.effect.change * 100:.1f} points below"
+    difference = ranking.differences[best.label, small.label]
+    size, gap = best.metric("params") or count, difference.effect.change
+    _, _, over = ends(FINAL, best, small)
+    far = f"{abs(gap) * 100:.1f} points {'below' if gap < 0 else 'above'}" if gap else "level with"
     return (
-        f"{small.label} has the fewest parameters, {_millions(count)}, and ends "
-        f"{below if difference.effect.change else 'level with'} {best.group.label} with "
-        f"{_millions(size)}, {ratio(size.mean, count.mean)} as many; {certainty(difference)}."
+        f"{small.label} has the fewest parameters, {_millions(count)}, and ends {far} "
+        f"{best.label}{over}, with {_millions(size)}, {ratio(size.mean, count.mean)} as many; "
+        f"{certainty(difference)}."
     )
 
 
@@ -58,7 +58,9 @@ def _figure(context: Context) -> Figure:
     with canvas(context.run, title, columns=2) as (figure, axes):
         for ax, metric, scale in zip(axes, ("params", "gmacs"), (1e-6, 1.0), strict=True):
             for group in context.trained:
-                accuracy, x = (mean_of(group, name) for name in (FINAL, metric))
+                accuracy, x = (group.metric(name) for name in (FINAL, metric))
+                if accuracy is None or x is None:
+                    continue
                 at, colour = (x.mean * scale, accuracy.mean), context.looks[group.label].colour
                 name, beside = shortened(group.label), (8, 6)
                 style: Any = {"fmt": "o", "color": colour, "ms": 9, "capsize": 3}

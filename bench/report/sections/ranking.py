@@ -6,7 +6,7 @@ from bench.analysis.compare.ranking import Ranking
 from bench.analysis.formatting import in_sentence, listed, sentence
 from bench.report.context import Context
 from bench.report.forest import ranking_figure
-from bench.report.rankings import ranking_clause, ranking_table
+from bench.report.rankings import level, ranking_clause, ranking_table
 from bench.report.sections.base import Section, picture
 from bench.report.tables import Table
 
@@ -24,10 +24,13 @@ def _finding(context: Context) -> str | None:
     if not ranked:
         return None
     if all(ranking.too_few for ranking in ranked):
-        ahead = [f"{r.places[0].group.label} in {in_sentence(r.metric)}" for r in ranked]
+        tops = [(level(ranking), in_sentence(ranking.metric)) for ranking in ranked]
+        ahead = [f"{who[0]} in {name}" for who, name in tops if len(who) == 1]
+        clauses = [f"Ahead: {listed(ahead)}"] if ahead else []
+        clauses += [f"{listed(who)} are level in {name}" for who, name in tops if len(who) > 1]
         seeds = max(len(place.values) for ranking in ranked for place in ranking.places)
         few = "one seed" if seeds == 1 else f"{seeds} seeds"
-        return f"Ahead: {listed(ahead)}; {few} cannot tell that from chance, --seeds 5 may."
+        return f"{'; '.join(clauses)}; {few} cannot tell that from chance, --seeds 5 may."
     return sentence("; ".join(map(ranking_clause, ranked)))
 
 

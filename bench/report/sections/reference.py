@@ -44,11 +44,11 @@ def _finding(context: Context) -> str | None:
 
 def _tables(context: Context) -> tuple[Table, ...]:
     found = context.expected
-    ends = [[100 * end for end in one.interval] for one in found]
+    figures = [one.percentages for one in found]
     columns: dict[str, list[str]] = {
         "Model": [one.group.label for one in found],
-        "Expected (%)": [f"{low:.1f} to {high:.1f}" for low, high in ends],
-        "Test accuracy, last epoch (%)": [f"{100 * one.expectation.got:.1f}" for one in found],
+        "Expected (%)": [f"{low} to {high}" for low, high, _ in figures],
+        "Test accuracy, last epoch (%)": [got for *_, got in figures],
         "Seeds": [str(one.seeds) for one in found],
         "Verdict": [one.expectation.verdict for one in found],
         "Differences": [listed(one.differences) or MISSING for one in found],

@@ -18,6 +18,12 @@ def _scalings(context: Context) -> list[Scaling]:
     return scalings(context.trained, context.standings)
 
 
+def _nodes(point: Point) -> str:
+    """On how many nodes, where there are several."""
+    nodes = point.group.setting.nnodes
+    return f" on {nodes} nodes" if nodes > 1 else ""
+
+
 def _interval(point: Point) -> str:
     if point.low is None or point.high is None:
         return f"{point.efficiency:.2f}"
@@ -31,8 +37,9 @@ def _finding(context: Context) -> str | None:
         last = scaling.points[-1]
         sure = certainty(context.standings.between("images_per_second", scaling.one, last.group))
         parts.append(
-            f"{scaling.name} with {last.ranks} processes trains {last.ratio:.2f} times as many "
-            f"images a second as with one ({sure}), an efficiency of {_interval(last)}"
+            f"{scaling.name} with {last.ranks} processes{_nodes(last)} trains {last.ratio:.2f} "
+            f"times as many images a second as with one ({sure}), an efficiency of "
+            f"{_interval(last)}"
         )
     if not parts:
         return None
@@ -49,7 +56,7 @@ def _tables(context: Context) -> tuple[Table, ...]:
             rows.append(
                 (
                     scaling.name,
-                    str(point.ranks),
+                    f"{point.ranks}{_nodes(point)}",
                     f"{each:,}",
                     f"{each * point.ranks:,}",
                     f"{point.throughput:,.0f}",
@@ -81,24 +88,26 @@ def _working(context: Context) -> Table:
     for scaling in _scalings(context) if device.kind == "cpu" and device.threads else ():
         for point in scaling.points:
             epochs = [e for trial in point.group.trained for e in trial.epochs if e.ranks]
-            threads = max(1, (device.threads or 1) // point.ranks)
+            threads = max(1, (device.threads or 1) // point.group.setting.nproc_per_node)
             for rank in range(point.ranks):
                 shares = [e.ranks[rank].cpu_seconds / e.train_seconds / threads for e in epochs]
                 if shares:
                     mean = estimate(shares).mean
                     waited = f"{100 * max(0.0, 1 - mean):.0f}"
-                    rows.append((scaling.name, str(point.ranks), str(rank), waited))
+                    rows.append((scaling.name, f"{point.ranks}{_nodes(point)}", str(rank), waited))
     return text_table(("Model", "Processes", "Rank", "Waiting (% of an epoch)"), rows)
 
 
 def _remarks(context: Context) -> Iterator[str]:
-    if not _scalings(context):
+    found = _scalings(context)
+    if not found:
         return
     yield (
         "Efficiency is the throughput with N processes over N times that with one, which trains "
         "without any of what joins processes. Both were measured in this run, seed by seed."
     )
-    if context.run.device.kind == "cpu":
+    alone = all(p.group.setting.nnodes == 1 for scaling in found for p in scaling.points)
+    if context.run.device.kind == "cpu" and alone:
         yield (
             "The processes share the processors of one machine: one process uses all threads, each "
             "of N a part of them. An efficiency of 1/N is then what no gain and no loss looks like."

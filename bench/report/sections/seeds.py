@@ -13,6 +13,11 @@ from bench.report.tables import Table, table_of
 FINAL = "final_test_accuracy"
 
 
+def _groups(context: Context) -> list[TrialGroup]:
+    """Those that came to their end: others broke off after unlike numbers of epochs."""
+    return [group for group in context.groups if group.finished]
+
+
 def _finals(group: TrialGroup) -> dict[int, float]:
     """Test accuracy after the last epoch, by seed."""
     finals = {trial.trial.seed: BY_NAME[FINAL].value(trial) for trial in group.trained}
@@ -21,11 +26,8 @@ def _finals(group: TrialGroup) -> dict[int, float]:
 
 def _finding(context: Context) -> str | None:
     """The widest spread of any group."""
-    several = [
-        (group, values)
-        for group in context.finished
-        if len(values := [*_finals(group).values()]) > 1
-    ]
+    finals = [(group, [*_finals(group).values()]) for group in _groups(context)]
+    several = [(group, values) for group, values in finals if len(values) > 1]
     if not several:
         return None
     widest, values = max(several, key=lambda pair: max(pair[1]) - min(pair[1]))
@@ -37,14 +39,14 @@ def _finding(context: Context) -> str | None:
 
 
 def _tables(context: Context) -> tuple[Table, ...]:
-    numbers = sorted({t.trial.seed for group in context.groups for t in group.trained})
+    groups = _groups(context)
+    numbers = sorted({t.trial.seed for group in groups for t in group.trained})
     finals = [
-        {seed: f"{value * 100:.1f}" for seed, value in _finals(group).items()}
-        for group in context.groups
+        {seed: f"{value * 100:.1f}" for seed, value in _finals(group).items()} for group in groups
     ]
-    means = [value(FINAL, group.metric(FINAL)) or MISSING for group in context.groups]
+    means = [value(FINAL, group.metric(FINAL)) or MISSING for group in groups]
     columns = {f"Seed {n} (%)": [texts.get(n, MISSING) for texts in finals] for n in numbers}
-    names = {"Model": [group.label for group in context.groups]}
+    names = {"Model": [group.label for group in groups]}
     return (table_of(names | columns | {"Mean ± 95 % interval": means}, source="models.csv"),)
 
 
@@ -55,7 +57,7 @@ def _tables(context: Context) -> tuple[Table, ...]:
 )
 def _figure(context: Context) -> Figure:
     """The last epoch's test accuracy of each seed, and below it the mean with its interval."""
-    trained, title = context.trained, "Test accuracy of the last epoch, seed by seed"
+    trained, title = _groups(context), "Test accuracy of the last epoch, seed by seed"
     with canvas(context.run, title, bars=len(trained)) as (figure, (ax,)):
         for row, group in enumerate(trained):
             colour = context.looks[group.label].colour

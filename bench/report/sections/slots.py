@@ -1,11 +1,12 @@
 """What ran where, and beside what, in a run whose trials ran side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from matplotlib.figure import Figure
 
 from bench.analysis.formatting import percent, shortened
-from bench.analysis.slots import beside, busy_share, slot_name, spans_of
+from bench.analysis.slots import Span, beside, busy_share, slot_name, spans_of
+from bench.records.run import Run
 from bench.report.context import Context
 from bench.report.sections.base import Section, picture
 from bench.report.style import canvas, legend_beside, name_rows
@@ -20,16 +21,22 @@ def _names(context: Context) -> list[str]:
     return [name for _, name in sorted({*now, *((s.slot, s.name) for s in spans_of(run))})]
 
 
+def _count(run: Run, spans: Sequence[Span]) -> int:
+    """How many slots there were at any time, of which a resumed run may have fewer; 0 if none."""
+    return max(len(run.slots), *(1 + span.slot for span in spans)) if run.slots and spans else 0
+
+
 def _finding(context: Context) -> str | None:
     """How many slots, and how busy they were."""
-    run = context.run
-    if not (run.slots and (spans := spans_of(run))):
+    run, spans = context.run, spans_of(context.run)
+    count = _count(run, spans)
+    if count < 2:
         return None
     shared = run.device.kind == "cpu" and not run.nodes
-    busy = busy_share(spans, max(len(run.slots), 1 + max(span.slot for span in spans)))
+    busy = busy_share(spans, count)
     return (
-        f"Trials ran side by side in {counted(len(run.slots), 'slot')}, all trials of a seed in "
-        f"one; the slots were busy {percent(busy)} of the time."
+        f"Trials ran side by side in {counted(count, 'slot')}, all trials of a seed in one; the "
+        f"slots were busy {percent(busy)} of the time."
         + (
             " They shared the processors and slowed each other down: these times do not compare "
             "with those of trials that ran alone."
@@ -57,7 +64,7 @@ def _tables(context: Context) -> tuple[Table, ...]:
 
 
 def _remarks(context: Context) -> Iterator[str]:
-    if context.run.slots:
+    if _count(context.run, spans_of(context.run)) > 1:
         yield "Where the run's time went is in seconds of slots: several pass at once."
 
 
@@ -68,7 +75,7 @@ def _remarks(context: Context) -> Iterator[str]:
 )
 def _slots(context: Context) -> Figure | None:
     run, spans, names = context.run, spans_of(context.run), _names(context)
-    if not (run.slots and spans):
+    if _count(run, spans) < 2:
         return None
     group_of = {t.trial.id: g for g in context.groups for t in g.trials}
     with canvas(run, "What ran where", bars=len(names)) as (figure, (ax,)):

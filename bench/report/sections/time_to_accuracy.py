@@ -12,7 +12,7 @@ from bench.analysis.time_to_accuracy import Reached, accuracy_after, clock, reac
 from bench.analysis.trial_group import TrialGroup
 from bench.records.run import TrialResult
 from bench.report.context import Context
-from bench.report.sections.base import Picture, Section, certainty, picture, value
+from bench.report.sections.base import Picture, Section, certainty, over_both, picture, value
 from bench.report.style import canvas, draw_legend, draw_line, percent_axis
 from bench.report.tables import Cell, Table, metric_table, table_of
 
@@ -29,19 +29,23 @@ def _finding(context: Context) -> str | None:
         if len(group.trained) > 1:
             which = f"{percent(target)}, the {group.evaluated_on} accuracy that every seed reaches,"
         return f"{group.label} reaches {which} after {after}."
-    first, last = ranking.places[0].group, ranking.places[-1].group
-    a, b = (_seconds(group, target) for group in (first, last))
-    difference = ranking.places[-1].difference
+    first, last = ranking.places[0], ranking.hindmost
+    difference = last.difference
     assert difference is not None, "all but the first place are compared with it"
-    longer = f"{times(difference.effect.change)} as long"
+    change = difference.effect.change
+    if change < 1:  # the seeds of both, which this is about, have them the other way round
+        first, last, change = last, first, 1 / change
+    group, other = first.group, last.group
+    whole = _seconds(group, target), _seconds(other, target), ""
+    a, b, over = over_both(first.values, last.values) or whole
     # The order and the ratio are those of geometric means, and these are not.
     after, late = "", "after "
     if a.mean <= b.mean:
         after = f", after {value('total_seconds', a)} of training and evaluation"
         late = f"after {value('total_seconds', b)}, "
     return (
-        f"{first.label} is first at {percent(target)}, the {first.evaluated_on} accuracy that "
-        f"every seed reaches{after}; {last.label} is last, {late}{longer}: "
+        f"{group.label} is first at {percent(target)}, the {group.evaluated_on} accuracy that "
+        f"every seed reaches{after}; {other.label} is last, {late}{times(change)} as long{over}: "
         f"{certainty(difference)}."
     )
 

@@ -13,6 +13,7 @@ from bench.analysis.compare.ranking import Ranking, among
 from bench.analysis.formatting import MISSING, change_text, listed, percent, shortened
 from bench.analysis.intervals import share_interval
 from bench.analysis.metrics import training_flop
+from bench.analysis.run_time import points_left_out
 from bench.analysis.trial_group import TrialGroup, contestant_labels
 from bench.analysis.tuning import (
     CHOSEN,
@@ -27,8 +28,8 @@ from bench.analysis.tuning import (
 from bench.records.records import Contestant, PointChosen
 from bench.records.run import TrialResult
 from bench.report.context import Context
-from bench.report.rankings import tie_text
-from bench.report.sections.base import Section, certainty, picture, value
+from bench.report.rankings import level, tie_text
+from bench.report.sections.base import Section, certainty, ends, picture, value
 from bench.report.style import Look, canvas, legend_beside, looks_of, percent_axis
 from bench.report.tables import Table, table_of, text_table
 from bench.settings import space_of
@@ -115,10 +116,11 @@ def _finding(context: Context) -> str | None:
     rest = f" Left out, without a result with default values or tuned: {listed(without)}."
     names = {g.label: t.label for t in tuned for g in (t.default, t.tuned) if g}
     if before.too_few and after.too_few:
-        first, then = (names[ranking.places[0].group.label] for ranking in (before, after))
+        first, then = ([names[label] for label in level(r)] for r in (before, after))
+        verb = "" if len(first) == 1 else " is ahead"
         return (
-            f"With default values {first} is ahead, and as {of} {then}; so few seeds cannot tell "
-            f"that from chance.{rest if without else ''}"
+            f"With default values {_lead(first, ' is ahead')}, and as {of} {_lead(then, verb)}; so "
+            f"few seeds cannot tell that from chance.{rest if without else ''}"
         )
     won, wins = (
         [names[place.group.label] for place in ranking.winners] for ranking in (before, after)
@@ -127,6 +129,10 @@ def _finding(context: Context) -> str | None:
         f"With default values {_top(won, before)}; each as {of}, {_top(wins, after)}: "
         f"{_change(won, wins)}.{rest if without else ''}"
     )
+
+
+def _lead(who: list[str], verb: str) -> str:
+    return f"{listed(who)} are level" if len(who) > 1 else f"{who[0]}{verb}"
 
 
 def _top(winners: list[str], ranking: Ranking) -> str:
@@ -145,21 +151,24 @@ def _change(first: list[str], then: list[str]) -> str:
 
 
 def _alone(context: Context, tuned: list[Tuned], of: str) -> str | None:
-    """Of a single contestant, or before anything was trained again."""
+    """Of a single contestant, or where none has results of both kinds."""
     for t in tuned:
         if t.default and t.tuned and t.default.has(FINAL) and t.tuned.has(FINAL):
-            a, b = (value(FINAL, group.metric(FINAL)) for group in (t.default, t.tuned))
+            before, after, over = ends(FINAL, t.default, t.tuned)
+            a, b = value(FINAL, before), value(FINAL, after)
             sure = certainty(context.standings.between(FINAL, t.default, t.tuned))
-            return f"{t.label} as {of} ends at {b}, with default values at {a}: {sure}."
+            return f"{t.label} as {of} ends at {b}, with default values at {a}{over}: {sure}."
     best, tried_points = max(tuned, key=lambda t: t.best), sum(len(t.points) for t in tuned)
     if not best.best:
         return (
             f"None of {counted(tried_points, 'point')} came to its end." if tried_points else None
         )
+    rest = "none is trained on all images yet"
+    if any(t.tuned for t in tuned):
+        rest = "no training at a chosen point has come to its end"
     return (
         f"Of {counted(tried_points, 'point')} that were tried, the best has "
-        f"{percent(best.best)} validation accuracy ({best.label}); none is trained on all images "
-        "yet."
+        f"{percent(best.best)} validation accuracy ({best.label}); {rest}."
     )
 
 
@@ -251,16 +260,15 @@ def _remarks(context: Context) -> Iterator[str]:
     if declared is None:
         return
     yield from edge_sentences(context)
-    cut = context.run.points_cut
-    count = len(declared.points) - (len(cut.points) if cut else 0)
-    of = f"{count} of {len(declared.points)}" if cut else f"{count}"
+    budget, cut = len(declared.points), len(points_left_out(context.run))
+    of = f"{budget - cut} of {budget}" if cut else f"{budget}"
     yield (
-        f"Every contestant tried the same {of} points of a scrambled Sobol "
+        f"Every contestant tries the same {of} points of a scrambled Sobol "
         f"sequence (seed {declared.points_seed}), mapped to its search space, with one "
         f"seed, on {data.train_images:,} images, judged on {data.validation_images:,} validation "
-        "images after the last epoch; a trial that failed counts as tried, with 0 %. Then it "
+        "images after the last epoch; a trial that failed counts as tried, with 0 %. Then it is "
         f"trained on all {declared.retrained_on.train_images:,} training images with other seeds, "
-        "and was tested once a trial."
+        "and tested once a trial."
     )
     yield (
         "The best of so many points under this space says nothing of other spaces or larger "
@@ -327,7 +335,8 @@ def _budget(context: Context) -> Figure | None:
     with canvas(context.run, title, columns, rows=rows) as (figure, axes):
         for ax, t, best in zip(axes, known, curves, strict=False):
             k = [b.k for b in best]
-            low, high = [b.low or 0.0 for b in best], [b.high or 1.0 for b in best]
+            low = [b.low or 0.0 for b in best]
+            high = [1.0 if b.high is None else b.high for b in best]
             look = looks[t.label]
             ax.fill_between(k, low, high, color=look.colour, alpha=0.15, linewidth=0)
             ax.plot(k, [b.expected for b in best], **_line(look))
@@ -369,7 +378,7 @@ def _rates(context: Context) -> Figure | None:
                 look = {"color": looks[t.label].colour, "marker": marker}
                 handles.append(_draw_points(ax, t, shift, look, count))
             ax.set(xscale="log", xlabel="Learning rate", title=name)
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
             ax.xaxis.set_major_formatter("{x:g}")
             ax.xaxis.set_minor_locator(NullLocator())
             percent_axis(ax)

@@ -16,8 +16,9 @@ from torch import nn
 from bench.batch_size.forked import probe_in_child, settled
 from bench.batch_size.predicted import predicted_trace, simulated
 from bench.batch_size.probe import ProbeSetup, make_network
+from bench.data.batches import steps_per_epoch
 from bench.data.download import Tell
-from bench.data.loader import Transform, blank_split, open_split, steps_per_epoch
+from bench.data.loader import Transform, blank_split, open_split
 from bench.data.prepare import DataRequest
 from bench.data.prepare import prepare as prepare_data
 from bench.errors import Refused, TrialFailed, first_line
@@ -69,13 +70,15 @@ def prepare(job: messages.PrepareJob, tell: Tell = lambda message: None) -> mess
         check_precision(precision, device.kind)
     models = tuple(entry.facts for entry in entries)
     sizes = [model.pixels(size) for model in models for size in job.image_sizes]
+    # Each process reads all images into the machine's memory, also where they then go to a card.
+    host = open_device("cpu").available_memory() // max(1, len(slots), job.nproc_per_node)
     request = DataRequest(
         job.dataset,
         job.data_dir,
         job.train_limit,
         job.test_limit,
         largest_size=max(sizes),
-        memory_bytes=device.available_memory() // 2,
+        memory_bytes=min(device.available_memory(), host) // 2,
         validation=job.validation,
     )
     folder, whole = Path(job.data_folder), None
@@ -275,6 +278,7 @@ def _train(
             note = f"{operation} has no deterministic algorithm: its results may vary."
             yield TrialNoted(trial.id, note)
         if not stopped:
+            gang.wait()  # all of them at once, as before the first epoch
             with device.unlimited():
                 yield calibrate(device, trial.id, job.epochs, *of_precision)
     except (RuntimeError, MemoryError) as error:

@@ -8,7 +8,7 @@ from io import RawIOBase
 from time import perf_counter
 from typing import Any, BinaryIO
 
-from bench.errors import BenchError, RankDied, Refused, Unsaved, first_line
+from bench.errors import BenchError, Diverged, RankDied, Refused, Unsaved, first_line
 from bench.own_code import line_of
 from bench.records import messages
 
@@ -65,8 +65,13 @@ class Parent:
 def failure_of(error: Exception) -> messages.Failure:
     """Why a job failed; of an error that nobody foresaw, the traceback goes to the log."""
     if isinstance(error, BenchError):
-        kinds = {"refused": Refused, "unsaved": Unsaved, "died": RankDied}
-        return messages.Failure(str(error), **{n: isinstance(error, k) for n, k in kinds.items()})
+        return messages.Failure(
+            str(error),
+            refused=isinstance(error, Refused),
+            unsaved=isinstance(error, Unsaved),
+            died=isinstance(error, RankDied),
+            diverged=isinstance(error, Diverged),
+        )
     traceback.print_exception(error)
     line = line_of(error)
     where = f"{line}: " if line else ""

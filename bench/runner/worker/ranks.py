@@ -29,15 +29,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from bench.batch_size.forked import die_with_parent, settled
 from bench.batch_size.together import together
 from bench.data.loader import Share
-from bench.errors import (
-    BenchError,
-    RankDied,
-    Refused,
-    TrialFailed,
-    Unsaved,
-    WorkerDied,
-    first_line,
-)
+from bench.errors import BenchError, RankDied, WorkerDied, first_line
 from bench.records import messages
 from bench.records.records import Probe, Setting
 from bench.runner.worker import jobs
@@ -125,11 +117,10 @@ class Ranks:
         ends = [(failure.exitcode >= 0, rank, failure.exitcode) for rank, failure in failures]
         _, rank, code = min(ends, default=(True, 0, 0))
         if code < 0 or (code and not failed):
-            raise RankDied(f"rank {rank} of {self.all} {_ending(code)}")
+            died = f"rank {rank} of {self.all} {_ending(code)}"
+            raise RankDied(died, killed=code == -signal.SIGKILL)
         for rank, failure in failed:
-            other = Unsaved if failure.unsaved else TrialFailed
-            kind = Refused if failure.refused else other
-            raise kind(f"rank {rank} of {self.all}: {failure.reason}")
+            raise failure.error(f"rank {rank} of {self.all}: {failure.reason}")
 
     def _launch(self) -> None:
         # Asked otherwise, torch would start CUDA to count the cards, which no fork survives.
@@ -251,7 +242,7 @@ def probe(job: messages.SearchJob, request: messages.ProbeRequest) -> Probe:
                 ranks.check(failed)
             except RankDied as error:
                 # A card that is full says so; another signal than SIGKILL is something else there.
-                if job.conditions.device != "cpu" and "SIGKILL" not in str(error):
+                if job.conditions.device != "cpu" and not error.killed:
                     raise WorkerDied(str(error)) from error
                 made.append(
                     Probe(job.model, job.setting, request.batch_size, False, None, 0.0, str(error))

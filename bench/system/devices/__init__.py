@@ -1,6 +1,7 @@
-"""Devices: the only room that knows CUDA from the CPU from MPS.
+"""Devices: what differs between CUDA, the CPU and MPS.
 
-A new kind of device is one file here with one class, added to `DEVICES` under its name.
+A new kind of device is one file here with one class, added to `DEVICES` under its name, its name in
+`bench.config.Device`, and its errors for full memory in `memory_errors`.
 """
 
 from typing import Any

@@ -48,10 +48,11 @@ class Device(ABC):
 
     @abstractmethod
     def limit_memory(self, budget_bytes: int | None) -> int | None:
-        """Limit this process, for good, to `budget_bytes` more than it uses now.
+        """Limit this process, for good, to `budget_bytes`: on the CPU more than it uses now, on a
+        card in all, with what it holds there already.
 
-        Returns the bytes that a model may take (the free memory if no budget is given), or None if
-        that is unknown.
+        Returns the bytes that peaks are measured against (without a budget, all that this process
+        could have), or None if that is unknown.
         """
 
     @abstractmethod

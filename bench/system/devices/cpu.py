@@ -48,12 +48,14 @@ class CpuDevice(Device):
         if not Path("/proc/self/status").exists():
             if budget_bytes is None:
                 return None
-            raise Refused("a memory budget on the CPU needs Linux; use --no-max-batch elsewhere.")
+            raise Refused("a memory budget on the CPU needs Linux; leave it out elsewhere.")
         self._base = _status_bytes("VmSize")
         if budget_bytes is None:
             return None
         limit = _status_bytes("VmData") + budget_bytes
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]  # no process may raise it
+        soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
         return budget_bytes
 
     @contextlib.contextmanager

@@ -53,14 +53,15 @@ class CudaDevice(Device):
         return float(start.elapsed_time(end)) / 1e3
 
     def limit_memory(self, budget_bytes: int | None) -> int | None:
-        """A budget is the allocator's fraction of the card."""
+        """A budget is the allocator's fraction of the card, what this process holds included."""
         free, total = torch.cuda.mem_get_info(self.torch)
+        own = int(free) + int(torch.cuda.memory_reserved(self.torch))
         if _SPILLS:
-            self._own_bytes = int(free) + int(torch.cuda.memory_reserved(self.torch))
+            self._own_bytes = own
         if budget_bytes is None:
-            return int(free)
+            return own
         torch.cuda.set_per_process_memory_fraction(min(1.0, budget_bytes / total), self.torch)
-        return min(int(free), budget_bytes)
+        return min(own, budget_bytes)
 
     @contextlib.contextmanager
     def unlimited(self) -> Iterator[None]:

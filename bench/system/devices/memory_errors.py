@@ -18,7 +18,9 @@ _OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 
-_AMBIGUOUS = re.compile(r"could not (create|execute) a primitive|process ended with SIG(?!KILL)")
+_AMBIGUOUS = re.compile(
+    r"could not (create|execute) a primitive|(process ended with|was killed by) SIG(?!KILL)"
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -62,6 +62,15 @@ def test_curves_take_the_epochs_that_they_are_about() -> None:
     assert dict(short.options)["epochs"] == 3
 
 
+def test_a_claim_about_an_epoch_gets_as_many_as_it_is_about() -> None:
+    tenth = needed("at_epoch", "test_accuracy", at=10, threshold=0.5, evidence=("epochs=5",))
+    assert dict(tenth.options)["epochs"] == 10
+    longer = needed("at_epoch", "test_accuracy", at=3, threshold=0.5, evidence=("epochs=5",))
+    assert dict(longer.options)["epochs"] == 5
+    with pytest.raises(Refused, match="epochs=20 is not the 10 of the column 'at'"):
+        needed("about", "total_seconds", at=10, threshold=1.0, evidence=("epochs=20",))
+
+
 def test_conditions_are_met() -> None:
     options = dict(needed("at_epoch", "test_accuracy", at=1, needs=("cifar10", "native")).options)
     assert (options["image_size"], options["train_limit"]) == (("native",), "all")
@@ -95,6 +104,8 @@ def test_the_file_changes_single_options_and_models() -> None:
         ("epochs=1,2", "evidence: epochs takes one value, not 2"),
         ("recipe=slow", "evidence: --recipe slow must be one of"),
         ("memory_budget=much", "evidence: --memory-budget 'much' is not a size"),
+        ("models=lenet,alexnet", "evidence: rule falls needs models: 1, not 2"),
+        ("seeds=1000000000", "evidence: seeds=1000000000 is above 1,000"),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_its_line(word: str, said: str, tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ from bench.analysis.claims.reader import lecture_claims
 from bench.analysis.claims.rules import RULES, layer_change
 from bench.analysis.compare.ranking import Standings
 from bench.analysis.trial_group import trial_groups
-from bench.records.records import Inspected, Layer, LayerChange, Record, Trial, TrialEnded
+from bench.records.records import (
+    Epoch,
+    Inspected,
+    Layer,
+    LayerChange,
+    Record,
+    Trial,
+    TrialEnded,
+)
 from bench.records.run import Run, collect
 from tests.builders import (
     a_dataset,
@@ -172,8 +180,8 @@ CASES: list[tuple[Claim, list[Record], str, str]] = [
     (FASTER, [*timed("a", [5, 5], 1), *timed("b", [4.9, 4.9], 1)], "cannot tell", "1 seed"),
     (FASTER, [*timed("a", [5, 5], 1), *timed("b", [4, 4], 1)], "cannot tell", "1 seed"),
     (FASTER, [*timed("a", [5, 5], 9), *timed("b", [4.9, 4.9], 9)], "does not hold", "same within"),
-    (ALIKE, [*curves(*[[0.7]] * 3), *curves(*[[0.71]] * 3, model="b")], "holds", "within"),
-    (ALIKE, [*curves(*[[0.7]] * 3), *curves(*[[0.6]] * 3, model="b")], "does not hold", "outside"),
+    (ALIKE, [*curves(*[[0.7]] * 4), *curves(*[[0.71]] * 4, model="b")], "holds", "within"),
+    (ALIKE, [*curves(*[[0.7]] * 4), *curves(*[[0.6]] * 4, model="b")], "does not hold", "outside"),
     (ALIKE, [*curves([0.7], [0.7]), *curves([0.6], [0.6], model="b")], "cannot tell", "too few"),
     (ALIKE, [*curves([0.7], [0.8]), *curves([0.7], [0.6], model="b")], "cannot tell", "overlaps"),
     (ALIKE, [*curves([0.7]), *curves([0.7], model="b")], "cannot tell", "too few seeds"),
@@ -356,6 +364,54 @@ def test_a_prediction_is_said_to_be_one() -> None:
     assert verdict(RATIO, [*run_start(), *fitted(400, 100), *TRIALS]).got == "measured"
 
 
+def cut_prediction(model: str) -> Record:
+    """A prediction that ends where the 640 training images do."""
+    return a_prediction(model, max_batch=640, max_batch_low=640, max_batch_high=640)
+
+
+@pytest.mark.parametrize("what", [CARD_RATIO, CARD_MORE, replace(CARD_FITS, threshold=1_000.0)])
+def test_what_lies_beyond_a_prediction_that_the_data_set_cut_is_not_decided(what: Claim) -> None:
+    cut = [cut_prediction("a"), cut_prediction("b")]
+    said = verdict(what, [*run_start(), *cut, *TRIALS])
+    assert said.answer == "cannot tell"
+    assert said.reason == "the data set, not memory, limits the batch of a"
+    assert said.options == "--card t4 --train-limit all"
+
+
+def test_what_a_prediction_that_the_data_set_cut_can_decide_is_decided() -> None:
+    small = a_prediction("b", max_batch=100, max_batch_low=95, max_batch_high=105)
+    records = [*run_start(), cut_prediction("a"), small, *TRIALS]
+    assert verdict(CARD_FITS, records).answer == "holds"
+    assert verdict(CARD_MORE, records).answer == "holds"
+    assert verdict(replace(CARD_MORE, models=("b", "a")), records).answer == "does not hold"
+    assert verdict(CARD_RATIO, records).answer == "does not hold"
+
+
+def test_a_card_that_is_a_size_is_found_however_it_is_written() -> None:
+    known = a_prediction("a", "11GiB", max_batch=140, max_batch_low=133, max_batch_high=147)
+    said = verdict(replace(CARD_FITS, card="11gib"), [*run_start(), known, *TRIALS])
+    assert said.answer == "holds"
+
+
+def test_figures_that_do_not_fall_are_shown_in_their_units() -> None:
+    described = [a_description(model, number) for number, model in enumerate("abc")]
+    said = verdict(claim("rank_falls", "params gmacs", ""), [*run_start(), *described, *TRIALS])
+    assert said.reason == (
+        "a has less of both than c: 1,000,000 against 3,000,000, and 0.250 GMACs against 0.750 "
+        "GMACs"
+    )
+
+
+def test_nobody_is_sooner_than_who_was_not_evaluated() -> None:
+    unknown = [
+        replace(record, test_loss=None, test_accuracy=None) if isinstance(record, Epoch) else record
+        for record in curves([0.4, 0.7], model="b")
+    ]
+    for models in ("a b", "b a"):
+        said = verdict(claim("sooner", "", models), [*run_start(), *curves([0.4, 0.7]), *unknown])
+        assert said.reason == "not trained, or evaluated only after the last epoch"
+
+
 @pytest.mark.parametrize(
     ("what", "records", "more"),
     [
@@ -382,7 +438,9 @@ def test_every_rule_is_tested_with_every_answer() -> None:
     }
 
 
-WHOLE = a_dataset(name="folder", classes=tuple(CIFAR10_CLASSES), train_images=50_000)
+WHOLE = a_dataset(
+    name="folder", classes=tuple(CIFAR10_CLASSES), train_images=50_000, test_images=10_000
+)
 HERE = [*counted(1_000_000), *TRIALS]
 NATIVE = a_trial("a", setting=a_setting(image_size=224))
 AT_224 = [
@@ -397,6 +455,7 @@ AT_224 = [
     [
         ("cifar10", "", HERE, "other data: shapes10, not CIFAR-10"),
         ("cifar10", "", [replace(WHOLE, train_images=640), *HERE], "640 of CIFAR-10's"),
+        ("cifar10", "", [replace(WHOLE, test_images=100), *HERE], "100 of CIFAR-10's test images"),
         ("cifar10", "", [WHOLE, *HERE], None),
         ("some-cifar10", "", HERE, "other data: shapes10, not CIFAR-10"),
         ("some-cifar10", "", [replace(WHOLE, train_images=640), *HERE], None),
@@ -428,6 +487,25 @@ def test_an_optimizer_is_picked_by_name_and_adam_where_none_is() -> None:
     records = [*run_start(), *sgd, *curves([0.7], [0.7])]
     assert verdict(FINAL, records).answer == "holds"
     assert verdict(replace(FINAL, models=("a@sgd",)), records).answer == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("named", "answer"),
+    [
+        ({}, "does not hold"),
+        ({"evidence": ("image_size=64",)}, "holds"),
+        ({"evidence": ("image_size=native",)}, "holds"),
+        ({"needs": ("native",)}, "holds"),
+        ({"evidence": ("image_size=96",)}, "does not hold"),
+    ],
+)
+def test_a_claim_that_names_an_image_size_is_judged_by_it(
+    named: dict[str, Any], answer: str
+) -> None:
+    larger = curves([0.7], [0.7], setting=a_setting(image_size=64))
+    facts = some_facts("a", native_size=64)
+    records = [*run_start(), facts, *curves([0.4], [0.4]), *larger]
+    assert verdict(replace(FINAL, **named), records).answer == answer
 
 
 @pytest.mark.parametrize(

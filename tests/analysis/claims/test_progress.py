@@ -10,7 +10,7 @@ from bench.analysis.claims.evidence import Subject, Wanted
 from bench.analysis.claims.judge import OTHER_HARDWARE
 from bench.analysis.claims.progress import DESCRIPTION_SECONDS, SEARCH_SECONDS, Progress
 from bench.analysis.run_time import predict_time
-from bench.records.records import Record, TrialTime
+from bench.records.records import Record, TrialEnded, TrialTime
 from tests.builders import a_device, a_done_trial, a_failed_trial, a_trial, run_start, tables_of
 
 SLOWER = Claim(
@@ -85,6 +85,26 @@ def test_what_failed_or_was_given_up_is_not_wanted_again_and_says_why() -> None:
     assert gave_up.verdict("slower").reason == "lenet failed: its trials did not end"
     (settled,) = gave_up.settled()
     assert settled.would_take == "that its trials do not fail"
+
+
+def test_a_model_that_could_not_be_looked_at_is_no_evidence_and_not_wanted_again() -> None:
+    failed = TrialEnded(a_trial("lenet"), "failed", "it broke.", 0.0)
+    run = tables_of(Path("1"), [*run_start(), failed])
+    progress = Progress((COUNTED,), {1: run})
+    assert progress.verdict("counted").reason == "lenet failed: it broke."
+    assert progress.needs(left=1e6) == {}
+    assert progress.failed
+
+
+def test_what_could_not_be_timed_has_no_price() -> None:
+    times = [TrialTime(TRIALS[0], {}), TrialTime(TRIALS[1], {"training": 40.0})]
+    run = tables_of(Path("1"), [*run_start(), predict_time(times, 5.0)])
+    progress = Progress((SLOWER,), {1: run})
+    needed = progress.needs(left=1e6)["slower"]
+    prices = {wanted.subject.model: progress.price(wanted) for wanted in needed}
+    assert prices == {"googlenet": None, "lenet": 40.0}
+    (settled,) = progress.settled()
+    assert settled.would_take == "that a few of its steps can be timed"
 
 
 def test_a_seed_that_failed_is_no_evidence() -> None:

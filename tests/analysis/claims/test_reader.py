@@ -17,8 +17,11 @@ from bench.analysis.claims.reader import (
     series_claims,
     write_claims,
 )
-from bench.analysis.claims.rules import RULES
+from bench.analysis.claims.rules import NUMBERS, RULES
+from bench.analysis.metrics import BY_NAME
 from bench.errors import Refused
+from bench.records.run import collect
+from tests.builders import some_records
 
 HEADER = "id,claim,rule,metric,models,at,threshold,tolerance,needs"
 GOOD = "a,It is so,about,params,resnet18,,1000000,10,native"
@@ -61,6 +64,7 @@ BAD = [
     ((HEADER, GOOD, GOOD), "line 3: the id 'a' is taken"),
     ((HEADER, GOOD.replace("about", "roughly")), "unknown rule 'roughly'; there are about"),
     ((HEADER, GOOD.replace("params", "weight")), "does not take the metric 'weight'"),
+    ((HEADER, GOOD.replace("params", "worst_class")), "does not take the metric 'worst_class'"),
     ((HEADER, GOOD.replace("params", "")), "needs metric: 1, not 0"),
     ((HEADER, GOOD.replace("resnet18", "resnet18 vgg16")), "needs models: 1, not 2"),
     ((HEADER, GOOD.replace("1000000", "")), "needs a number in the column 'threshold'"),
@@ -143,6 +147,14 @@ def test_every_rule_is_registered_by_its_own_name_and_says_what_it_judges() -> N
     for name, rule in RULES.items():
         assert rule.judge.__name__ == name
         assert rule.judge.__doc__
+
+
+def test_a_claim_is_about_a_figure_that_is_a_number() -> None:
+    run = collect(Path("somewhere"), some_records(seeds=2))
+    for name, metric in BY_NAME.items():
+        values = [metric.value(trial) for trial in run.trials]
+        texts = [isinstance(value, str | bool) for value in values if value is not None]
+        assert all(is_text is (name not in NUMBERS) for is_text in texts), name
 
 
 def test_the_lectures_claims_use_every_rule_and_have_names() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,7 @@ def run_of(
     device: str = "Test CPU",
     seeds: int = 2,
     memory: int = 1_000,
+    models: Sequence[str] = ("resnet18", "googlenet"),
     more: Change = lambda record: record,
 ) -> list[Record]:
     """A run of someone's: so many times as fast, and so much more accurate, as the usual one."""
@@ -65,7 +67,7 @@ def run_of(
                 record = replace(record, budget_bytes=memory * MIB, max_batch=memory // 10)
         return more(record)
 
-    return [changed(record) for record in [*some_records(seeds=seeds), a_prediction()]]
+    return [changed(record) for record in [*some_records(models, seeds=seeds), a_prediction()]]
 
 
 def sent(name: str, records: Sequence[Record], id: str = "") -> Sent:
@@ -199,6 +201,22 @@ def test_other_batch_sizes_are_other_groups() -> None:
     ]
 
 
+@pytest.mark.parametrize("changed", [{"label_smoothing": 0.1}, {"warmup": 0.0}])
+def test_what_an_option_changed_of_a_recipe_is_another_group(changed: dict[str, float]) -> None:
+    def with_setting(**values: Any) -> Change:
+        def more(record: Record) -> Record:
+            if isinstance(record, TrialStarted | TrialEnded):
+                setting = replace(record.trial.setting, recipe="onecycle", **values)
+                return replace(record, trial=replace(record.trial, setting=setting))
+            return record
+
+        return more
+
+    runs = [run_of(0, more=with_setting()), run_of(1, luck=0.01, more=with_setting(**changed))]
+    (cohort,) = collected(*(sent(f"p{n}", run) for n, run in enumerate(runs))).cohorts
+    assert len(cohort.groups) == 4
+
+
 def test_a_run_that_never_ended_counts_as_far_as_it_got() -> None:
     found = collected(sent("a", run_of(0)[:-6]))
     (submission,) = found.submissions
@@ -310,6 +328,48 @@ def test_tables_count_like_logs() -> None:
     ]
 
 
+def test_a_log_counts_before_the_tables_of_the_same_run() -> None:
+    (one,) = a_class(1)
+    assert one.run
+    tables = {"models.csv": models_frame(one.run).to_csv(index=False)}
+    found = collected(Sent("a-bundle.zip", "p0", tables=tables), one)
+    log, bundle = found.submissions
+    assert (log.where, bundle.where) == ("p0.zip", "a-bundle.zip")
+    assert {row.copy_of for row in log.rows} == {""}
+    assert {row.copy_of for row in bundle.rows} == {"p0"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        ({"max_batch": "#N/A"}, "max_batch '#N/A' is not a number"),
+        ({"weight_bytes": "abc"}, "weight_bytes 'abc' is not a number"),
+        ({"final_train_loss": "nan"}, ""),
+    ],
+)
+def test_text_where_a_number_belongs_is_a_reason_but_for_the_loss_of_a_trial_that_failed(
+    cells: dict[str, str], reason: str
+) -> None:
+    (one,) = a_class(1)
+    assert one.run
+    frame = models_frame(one.run)
+    for name, text in ({"status": "failed"} | cells).items():
+        frame[name] = [text, *frame[name][1:]]
+    table = Sent("handout.zip", "p0", tables={"models.csv": frame.to_csv(index=False)})
+    asked = Claim("w", "", "about", metric=("weight_bytes",), models=("resnet18",), threshold=1.0)
+    left_out = collected(table, *a_class(2)[1:], claims=(asked,)).left_out
+    assert [one.reason for one in left_out] == ([f"handout.zip: {reason}."] if reason else [])
+
+
+def test_predictions_that_are_no_table_are_left_out() -> None:
+    (one,) = a_class(1)
+    assert one.run
+    frame = models_frame(one.run)
+    tables = {"models.csv": frame.to_csv(index=False), "predictions.csv": f"model\n{'x' * 200_000}"}
+    (left_out,) = collected(Sent("handout.zip", "p0", tables=tables), *a_class(2)[1:]).left_out
+    assert left_out.reason.startswith("predictions.csv is not a CSV file (field larger than")
+
+
 def test_tables_that_are_none_are_left_out() -> None:
     for text in ("", "model,seed\nx,0\n", '"', "\x00"):
         (left_out,) = collected(Sent("x.zip", "x", tables={"models.csv": text})).left_out
@@ -366,6 +426,39 @@ def test_claims_are_judged_by_all_together() -> None:
     assert "s" not in verdicts["sooner"].measured.partition(": ")[2].replace("resnet18", "")
     alone = {j.claim.id: j.verdict for j in one.cohorts[0].judged(claims)}
     assert alone["less"].reason == "1 person; at least 3 a side are needed"
+
+
+def test_one_person_has_no_interval_however_many_seeds() -> None:
+    what = Claim(
+        "a", "", "about", metric=("final_test_accuracy",), models=("resnet18",), threshold=0.6
+    )
+    (judged,) = collected(*a_class(1), claims=(what,)).cohorts[0].judged((what,))
+    assert judged.verdict.reason == "too few people: one has no interval"
+    assert judged.verdict.more_seeds is None
+
+
+def test_updates_are_whole_numbers() -> None:
+    def few(record: Record) -> Record:
+        return replace(record, steps=2) if isinstance(record, Epoch) else record
+
+    what = Claim("f", "", "falls", metric=("train_loss",), models=("resnet18",))
+    found = collected(sent("a", run_of(0, more=few)), claims=(what,))
+    (judged,) = found.cohorts[0].judged((what,))
+    assert judged.verdict.reason == "too little training: 6 updates of 100"
+
+
+def test_what_unlike_machines_have_no_mean_of_does_not_fall_by_its_ratio() -> None:
+    what = Claim("r", "", "rank_falls", metric=("params", "epoch_seconds"))
+    runs = [
+        run_of(n, speed=10.0**n, luck=n / 100, device=f"CPU {n}", seeds=3, models=("a", "b", "c"))
+        for n in range(3)
+    ]
+    found = collected(*(sent(f"p{n}", run) for n, run in enumerate(runs)), claims=(what,))
+    (judged,) = found.cohorts[0].judged((what,))
+    assert judged.verdict.answer == "does not hold"
+    assert judged.verdict.reason == (
+        "a has less of both than c: 1,000,000 against 3,000,000, and a ratio of 0.333"
+    )
 
 
 def test_the_claims_of_the_lecture_can_be_judged() -> None:

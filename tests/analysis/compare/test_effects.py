@@ -6,6 +6,7 @@ from statistics import NormalDist
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from bench.analysis.compare.effects import (
     MOST_SEEDS,
@@ -101,10 +102,22 @@ def test_sizes_are_exact_where_seeds_agree_on_them() -> None:
 
 
 @pytest.mark.parametrize("paired", [True, False])
-def test_two_seeds_may_agree_by_chance_and_three_do_not(paired: bool) -> None:
-    two = effect(ACCURACY, seeded(0.5, 0.5), seeded(0.6, 0.6), paired=paired)
-    three = effect(ACCURACY, seeded(0.5, 0.5, 0.5), seeded(0.6, 0.6, 0.6), paired=paired)
-    assert (two.design, three.design) == ("too few", "exact")
+def test_three_seeds_may_agree_by_chance_and_four_do_not(paired: bool) -> None:
+    designs = [
+        effect(ACCURACY, seeded(*[0.5] * n), seeded(*[0.6] * n), paired=paired).design
+        for n in (2, 3, 4)
+    ]
+    assert designs == ["too few", "too few", "exact"]
+
+
+def test_so_they_do_in_less_than_one_case_of_a_hundred() -> None:
+    """Two equal networks that get one or two of 50 images wrong: how often seeds agree on one
+    difference other than 0, which is far above the margin, exactly (Poisson's distribution)."""
+    for mistakes in (1.0, 2.0):
+        chances = stats.skellam.pmf(range(-50, 51), mistakes, mistakes)
+        three, four = (sum(chances**n) - chances[50] ** n for n in (3, 4))
+        assert three > 0.01
+        assert four < 0.01
 
 
 def test_what_is_the_same_in_each_seed_is_exactly_so() -> None:

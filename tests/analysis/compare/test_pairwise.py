@@ -57,6 +57,10 @@ def test_times_are_not_paired_between_runs_and_accuracies_are(compared) -> None:
     [
         ("final_test_accuracy", True),
         ("final_train_loss", True),
+        ("tta_test_accuracy", True),
+        ("ece", True),
+        ("best_epoch", True),
+        ("best_validation_epoch", True),
         ("images_per_second", False),
         ("data_share", False),
     ],
@@ -85,6 +89,21 @@ def test_a_metric_that_one_lacks_is_left_out_and_said(compared) -> None:
         compared(a, b, [SPEED, BY_NAME["power_watts"]], wanted=["power_watts"])
     with pytest.raises(Refused, match="power_watts is not known of both"):
         compared(a, b, [BY_NAME["power_watts"]])
+
+
+def test_a_metric_that_one_model_of_b_lacks_is_lost_there(compared) -> None:
+    metrics, power = [SPEED, BY_NAME["power_watts"]], {"power_watts": 5.0}
+    a = [*rates([1, 2, 3], **power), *rates([1, 2, 3], model="b", **power)]
+    b = [*rates([1, 2, 3], **power), *rates([1, 2, 3], model="b", power_watts="")]
+    found = compared(a, b, metrics)
+    assert [(line.label, line.metric.name) for line in found.lines] == [
+        ("resnet18", "images_per_second"),
+        ("resnet18", "power_watts"),
+        ("b", "images_per_second"),
+    ]
+    assert found.lost == (("b", BY_NAME["power_watts"]),)
+    assert found.notes == (f"power_watts of b is known of {found.a} alone.",)
+    assert compared(b, a, metrics).lost == ()
 
 
 @pytest.mark.parametrize("value", [0, -1])
@@ -148,6 +167,18 @@ def test_two_machines_that_are_compared_on_purpose_are_not_excused(compared) -> 
     line = compared(a, b, [SPEED], across=["device"]).lines[0]
     assert line.verdict.word == "slower"
     assert line.machine == pytest.approx(0.88)
+
+
+def test_a_model_that_is_called_after_a_device_is_none(compared) -> None:
+    a = trials({"images_per_second": [100.0, 100.5, 101.0]}, model="device_net.py:make")
+    b = trials(SLOWER)
+    assert "not timed beside these trials" in compared(a, b, [SPEED], across=["model"]).notes[-1]
+    timed = [
+        [row | {"calibration_gflops": speed} for row in rows]
+        for rows, speed in ((a, 50.0), (b, 44.0))
+    ]
+    line = compared(*timed, [SPEED], across=["model"]).lines[0]
+    assert line.verdict.text == "cannot tell: the machine itself changed by -12.0 %"
 
 
 def test_the_speed_ratio_of_the_machine() -> None:

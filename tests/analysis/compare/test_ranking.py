@@ -133,6 +133,23 @@ def test_the_machines_drift_beside_the_trials_is_taken_into_account() -> None:
     assert found.places[1].difference.machine == pytest.approx(0.8)
 
 
+def test_processes_that_share_a_machine_do_not_make_it_slower() -> None:
+    speeds = {"a": [100, 101, 102], "b": [85, 86, 86.5]}
+    rigged = [
+        some_trials(
+            name,
+            {"images_per_second": speeds[name]},
+            calibration_gflops=gflops,
+            nproc_per_node=processes,
+        )
+        for name, gflops, processes in (("a", 40.0, 1), ("b", 20.0, 2))
+    ]
+    found = ranked(SPEED, rigged)
+    assert len(found.winners) == 1
+    assert found.places[1].difference is not None
+    assert found.places[1].difference.machine is None
+
+
 def test_the_settings_of_a_run_are_ranked_too(tmp_path) -> None:
     side = a_side(
         tmp_path,

@@ -115,10 +115,10 @@ def test_machines_that_take_turns_hide_nothing() -> None:
     assert sorted(change.after.at for change in changes) == [16, 17]
 
 
-def test_a_count_changes_at_once_and_an_accuracy_that_repeats_after_three() -> None:
+def test_a_count_changes_at_once_and_an_accuracy_that_repeats_after_four() -> None:
     (count,) = found(a_series([100.0] * 5 + [80.0], "max_batch"))
     assert places([count]) == [(4, 5, 5)]
-    accuracies = [0.7] * 5 + [0.65] * 3
+    accuracies = [0.7] * 5 + [0.65] * 4
     assert found(a_series(accuracies[:-1], "final_test_accuracy")) == []
     (fall,) = found(a_series(accuracies, "final_test_accuracy"))
     assert (fall.regression, fall.effect.change) == (True, pytest.approx(-0.05))

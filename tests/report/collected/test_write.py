@@ -113,6 +113,14 @@ def test_a_single_run_is_a_class_of_one() -> None:
     assert len(collected_csv(made).splitlines()) == 5
 
 
+def test_tables_of_two_runs_have_two_names() -> None:
+    tables = {"models.csv": collected_csv(collected(a_class(1)[0]))}
+    places = ("results/of-the-class/anna.zip", "results/of-the-class/ben.zip")
+    made = collected(*(Sent(place, "x", tables=tables) for place in places))
+    rows = csv.DictReader(io.StringIO(collected_csv(made)))
+    assert {row["run"] for row in rows} == {f"{places[0]} 0", f"{places[1]} 1"}
+
+
 def test_few_seeds_of_many_people_are_pointed_out() -> None:
     page = page_of(collected(*a_class(3)), ())
     assert any("3 people share 2 seeds" in warning for warning in page.warnings)

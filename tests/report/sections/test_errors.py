@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.logits import FOLDER
+from bench.records.logits import FOLDER, LABELS
 from bench.records.records import Epoch
 from bench.report.context import Context
 from bench.report.sections import errors, same_images
@@ -47,10 +47,27 @@ def test_several_models_and_what_the_one_judge_says_of_them(tmp_path: Path) -> N
     assert " % of cat taken for dog; calibration error is lowest for " in finding
     ranking = of.standings.ranking("ece")
     assert ranking is not None
-    assert finding.endswith(f"{ranking.places[-1].difference.verdict.certainty}.")
+    assert finding.endswith(f"{ranking.hindmost.difference.verdict.certainty}.")
     for row in cells(ERRORS, of):
         assert row[4].startswith("cat ")
         assert row[6].endswith("of cat taken for dog")
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        (
+            ("a",),
+            "a is equally accurate in every class, 100.0 %; its calibration error is 0.0 %.",
+        ),
+        (("a", "b"), "Over all 2 groups, accuracy is equal in every class, 100.0 %; calibration "),
+    ],
+)
+def test_of_equal_classes_none_is_the_lowest(
+    tmp_path: Path, models: tuple[str, ...], said: str
+) -> None:
+    of = context(tmp_path, dict.fromkeys(models, 100.0), images=50)
+    assert (ERRORS.finding(of) or "").startswith(said)
 
 
 def test_an_interval_is_no_narrower_for_several_seeds(tmp_path: Path) -> None:
@@ -112,3 +129,13 @@ def test_what_is_missing_or_damaged_is_said_and_left_out(tmp_path: Path) -> None
     assert "a (logits/00.npy is missing), b (logits/01.npy is damaged) and d (not kept)" in text
     assert SAME.finding(of) is None
     assert of.run.trials[0].status == "done"
+
+
+def test_if_all_are_damaged_the_report_says_so(tmp_path: Path) -> None:
+    of = context(tmp_path, {"a": 2.0, "b": 1.9}, images=100)
+    (tmp_path / FOLDER / LABELS).write_bytes(b"nonsense")
+    assert ERRORS.finding(of) == "The test logits of 2 trials cannot be read."
+    assert cells(ERRORS, of) == []
+    assert [candidate.draw(of) for candidate in ERRORS.pictures] == [None, None]
+    (text,) = [t for t in ERRORS.remarks(of) if t.startswith("Left out")]
+    assert "a (logits/labels.npy is damaged)" in text

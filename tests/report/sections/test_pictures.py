@@ -6,18 +6,24 @@ import pytest
 
 from bench.records.kernel_trace import Kind
 from bench.report.context import Context
-from bench.report.sections import all_sections
+from bench.report.sections import all_sections, parameters
 from bench.report.sections.base import answers
 from bench.report.sections.memory import KIND_COLOURS, memory_breakdown, time_breakdown
 from bench.report.sections.timing_noise import extremes
 from tests.builders import (
     MIB,
     a_breakdown,
+    a_context,
+    a_description,
+    a_failed_trial,
     a_prediction,
     a_run,
     a_setting,
     a_speed,
     a_sweep_point,
+    a_trial,
+    some_records,
+    validated,
 )
 
 
@@ -82,6 +88,17 @@ def test_a_curve_has_a_point_for_every_epoch(drawn):
     run, found = drawn
     for line, one in zip(found["accuracy"].axes[1].get_lines(), Context(run).groups, strict=False):
         assert list(line.get_xdata()) == [e.epoch for e in one.trained[0].epochs]
+
+
+def test_a_model_without_a_test_accuracy_is_no_point():
+    lost = [a_description("vgg11", 2), *a_failed_trial(a_trial("vgg11"), 1)]
+    context = a_context(validated([*some_records()[:-1], *lost]))
+    assert [group.label for group in context.trained] == ["resnet18", "googlenet", "vgg11"]
+    [section] = parameters.SECTIONS
+    [picture] = section.pictures
+    for axes in picture.draw(context).axes:
+        assert [text.get_text() for text in axes.texts] == ["resnet18", "googlenet"]
+        assert len(axes.containers) == 2
 
 
 def test_a_sweep_is_drawn_with_a_ring_around_the_fastest(tmp_path):

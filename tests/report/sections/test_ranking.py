@@ -63,6 +63,14 @@ def test_one_seed_is_ahead_and_no_winner() -> None:
     )
 
 
+def test_who_is_as_good_to_the_last_digit_is_not_behind() -> None:
+    speed_apart = found(trial("a", 0, 10, 0.6), trial("b", 0, 15, 0.6))
+    assert SECTION.finding(speed_apart) == (
+        "Ahead: a in throughput; a and b are level in test accuracy; one seed cannot tell that "
+        "from chance, --seeds 5 may."
+    )
+
+
 @pytest.mark.parametrize(
     "records",
     [

@@ -61,6 +61,12 @@ def test_a_miss_is_said_in_the_section_and_among_the_first_notes() -> None:
     assert text.count("augmentation was off") == 3
 
 
+def test_a_narrow_miss_does_not_look_like_a_hit_in_the_table() -> None:
+    (table,) = SECTION.tables(context(a_reference(0.55)))
+    texts = [cell.text for cell in table.rows[0]]
+    assert texts[1:5] == ["50.03 to 59.97", "60.00", "1", "above"]
+
+
 def test_what_a_run_varies_on_purpose_is_no_news() -> None:
     """The section says it; on top it would be noise."""
     known = replace(a_reference(0.7, augment="crop"), deviation=0.001)

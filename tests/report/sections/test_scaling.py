@@ -14,16 +14,21 @@ from bench.report.context import Context
 from bench.report.sections.scaling import SECTIONS
 from tests.builders import MIB, a_done_trial, a_setting, a_trial, run_start, tables_of
 
+Speeds = dict[int, tuple[float, ...]]
+
 SPEEDS = {1: (100.0, 104.0, 96.0), 2: (150.0, 157.0, 145.0), 4: (240.0, 248.0, 230.0)}
 
 
-def scaled(folder: Path, speeds: dict[int, tuple[float, ...]] = SPEEDS) -> Run:
+def scaled(folder: Path, speeds: Speeds = SPEEDS, two_nodes: Speeds | None = None) -> Run:
     said: list[Record] = [*run_start()]
-    for ranks, by_seed in speeds.items():
+    measured = [(ranks, 1, by_seed) for ranks, by_seed in speeds.items()]
+    measured += [(ranks, 2, by_seed) for ranks, by_seed in (two_nodes or {}).items()]
+    for ranks, nodes, by_seed in measured:
         for seed, speed in enumerate(by_seed):
-            setting = replace(a_setting(), nproc_per_node=ranks)
+            setting = replace(a_setting(), nproc_per_node=ranks // nodes, nnodes=nodes)
             facts = tuple(RankFacts((100 + n) * MIB, 4.0) for n in range(ranks if ranks > 1 else 0))
-            trial = a_trial(seed=seed, setting=setting, variant=f"nproc_per_node={ranks}")
+            variant = f"nproc_per_node={ranks // nodes} nnodes={nodes}"
+            trial = a_trial(seed=seed, setting=setting, variant=variant)
             for record in a_done_trial(trial):
                 if isinstance(record, Epoch):
                     record = replace(record, images_per_second=speed, ranks=facts)
@@ -66,3 +71,25 @@ def test_the_section_says_how_much_more_two_processes_train(tmp_path: Path) -> N
     assert len(working.rows) == 2 + 4
     [picture] = section.pictures
     assert picture.draw(context) is not None
+
+
+def test_as_many_processes_on_more_nodes_are_told_apart(tmp_path: Path) -> None:
+    run = scaled(tmp_path, {1: SPEEDS[1], 2: SPEEDS[2]}, {2: (180.0, 187.0, 175.0)})
+    context, [section] = Context(run), SECTIONS
+    finding = section.finding(context)
+    assert finding is not None
+    assert finding.startswith("In weak scaling, resnet18 with 2 processes on 2 nodes trains 1.81 ")
+    table, working = section.tables(context)
+    assert [row[1].text for row in table.rows] == ["1", "2", "2 on 2 nodes"]
+    # Of two threads, each of two processes on one node has one, and on a node of its own both.
+    assert [(row[1].text, row[3].text) for row in working.rows] == [
+        *[("2", "64")] * 2,
+        *[("2 on 2 nodes", "82")] * 2,
+    ]
+
+
+def test_processes_of_several_machines_do_not_share_one(tmp_path: Path) -> None:
+    [section] = SECTIONS
+    assert len(list(section.remarks(Context(scaled(tmp_path))))) == 2
+    apart = Context(scaled(tmp_path, {1: SPEEDS[1]}, {2: SPEEDS[2]}))
+    assert len(list(section.remarks(apart))) == 1

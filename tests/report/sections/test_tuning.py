@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from bench.analysis.run_time import cut_sentence, predict_time, too_short
+from bench.analysis.run_time import cut_sentence, points_left_out, predict_time, too_short
 from bench.analysis.tuning import contestants, point_of
 from bench.records.records import (
     DatasetFacts,
@@ -14,6 +14,7 @@ from bench.records.records import (
     FinalTest,
     Record,
     SeedsCut,
+    Trial,
     TrialEnded,
     TrialStarted,
     TrialTime,
@@ -48,7 +49,7 @@ def with_accuracies(records: list[Record], accuracy: dict[tuple[str, str], float
     ]
 
 
-THREE_SEEDS: dict[str, Any] = {"budget": 4, "seeds": 3}
+FOUR_SEEDS: dict[str, Any] = {"budget": 4, "seeds": 4}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_who_wins_before_and_after(tuned: tuple[float, float], said: str) -> Non
     resnet, googlenet = tuned
     accuracy = {("resnet18", "default"): 0.5, ("googlenet", "default"): 0.4}
     accuracy |= {("resnet18", "tuned"): resnet, ("googlenet", "tuned"): googlenet}
-    records = with_accuracies(tuned_records("adam", **THREE_SEEDS), accuracy)
+    records = with_accuracies(tuned_records("adam", **FOUR_SEEDS), accuracy)
     start = "With default values resnet18 wins; each as the best of 4 points under its space, "
     assert finding(records) == start + said
 
@@ -75,7 +76,7 @@ def test_who_wins_before_and_after(tuned: tuple[float, float], said: str) -> Non
 def test_a_winner_that_is_not_tuned_has_not_lost() -> None:
     accuracy = {("resnet18", "default"): 0.5, ("googlenet", "default"): 0.4, ("a", "default"): 0.6}
     accuracy |= {("resnet18", "tuned"): 0.7, ("googlenet", "tuned"): 0.5, ("a", "tuned"): 0.0}
-    made = tuned_records("adam", models=["resnet18", "googlenet", "a"], **THREE_SEEDS)
+    made = tuned_records("adam", models=["resnet18", "googlenet", "a"], **FOUR_SEEDS)
     records = [r for r in with_accuracies(made, accuracy) if not is_tuned(r, "a")]
     assert finding(records) == (
         "With default values resnet18 wins; each as the best of 4 points under its space, resnet18 "
@@ -109,8 +110,17 @@ def test_one_seed_decides_nothing() -> None:
     )
 
 
+def test_who_is_as_good_to_the_last_digit_is_not_behind() -> None:
+    accuracy = {("resnet18", "default"): 0.5, ("googlenet", "default"): 0.5}
+    accuracy |= {("resnet18", "tuned"): 0.6, ("googlenet", "tuned"): 0.7}
+    assert finding(with_accuracies(tuned_records("adam", seeds=1), accuracy)) == (
+        "With default values resnet18 and googlenet are level, and as the best of 4 points under "
+        "its space googlenet is ahead; so few seeds cannot tell that from chance."
+    )
+
+
 def test_a_single_contestant_is_compared_with_itself() -> None:
-    said = finding(tuned_records("adam", models=["resnet18"], **THREE_SEEDS))
+    said = finding(tuned_records("adam", models=["resnet18"], **FOUR_SEEDS))
     assert said.startswith("resnet18 as the best of 4 points under its space ends at ")
     assert said.endswith((": beyond chance.", "3 seeds a side)."))
 
@@ -124,6 +134,17 @@ def test_points_without_a_second_stage_are_told() -> None:
     broken = without_a_second_stage()
     assert "none is trained on all images yet" in finding(broken)
     assert list(SECTION.tables(a_context(broken)))
+
+
+def test_if_no_training_at_a_chosen_point_ends_that_is_said() -> None:
+    broken: list[Record] = []
+    for record in tuned_records("adam", models=("resnet18",)):
+        if isinstance(record, FinalTest) and " tuned " in record.trial:
+            continue
+        if isinstance(record, TrialEnded) and " tuned " in record.trial.id:
+            record = replace(record, status="failed", reason="it went wrong.")
+        broken.append(record)
+    assert "no training at a chosen point has come to its end" in finding(broken)
 
 
 def test_points_alone_are_not_compared_as_trials_are(tmp_path: Path) -> None:
@@ -213,9 +234,22 @@ def test_a_limit_has_to_hold_tuning_and_one_seed() -> None:
 
 def test_points_that_a_limit_left_out_are_named() -> None:
     cut = SeedsCut((), 600.0, 400.0, 250.0, points=(3, 4))
-    remarks = SECTION.remarks(a_context([*tuned_records("adam"), cut]))
+    left = {
+        r.trial.id
+        for r in tuned_records("adam")
+        if isinstance(r, TrialStarted) and r.trial.is_point and point_of(r.trial) in cut.points
+    }
+
+    def is_left(record: Any) -> bool:
+        trial = getattr(record, "trial", None)
+        return (trial.id if isinstance(trial, Trial) else trial) in left
+
+    records = [*(r for r in tuned_records("adam") if not is_left(r)), cut]
+    assert points_left_out(collect(Path("cut"), records)) == (3, 4)
+    assert points_left_out(collect(Path("resumed"), [*tuned_records("adam"), cut])) == ()
+    remarks = SECTION.remarks(a_context(records))
     assert any("the same 2 of 4 points of a scrambled Sobol" in remark for remark in remarks)
-    assert cut_sentence((), cut) == (
+    assert cut_sentence(cut.points, cut) == (
         "The time limit of 10m left out points 3, 4 of every model: a point and one seed "
         "afterwards take about 4 minutes, and 3 minutes were left, with the report to make."
     )
