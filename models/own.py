@@ -52,7 +52,7 @@ def _matching(pattern: str) -> list[str]:
     if pattern in plugins(MODELS):
         return [pattern]
     clear = [n for n, places in plugins(MODELS).items() if len(places) == 1 and n not in REGISTRY]
-    offered = fnmatch.filter(clear, pattern)
+    offered = [name for name in clear if fnmatch.fnmatchcase(name, pattern)]
     alone = offered and not any(fnmatch.fnmatchcase(name, pattern) for name in REGISTRY)
     return offered if alone else REGISTRY.match(pattern) + offered
 

@@ -44,7 +44,7 @@ def resolve(pattern: str, own: Sequence[OwnModel] = ()) -> list[Entry]:
         return [e for n in meant for e in (resolve(n, found) if found else [REGISTRY.get(n)])]
     zoo, _, name = pattern.partition(":")
     names = _torchvision_names() if zoo == "torchvision" else _timm_names()
-    matches = fnmatch.filter(names, name)
+    matches = [known for known in names if fnmatch.fnmatchcase(known, name)]
     if not matches:
         hint = did_you_mean(name, names, cutoff=0.4) or "see its documentation."
         raise Refused(f"{zoo} has no classifier {name!r}: {hint}")

@@ -180,13 +180,35 @@ def _of_one_card(
     return lambda result: read(result) if result.trial.setting.ranks == 1 else None
 
 
+def _energies(result: TrialResult) -> list[tuple[Epoch, float]]:
+    """The steady epochs with their energy in joules, but for those that a card was watched in from
+    an interruption on."""
+    return [
+        (e, e.telemetry.energy_joules)
+        for e in noise.steady_epochs(result)
+        if e.telemetry and not (e.resumed and len(e.step_times) * e.step_times_every < e.steps)
+    ]
+
+
+def _energy_of_epoch(result: TrialResult) -> float | None:
+    return _average(median, (joules for _, joules in _energies(result)))
+
+
 def _energy_per_image(result: TrialResult) -> float | None:
-    steady = noise.steady_epochs(result)
-    energies = (t.energy_joules / e.images_trained for e in steady if (t := e.telemetry))
-    return _average(median, energies)
+    return _average(median, (joules / e.images_trained for e, joules in _energies(result)))
 
 
-_step_rate = _over_epochs(lambda e: e.images_trained / e.steps / e.step_seconds)
+def _step_rate(result: TrialResult) -> float | None:
+    """Images per second of the median step, whose images are the median of those of the steps."""
+    batch = (result.trial.batch_size or 0) * result.trial.setting.ranks
+
+    def rate(epoch: Epoch) -> float:
+        last = epoch.images_trained - (epoch.steps - 1) * batch
+        images = [*[batch] * min(epoch.steps - 1, 3), last]  # of more, the median is the same
+        steady = (images[1:] or images) if epoch.epoch == 1 else images
+        return median(steady) / epoch.step_seconds
+
+    return _over_epochs(rate)(result)
 
 
 def _epochs_with(name: str, result: TrialResult) -> list[Epoch]:
@@ -393,7 +415,7 @@ METRICS: tuple[Metric, ...] = (
            "Parameters of all other layers.", exact=True),
     Metric("power_watts", "Power", "W", _of_one_card(_telemetry("power_watts")),
            "Mean power of the card in training (NVML).", "lower"),
-    Metric("energy_joules", "Energy of an epoch", "J", _of_one_card(_telemetry("energy_joules")),
+    Metric("energy_joules", "Energy of an epoch", "J", _of_one_card(_energy_of_epoch),
            "Energy of the card for one epoch's training (NVML).", "lower"),
     Metric("utilisation", "GPU utilisation", "fraction", _telemetry("utilisation"),
            "Share of time in which a kernel ran (NVML).", "higher"),

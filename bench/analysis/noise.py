@@ -136,18 +136,23 @@ def _moved(before: Spread, after: Spread, limit: float) -> str:
     return f"{_percent(abs(change))} {'slower' if change > 0 else 'faster'}"
 
 
-def _steady_steps(result: TrialResult) -> list[float]:
+def _steady_steps(result: TrialResult, *, whole: bool = False) -> list[float]:
+    """The steps that statistics count; if `whole`, without the smaller last one of each epoch."""
     kept: list[float] = []
+    batch = (result.trial.batch_size or 0) * result.trial.setting.ranks
     for epoch in result.epochs:
         skipped = -(-WARMUP_STEPS // epoch.step_times_every) if epoch is result.epochs[0] else 0
+        smaller = epoch.steps > 1 and epoch.images_trained < epoch.steps * batch
+        end = -1 if whole and smaller and epoch.step_times_every == 1 else None
         if not epoch.resumed:
-            kept += epoch.step_times[skipped:]
+            kept += epoch.step_times[skipped:end]
     return kept
 
 
 @check
 def _steps_vary(result: TrialResult) -> Iterator[str]:
-    steps = step_spread(result)
+    times = _steady_steps(result, whole=True)
+    steps = spread(times) if times else None
     if steps and steps.relative > WIDE:
         how = "widely" if steps.relative > VERY_WIDE else "noticeably"
         yield (
@@ -159,7 +164,9 @@ def _steps_vary(result: TrialResult) -> Iterator[str]:
 @check
 def _outliers(result: TrialResult) -> Iterator[str]:
     times, steps = _steady_steps(result), step_spread(result)
-    late = [times[i] - steps.median for i in steps.outliers] if steps else []
+    # A smaller last batch is early; it does not make up for what was late.
+    over = [times[i] - steps.median for i in steps.outliers] if steps else []
+    late = [seconds for seconds in over if seconds > 0]
     lost = sum(late) / sum(times) if late else 0.0
     if steps and lost > OUTLIERS_SHARE:
         yield (

@@ -5,6 +5,7 @@ take long, then has one now and again. The screen is drawn only
 when a message comes in, never by a thread of its own, so that nothing runs beside what is measured.
 """
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from bench.analysis.intervals import median
 from bench.analysis.run_time import cut_sentence, prediction_text
 from bench.analysis.trial_group import setting_text, trial_groups
 from bench.analysis.tuning import declared_text, edges_text, values_text
+from bench.cli.main import visible
 from bench.records import messages, records
 from bench.records.run import Run
 from bench.report.tables import Table, headline, picked, speed_text, transposed
@@ -116,7 +118,7 @@ class Reporter:
 
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
-            self.console.print(line, highlight=False, soft_wrap=True)
+            self.console.print(visible(line), highlight=False, soft_wrap=True)
         if self.console.is_terminal:
             self._live.refresh()
 
@@ -231,7 +233,11 @@ def _loud(text: str) -> str:
 
 def open_console() -> Console:
     """Standard output, and wide enough for tables where it is no terminal."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
+    if sys.stdout.isatty():
+        return Console()
+    # FORCE_COLOR asks for colours; rich would take any output for a terminal, with a live line.
+    forced = bool(os.environ.get("FORCE_COLOR"))
+    return Console(width=160, force_terminal=False, color_system="standard" if forced else "auto")
 
 
 def rich_table(table: Table, text: Collection[str] = ()) -> RichTable:

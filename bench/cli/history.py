@@ -15,6 +15,7 @@ from bench.analysis.history.news import Reported
 from bench.analysis.metrics import Metric
 from bench.cli.compare import REGRESSED, Margin
 from bench.cli.console import open_console, print_path, rich_table
+from bench.cli.main import visible
 from bench.cli.parsing import parse
 from bench.config import Name
 from bench.errors import Refused
@@ -132,7 +133,8 @@ def _show(history: texts.History, options: HistoryOptions) -> None:
     console = open_console()
     console.print(rich_table(texts.series_table(history, history.series)))
     for one in history.unusable:
-        console.print(f"! {one.name}: {one.reason}", markup=False, highlight=False, style="yellow")
+        said = visible(f"! {one.name}: {one.reason}")
+        console.print(said, markup=False, highlight=False, style="yellow")
     for sentence in texts.answer(history):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for note in texts.notes(history):

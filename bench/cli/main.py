@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 
 from bench.cli.help import print_verbs
@@ -64,7 +65,7 @@ def guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except BenchError as error:
-        print(f"archbench: {error}", file=sys.stderr)
+        print(f"archbench: {visible(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("archbench: interrupted.", file=sys.stderr)
@@ -74,6 +75,17 @@ def guarded(command: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        where = str(error.filename or "a file")[:200]
+        where = visible(error.filename or "a file")[:200]
         print(f"archbench: {where} cannot be used: {error.strerror or error}.", file=sys.stderr)
         return 2
+
+
+def visible(text: object) -> str:
+    """A text whose control characters are written out: a terminal would obey those of a file's
+    name."""
+    return "".join(
+        c.encode("unicode_escape").decode()
+        if unicodedata.category(c).startswith("C") and c != "\n"
+        else c
+        for c in str(text)
+    )

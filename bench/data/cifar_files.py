@@ -224,10 +224,13 @@ def _rows(file: Any, published: Published) -> Iterator[bytes]:
 def _png(data: bytes) -> NDArray[np.uint8]:
     from PIL import Image
 
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        if image.size != (SIDE, SIDE):
-            raise ValueError(f"an image is not {SIDE}×{SIDE}")
-        return np.asarray(image.convert("RGB"))
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            if image.size != (SIDE, SIDE):
+                raise ValueError(f"an image is not {SIDE}×{SIDE}")
+            return np.asarray(image.convert("RGB"))
+    except (SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"an image cannot be decoded: {error}") from error
 
 
 def _as_records(content: bytes, published: Published) -> Records:

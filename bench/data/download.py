@@ -113,6 +113,9 @@ def fetch(
         with _alone(target, tell, patient):
             if not (target.is_file() and sha256_of(target) == file.sha256):
                 _fetch(file, target, tell, patient, limits or LIMITS)
+    except NotImplementedError as error:
+        reason = "its file system has no locks; name another folder"
+        raise Unfetched(f"{target} cannot be written: {reason}.") from error
     except OSError as error:
         raise Unfetched(f"{target} cannot be written: {error.strerror or error}.") from error
     return target

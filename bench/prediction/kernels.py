@@ -102,7 +102,7 @@ class KernelRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _record(self, func: Any, name: str, args: Any, kwargs: dict[str, Any], out: Any) -> None:
         if name == "convolution":
-            self._convolution(args[0], args[1], out, args[8])
+            self._convolution(args[0], args[1], out, args[8], transposed=args[6])
             if args[2] is not None:
                 self._add("pointwise", [out, out])
             return
@@ -110,7 +110,7 @@ class KernelRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             grad, images, weight = args[:3]
             for wanted in args[10][:2]:
                 if wanted:
-                    self._convolution(images, weight, grad, args[9])
+                    self._convolution(images, weight, grad, args[9], transposed=args[7])
             if args[10][2]:
                 self._add("pointwise", [grad])
             return
@@ -143,7 +143,11 @@ class KernelRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._unknown.add(str(func._schema.name))
         return "unknown"
 
-    def _convolution(self, images: Tensor, weight: Tensor, out: Tensor, groups: int) -> None:
+    def _convolution(
+        self, images: Tensor, weight: Tensor, out: Tensor, groups: int, *, transposed: bool
+    ) -> None:
+        if transposed:  # it is the gradient of a convolution from its output to its input
+            images, out = out, images
         outputs, inputs, *window = weight.shape
         taps = math.prod(window)
         kind: Kind = "convolution" if taps > 1 or inputs <= 4 else "1x1 convolution"

@@ -50,7 +50,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
+        with contextlib.suppress(OSError):  # some file systems, such as those of WSL, refuse that
+            os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException as error:
         with contextlib.suppress(OSError):

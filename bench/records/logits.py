@@ -54,8 +54,11 @@ def read_logits(folder: Path, kept: KeptLogits) -> tuple[NDArray[np.float16], ND
     """Logits (images, classes) and labels (images,) from a run folder.
 
     Raises:
-        Refused: a file is missing or damaged; the message is a clause that says which.
+        Refused: a file is missing or damaged, or larger than any that is kept; the message is a
+            clause that says which.
     """
+    if not are_small(kept.images, max(1, kept.classes)):
+        raise Refused("the log names more logits than are kept")
     logits = _read(folder, kept.file, kept.sha256, np.float16, (kept.images, kept.classes))
     labels = _read(folder, LABELS, kept.labels_sha256, np.int64, (kept.images,))
     if labels.size and not 0 <= labels.min() <= labels.max() < kept.classes:
@@ -80,6 +83,8 @@ def _read(
     try:
         if path.stat().st_size > np.dtype(kind).itemsize * np.prod(shape) + _HEADER_BYTES:
             raise Refused(damaged)
+        if not path.is_file():
+            raise OSError("a pipe would never end")
         data = path.read_bytes()
     except FileNotFoundError:
         raise Refused(f"{FOLDER}/{name} is missing") from None
@@ -89,7 +94,7 @@ def _read(
         raise Refused(damaged)
     try:
         array = np.load(BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, MemoryError) as error:
         raise Refused(damaged) from error
     if not isinstance(array, np.ndarray) or array.dtype != kind or array.shape != shape:
         raise Refused(damaged)

@@ -81,7 +81,9 @@ def manifest(name: str) -> bytes:
 def clean_name(text: str, longest: int = LONGEST_NAME) -> str:
     """A name as people may choose it, on one line, without what is invisible or changes the
     direction of text, at most so many characters; empty if nothing is left."""
-    shown = "".join(" " if c.isspace() else c for c in unicodedata.normalize("NFC", text))
+    # Marks on a letter are sorted in quadratic time, so what is far too long is cut before.
+    composed = unicodedata.normalize("NFC", text[: 10 * longest])
+    shown = "".join(" " if c.isspace() else c for c in composed)
     kept = "".join(c for c in shown if not unicodedata.category(c).startswith("C"))
     return " ".join(kept.split())[:longest].strip()
 

@@ -27,8 +27,11 @@ _ROOT = r"(?:file:/+|~?/|[A-Za-z]:[\\/]|\\\\)"
 _PATH = re.compile(
     # Between quotes, spaces are part of it.
     rf"(?<=(?<!\w)'){_ROOT}[^'\n]+(?=')|(?<=(?<!\w)\"){_ROOT}[^\"\n]+(?=\")"
-    rf"|file:/+\S+|(?<![\w:/.])~?(?:/{_PART})+/?|(?<!\w)[A-Za-z]:[\\/]\S+|\\\\{_PART}\\\S+"
+    rf"|file:/+\S+|(?<![\w/.])~?(?:/{_PART})+/?|(?<!\w)[A-Za-z]:[\\/]\S+|\\\\{_PART}\\\S+"
 )
+
+_ADDRESS = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|\.[0-9])")
+"""IPv4: processes that train together name each other so when one is lost."""
 
 
 def redacted(text: str, places: Mapping[Path, str]) -> str:
@@ -51,7 +54,10 @@ def without_paths(text: str) -> str:
     >>> without_paths("cannot open '/home/me/a.png' (see https://example.org/a/b)")
     "cannot open 'a.png' (see https://example.org/a/b)"
     """
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user whom the system does not know, as in some containers
+        home = Path()
     if len(home.parts) > 2:  # its name may have spaces; what is below it is a path like any other
         there = f"{home.anchor}HOME"
         for written in dict.fromkeys((str(home), home.as_posix(), repr(str(home))[1:-1])):
@@ -60,8 +66,8 @@ def without_paths(text: str) -> str:
 
 
 def public_text(text: str) -> str:
-    """A sentence without local paths and without the name of this machine."""
-    return _without_host(without_paths(text))
+    """A sentence without local paths, addresses in a network and the name of this machine."""
+    return _ADDRESS.sub("ADDRESS", _without_host(without_paths(text)))
 
 
 def public_options(config: Mapping[str, Any]) -> dict[str, Any]:

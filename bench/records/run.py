@@ -223,6 +223,7 @@ class Run:
         self.phase_seconds: dict[str, float] = {}
         self.older: dict[str, Any] = {}
         self._trials: dict[str, TrialResult] = {}
+        self._repeating: set[str] = set()
 
     def add(self, record: records.Record) -> None:
         """Take one record in."""
@@ -276,6 +277,7 @@ class Run:
             case records.TrialResumed() | records.TrialRepeated() | records.TrialEnded():
                 self.ended = None
                 name, fresh = record.trial.id, TrialResult(record.trial, self)
+                self._repeating.add(name)
                 self._trials.setdefault(name, fresh).add(record)
             case records.Epoch() if record.trial not in self._trials:
                 raise Refused(f"the log of {self.path} has an epoch of no trial.")
@@ -307,8 +309,9 @@ class Run:
 
     def undo_repetitions(self) -> None:
         """Nothing is being repeated any more."""
-        for result in self._trials.values():
-            result.undo_repetition()
+        names, self._repeating = self._repeating, set()
+        for name in names:  # not all trials: a log of others may end often
+            self._trials[name].undo_repetition()
 
     @property
     def started(self) -> records.RunStarted:

@@ -54,6 +54,10 @@ class RunFolder:
             self._log = (path / LOG).open("ab" if resume else "xb", buffering=0)
         except Timeout as error:
             raise Refused(f"{path} is in use by another archbench; wait for it to end.") from error
+        except NotImplementedError as error:
+            raise Refused(
+                f"{path} is on a file system without locks; name another folder."
+            ) from error
         except OSError as error:
             raise Refused(f"{path} cannot be written to: {error.strerror}.") from error
 

@@ -58,7 +58,8 @@ class ZipReader:
         """The lines of a file, one at a time; Refused above so many bytes."""
         if self._files[name].file_size > largest:
             raise Refused(f"{name[-60:]} is above {largest // MIB} MiB.")
-        with self._archive.open(self._files[name]) as file:  # never gives more than the size above
+        # It never gives more than the size above.
+        with _refusing(), self._archive.open(self._files[name]) as file:
             yield from file
 
     def read(self, name: str, largest: int) -> bytes:
@@ -74,7 +75,7 @@ def open_zip(path: Path) -> Iterator[ZipReader]:
         Refused: it is none, it is damaged, or it is made to do harm: too many files, more than can
             be packed, links, names that lead out of it; a sentence says which.
     """
-    try:
+    with _refusing():
         _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -82,6 +83,13 @@ def open_zip(path: Path) -> Iterator[ZipReader]:
             if len(set(archive.namelist())) < len(archive.namelist()):
                 raise Refused("it has a name twice.")
             yield ZipReader(archive)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Raise Refused where a zip file cannot be read, or a file in it."""
+    try:
+        yield
     except OSError as error:
         raise Refused(f"it cannot be read: {error.strerror or error}.") from error
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, ValueError) as error:

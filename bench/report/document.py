@@ -234,6 +234,8 @@ def reproduce(run: Run) -> str:
     arguments = ", ".join(
         f"{name}={without_folders(value)!r}"
         for name, value in logged_options(config | {"seeds": _asked_seeds(run)}).items()
-        if value is not None and (name not in PRIVATE_OPTIONS or value == "auto")
+        if value is not None
+        and name.isidentifier()
+        and (name not in PRIVATE_OPTIONS or value == "auto")
     )
     return f"run(Config({arguments}))"

@@ -102,8 +102,9 @@ def _points(
         row = _category(axes.yaxis, at[1])
         if number < len(intervals):
             which, low, high = intervals[number]
-            axis = (axes.xaxis, axes.yaxis)[which]
-            words[which] += f" ({_text(axis, low)} to {_text(axis, high)})"
+            if low != high:
+                axis = (axes.xaxis, axes.yaxis)[which]
+                words[which] += f" ({_text(axis, low)} to {_text(axis, high)})"
         if row:  # its name says what the figure is of
             words = [row, words[0]]
         texts.append(": ".join(filter(None, (name, ", ".join(words)))))
@@ -111,14 +112,13 @@ def _points(
 
 
 def _intervals(bars: Sequence[Any]) -> list[tuple[int, float, float]]:
-    """Both ends of each error bar, and the axis that it lies along (0 is x)."""
+    """Both ends of each error bar, and the axis that it lies along (0 is x); a point without an
+    interval has a bar, too, whose ends are the same."""
     made = []
     for segment in (segment for collection in bars for segment in collection.get_segments()):
         if len(segment) == 2:
             which = int(segment[0][0] == segment[1][0])
-            low, high = float(segment[0][which]), float(segment[1][which])
-            if low != high:
-                made.append((which, low, high))
+            made.append((which, float(segment[0][which]), float(segment[1][which])))
     return made
 
 

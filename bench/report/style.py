@@ -51,6 +51,9 @@ STYLE: Any = {
     "lines.markersize": 5,
     # A model's name is text, also with a dollar sign in it.
     "text.parse_math": False,
+    # Whatever the user has set for figures of their own.
+    "text.usetex": False,
+    "axes.formatter.use_locale": False,
     "svg.fonttype": "path",
     "svg.hashsalt": "archbench",
 }

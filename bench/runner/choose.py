@@ -145,7 +145,7 @@ def _of_run(
     models = dict.fromkeys(group.model for group in found)
     patterns = options.models or ("*",)
     for pattern in patterns:
-        if not fnmatch.filter(models, pattern):
+        if not any(fnmatch.fnmatchcase(model, pattern) for model in models):
             known = ", ".join(models)
             raise Refused(f"--run {run.path} has no trial of {pattern}; it has {known}.")
     wanted = [m for m in models if any(fnmatch.fnmatchcase(m, p) for p in patterns)]

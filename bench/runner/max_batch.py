@@ -375,7 +375,7 @@ def _known_name(options: MaxBatchOptions) -> tuple[str, bool]:
     names = named((known, *models))[0]
     asked = len(names) == len(named(models)[0])
     zoos = [pattern for pattern in models if ":" in pattern]
-    return names[0], asked or any(fnmatch.fnmatch(written, pattern) for pattern in zoos)
+    return names[0], asked or any(fnmatch.fnmatchcase(written, pattern) for pattern in zoos)
 
 
 def _registered(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.options import flag_of
 from bench.own_code import shown_place
-from bench.records.redaction import PRIVATE_OPTIONS, redacted
+from bench.records.redaction import PRIVATE_OPTIONS, redacted, without_paths
 
 PRIVATE_FLAGS = {flag_of(name): placeholder for name, placeholder in PRIVATE_OPTIONS.items()}
 """Flags whose values are local paths or a host, and the placeholders for them."""
@@ -31,8 +31,15 @@ def shown_command(arguments: Sequence[str], places: Mapping[Path, str] | None = 
         elif equals and (placeholder := _placeholder(flag, value)) is not None:
             words.append(f"{flag}={placeholder}")
         else:
-            words.append(flag + equals + shown_place(value) if equals else shown_place(word))
-    return redacted(shlex.join(words), places or {})
+            shown = _without_folder(value if equals else word, places or {})
+            words.append(flag + equals + shown if equals else shown)
+    return shlex.join(words)
+
+
+def _without_folder(word: str, places: Mapping[Path, str]) -> str:
+    """A word as it is kept: of a file that it names, and of a path in it, the last part alone."""
+    shown = redacted(shown_place(word), places)
+    return Path(shown).name if Path(shown).is_absolute() else without_paths(shown)
 
 
 def _placeholder(flag: str, value: str) -> str | None:

@@ -2,6 +2,7 @@
 failed trial does not stop the others.
 """
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -59,6 +60,9 @@ SHARED = (
     "with those of trials that ran alone."
 )
 """A note on every trial of such a run."""
+
+STOPPING = "stopping after the present step, to resume from there; a second Ctrl-C does not wait."
+"""What is said after the first signal."""
 
 FORESIGHT_SHARE = 0.1
 """Predicting the time of a plan from simulated steps takes at most this share of a time limit."""
@@ -243,6 +247,9 @@ class Session:
     def _stop(self) -> None:
         for runner in self.runners:
             runner.stop()
+        # Who reads the output may have ended, too, as `tee` does, or it is in the midst of a line.
+        with contextlib.suppress(OSError, RuntimeError):
+            self.recorder.tell(messages.Warned(STOPPING))
 
     def _step_seconds(self) -> float:
         """How long a step takes, as far as is known, of those that are in progress."""

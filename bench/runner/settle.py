@@ -419,6 +419,10 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise Refused(f"{folder} is in use by another archbench; wait for it to end.") from None
+    except NotImplementedError as error:
+        raise Refused(
+            f"{folder} is on a file system without locks; name another folder."
+        ) from error
     except OSError as error:
         raise BenchError(f"{folder} cannot be written to: {error.strerror}.") from error
     try:

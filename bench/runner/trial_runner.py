@@ -9,7 +9,7 @@ from time import perf_counter
 from bench.analysis.noise import noise_of
 from bench.errors import BenchError, Diverged, Refused, TrialFailed, Unsaved, WorkerDied
 from bench.records import logits, messages, records
-from bench.records.redaction import redacted, without_paths
+from bench.records.redaction import public_text, redacted
 from bench.runner.recorder import Recorder
 from bench.runner.stopwatch import Stopwatch
 from bench.runner.worker_handle import Start, WorkerHandle
@@ -133,7 +133,7 @@ class TrialRunner:
     def failed(self, trial: records.Trial, error: BenchError, seconds: float) -> records.TrialEnded:
         """The record of a failed trial. A resumed run tries it again after a killed process or a
         full disk, which say nothing about the model."""
-        reason = without_paths(redacted(str(error), self.recorder.places))
+        reason = public_text(redacted(str(error), self.recorder.places))
         retry, diverged = isinstance(error, WorkerDied | Unsaved), isinstance(error, Diverged)
         return records.TrialEnded(trial, "failed", reason, seconds, retry, diverged)
 

@@ -119,10 +119,12 @@ class Worker(WorkerHandle):
     def _ended(self) -> None:
         code = self._process.wait()
         self._limit.check()
-        if code == -signal.SIGKILL:
-            raise OutOfMemoryKilled("its worker was killed (SIGKILL): memory ran out, most likely.")
         if code < 0:
-            raise WorkerDied(f"its worker was killed by {signal_name(-code)}.")
+            name = signal_name(-code)
+            if name == "SIGKILL":  # a name, because Windows has no such signal to compare with
+                reason = "its worker was killed (SIGKILL): memory ran out, most likely."
+                raise OutOfMemoryKilled(reason)
+            raise WorkerDied(f"its worker was killed by {name}.")
         if code:
             raise WorkerDied(f"its worker ended with exit code {code}: {self._last_line()}")
 

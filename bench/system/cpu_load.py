@@ -88,7 +88,7 @@ def _own_seconds() -> float:
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 times = child.cpu_times()
-                spent += times.user + times.system
+                spent += times.user + times.system + times.children_user + times.children_system
     return spent
 
 

@@ -93,7 +93,8 @@ def _git(folder: Path, *words: str) -> str | None:
         said = subprocess.run(
             ["git", "-C", str(folder), *words],  # noqa: S607
             capture_output=True,
-            text=True,
+            encoding="utf-8",  # what a console has is another on Windows, and lacks some bytes
+            errors="replace",
             timeout=5,
             check=True,
         )

@@ -3,15 +3,23 @@
 import contextlib
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 
 def cpu_name() -> str:
-    """The processor's name as its maker writes it."""
+    """The processor's name as its maker writes it, or on systems that do not say, its kind."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
+    if platform.system() == "Darwin":
+        # Python calls every processor of Apple's "arm".
+        words = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            said = subprocess.run(words, capture_output=True, text=True, timeout=5, check=True)
+            if name := said.stdout.strip():
+                return str(name)
     return platform.processor() or platform.machine() or os.name
 
 

@@ -25,7 +25,7 @@ _INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("convolution", (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)),
     ("linear", (nn.Linear,)),
-    ("normalisation", (*BATCH_NORMS, *_INSTANCE_NORMS, nn.LayerNorm, nn.GroupNorm)),
+    ("normalisation", (*BATCH_NORMS, *_INSTANCE_NORMS, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)),
 )
 
 

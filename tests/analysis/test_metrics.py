@@ -226,6 +226,28 @@ def test_energy_of_an_image() -> None:
     assert found["energy_per_image_joules"] == 1.5
 
 
+def test_energy_is_of_no_epoch_that_was_watched_in_part() -> None:
+    known = Telemetry(75.0, 960.0, 0.9, 1e9, 60.0, 1500.0, 9)
+    first = an_epoch(a_trial(), 1, telemetry=known)
+    whole = an_epoch(a_trial(), 2, telemetry=known, resumed=True)
+    part = replace(whole, step_times=whole.step_times[:4])
+    names = ("energy_joules", "energy_per_image_joules", "power_watts")
+    found = with_epochs(first, part)
+    assert [found[name] for name in names] == [None, None, 75.0]
+    found = with_epochs(first, whole)
+    assert [found[name] for name in names] == [960.0, 1.5, 75.0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "images", "rate"), [(10, 580, 64.0), (3, 130, 64.0), (2, 100, 50.0), (1, 40, 40.0)]
+)
+def test_the_median_step_has_as_many_images_as_it_has(steps: int, images: int, rate: float) -> None:
+    """Steps of 1 s, of 64 images but for the last."""
+    counts = {"steps": steps, "images_trained": images}
+    found = with_epochs(*(an_epoch(a_trial(), n, **counts) for n in (1, 2)))
+    assert found["train_samples_per_sec"] == rate
+
+
 def test_a_repeated_trial_has_the_figures_of_its_last_time() -> None:
     records = a_done_trial(a_trial(), 3)
     again = TrialRepeated(a_trial(), "2026-01-02T03:06:00+00:00", "it was loud")

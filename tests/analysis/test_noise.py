@@ -134,6 +134,27 @@ def test_an_outlier_that_costs_little_is_counted_but_marks_nothing() -> None:
     assert len(found.outliers) == 1
 
 
+def test_early_steps_do_not_make_up_for_a_late_one() -> None:
+    first, second, third = epochs()
+    *times, _ = second.step_times
+    times[10:30] = [0.001] * 20
+    hit = replace(second, step_times=(*times, 0.2))
+    (said,) = noise_of(result_of(first, hit, third))
+    assert said.startswith("1 of 110 steps are outliers that took ")
+
+
+def test_smaller_last_batches_are_no_noise() -> None:
+    """Of 160 images in batches of 64, every third step has 32."""
+    made = [
+        replace(e, steps=3, images_trained=160, step_times=(*e.step_times[:2], 0.005))
+        for e in epochs(12, steps=3)
+    ]
+    assert noise_of(result_of(*made)) == ()
+    # They are counted as whole ones where that is what they are.
+    (said,) = noise_of(result_of(*(replace(e, images_trained=192) for e in made)))
+    assert said.startswith("its steps vary widely")
+
+
 @pytest.mark.parametrize(("factor", "how"), [(1.08, "slower"), (0.9, "faster")])
 def test_steps_that_had_not_settled(factor: float, how: str) -> None:
     first, second, third = epochs()

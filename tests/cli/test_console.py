@@ -1,4 +1,5 @@
 import io
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from bench.analysis.run_time import predict_time
-from bench.cli.console import Reporter, print_path, rich_table
+from bench.cli.console import Reporter, open_console, print_path, rich_table
 from bench.cli.main import guarded
 from bench.errors import BenchError, Diverged, OutOfMemoryKilled, Refused, TrialFailed, WorkerDied
 from bench.records.messages import Planned, Progress
@@ -79,6 +80,17 @@ def test_an_error_is_one_line_and_an_exit_code(
     assert (out, err) == ("", "archbench: --lr 0 must be positive.\n")
 
 
+def test_an_error_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(raiser(Refused("a\x1b]0;b\x07\u202e.png is no image."))) == 2
+    assert capsys.readouterr().err == "archbench: a\\x1b]0;b\\x07\\u202e.png is no image.\n"
+
+
+def test_a_reason_commands_no_terminal(screen: Console) -> None:
+    ended = TrialEnded(a_trial(), "failed", "x\x1b[2J.png is no image.", 1.0)
+    *_, line = show(screen, ended)
+    assert line.endswith(": x\\x1b[2J.png is no image.")
+
+
 def test_an_interrupt_is_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(raiser(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err.startswith("archbench: interrupted.")
@@ -111,6 +123,13 @@ def test_a_live_line_is_drawn_on_a_terminal() -> None:
     reporter.close()
     assert "epoch 1/3" in shown(screen)
     assert "1,234 images/s" in shown(screen)
+
+
+def test_forced_colours_make_no_terminal_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    screen = open_console()
+    assert (screen.is_terminal, screen.color_system) == (False, "standard")
 
 
 @pytest.mark.parametrize(

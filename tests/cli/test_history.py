@@ -10,6 +10,7 @@ import pytest
 
 from bench.cli import main as commands
 from bench.cli.history import HistoryOptions
+from bench.records.run_folder import LOG
 from tests.analysis.history.logs import a_day
 
 Ended = tuple[int, str, str]
@@ -48,6 +49,16 @@ def test_the_flags_and_their_defaults_are_an_interface() -> None:
         "format": "table",
         "output": None,
     }
+
+
+def test_a_run_that_cannot_be_used_commands_no_terminal(said) -> None:
+    slower_from(9, 2)
+    odd = Path("runs", "x\x1b[2J")
+    odd.mkdir()
+    (odd / LOG).write_bytes(b"")
+    code, out, _ = said(HISTORY)
+    assert code == 0
+    assert "! x\\x1b[2J: " in out
 
 
 @pytest.mark.parametrize("output", ["", " --output out"])

@@ -1,7 +1,9 @@
 import importlib.util
 import pickle
 import pickletools
+import struct
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,6 +184,21 @@ class TestParquet:
     def test_a_batch_is_missing(self, order: tuple[str, ...], tmp_path: Path) -> None:
         write_parquet(tmp_path / "plain_text", order)
         with pytest.raises(Refused, match=OTHER):
+            read(tmp_path)
+
+    @needs_pyarrow
+    def test_an_image_of_a_hundred_thousand_pixels_a_side_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def chunk(kind: bytes, data: bytes) -> bytes:
+            ends = struct.pack(">I", len(data)), struct.pack(">I", zlib.crc32(kind + data))
+            return ends[0] + kind + data + ends[1]
+
+        head = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+        bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"")
+        monkeypatch.setattr("tests.data.small_cifar.png", lambda record: bomb)
+        write_parquet(tmp_path / "plain_text")
+        with pytest.raises(Refused, match=r"parquet cannot be read \(an image cannot be decoded"):
             read(tmp_path)
 
     @needs_pyarrow

@@ -321,6 +321,18 @@ class TestTwoAtOnce:
             get(sends(CONTENT))
 
 
+def test_a_file_system_without_locks(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lock:
+        def __init__(self, path: Path) -> None: ...
+
+        def acquire(self, timeout: int) -> None:
+            raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(download, "FileLock", Lock)
+    with pytest.raises(Refused, match=f"{NAME} cannot be written: its file system has no locks"):
+        get(sends(CONTENT))
+
+
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Refused, match=r"file/data.tar.gz cannot be written: "):

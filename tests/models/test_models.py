@@ -265,6 +265,11 @@ class TestZoo:
         with pytest.raises(Refused, match=r"unknown model 'resnet19': did you mean resnet18"):
             resolve("resnet19")
 
+    def test_capitals_count_on_every_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os.path, "normcase", str.lower)  # as on Windows
+        with pytest.raises(Refused, match="no classifier 'RESNET18'"):
+            resolve("torchvision:RESNET18")
+
     def test_no_detectors(self) -> None:
         with pytest.raises(Refused, match="no classifier"):
             resolve("torchvision:fasterrcnn_resnet50_fpn")

@@ -43,6 +43,15 @@ def test_parameters() -> None:
     }
 
 
+def test_rms_norm_is_a_normalisation() -> None:
+    def build(classes: int, pretrained: bool) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.RMSNorm(192), nn.Linear(192, classes))
+
+    facts = ModelFacts("normed", "test", 8, 1, {}, "", None, None)
+    kinds = describe(Entry(facts, build), 10, 8).params_by_kind
+    assert kinds == {"convolution": 0, "linear": 1_930, "normalisation": 192, "other": 0}
+
+
 def test_gmacs_are_multiply_adds_of_inference() -> None:
     described = tiny(size=8)
     assert described.gmacs * 1e9 == pytest.approx(8 * 8 * 108 + 40)

@@ -43,6 +43,16 @@ def test_a_convolution_is_counted_by_hand() -> None:
     assert not kernel.half
 
 
+def test_a_transposed_convolution_is_counted_by_hand() -> None:
+    """Every pixel of its input meets all weights, of which there are four for each channel."""
+    layer = nn.ConvTranspose2d(8, 4, 2, stride=2, bias=False)
+    (kernel,) = of_kind(traced(layer, channels=8), "convolution")
+    images, weights, out = 8 * 64 * 4, 8 * 4 * 4 * 4, 4 * 256 * 4
+    assert kernel.count == 2
+    assert (kernel.fixed_flops, kernel.image_flops) == (0, 2 * 8 * 64 * 4 * 4)
+    assert (kernel.fixed_bytes, kernel.image_bytes) == (weights, images + out)
+
+
 @pytest.mark.parametrize(
     ("layer", "kind"),
     [

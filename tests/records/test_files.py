@@ -21,6 +21,17 @@ def test_what_write_atomic_wrote_can_be_read_by_others(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "table.csv").stat().st_mode) == 0o644
 
 
+def test_a_file_system_that_refuses_permissions_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    write_atomic(tmp_path / "table.csv", "x\n")
+    assert (tmp_path / "table.csv").read_bytes() == b"x\n"
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_write_atomic_keeps_the_old_file_if_it_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException

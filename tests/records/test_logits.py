@@ -1,6 +1,7 @@
 """Logits come back as they were, or not at all."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def test_nothing_is_pickled(tmp_path: Path, made: KeptLogits) -> None:
     [
         (lambda path: path.unlink(), "missing"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "damaged"),
+        (lambda path: (path.unlink(), os.mkfifo(path)), "be read"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"!"), "damaged"),
         (lambda path: path.write_bytes(b""), "damaged"),
         (lambda path: path.write_bytes(bytes(10**6)), "damaged"),
@@ -88,6 +90,25 @@ def test_what_is_not_what_it_was_is_refused(tmp_path, made, name, harm, reason) 
 def test_a_log_that_says_something_else_is_refused(tmp_path, made, change) -> None:
     with pytest.raises(Refused):
         read_logits(tmp_path, replace(made, **change))
+
+
+def test_a_header_that_asks_for_petabytes_is_damage(tmp_path: Path, made: KeptLogits) -> None:
+    path, shape = tmp_path / FOLDER / made.file, (2**50,)
+    with path.open("wb") as file:
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+    forged = replace(made, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    with pytest.raises(Refused, match="damaged"):
+        read_logits(tmp_path, forged)
+
+
+@pytest.mark.parametrize("classes", [10, 0])
+def test_more_logits_than_are_kept_are_not_read(
+    tmp_path: Path, made: KeptLogits, monkeypatch: pytest.MonkeyPatch, classes: int
+) -> None:
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("it was read"))
+    with pytest.raises(Refused, match="more logits than are kept"):
+        read_logits(tmp_path, replace(made, images=10**9, classes=classes))
 
 
 def test_labels_of_no_class_are_refused(tmp_path: Path) -> None:

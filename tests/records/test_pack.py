@@ -118,6 +118,19 @@ def test_a_zip_with_backslashes_in_its_names_is_read(tmp_path: Path) -> None:
     ]
 
 
+def test_a_damaged_run_in_a_zip_costs_no_other(tmp_path: Path) -> None:
+    log, path = (a_run(tmp_path / "run").path / LOG).read_bytes(), tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("one", "two"):
+            archive.writestr(f"{name}/{LOG}", log)
+    path.write_bytes(path.read_bytes().replace(b'"crc"', b'"CRC"', 1))
+    first, second = found(path)
+    assert isinstance(first, LeftOut)
+    assert "Bad CRC-32" in first.reason
+    assert [first.where, second.where] == ["all.zip/one", "all.zip/two"]
+    assert isinstance(second, Sent)
+
+
 def test_a_bundle_is_read_from_its_tables(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
     write_zip(tmp_path / "handout.zip", {"models.csv": run.models.to_csv().encode()})
@@ -229,3 +242,7 @@ def test_a_name_is_one_short_visible_line(text: str) -> None:
 
 def test_a_name_cannot_turn_its_line_around() -> None:
     assert clean_name("  an\u202ena\n\tB\x00 ") == "anna B"
+
+
+def test_a_name_of_a_million_marks_is_cut_before_they_are_sorted() -> None:
+    assert clean_name("e" + "\u0301" * 500_000 + "\u0316" * 500_000) == "\u00e9" + "\u0301" * 59

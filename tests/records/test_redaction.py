@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.records.records import RunStarted, TrialEnded
-from bench.records.redaction import public, public_options, without_paths
+from bench.records.redaction import public, public_options, public_text, without_paths
 from tests.builders import a_failed_trial, a_trial, run_start, some_records
 
 
@@ -21,6 +21,7 @@ from tests.builders import a_failed_trial, a_trial, run_start, some_records
         ("/home/me/net.py:Net, line 3", "net.py:Net, line 3"),
         ("64 images/s, batch 32/64, 1 / 2", "64 images/s, batch 32/64, 1 / 2"),
         ("https://example.org/a/b", "https://example.org/a/b"),
+        ("cannot mount nas:/export/jo/a.png", "cannot mount nas:a.png"),
     ],
 )
 def test_paths_lose_their_folders(text: str, shown: str) -> None:
@@ -30,6 +31,14 @@ def test_paths_lose_their_folders(text: str, shown: str) -> None:
 def test_a_home_with_spaces_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: Path("/home/Jo Doe"))
     assert "Doe" not in without_paths("no space left in /home/Jo Doe/results/x")
+
+
+def test_a_user_without_a_home_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert without_paths("cannot open '/home/me/a.png'") == "cannot open 'a.png'"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +83,21 @@ def test_options_and_reasons_name_neither_folder_nor_host(monkeypatch: pytest.Mo
         *("DIR", "DIR", "FILE")
     ]
     assert ended.reason == "x is full on HOST, says HOST."
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Connection closed by peer [10.0.0.5]:42516", "Connection closed by peer [ADDRESS]:42516"),
+        ("no answer from 192.168.1.20.", "no answer from ADDRESS."),
+        ("torch 2.6.0 and driver 535.104.05", "torch 2.6.0 and driver 535.104.05"),
+    ],
+)
+def test_a_sentence_names_no_address(
+    text: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "node", lambda: "jos-laptop")
+    assert public_text(text) == shown
 
 
 def test_the_address_of_a_cluster_names_no_host() -> None:

@@ -4,8 +4,15 @@ from pathlib import Path
 import pytest
 
 from bench.errors import Refused
-from bench.records.records import FinalTest, RunEnded, TrialEnded, TrialRepeated, TrialResumed
-from bench.records.run import collect, load_run
+from bench.records.records import (
+    FinalTest,
+    RunEnded,
+    TrialEnded,
+    TrialRepeated,
+    TrialResumed,
+    TrialStarted,
+)
+from bench.records.run import TrialResult, collect, load_run
 from bench.records.run_folder import LOG
 from tests.builders import (
     a_done_trial,
@@ -164,6 +171,15 @@ def test_of_two_repetitions_that_come_to_nothing_the_first_time_stays() -> None:
     repeated = [TrialRepeated(trial, "now", "noisy"), an_epoch(trial, 1, train_seconds=99.0)]
     (result,) = collect(HERE, [*run_start(), *a_done_trial(trial, 2), *repeated * 2]).trials
     assert (result.status, len(result.epochs)) == ("done", 2)
+
+
+def test_an_end_looks_only_at_what_was_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(TrialResult, "undo_repetition", lambda self: seen.append(self.trial.id))
+    first, second = a_trial("resnet18"), a_trial("googlenet")
+    log = [*run_start(), TrialStarted(first, "now"), TrialStarted(second, "now")]
+    collect(HERE, [*log, TrialRepeated(second, "now", "noisy"), *[RunEnded(1, 2.0)] * 3])
+    assert seen == [second.id] * 2
 
 
 def test_probes_are_kept_in_order() -> None:

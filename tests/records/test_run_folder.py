@@ -118,11 +118,28 @@ def test_an_output_with_an_impossible_name_is_refused(tmp_path: Path) -> None:
         check_output(tmp_path / ("x" * 300))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0,
+    reason="root may write everywhere, and Windows has no such mode",
+)
 def test_an_output_in_a_folder_of_others_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(Refused, match="cannot be written to"):
         check_output(tmp_path / "run")
+
+
+def test_a_file_system_without_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lock:
+        def __init__(self, path: Path, timeout: int) -> None: ...
+
+        def acquire(self) -> None:
+            raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr("bench.records.run_folder.FileLock", Lock)
+    with pytest.raises(Refused, match="run is on a file system without locks; name another"):
+        RunFolder(tmp_path / "run")
 
 
 def test_checking_an_output_makes_nothing(tmp_path: Path) -> None:

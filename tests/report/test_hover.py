@@ -63,6 +63,17 @@ def test_points_with_intervals_say_both_ends(tmp_path: Path) -> None:
     assert text == "one, Share 50.0 % (25.0 % to 75.0 %)"
 
 
+def test_a_point_without_an_interval_takes_none_from_the_next(tmp_path: Path) -> None:
+    with canvas("made up", "Points") as (figure, (ax,)):
+        ax.errorbar([1, 2], [10, 20], [0, 5], fmt="o", label="a")
+        ax.set(xlabel="Processes", ylabel="Ratio")
+    assert titles(svg_of(figure, tmp_path)) == [
+        "a",
+        "a: Processes 1, Ratio 10",
+        "a: Processes 2, Ratio 20 (15 to 25)",
+    ]
+
+
 def test_marks_can_be_given_words(tmp_path: Path) -> None:
     with canvas("made up", "Crosses") as (figure, (ax,)):
         (line,) = ax.plot([1, 2], [1, 1], "x")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
@@ -54,6 +55,15 @@ def test_so_do_those_of_several_models() -> None:
     looks = looks_of(found).values()
     assert len(set(looks)) == 2 * len(sizes)
     assert len({look.colour for look in looks}) == 2
+
+
+def test_what_a_user_has_set_for_other_figures_does_not_change_names() -> None:
+    theirs = {"text.usetex": True, "axes.formatter.use_locale": True}
+    with mpl.rc_context(theirs), canvas("measured", "a title") as (_, axes):
+        name = axes[0].set_title("resnet_18")
+        formatter = axes[0].yaxis.get_major_formatter()
+    assert not name.get_usetex()
+    assert not formatter.get_useLocale()
 
 
 def test_no_two_colours_are_the_same() -> None:

@@ -218,6 +218,11 @@ def test_bars_are_escaped_in_markdown() -> None:
     assert second == r"| **z\|** |"
 
 
+def test_a_backslash_frees_neither_bars_nor_links_in_markdown() -> None:
+    table = Table(("Model", "s"), ((Cell(r"\[x](http://a)"), Cell(r"a\|b", True)),))
+    assert markdown(table).splitlines()[2] == r"| \\\[x](http://a) | **a\\\|b** |"
+
+
 def test_predictions_are_columns_marked_as_such() -> None:
     records = [*some_records(), a_prediction("resnet18"), a_prediction("resnet18", "2GiB")]
     table = table_of(records)

@@ -85,6 +85,15 @@ def test_text_from_outside_is_no_markup(evil):
     assert "|" not in text.replace("\\|", "")
 
 
+def test_a_command_and_a_call_of_several_lines_stay_code(tmp_path):
+    started, *rest = some_records()
+    config = started.config | {"x\n```\n# evil": 1}
+    started = replace(started, command="a\n\n# `evil`", config=config)
+    text = markdown_of(collect(tmp_path, [started, *rest]))
+    assert "The command was `a # 'evil'`. From Python:" in text
+    assert "\n# evil" not in text
+
+
 def test_text_from_outside_breaks_no_table():
     table = Table(("a", "b"), ((Cell("<script>\n|x|"), Cell("&amp;")),))
     assert markdown(table).splitlines()[2] == r"| &lt;script> \|x\| | &amp;amp; |"

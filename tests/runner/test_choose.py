@@ -1,5 +1,6 @@
 """The verb `choose`: what is refused, and the plan that a run makes."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,17 @@ def test_what_is_given_goes_before_what_the_run_had(
     (options,) = asked
     assert (options.models, options.image_size) == (("resnet18",), (64,))
     assert options.epoch_images == 50_000
+
+
+def test_capitals_of_a_pattern_count_on_every_system(
+    tmp_path: Path, asked: list[MaxBatchOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_run(tmp_path / "run", models=("timm:resnet18",))
+    monkeypatch.setattr(os.path, "normcase", str.lower)  # as on Windows
+    given: dict[str, Any] = {"run": tmp_path / "run", "accuracy": 0.5, "models": ("timm:RES*",)}
+    with pytest.raises(Refused, match=r"has no trial of timm:RES\*; it has timm:resnet18\."):
+        choose(ChooseOptions(card=("t4",), **given))
+    assert asked == []
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def test_a_kept_command_names_no_known_place() -> None:
     )
 
 
+def test_a_kept_command_of_a_script_names_none_of_its_folders() -> None:
+    words = ["/home/me/train.py", "--root", "/mnt/my drive/client", "--log=/home/me/x.log", "a/b"]
+    assert shown_command(words) == "python train.py --root client --log=x.log a/b"
+
+
 def test_a_kept_error_names_no_known_place() -> None:
     text = "cannot write /home/me/run/checkpoints/a.pt from /tmp/archbench-1/train_images.npy."
     assert (

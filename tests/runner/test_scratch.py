@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -6,8 +7,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from bench.errors import Refused
 from bench.runner import scratch
 from bench.runner.scratch import OWNER, PREFIX, remove_orphans, scratch_folder
 
@@ -40,6 +42,46 @@ def test_it_is_removed_at_the_end(temporary: Path) -> None:
 def test_it_is_removed_after_an_error(temporary: Path) -> None:
     with pytest.raises(ValueError, match="oh"), scratch_folder():
         raise ValueError("oh")
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError(37, "No locks available"), NotImplementedError("flock")])
+def test_a_file_system_without_locks_is_refused(
+    temporary: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lock:
+        def __init__(self, path: Path, timeout: int) -> None: ...
+
+        def acquire(self) -> None:
+            raise error
+
+    monkeypatch.setattr(scratch, "FileLock", Lock)
+    with pytest.raises(Refused, match="set TMPDIR to one on a local disk"), scratch_folder():
+        pass
+    assert list(temporary.iterdir()) == []
+
+
+def test_nothing_is_left_where_a_locked_file_cannot_be_removed(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where a lock is an open file."""
+    remove = shutil.rmtree
+
+    def remove_if_free(folder: Path, ignore_errors: bool) -> None:
+        if (folder / OWNER).exists():
+            try:
+                with FileLock(folder / OWNER, timeout=0):
+                    pass
+            except Timeout:
+                return
+        remove(folder, ignore_errors=ignore_errors)
+
+    orphan = temporary / f"{PREFIX}old"
+    orphan.mkdir()
+    (orphan / OWNER).touch()
+    monkeypatch.setattr(scratch.shutil, "rmtree", remove_if_free)
+    with scratch_folder():
+        assert not orphan.exists()
     assert list(temporary.iterdir()) == []
 
 

@@ -1,6 +1,7 @@
 """What a run tells its listener and how long it may take, with scripted workers in place of real
 ones."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -548,3 +549,17 @@ def test_a_run_that_was_killed_before_it_had_declared_its_tuning_is_resumed(
     result = resume(tmp_path / "run")
     assert result.tuning_declared is not None
     assert {t.status for t in result.trials} == {"done"}
+
+
+def test_the_first_signal_says_what_it_does(tmp_path: Path) -> None:
+    messages: list[Any] = []
+
+    def listen(message: Any) -> None:
+        messages.append(message)
+        if isinstance(message, Epoch) and len(of(Epoch, messages)) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        run(config(tmp_path / "run"), listen)
+    assert session.STOPPING in [m.text for m in of(Warned, messages)]
+    assert {t.status for t in resume(tmp_path / "run").trials} == {"done"}

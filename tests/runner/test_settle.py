@@ -29,6 +29,7 @@ from bench.runner.settle import (
     Round,
     Settlement,
     SettleOptions,
+    _locked,
     _opened,
     settle,
 )
@@ -105,6 +106,20 @@ def test_what_is_no_settlement_is_not_resumed(tmp_path: Path) -> None:
     (tmp_path / KEPT_OPTIONS).write_text("[]")
     with pytest.raises(Refused, match="is no settlement"):
         settle(SettleOptions(resume=tmp_path))
+
+
+def test_a_file_system_without_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lock:
+        def __init__(self, path: Path, timeout: int) -> None: ...
+
+        def acquire(self) -> None:
+            raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr("bench.runner.settle.FileLock", Lock)
+    with pytest.raises(Refused, match="is on a file system without locks"), _locked(tmp_path):
+        pass
 
 
 def test_a_resumed_settlement_keeps_its_data_and_takes_a_new_timeout(

@@ -1,6 +1,7 @@
 """The parent's side of the pipes, with scripts of a few lines in the worker's place."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -149,6 +150,15 @@ def test_a_kill_means_that_memory_ran_out(start: Start) -> None:
             worker.receive()
 
 
+def test_a_worker_ends_where_there_is_no_such_signal(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows."""
+    monkeypatch.delattr(signal, "SIGKILL")
+    with start("say('done')") as worker:
+        assert [message.phase for message in worker.messages()] == ["done"]
+
+
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
@@ -276,6 +286,15 @@ def test_what_libraries_print_does_not_reach_the_parent(start_real: Start, log: 
     ) as worker:
         assert [message.phase for message in worker.messages()] == ["clean"]
     assert log.read_text() == "a banner\n"
+
+
+def test_no_code_fails_because_an_encoding_lacks_what_it_prints(
+    start_real: Start, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii:strict")
+    with start_real(r"print('3 \u2192 4'); parent.send(Progress('clean', 1, 1))") as worker:
+        assert [message.phase for message in worker.messages()] == ["clean"]
+    assert log.read_text() == "3 \\u2192 4\n"
 
 
 def test_the_real_worker_waits_after_a_report(start_real: Start, tmp_path: Path) -> None:

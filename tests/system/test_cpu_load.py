@@ -98,6 +98,23 @@ def test_a_childs_time_is_its_own() -> None:
     assert spent > 0.2
 
 
+def test_what_a_child_has_waited_for_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since Python 3.14, on Linux, the data loader's processes are a server's, not this one's."""
+    ProcessTimes = namedtuple("ProcessTimes", "user system children_user children_system")
+
+    class Process:
+        def children(self, recursive: bool) -> list["Process"]:
+            return [self]
+
+        def cpu_times(self) -> ProcessTimes:
+            return ProcessTimes(1.0, 2.0, 30.0, 40.0)
+
+    monkeypatch.setattr(psutil, "Process", Process)
+    monkeypatch.setattr(cpu_load, "resource", None)
+    monkeypatch.setattr(cpu_load.time, "process_time", lambda: 0.5)
+    assert cpu_load._own_seconds() == 73.5
+
+
 @pytest.mark.skipif(cpu_load.resource is None, reason="Windows does not count them")
 def test_a_child_that_has_ended_still_counts() -> None:
     spin = "import time\nwhile time.process_time() < 0.3: pass"

@@ -60,6 +60,20 @@ def test_the_commit_of_the_project_and_whether_its_files_were_changed(
     assert environment(CPU)["project_commit"] == f"{found['project_commit']}+changes"
 
 
+def test_a_tag_with_any_letters_names_the_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("first")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+    git(tmp_path, "tag", "-a", "Á-1", "-m", "tagged")
+    # As on Windows: without an encoding, that of the console is taken.
+    monkeypatch.setattr("subprocess._text_encoding", lambda: "cp1252")
+    assert environment(CPU)["project_commit"] == "Á-1"
+
+
 def test_the_harness_is_no_project_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(module.__file__).parents[2]
     monkeypatch.chdir(root)

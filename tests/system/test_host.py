@@ -1,3 +1,4 @@
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,23 @@ def test_a_containers_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_processors_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda path: "a: b\nmodel name\t: Fast CPU 9\n")
     assert cpu_name() == "Fast CPU 9"
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_processors_name_on_a_mac(answers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path) -> str:
+        raise FileNotFoundError(path)
+
+    def run(words: list[str], **how: object) -> "subprocess.CompletedProcess[str]":
+        if not answers:
+            raise FileNotFoundError(words[0])
+        return subprocess.CompletedProcess(words, 0, "Apple M2 Pro\n")
+
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(platform, "processor", lambda: "arm")
+    assert cpu_name() == ("Apple M2 Pro" if answers else "arm")
 
 
 @pytest.mark.parametrize("name", ["host", "malloc", "cpu_load", "gpu_telemetry"])

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.collected.rows import Machine, SentRow, is_measured_limit
@@ -15,6 +15,8 @@ SHAPE = (
     *("nproc_per_node", "nnodes"),
 )
 """What the memory of a training step depends on, besides the batch."""
+
+_BYTES = ("usable_bytes", "base_bytes", "bytes_per_image")
 
 _USUAL = {"channels_last": "True", "freeze": "none"}
 _USUAL |= dict.fromkeys(("accumulate", "nproc_per_node", "nnodes"), "1")
@@ -117,17 +119,22 @@ def _of_run(sent: Sent) -> list[tuple[Shape, Prediction]]:
 
 def _of_table(sent: Sent) -> list[tuple[Shape, Prediction]]:
     found = []
-    try:
-        rows = list(csv.DictReader(io.StringIO(sent.tables.get(TABLES[1], ""), newline="")))
-    except csv.Error as error:
-        raise Refused(f"{TABLES[1]} is not a CSV file ({error}).") from error
-    for cells in rows:
-        usable, base, per_image = (
-            finite_number(cells.get(name) or "")
-            for name in ("usable_bytes", "base_bytes", "bytes_per_image")
-        )
+    for cells in _cells_of(sent.tables.get(TABLES[1], "")):
+        usable, base, per_image = (finite_number(cells.get(name) or "") for name in _BYTES)
         if usable is None or base is None or per_image is None:
             continue
         shape = tuple(cells.get(name) or _USUAL.get(name, "") for name in SHAPE)
         found.append((shape, Prediction(usable, base, per_image)))
     return found
+
+
+def _cells_of(text: str) -> Iterator[dict[str, str]]:
+    """The cells that are needed of each row: those of a million columns would fill the memory."""
+    rows = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = enumerate(next(rows, []))
+        places = {name: place for place, name in header if name in (*SHAPE, *_BYTES)}
+        for row in rows:
+            yield {name: row[place] for name, place in places.items() if place < len(row)}
+    except csv.Error as error:
+        raise Refused(f"{TABLES[1]} is not a CSV file ({error}).") from error

@@ -5,6 +5,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -95,7 +96,7 @@ def _read_table(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
             raise Refused(
                 f"{path} has no column {missing[0]!r}; give a models.csv as a run writes it."
             )
-        twice = [name for name in header if header.count(name) > 1]
+        twice = [name for name, count in Counter(header).items() if count > 1]
         if twice:
             raise Refused(f"{path} has the column {twice[0]!r} twice; leave one out.")
         for cells in filter(None, reader):

@@ -1,5 +1,6 @@
 """What a history needs of a run, read from its folder; the rest of its log is let go of."""
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,13 +105,19 @@ def _run_folders(paths: Sequence[Path]) -> list[Path]:
         try:
             if not path.is_dir():
                 raise Refused(f"{path} is no folder; name run folders, or a folder full of them.")
-            inside = sorted(child for child in path.iterdir() if (child / LOG).is_file())
+            inside = sorted(child for child in path.iterdir() if _has_log(child))
         except OSError as error:
             raise Refused(f"{path} cannot be read: {error.strerror}.") from error
         # A path that is neither is a row with its reason.
         for folder in [path] if (path / LOG).is_file() or not inside else inside:
             found.setdefault(folder.resolve(), folder)
     return list(found.values())
+
+
+def _has_log(folder: Path) -> bool:
+    with contextlib.suppress(OSError):  # Python 3.14 raises none where nobody may read
+        return (folder / LOG).is_file()
+    return False
 
 
 def _digest(folder: Path) -> str:

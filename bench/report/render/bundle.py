@@ -41,7 +41,9 @@ def write_bundle(folder: Path, path: Path) -> list[str]:
         BenchError: it cannot be written.
     """
     found = sorted({file for pattern in PATTERNS for file in folder.glob(pattern)})
-    files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
+    # A link may lead out of the folder, to a file that nobody wants to hand out.
+    own = [f for f in found if f.is_file() and f.resolve().is_relative_to(folder.resolve())]
+    files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in own}
     write_zip(path, files)
     return [f"{path.stem}/{name}" for name in files]
 

@@ -61,8 +61,15 @@ def _cell(cell: Cell) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    shown = (_without_tags(cell).replace("|", "\\|").replace("[", "\\[") for cell in cells)
-    return f"| {' | '.join(shown)} |"
+    return f"| {' | '.join(map(_in_table, cells))} |"
+
+
+def _in_table(text: str) -> str:
+    """Text of a cell in which no tag, link or other cell begins."""
+    flat = _without_tags(text)
+    for mark in "\\|[":  # the backslash first: one before a mark would free it
+        flat = flat.replace(mark, f"\\{mark}")
+    return flat
 
 
 def _without_tags(text: str) -> str:

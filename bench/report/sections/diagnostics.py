@@ -34,6 +34,9 @@ END = 0.1
 MAX_KERNELS = 64
 """A grid shows at most so many kernels, 8 x 8: ResNet's first layer whole."""
 
+MOST_KERNEL_BYTES = 64 * 2**20
+"""Kernels that take more, unpacked, are not of two convolutions, and not read."""
+
 MOST_SAID = 2
 """Groups that a finding speaks of; a table has them all."""
 
@@ -368,9 +371,15 @@ def read_kernels(folder: Path, trial: TrialResult) -> dict[str, Grid]:
         return {}
     try:
         path = folder / "kernels" / name
+        if not path.is_file():
+            return {}
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if sum(part.file_size for part in arrays.zip.infolist()) > MOST_KERNEL_BYTES:
+                return {}
             grids = {key: np.asarray(arrays[key], dtype=np.float32) for key in arrays}
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, MemoryError):
+        return {}
+    except (zipfile.BadZipFile, zlib.error):
         return {}
     return {key: grid for key, grid in grids.items() if grid.ndim == 4 and grid.size}
 

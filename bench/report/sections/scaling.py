@@ -129,10 +129,10 @@ def _figure(context: Context) -> Figure | None:
         for scaling in found:
             points, look = (scaling.alone, *scaling.points), context.looks[scaling.one.label]
             x, y = [p.ranks for p in points], [p.ratio for p in points]
-            ends = [(p.low or p.efficiency, p.high or p.efficiency) for p in points]
+            # Rounding may leave an end on the other side of its point.
             errors = [
-                [r - n * low for n, r, (low, _) in zip(x, y, ends, strict=True)],
-                [n * high - r for n, r, (_, high) in zip(x, y, ends, strict=True)],
+                [0.0 if p.low is None else max(0.0, p.ratio - p.ranks * p.low) for p in points],
+                [0.0 if p.high is None else max(0.0, p.ranks * p.high - p.ratio) for p in points],
             ]
             ax.errorbar(
                 *(x, y, errors),

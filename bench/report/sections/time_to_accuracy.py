@@ -23,7 +23,7 @@ def _finding(context: Context) -> str | None:
         return None
     ranking = arrivals(target, context.finished)
     if ranking is None:
-        group = next(g for g in context.finished if g.trained)
+        group = next(g for g in context.finished if g.evaluated)
         after = value("total_seconds", _seconds(group, target))
         which = f"its best {group.evaluated_on} accuracy, {percent(target)},"
         if len(group.trained) > 1:

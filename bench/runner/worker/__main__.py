@@ -24,8 +24,9 @@ def main() -> int:
     requests, replies, nothing = os.dup(0), os.dup(1), os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
-    # Line by line: of one that is killed, what it had printed is not lost.
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    # Line by line: of one that is killed, what it had printed is not lost. No code fails because it
+    # prints what an encoding does not have, such as that of Windows.
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: os.dup2(nothing, replies, inheritable=False))
     parent = Parent(open(requests, "rb", buffering=0), os.fdopen(replies, "wb"))  # noqa: SIM115

@@ -1,5 +1,6 @@
 """What many people's runs come to together: nothing counts twice, nothing unlike is averaged."""
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from bench.analysis.claims.claim import Claim
 from bench.analysis.claims.reader import lecture_claims
 from bench.analysis.collected.collection import Collected, Collector
-from bench.analysis.collected.largest_batches import limits
+from bench.analysis.collected.largest_batches import Predictions, limits
 from bench.analysis.collected.machines import narrowest, spreads
 from bench.analysis.tables import models_frame, predictions_frame
 from bench.records.pack import LeftOut, Sent
@@ -368,6 +369,16 @@ def test_predictions_that_are_no_table_are_left_out() -> None:
     tables = {"models.csv": frame.to_csv(index=False), "predictions.csv": f"model\n{'x' * 200_000}"}
     (left_out,) = collected(Sent("handout.zip", "p0", tables=tables), *a_class(2)[1:]).left_out
     assert left_out.reason.startswith("predictions.csv is not a CSV file (field larger than")
+
+
+def test_columns_that_nobody_reads_take_no_memory() -> None:
+    header = ",".join(f"c{number}" for number in range(20_000))
+    tables = {"predictions.csv": f"{header}\n" + "x\n" * 500}
+    tracemalloc.start()
+    Predictions().add(Sent("x.zip", "x", tables=tables))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * MIB
 
 
 def test_tables_that_are_none_are_left_out() -> None:

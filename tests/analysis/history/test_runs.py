@@ -25,6 +25,23 @@ def test_folders_and_folders_of_folders_once_each(tmp_path: Path) -> None:
     assert names(tmp_path) == names(a, b) == names(tmp_path, a, b) == ["day-01", "day-02"]
 
 
+def test_a_folder_beside_runs_that_nobody_may_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as `lost+found` of a disk."""
+    a_day(tmp_path, 1)
+    (tmp_path / "lost+found").mkdir()
+    is_file = Path.is_file
+
+    def is_readable_file(path: Path) -> bool:
+        if path.parent.name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", is_readable_file)
+    assert names(tmp_path) == ["day-01"]
+
+
 def test_commits_give_the_order_where_all_are_dated(tmp_path: Path) -> None:
     # Day 3 ran an old commit again.
     a_day(tmp_path, 1, committed_at="2025-01-02T00:00:00+00:00")

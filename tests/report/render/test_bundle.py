@@ -57,6 +57,15 @@ def test_the_log_and_the_options_stay(folder: Path, tmp_path: Path) -> None:
     assert not any(name.endswith((".jsonl", ".json", ".log")) for name in names)
 
 
+def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
+    for name in ("run/models.csv", "mine/private.csv", "mine/photo.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "run" / "notes.csv").symlink_to(tmp_path / "mine" / "private.csv")
+    (tmp_path / "run" / "plots").symlink_to(tmp_path / "mine")
+    assert write_bundle(tmp_path / "run", tmp_path / "x.zip") == ["x/models.csv"]
+
+
 def test_what_is_no_zip_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d.zip").mkdir()
     for path in (tmp_path / "x.tar", tmp_path / "d.zip", tmp_path / "x", Path("/dev/null/x.zip")):

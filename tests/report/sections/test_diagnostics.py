@@ -136,6 +136,15 @@ def test_a_damaged_file_of_kernels_is_none(damage: str, tmp_path: Path) -> None:
     assert read_kernels(tmp_path, a_run(tmp_path).trials[0]) == {}
 
 
+def test_kernels_that_would_fill_the_memory_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_file(tmp_path / "kernels" / "a.npz", first_before=np.ones((4, 3, 3, 3)))
+    assert read_kernels(tmp_path, a_run(tmp_path).trials[0])
+    monkeypatch.setattr("bench.report.sections.diagnostics.MOST_KERNEL_BYTES", 100)
+    assert read_kernels(tmp_path, a_run(tmp_path).trials[0]) == {}
+
+
 def test_pickles_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "kernels").mkdir()
     hostile = np.array([{"a": 1}], dtype=object)

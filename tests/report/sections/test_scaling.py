@@ -88,6 +88,23 @@ def test_as_many_processes_on_more_nodes_are_told_apart(tmp_path: Path) -> None:
     ]
 
 
+def test_an_end_that_is_rounded_to_the_other_side_is_drawn_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """7 x (ratio / 7) may come to more than the ratio; matplotlib refuses a bar below 0."""
+    context = Context(scaled(tmp_path, {1: (100.0,), 7: (175.0,)}))
+    [found] = scalings(context.trained, context.standings)
+    [seven] = found.points
+    assert (seven.low, seven.high) == (None, None)
+    ratio = 1.75 + 2**-52
+    assert 7 * (ratio / 7) > ratio
+    rounded = replace(found, points=(replace(seven, ratio=ratio),))
+    monkeypatch.setattr("bench.report.sections.scaling._scalings", lambda _: [rounded])
+    [section] = SECTIONS
+    [picture] = section.pictures
+    assert picture.draw(context) is not None
+
+
 def test_processes_of_several_machines_do_not_share_one(tmp_path: Path) -> None:
     [section] = SECTIONS
     assert len(list(section.remarks(Context(scaled(tmp_path))))) == 2
