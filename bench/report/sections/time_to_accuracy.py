@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.compare.arrival import arrivals, common_accuracy, seconds_to
 from bench.analysis.formatting import MISSING, percent, supported, times
@@ -154,6 +155,7 @@ def _progress(
                 x = [sum(values) / len(values) for values in spent]
                 draw_line(ax, group, context.looks[group.label], x, curve)
             ax.set(xlabel=label, ylabel=accuracy, xlim=(0, None))
+            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             ax.xaxis.set_major_formatter("{x:,.0f}")
             percent_axis(ax)
             draw_legend(ax)

@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.analysis.trial_group import TrialGroup, trial_groups
-from bench.records.records import Record
+from bench.records.records import Record, TimeBudget
 from bench.records.run import collect
-from bench.report.sections.time_to_accuracy import after_equal_seconds, target_table, until
+from bench.report.sections.time_to_accuracy import (
+    SECTIONS,
+    after_equal_seconds,
+    target_table,
+    until,
+)
 from bench.report.tables import Table
-from tests.builders import a_done_trial, a_trial, run_start
+from tests.builders import a_context, a_done_trial, a_trial, an_epoch, run_start
 
 
 def found(*records: Record) -> list[TrialGroup]:
@@ -61,3 +66,17 @@ def test_accuracy_when_the_first_was_done() -> None:
 def test_what_had_not_finished_an_epoch_by_then_has_none() -> None:
     one = found(*a_done_trial(a_trial("a"), 1), *a_done_trial(a_trial("b"), number=3))
     assert cells(after_equal_seconds(one)) == {"Test accuracy after 16 s (%)": ["40.0", "–"]}
+
+
+def test_a_few_seconds_are_whole_ones_on_the_axis() -> None:
+    trial = a_trial("a")
+    start, *_, end = a_done_trial(trial)
+    budget = TimeBudget(0.1, 0.4, 0.6, 0.1, 0.1, 0.0)
+    epochs = [an_epoch(trial, n, time_budget=budget) for n in (1, 2)]
+    context = a_context([*run_start(), start, *epochs, end])
+    offered = [p for s in SECTIONS for p in (*s.pictures, *s.gallery(context))]
+    figure = next(p for p in offered if p.file == "accuracy_over_time").draw(context)
+    assert figure is not None
+    figure.draw_without_rendering()
+    texts_of = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert len(set(texts_of)) == len(texts_of)
