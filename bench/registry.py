@@ -12,7 +12,7 @@ registration: an entry is data plus a function to call later.
 import fnmatch
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 from bench.errors import Refused, did_you_mean
@@ -46,7 +46,7 @@ class Registry(Generic[T]):
         A variant such as `googlenet:noaux` matches only a pattern with a colon: `'*'` means the
         models, not every way to train them.
         """
-        names = [n for n in self if fnmatch.fnmatchcase(n, pattern)]
+        names = matching(self, pattern)
         names = [n for n in names if ":" in pattern or ":" not in n]
         if not names:
             raise Refused(self._unknown(pattern))
@@ -69,6 +69,11 @@ class Registry(Generic[T]):
             return f"{self.kind} {base} has no variant {variant!r}: {hint}."
         hint = did_you_mean(name, self, cutoff=0.4) or f"there are {', '.join(self)}?"
         return f"unknown {self.kind} {name!r}: {hint}"
+
+
+def matching(names: Iterable[str], *patterns: str) -> list[str]:
+    """The names that match at least one wildcard, on every system with the case as written."""
+    return [n for n in names if any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)]
 
 
 def discover(package: str) -> None:

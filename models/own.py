@@ -4,13 +4,13 @@ A worker examines each before anything is trained (`models.building.own_network`
 then travels with every job, so that a network is examined once.
 """
 
-import fnmatch
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.errors import Refused
 from bench.own_code import MODELS, Place, labelled, load, parse_place, plugin, plugins
 from bench.records.messages import OwnModel
+from bench.registry import matching
 from models.entry import REGISTRY, ZOOS, Entry
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def _matching(pattern: str) -> list[str]:
     if pattern in plugins(MODELS):
         return [pattern]
     clear = [n for n, places in plugins(MODELS).items() if len(places) == 1 and n not in REGISTRY]
-    offered = [name for name in clear if fnmatch.fnmatchcase(name, pattern)]
-    alone = offered and not any(fnmatch.fnmatchcase(name, pattern) for name in REGISTRY)
+    offered = matching(clear, pattern)
+    alone = offered and not matching(REGISTRY, pattern)
     return offered if alone else REGISTRY.match(pattern) + offered
 
 

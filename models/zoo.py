@@ -5,7 +5,6 @@ A zoo's names depend on the installed version, so a pattern is looked up when a 
 a process that may import torch.
 """
 
-import fnmatch
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from bench.errors import Refused, TrialFailed, did_you_mean
 from bench.own_code import Place
 from bench.records.messages import OwnModel
 from bench.records.records import ModelFacts
+from bench.registry import matching
 from models.entry import REGISTRY, ZOOS, Entry
 from models.from_torchvision import torchvision_builder
 from models.own import named, own_entry
@@ -44,7 +44,7 @@ def resolve(pattern: str, own: Sequence[OwnModel] = ()) -> list[Entry]:
         return [e for n in meant for e in (resolve(n, found) if found else [REGISTRY.get(n)])]
     zoo, _, name = pattern.partition(":")
     names = _torchvision_names() if zoo == "torchvision" else _timm_names()
-    matches = [known for known in names if fnmatch.fnmatchcase(known, name)]
+    matches = matching(names, name)
     if not matches:
         hint = did_you_mean(name, names, cutoff=0.4) or "see its documentation."
         raise Refused(f"{zoo} has no classifier {name!r}: {hint}")

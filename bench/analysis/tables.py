@@ -339,9 +339,8 @@ def _epoch_row(result: TrialResult, epoch: Epoch, added: set[str]) -> dict[str, 
     telemetry = plain.pop("telemetry") or dict.fromkeys(Telemetry.__annotations__)
     telemetry["throttled_by"] = ", ".join(telemetry["throttled_by"] or ()) or None
     around = plain.pop("surroundings") or dict.fromkeys(Surroundings.__annotations__)
-    for name in ("trial", "step_times", "step_times_every", "logits"):
-        plain.pop(name)
-    for name in ("tta_test_accuracy", "tta_seconds"):
+    views = ("tta_test_accuracy", "tta_seconds")
+    for name in ("trial", "step_times", "step_times_every", "logits", *views):
         plain.pop(name)
     ranks = {
         f"rank{number}_{name}": value

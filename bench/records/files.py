@@ -9,8 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from filelock import BaseFileLock, FileLock, Timeout
+
 from bench.errors import BenchError, Refused
 
+LOCK = ".lock"
 _UNFINISHED = ".unfinished"
 
 
@@ -22,6 +25,27 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     """
     with atomic_file(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
+
+
+def locked(folder: Path) -> BaseFileLock:
+    """A lock on `folder`, which is made if need be; the operating system releases it however the
+    process ends.
+
+    Raises:
+        Refused: another process holds it, or the file system has no locks.
+        OSError: the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Refused(f"{folder} is in use by another archbench; wait for it to end.") from None
+    except NotImplementedError as error:
+        raise Refused(
+            f"{folder} is on a file system without locks; name another folder."
+        ) from error
+    return lock
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:

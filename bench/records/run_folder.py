@@ -13,14 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from bench.errors import BenchError, Refused
-from bench.records.files import remove_unfinished, write_atomic
+from bench.records.files import locked, remove_unfinished, write_atomic
 from bench.records.records import SCHEMA, FinalTest, Record, RunStarted, decode, encode
 
 LOG = "events.jsonl"
-LOCK = ".lock"
 
 
 class RunFolder:
@@ -43,21 +40,12 @@ class RunFolder:
         elif not (path / LOG).is_file():
             raise Refused(f"--resume {path} is not a run folder: it has no {LOG}.")
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            # The operating system releases the lock however the process ends.
-            self._lock = FileLock(path / LOCK, timeout=0)
-            self._lock.acquire()
+            self._lock = locked(path)
             if resume:
                 os.truncate(path / LOG, (path / LOG).read_bytes().rfind(b"\n") + 1)
                 remove_unfinished(path)
             # Unbuffered: a write that a full disk refused must not be retried later by chance.
             self._log = (path / LOG).open("ab" if resume else "xb", buffering=0)
-        except Timeout as error:
-            raise Refused(f"{path} is in use by another archbench; wait for it to end.") from error
-        except NotImplementedError as error:
-            raise Refused(
-                f"{path} is on a file system without locks; name another folder."
-            ) from error
         except OSError as error:
             raise Refused(f"{path} cannot be written to: {error.strerror}.") from error
 

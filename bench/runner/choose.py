@@ -1,6 +1,5 @@
 """Which card to take: cards ranked for a plan by predicted time, money and energy."""
 
-import fnmatch
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from bench.prediction.cards import cards, find_card
 from bench.prediction.choice import Candidate, Plan, rank
 from bench.prediction.speed import why_no_speed
 from bench.records.run import Run, load_run
+from bench.registry import matching
 from bench.runner.max_batch import CARDS, MaxBatchOptions, ModelsOnCards, predict_batches
 from bench.units import parse_duration
 from models.own import named
@@ -145,10 +145,10 @@ def _of_run(
     models = dict.fromkeys(group.model for group in found)
     patterns = options.models or ("*",)
     for pattern in patterns:
-        if not any(fnmatch.fnmatchcase(model, pattern) for model in models):
+        if not matching(models, pattern):
             known = ", ".join(models)
             raise Refused(f"--run {run.path} has no trial of {pattern}; it has {known}.")
-    wanted = [m for m in models if any(fnmatch.fnmatchcase(m, p) for p in patterns)]
+    wanted = matching(models, *patterns)
     groups = [group for group in found if group.model in wanted]
     if len(groups) > len(wanted):
         raise Refused(f"--run {run.path} has several settings of a model; name a run with one.")

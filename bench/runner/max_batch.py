@@ -3,7 +3,6 @@
 Nothing is trained. A prediction needs no GPU; a measurement is the search of a run, by itself.
 """
 
-import fnmatch
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from bench.prediction.cost import parse_prices
 from bench.prediction.memory import LARGEST, breakdown, predict
 from bench.prediction.speed import predict_speed, rates_of, with_speeds
 from bench.records import messages, records
+from bench.registry import matching
 from bench.runner.batch_search import Prober
 from bench.runner.own_models import examine_models, one_at_a_time
 from bench.runner.plan import check_image_sizes
@@ -375,7 +375,7 @@ def _known_name(options: MaxBatchOptions) -> tuple[str, bool]:
     names = named((known, *models))[0]
     asked = len(names) == len(named(models)[0])
     zoos = [pattern for pattern in models if ":" in pattern]
-    return names[0], asked or any(fnmatch.fnmatchcase(written, pattern) for pattern in zoos)
+    return names[0], asked or bool(matching([written], *zoos))
 
 
 def _registered(name: str) -> str:

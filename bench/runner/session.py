@@ -169,9 +169,10 @@ class Session:
 
     def _take_over(self, shape: Shape) -> None:
         """Record what was found at another learning rate, if it was: it holds at any."""
+        if shape in self.run.largest_batches:
+            return
         found = {at_any_rate(known): largest for known, largest in self.run.largest_batches.items()}
-        largest = found.get(at_any_rate(shape))
-        if largest is not None and shape not in self.run.largest_batches:
+        if (largest := found.get(at_any_rate(shape))) is not None:
             self.record(replace(largest, setting=shape[1]))
 
     def _is_searched(self, shape: Shape) -> bool:

@@ -16,8 +16,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from filelock import FileLock, Timeout
-
 from bench import config as run_options
 from bench.analysis.claims.claim import Claim
 from bench.analysis.claims.evidence import Experiment, Wanted
@@ -37,7 +35,7 @@ from bench.config import Config
 from bench.errors import BenchError, Interrupted, Refused
 from bench.options import Duration, File, Folder, Group, Help, options_of
 from bench.records import records
-from bench.records.files import write_atomic
+from bench.records.files import locked, write_atomic
 from bench.records.run import UNTRAINED, read_run
 from bench.records.run_folder import LOG, RunFolder, check_output, new_folder
 from bench.runner.plan import Plan, make_plan
@@ -413,16 +411,8 @@ def _keep(folder: Path, options: SettleOptions, claims: Sequence[Claim]) -> None
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Raises Refused if another process settles in this folder."""
-    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise Refused(f"{folder} is in use by another archbench; wait for it to end.") from None
-    except NotImplementedError as error:
-        raise Refused(
-            f"{folder} is on a file system without locks; name another folder."
-        ) from error
+        lock = locked(folder)
     except OSError as error:
         raise BenchError(f"{folder} cannot be written to: {error.strerror}.") from error
     try:

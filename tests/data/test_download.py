@@ -321,14 +321,7 @@ class TestTwoAtOnce:
             get(sends(CONTENT))
 
 
-def test_a_file_system_without_locks(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Lock:
-        def __init__(self, path: Path) -> None: ...
-
-        def acquire(self, timeout: int) -> None:
-            raise NotImplementedError("FileSystem does not appear to support flock")
-
-    monkeypatch.setattr(download, "FileLock", Lock)
+def test_a_file_system_without_locks(get: Get, without_locks: None) -> None:
     with pytest.raises(Refused, match=f"{NAME} cannot be written: its file system has no locks"):
         get(sends(CONTENT))
 

@@ -128,16 +128,7 @@ def test_an_output_in_a_folder_of_others_is_refused(tmp_path: Path) -> None:
         check_output(tmp_path / "run")
 
 
-def test_a_file_system_without_locks_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Lock:
-        def __init__(self, path: Path, timeout: int) -> None: ...
-
-        def acquire(self) -> None:
-            raise NotImplementedError("FileSystem does not appear to support flock")
-
-    monkeypatch.setattr("bench.records.run_folder.FileLock", Lock)
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, without_locks: None) -> None:
     with pytest.raises(Refused, match="run is on a file system without locks; name another"):
         RunFolder(tmp_path / "run")
 

@@ -108,16 +108,7 @@ def test_what_is_no_settlement_is_not_resumed(tmp_path: Path) -> None:
         settle(SettleOptions(resume=tmp_path))
 
 
-def test_a_file_system_without_locks_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Lock:
-        def __init__(self, path: Path, timeout: int) -> None: ...
-
-        def acquire(self) -> None:
-            raise NotImplementedError("FileSystem does not appear to support flock")
-
-    monkeypatch.setattr("bench.runner.settle.FileLock", Lock)
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, without_locks: None) -> None:
     with pytest.raises(Refused, match="is on a file system without locks"), _locked(tmp_path):
         pass
 

@@ -31,7 +31,7 @@ LAYER_CHANGES = ("changed_share", "relative_change")
 """Figures with a value per layer."""
 
 TRAINED = {metric.name for metric in METRICS if learned(metric)}
-TRAINED |= {*CURVES, *LAYER_CHANGES, "best_epoch", "best_validation_epoch"}
+TRAINED |= {*CURVES, *LAYER_CHANGES}
 """Figures that say what training came to."""
 
 _PLAIN = {"seed", "threads", "learning_rate", "weight_decay", "repeats"}

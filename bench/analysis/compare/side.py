@@ -8,7 +8,6 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bench.analysis.trial_group import Row, TrialGroup, grouped, rows_of
@@ -16,6 +15,7 @@ from bench.errors import Refused
 from bench.records.files import read_text
 from bench.records.run import load_run
 from bench.records.run_folder import LOG
+from bench.registry import matching
 
 LARGEST_FILE = 50_000_000
 """Bytes: a table of tens of thousands of trials."""
@@ -42,7 +42,7 @@ class Side:
         """With the models that match one of the patterns; Refused if none does."""
         if not patterns:
             return self
-        kept = tuple(g for g in self.groups if any(fnmatchcase(g.model, p) for p in patterns))
+        kept = tuple(g for g in self.groups if matching([g.model], *patterns))
         if not kept:
             models = ", ".join(dict.fromkeys(g.model for g in self.groups))
             raise Refused(f"--models {' '.join(patterns)}: {self.name} has only {models}.")
