@@ -119,7 +119,9 @@ def references() -> str:
 
 def _expected(known: Reference, seeds: int) -> str:
     found = expectation([known.mean] * seeds, known.mean, known.deviation, known.seeds)
-    return f"{100 * found.low:.1f} to {100 * found.high:.1f}" if found else _NONE
+    if not found:
+        return _NONE
+    return f"{100 * max(0.0, found.low):.1f} to {100 * min(1.0, found.high):.1f}"
 
 
 def search_spaces() -> str:
