@@ -127,25 +127,27 @@ def speed_columns(prediction: Predicted) -> dict[str, Any]:
 def layers_frame(run: Run) -> pd.DataFrame:
     """A row per layer with weights, in forward order: of every trial that was looked at after
     training, with what training did to it; else of the model alone."""
-    rows = []
+    rows, added = [], _added(run)
     for described in run.described.values():
-        looks = [
-            (_trial_columns(t), {change.layer: asdict(change) for change in t.inspected.layers})
+        looks: list[tuple[TrialResult | None, dict[str, dict[str, Any]]]] = [
+            (t, {change.layer: asdict(change) for change in t.inspected.layers})
             for t in run.trials
             if t.inspected and t.described == described
         ]
-        for trial, changes in looks or [({}, {})]:
+        for trial, changes in looks or [(None, {})]:
+            first, last = (_trial_columns(trial), _later(trial, added)) if trial else ({}, {})
             for layer in described.layers:
                 row = {"model": described.model, "image_size": described.image_size}
                 row |= asdict(layer) | {"output_shape": "x".join(map(str, layer.output_shape))}
-                rows.append(row | trial | changes.get(layer.layer, {}))
+                rows.append(row | first | changes.get(layer.layer, {}) | last)
     return _frame(run, rows, ("model", "image_size", "layer", "type", "params", "gmacs"))
 
 
 def evaluation_modes_frame(run: Run) -> pd.DataFrame:
     """A row per trial and way to evaluate it: batch norm's mode and the batches' composition."""
+    added = _added(run)
     rows = [
-        _trial_columns(result) | _evaluated(run, asdict(mode))
+        _trial_columns(result) | _evaluated(run, asdict(mode)) | _later(result, added)
         for result in run.trials
         if result.inspected
         for mode in result.inspected.evaluation_modes
@@ -158,11 +160,13 @@ def evaluation_modes_frame(run: Run) -> pd.DataFrame:
 def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
     """A row per trial and target accuracy: when it was first reached, and since when it was held;
     empty where it was not."""
+    added = _added(run)
     rows = [
         _trial_columns(result)
         | {"status": result.status}
         | asdict(reached(result.epochs, target))
         | ({"evaluated_on": on} if (on := run.dataset.evaluated_on) != "test" else {})
+        | _later(result, added)
         for result in run.trials
         if result.epochs and result.epochs[-1].evaluated and not result.trial.is_point
         for target in targets_of(result)
@@ -173,7 +177,7 @@ def time_to_accuracy_frame(run: Run) -> pd.DataFrame:
 def tuning_frame(run: Run) -> pd.DataFrame:
     """A row per point that a contestant tried, `chosen` or not; accuracy is empty where its trial
     came to nothing."""
-    rows = []
+    rows, added = [], _added(run)
     for contestant in contestants(run):
         choice = run.chosen.get(contestant)
         for result in tried(run, contestant):
@@ -190,7 +194,7 @@ def tuning_frame(run: Run) -> pd.DataFrame:
                 "training_flop": training_flop(result),
                 "reason": result.ended.reason if result.ended else None,
             }
-            rows.append(row)
+            rows.append(row | (_later(result, added) | row))
     return _frame(run, rows, TUNING_COLUMNS)
 
 
@@ -204,9 +208,9 @@ def classes_frame(run: Run) -> pd.DataFrame:
         # Arrays are for those runs alone that have any.
         from bench.analysis.classified import class_rows
 
-        first, last = _setting_cells(result.trial.setting, added)
+        first, _ = _setting_cells(result.trial.setting, added)
         trial = {"model": result.trial.model, "seed": result.trial.seed}
-        more = first | {"trained_batch_size": result.trial.batch_size} | last
+        more = first | {"trained_batch_size": result.trial.batch_size} | _later(result, added)
         rows += [trial | row | more for row in class_rows(result)]
     return _frame(run, rows, CLASS_COLUMNS)
 
@@ -214,7 +218,7 @@ def classes_frame(run: Run) -> pd.DataFrame:
 def reference_frame(run: Run, references: Sequence[Reference] | None = None) -> pd.DataFrame:
     """A row per group of trials that has a reference (the project's own if None): the mean over its
     seeds, beside what was expected of it."""
-    rows = []
+    rows, added = [], _added(run)
     for one in expected(trial_groups(run), references):
         first, (low, high) = one.group.trained[0], one.interval
         row = _trial_columns(first) | {
@@ -232,7 +236,7 @@ def reference_frame(run: Run, references: Sequence[Reference] | None = None) -> 
             "reference_device": one.reference.device,
         }
         del row["seed"]
-        rows.append(row)
+        rows.append(row | _later(first, added))
     return _frame(run, rows, REFERENCE_COLUMNS)
 
 
@@ -264,6 +268,13 @@ def _trial_columns(result: TrialResult) -> dict[str, Any]:
         "precision": trial.setting.precision,
         "trained_batch_size": trial.batch_size,
     }
+
+
+def _later(result: TrialResult, added: set[str]) -> dict[str, Any]:
+    """What else tells a trial from the others of its run: columns that came later, at the end."""
+    setting, tuning = result.trial.setting, result.trial.tuning
+    row = {"learning_rate": setting.learning_rate} | _setting_cells(setting, added)[1]
+    return row if tuning is None else row | {"tuning": tuning.text}
 
 
 TABLES: dict[str, Callable[[Run], pd.DataFrame]] = {

@@ -28,6 +28,7 @@ from tests.builders import (
     tables_of,
     validated,
 )
+from tests.report.rich import a_look
 
 # People's scripts read these: columns are only ever added, at the end, never renamed or moved.
 MODELS = [
@@ -219,6 +220,23 @@ def test_what_a_run_sets_otherwise_has_columns_at_the_end(tmp_path: Path) -> Non
     for frame in (run.epochs, run.probes):
         assert list(frame.columns)[-3:] == ["recipe", "weight_decay", "augment"]
         assert frame.iloc[-1][["recipe", "augment"]].tolist() == ["onecycle", "crop"]
+
+
+def test_trials_that_differ_only_in_their_recipe_are_told_apart_in_every_table(
+    tmp_path: Path,
+) -> None:
+    records: list[Record] = [a_description()]
+    for recipe in ("constant", "lecture"):
+        trial = a_trial(setting=a_setting(recipe=recipe), variant=f"recipe={recipe}")
+        started, *epochs, ended = a_done_trial(trial)
+        records += [started, *epochs, a_look(trial.id), ended]
+    run = run_of(tmp_path, *records)
+    for frame in (run.time_to_accuracy, run.evaluation_modes, run.layers):
+        assert list(frame.columns)[-2:] == ["learning_rate", "recipe"]
+        assert frame.recipe.value_counts().to_dict() == {
+            "constant": len(frame) // 2,
+            "lecture": len(frame) // 2,
+        }
 
 
 def test_a_sweep_has_the_weight_decay_that_was_used(tmp_path: Path) -> None:
