@@ -7,12 +7,19 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.formatting import shortened
 from bench.records.records import Epoch
 from bench.report.context import Context
-from bench.report.style import DPI, MOST_MARKED, STYLE, ReportFigure, legend_beside, percent_axis
+from bench.report.style import (
+    DPI,
+    MOST_MARKED,
+    STYLE,
+    ReportFigure,
+    legend_beside,
+    percent_axis,
+    whole_numbers,
+)
 
 SIZE = (8.5, 2.6)
 """Inches; the same throughout a run, so that nothing on the page moves."""
@@ -50,4 +57,4 @@ def _draw(axes: Axes, context: Context, what: str, value: Callable[[Epoch], floa
             axes.plot(x, y, color=look.colour, linestyle=style, marker=marker, label=label)
             label = ""  # a group is named once
     axes.set(xlabel="Epoch", ylabel=what)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    whole_numbers(axes.xaxis)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bench.analysis.formatting import image_counts, shortened
 from bench.analysis.intervals import Estimate
@@ -264,6 +265,12 @@ def draw_legend(axes: Axes, inside: int = MOST_INSIDE) -> None:
 def legend_beside(figure: Figure, **options: Any) -> None:
     """The labels of a figure's parts, to its right."""
     figure.legend(loc="outside right center", frameon=False, fontsize=10, **options)
+
+
+def whole_numbers(axis: Axis, most: int | Literal["auto"] = "auto") -> None:
+    """Ticks at whole numbers only, with at most `most` intervals, and if it is a single tick."""
+    axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
+    axis.set_major_formatter("{x:,.0f}")
 
 
 def percent_axis(axes: Axes, which: str = "y", decimals: int | None = None) -> None:

@@ -13,7 +13,7 @@ from bench.analysis.trial_group import TrialGroup, trial_groups
 from bench.errors import BenchError
 from bench.records.records import Record
 from bench.records.run import collect
-from bench.report.style import PALETTE, canvas, looks_of, save, saved_in_parallel
+from bench.report.style import PALETTE, canvas, looks_of, save, saved_in_parallel, whole_numbers
 from tests.builders import a_done_trial, a_setting, a_trial, run_start
 
 
@@ -75,6 +75,18 @@ def test_more_models_than_colours_start_again() -> None:
     looks = list(looks_of(found).values())
     assert looks[8].colour == looks[0].colour
     assert looks[8].colour != looks[7].colour
+
+
+@pytest.mark.parametrize("points", [(1,), (0.8, 1.2), (1, 3), (0, 5000)])
+def test_what_is_counted_has_whole_numbers_on_its_axis(points: Sequence[float]) -> None:
+    with canvas("a caption", "A title") as (figure, (ax,)):
+        ax.plot(points, points, "o")
+        whole_numbers(ax.xaxis)
+    figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    shown = [label for label in ax.xaxis.get_ticklabels() if low <= label.get_position()[0] <= high]
+    assert shown
+    assert all(f"{label.get_position()[0]:,g}" == label.get_text() for label in shown)
 
 
 def a_figure() -> Figure:

@@ -3,7 +3,6 @@
 from operator import attrgetter
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.formatting import listed
 from bench.records.records import HeldOut
@@ -16,7 +15,7 @@ from bench.report.sections.base import (
     metrics_of_trained,
     value,
 )
-from bench.report.style import canvas, draw_legend, draw_line, percent_axis
+from bench.report.style import canvas, draw_legend, draw_line, percent_axis, whole_numbers
 
 FINAL = "final_test_accuracy"
 TESTED = {"accuracy": FINAL, "loss": "final_test_loss"}
@@ -92,7 +91,7 @@ def _curves(on: HeldOut, what: str, label: str, caption: str) -> Picture:
                         ax.plot(last, mean.mean, "D", color=look.colour, mfc="white", ms=8)
                 heading = "Training" if part == "train" else part.capitalize()
                 ax.set(xlabel="Epoch", ylabel=label, title=heading)
-                ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+                whole_numbers(ax.xaxis)
                 if what == "accuracy":
                     percent_axis(ax)
             axes[1].set_xlim(axes[0].get_xlim())

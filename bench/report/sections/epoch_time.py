@@ -38,7 +38,8 @@ MFU_REMARK = (
     "MFU, model FLOP utilisation: a training step taken as three times the multiply-adds of an "
     "inference (once, if the body is frozen), over the fastest matrix product that this run timed "
     "in the same precision. "
-    "It does not count the work of auxiliary heads."
+    "It does not count the work of auxiliary heads. It can exceed 100 % on a "
+    "processor whose convolutions are faster than its matrix products."
 )
 
 
@@ -97,6 +98,7 @@ def _epoch_time(context: Context) -> Figure:
         name_rows(ax, [shortened(group.label) for group in trained])
         ax.margins(x=0.25)
         ax.set(xlabel="Seconds; full colour: training, pale: evaluation")
+        ax.xaxis.set_major_formatter("{x:,g}")
     return figure
 
 

@@ -99,6 +99,7 @@ def _run_time(context: Context) -> Figure:
             ax.annotate(f" {duration:,.1f} s", (duration, row), va="center", fontsize=10)
         name_rows(ax, [PHASES.get(phase, phase) for phase in seconds])
         ax.margins(x=0.15)
+        ax.xaxis.set_major_formatter("{x:,g}")
         ax.set(xlabel="Seconds\nblue: what was measured\ngrey: what measuring it took")
     return figure
 

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.formatting import MISSING, shortened
 from bench.analysis.intervals import estimate
 from bench.analysis.scaling import Point, Scaling, scalings
 from bench.report.context import Context
 from bench.report.sections.base import Section, certainty, picture
-from bench.report.style import canvas, draw_legend
+from bench.report.style import canvas, draw_legend, whole_numbers
 from bench.report.tables import Table, text_table
 
 
@@ -141,7 +140,7 @@ def _figure(context: Context) -> Figure | None:
                 color=look.colour,
                 label=shortened(scaling.name),
             )
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(ax.xaxis)
         ax.set(xlabel="Processes", ylabel="Throughput, ratio to one process")
         # The interval of few noisy seeds may well reach further than any axis.
         highest = max(most, *(point.ratio for scaling in found for point in scaling.points))

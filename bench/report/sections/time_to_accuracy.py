@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.compare.arrival import arrivals, common_accuracy, seconds_to
 from bench.analysis.formatting import MISSING, percent, supported, times
@@ -14,7 +13,7 @@ from bench.analysis.trial_group import TrialGroup
 from bench.records.run import TrialResult
 from bench.report.context import Context
 from bench.report.sections.base import Picture, Section, certainty, over_both, picture, value
-from bench.report.style import canvas, draw_legend, draw_line, percent_axis
+from bench.report.style import canvas, draw_legend, draw_line, percent_axis, whole_numbers
 from bench.report.tables import Cell, Table, metric_table, table_of
 
 
@@ -155,8 +154,7 @@ def _progress(
                 x = [sum(values) / len(values) for values in spent]
                 draw_line(ax, group, context.looks[group.label], x, curve)
             ax.set(xlabel=label, ylabel=accuracy, xlim=(0, None))
-            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            ax.xaxis.set_major_formatter("{x:,.0f}")
+            whole_numbers(ax.xaxis, 6)
             percent_axis(ax)
             draw_legend(ax)
         return figure

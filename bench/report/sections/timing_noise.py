@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from bench.analysis.formatting import percent, shortened
 from bench.analysis.noise import WARMUP_STEPS, noise_of
 from bench.records.run import Run, TrialResult
 from bench.report.context import Context
 from bench.report.sections.base import Section, known_table, picture
-from bench.report.style import canvas, draw_legend
+from bench.report.style import canvas, draw_legend, whole_numbers
 from bench.report.tables import Table, table_of
 from bench.units import counted
 
@@ -65,7 +65,8 @@ def _finding(context: Context) -> str | None:
     if not trials:
         return None
     quiet = len(trials) - len(noisy_trials(context.run))
-    said = f"{quiet} of {counted(len(trials), 'trial')} were quiet"
+    verb = "was" if len(trials) == 1 else "were"
+    said = f"{quiet} of {counted(len(trials), 'trial')} {verb} quiet"
     speed = machine_speed(trials)
     if speed is None:
         return f"{said}; the machine's own speed was not watched."
@@ -128,14 +129,16 @@ def _figure(context: Context) -> Figure | None:
             machine.plot(at, speeds, "o-", color="#555555", linewidth=1)
             machine.set(xlabel="Trial, in the order they ran")
             machine.set(ylabel="Fixed matrix product (GFLOP/s)")
-            machine.xaxis.set_major_locator(MaxNLocator(integer=True))
+            whole_numbers(machine.xaxis)
             machine.set_ylim(0, 1.15 * max(speeds))
-        steps.set(xlabel="Step, first seed", ylabel="Step time (ms)", yscale="log")
-        steps.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        steps.xaxis.set_major_formatter("{x:,.0f}")
-        steps.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        steps.set(xlabel="Step, first seed", ylabel="Step time (ms)")
+        whole_numbers(steps.xaxis, 6)
+        low, high = steps.dataLim.intervaly
+        if high > 10 * low:  # on a shorter logarithmic axis hardly a tick has a number
+            steps.set_yscale("log")
+            steps.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            steps.yaxis.set_minor_formatter(NullFormatter())
         steps.yaxis.set_major_formatter("{x:,g}")
-        steps.yaxis.set_minor_formatter(NullFormatter())
         draw_legend(steps)
     return figure
 

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.analysis.compare.ranking import Ranking, among
 from bench.analysis.formatting import MISSING, change_text, listed, percent, shortened
@@ -30,7 +30,7 @@ from bench.records.run import TrialResult
 from bench.report.context import Context
 from bench.report.rankings import level, tie_text
 from bench.report.sections.base import Section, certainty, ends, picture, value
-from bench.report.style import Look, canvas, legend_beside, looks_of, percent_axis
+from bench.report.style import Look, canvas, legend_beside, looks_of, percent_axis, whole_numbers
 from bench.report.tables import Table, table_of, text_table
 from bench.settings import space_of
 from bench.units import counted
@@ -342,7 +342,7 @@ def _budget(context: Context) -> Figure | None:
             ax.plot(k, [b.expected for b in best], **_line(look))
             ax.set_title(shortened(t.label), fontsize=11)
             ax.set(xlabel="Points tried", ylim=(floor - room / 3, top + room))
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            whole_numbers(ax.xaxis)
             percent_axis(ax, decimals=None)
         for ax in axes[::columns]:
             ax.set(ylabel="Best validation accuracy")

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from bench.analysis.metrics import BY_NAME
 from bench.records.records import Calibrated, Record, Surroundings
 from bench.report.context import Context
@@ -64,7 +66,7 @@ def test_a_noisy_trial_is_named_with_its_reason() -> None:
     (row,) = why.rows
     assert row[0].text == "a"
     assert row[1].text.startswith("other processes used 0.70 of the 2 cores")
-    assert (SECTION.finding(context) or "").startswith("0 of 1 trial were quiet; ")
+    assert (SECTION.finding(context) or "").startswith("0 of 1 trial was quiet; ")
     (said,) = (w for w in warnings(context) if "may mislead" in w)
     assert said.startswith("The times of 1 of 1 trial may mislead (a): ")
 
@@ -93,6 +95,20 @@ def test_it_is_a_section_of_the_report() -> None:
     # What was never measured is no column.
     assert "Step (ms)" in columns
     assert "GPU clock (MHz)" not in columns
+
+
+@pytest.mark.parametrize(("slowest", "scale"), [(0.19, "linear"), (2.0, "log")])
+def test_the_axis_of_step_times_has_numbers_on_it(slowest: float, scale: str) -> None:
+    trial = a_trial()
+    started, *_, ended = a_done_trial(trial)
+    epoch = replace(an_epoch(trial), step_times=(0.1, slowest, 0.11), step_times_every=1)
+    (picture,) = SECTION.pictures
+    figure = picture.draw(context_of(started, epoch, ended))
+    assert figure is not None
+    (steps, *_) = figure.axes
+    assert steps.get_yscale() == scale
+    low, high = steps.get_ylim()
+    assert len([tick for tick in steps.get_yticks() if low <= tick <= high]) >= 3
 
 
 def test_every_column_is_a_metric() -> None:
