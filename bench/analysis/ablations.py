@@ -1,8 +1,9 @@
 """What a run varies: trial groups that differ in one trait alone, such as the optimizer."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from bench.analysis.trial_group import SEPARATOR, TrialGroup, trait_text
 from bench.records.records import Setting
@@ -26,13 +27,15 @@ class Trait:
     """Something that a comparison varies.
 
     `value` of a group is None where it has no such trait; `rest` is what must be equal within a
-    group, and `name` what the group is called.
+    group, and `name` what the group is called. `following` are columns that may differ with the
+    value, as a rate does with the optimizer: equal only where they are varied, too.
     """
 
     label: str
     value: Callable[[TrialGroup], Value | None]
     rest: Callable[[TrialGroup], Key]
     name: Callable[[TrialGroup], str]
+    following: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,13 @@ class Ablation:
 
 def ablations(groups: Sequence[TrialGroup], trait: Trait) -> list[Ablation]:
     """Those in which the trait takes several values; the first group of each value."""
-    siblings: dict[Key, dict[Value, TrialGroup]] = {}
+    siblings: dict[Key, dict[Value, list[TrialGroup]]] = {}
     for group in groups:
         value = trait.value(group)
         if value is not None:
-            siblings.setdefault(trait.rest(group), {}).setdefault(value, group)
+            siblings.setdefault(trait.rest(group), {}).setdefault(value, []).append(group)
     made = []
-    for by_value in siblings.values():
+    for by_value in chain.from_iterable(_matched(s, trait.following) for s in siblings.values()):
         if len(by_value) > 1:
             values = list(by_value)
             if not any(isinstance(value, str) for value in values):
@@ -61,6 +64,22 @@ def ablations(groups: Sequence[TrialGroup], trait: Trait) -> list[Ablation]:
             made.append(Ablation(trait.name(ordered[0]), tuple(values), ordered))
     names = [ablation.name for ablation in made]
     return [replace(a, name=_told_apart(a)) if names.count(a.name) > 1 else a for a in made]
+
+
+def _matched(
+    siblings: Mapping[Value, Sequence[TrialGroup]], following: Sequence[str]
+) -> Iterator[Mapping[Value, TrialGroup]]:
+    """A group of each value, as often as there are values of what else is varied."""
+    for at, name in enumerate(following, 1):
+        if any(len({g.traits[name] for g in alike}) > 1 for alike in siblings.values()):
+            parts: dict[str, dict[Value, list[TrialGroup]]] = {}
+            for value, alike in siblings.items():
+                for group in alike:
+                    part = parts.setdefault(group.traits[name], {})
+                    part.setdefault(value, []).append(group)
+            yield from chain.from_iterable(_matched(p, following[at:]) for p in parts.values())
+            return
+    yield {value: alike[0] for value, alike in siblings.items()}
 
 
 def _told_apart(ablation: Ablation) -> str:
@@ -99,7 +118,7 @@ def _of_column(label: str, column: str, *following: str) -> Trait:
     def rest(group: TrialGroup) -> Key:
         return tuple(v for name, v in group.traits.items() if name not in (column, *following))
 
-    return Trait(label, value, rest, lambda group: group.model)
+    return Trait(label, value, rest, lambda group: group.model, following)
 
 
 def _resolved(label: str, column: str, value: Callable[[Setting], float]) -> Trait:

@@ -267,10 +267,11 @@ def legend_beside(figure: Figure, **options: Any) -> None:
     figure.legend(loc="outside right center", frameon=False, fontsize=10, **options)
 
 
-def whole_numbers(axis: Axis, most: int | Literal["auto"] = "auto") -> None:
-    """Ticks at whole numbers only, with at most `most` intervals, and if it is a single tick."""
-    axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
-    axis.set_major_formatter("{x:,.0f}")
+def whole_numbers(axis: Axis, most: int | Literal["auto"] = "auto", fewest: int = 1) -> None:
+    """Ticks at whole numbers, with at most `most` intervals; at others too only where fewer than
+    `fewest` whole numbers would be seen."""
+    axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=fewest))
+    axis.set_major_formatter("{x:,.10g}")
 
 
 def percent_axis(axes: Axes, which: str = "y", decimals: int | None = None) -> None:

@@ -153,8 +153,8 @@ def _progress(
                 spent = zip(*(position(trial) for trial in group.trained), strict=False)
                 x = [sum(values) / len(values) for values in spent]
                 draw_line(ax, group, context.looks[group.label], x, curve)
-            ax.set(xlabel=label, ylabel=accuracy, xlim=(0, None))
-            whole_numbers(ax.xaxis, 6)
+            ax.set(xlabel=label, ylabel=accuracy, xlim=(0, 1.05 * ax.dataLim.xmax))
+            whole_numbers(ax.xaxis, 6, fewest=3)
             percent_axis(ax)
             draw_legend(ax)
         return figure
