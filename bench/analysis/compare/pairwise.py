@@ -99,7 +99,8 @@ def compare(
     count = max(1, comparisons)
     lines, among = [], tuple(metric for metric in metrics if metric not in missing)
     for (label, pair, metric, seen), p in zip(compared, corrected, strict=True):
-        machine = speed_ratio(pair.a.machine, pair.b.machine)
+        alike = timed_alike(pair.a, pair.b)
+        machine = speed_ratio(pair.a.machine, pair.b.machine) if alike else None
         drift = None if _other_device(pair.across) else machine
         verdict = judge(metric, seen, p, comparisons=count, margins=margins, machine=drift)
         lines.append(Line(label, pair, metric, seen, p, verdict, machine, pair.across, among))
@@ -143,6 +144,12 @@ def correct(effects: Sequence[Effect]) -> list[float | None]:
     """The probability of each effect after correction for all of them; None where there is none."""
     corrected = iter(holm([effect.p for effect in effects if effect.p is not None]))
     return [None if effect.p is None else next(corrected) for effect in effects]
+
+
+def timed_alike(a: TrialGroup, b: TrialGroup) -> bool:
+    """Whether the matrix product beside the trials of both was the same: it has the precision of
+    the trial, and as many processes share the machine."""
+    return all(a.traits[name] == b.traits[name] for name in ("precision", "nproc_per_node"))
 
 
 def speed_ratio(a: Values, b: Values) -> float | None:
@@ -189,8 +196,8 @@ def _untimed_machine(lines: Sequence[Line]) -> list[str]:
     if all(line.machine is not None or _other_device(line.across) for line in claims):
         return []
     return [
-        "The machine's own speed was not timed beside these trials: that it changed from one run "
-        "to the other is not ruled out."
+        "The machine's own speed was not timed, or not timed alike, beside these trials: that it "
+        "changed from one run to the other is not ruled out."
     ]
 
 

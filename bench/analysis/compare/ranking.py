@@ -14,7 +14,7 @@ from itertools import combinations
 
 from bench.analysis.compare.effects import Effect, effect, is_count, scale_of
 from bench.analysis.compare.matching import Across, check_conditions
-from bench.analysis.compare.pairwise import correct, known, speed_ratio
+from bench.analysis.compare.pairwise import correct, known, speed_ratio, timed_alike
 from bench.analysis.compare.side import Side
 from bench.analysis.compare.verdicts import USUAL_MARGINS, Margins, Verdict, judge
 from bench.analysis.metrics import BY_NAME, Metric
@@ -221,8 +221,8 @@ def _reversed(seen: Effect) -> Effect:
 
 def _machine(a: TrialGroup, b: TrialGroup) -> float | None:
     """How fast the machine was beside b's trials over how fast it was beside a's, paired too; None
-    where unlike numbers of processes shared it."""
-    if a.traits["nproc_per_node"] != b.traits["nproc_per_node"]:
+    where it was not timed alike."""
+    if not timed_alike(a, b):
         return None
     before, after = a.machine, b.machine
     common = before.keys() & after.keys()

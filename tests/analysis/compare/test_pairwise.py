@@ -156,7 +156,7 @@ def test_the_machine_that_slowed_down_explains_a_slower_run(compared) -> None:
 
 def test_a_claim_of_speed_without_a_timed_machine_says_what_it_leaves_open(compared) -> None:
     a, b = trials({"images_per_second": [100.0, 100.5, 101.0]}), trials(SLOWER)
-    assert "not timed beside these trials" in compared(a, b).notes[-1]
+    assert "not timed alike, beside these trials" in compared(a, b).notes[-1]
     timed = [[row | {"calibration_gflops": 50.0} for row in rows] for rows in (a, b)]
     assert compared(*timed).notes == ()
 
@@ -172,13 +172,26 @@ def test_two_machines_that_are_compared_on_purpose_are_not_excused(compared) -> 
 def test_a_model_that_is_called_after_a_device_is_none(compared) -> None:
     a = trials({"images_per_second": [100.0, 100.5, 101.0]}, model="device_net.py:make")
     b = trials(SLOWER)
-    assert "not timed beside these trials" in compared(a, b, [SPEED], across=["model"]).notes[-1]
+    assert (
+        "not timed alike, beside these trials"
+        in compared(a, b, [SPEED], across=["model"]).notes[-1]
+    )
     timed = [
         [row | {"calibration_gflops": speed} for row in rows]
         for rows, speed in ((a, 50.0), (b, 44.0))
     ]
     line = compared(*timed, [SPEED], across=["model"]).lines[0]
     assert line.verdict.text == "cannot tell: the machine itself changed by -12.0 %"
+
+
+def test_a_product_in_another_precision_says_nothing_of_the_machine(compared) -> None:
+    a = trials({"images_per_second": [100.0, 100.5, 101.0]}, calibration_gflops=200.0)
+    faster = {"images_per_second": [200.0, 200.5, 201.0]}
+    b = trials(faster, calibration_gflops=900.0, precision="bf16")
+    found = compared(a, b, [SPEED], across=["precision"])
+    assert found.lines[0].machine is None
+    assert found.lines[0].verdict.text == "faster"
+    assert "not timed alike" in found.notes[-1]
 
 
 def test_the_speed_ratio_of_the_machine() -> None:

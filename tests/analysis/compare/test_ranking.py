@@ -1,5 +1,7 @@
 """Ranks: ranges where others cannot be told apart, and one best where they can."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from bench.analysis.compare.ranking import Ranking, Standings, rank, rank_side
@@ -133,16 +135,21 @@ def test_the_machines_drift_beside_the_trials_is_taken_into_account() -> None:
     assert found.places[1].difference.machine == pytest.approx(0.8)
 
 
-def test_processes_that_share_a_machine_do_not_make_it_slower() -> None:
+@pytest.mark.parametrize(
+    ("trait", "values"), [("nproc_per_node", (1, 2)), ("precision", ("bf16", "fp32"))]
+)
+def test_a_machine_is_not_slower_for_what_shares_it_or_for_a_precision(
+    trait: str, values: Sequence[object]
+) -> None:
     speeds = {"a": [100, 101, 102], "b": [85, 86, 86.5]}
     rigged = [
         some_trials(
             name,
             {"images_per_second": speeds[name]},
             calibration_gflops=gflops,
-            nproc_per_node=processes,
+            **{trait: value},
         )
-        for name, gflops, processes in (("a", 40.0, 1), ("b", 20.0, 2))
+        for name, gflops, value in zip("ab", (40.0, 20.0), values, strict=True)
     ]
     found = ranked(SPEED, rigged)
     assert len(found.winners) == 1
