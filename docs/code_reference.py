@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.analysis.claims.rules import CURVES, LAYER_CHANGES, RULES
 from bench.analysis.compare.effects import expectation
+from bench.analysis.expected import interval_of
 from bench.analysis.metrics import METRICS
 from bench.analysis.references import Reference, known_references
 from bench.analysis.selfcheck import CHECKS
@@ -121,7 +122,8 @@ def _expected(known: Reference, seeds: int) -> str:
     found = expectation([known.mean] * seeds, known.mean, known.deviation, known.seeds)
     if not found:
         return _NONE
-    return f"{100 * max(0.0, found.low):.1f} to {100 * min(1.0, found.high):.1f}"
+    low, high = interval_of(found)
+    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def search_spaces() -> str:

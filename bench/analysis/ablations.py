@@ -1,9 +1,8 @@
 """What a run varies: trial groups that differ in one trait alone, such as the optimizer."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from bench.analysis.trial_group import SEPARATOR, TrialGroup, trait_text
 from bench.records.records import Setting
@@ -27,8 +26,8 @@ class Trait:
     """Something that a comparison varies.
 
     `value` of a group is None where it has no such trait; `rest` is what must be equal within a
-    group, and `name` what the group is called. `following` are columns that may differ with the
-    value, as a rate does with the optimizer: equal only where they are varied, too.
+    group, and `name` what the group is called. `following` are columns that differ with the value,
+    as a rate does with the optimizer; one that a run varies besides is equal within a group.
     """
 
     label: str
@@ -55,7 +54,8 @@ def ablations(groups: Sequence[TrialGroup], trait: Trait) -> list[Ablation]:
         if value is not None:
             siblings.setdefault(trait.rest(group), {}).setdefault(value, []).append(group)
     made = []
-    for by_value in chain.from_iterable(_matched(s, trait.following) for s in siblings.values()):
+    matched = (m for alike in siblings.values() for m in _matched(alike, trait.following))
+    for by_value in matched:
         if len(by_value) > 1:
             values = list(by_value)
             if not any(isinstance(value, str) for value in values):
@@ -68,18 +68,21 @@ def ablations(groups: Sequence[TrialGroup], trait: Trait) -> list[Ablation]:
 
 def _matched(
     siblings: Mapping[Value, Sequence[TrialGroup]], following: Sequence[str]
-) -> Iterator[Mapping[Value, TrialGroup]]:
+) -> list[dict[Value, TrialGroup]]:
     """A group of each value, as often as there are values of what else is varied."""
-    for at, name in enumerate(following, 1):
-        if any(len({g.traits[name] for g in alike}) > 1 for alike in siblings.values()):
-            parts: dict[str, dict[Value, list[TrialGroup]]] = {}
-            for value, alike in siblings.items():
-                for group in alike:
-                    part = parts.setdefault(group.traits[name], {})
-                    part.setdefault(value, []).append(group)
-            yield from chain.from_iterable(_matched(p, following[at:]) for p in parts.values())
-            return
-    yield {value: alike[0] for value, alike in siblings.items()}
+    varied = (n for n in following if any(_differ(alike, n) for alike in siblings.values()))
+    name = next(varied, None)
+    if name is None:
+        return [{value: alike[0] for value, alike in siblings.items()}]
+    parts: dict[str, dict[Value, list[TrialGroup]]] = {}
+    for value, alike in siblings.items():
+        for group in alike:
+            parts.setdefault(group.traits[name], {}).setdefault(value, []).append(group)
+    return [matched for part in parts.values() for matched in _matched(part, following)]
+
+
+def _differ(groups: Sequence[TrialGroup], name: str) -> bool:
+    return len({group.traits[name] for group in groups}) > 1
 
 
 def _told_apart(ablation: Ablation) -> str:

@@ -38,7 +38,7 @@ class Expected:
     @property
     def interval(self) -> tuple[float, float]:
         """Between which accuracies, as fractions, the mean of its seeds was expected."""
-        return max(0.0, self.expectation.low), min(1.0, self.expectation.high)
+        return interval_of(self.expectation)
 
     @property
     def percentages(self) -> tuple[str, str, str]:
@@ -60,6 +60,11 @@ class Expected:
         elif self.missed:
             why = ", although its settings are those of the reference"
         return f"expected {low} to {high} %, got {got}{why}"
+
+
+def interval_of(found: Expectation) -> tuple[float, float]:
+    """Between which accuracies, as fractions: a prediction interval may reach beyond both ends."""
+    return max(0.0, found.low), min(1.0, found.high)
 
 
 def _rounded(shares: Sequence[float], decimals: int) -> Expectation:

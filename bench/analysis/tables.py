@@ -129,13 +129,16 @@ def layers_frame(run: Run) -> pd.DataFrame:
     training, with what training did to it; else of the model alone."""
     rows, added = [], _added(run)
     for described in run.described.values():
-        looks: list[tuple[TrialResult | None, dict[str, dict[str, Any]]]] = [
-            (t, {change.layer: asdict(change) for change in t.inspected.layers})
+        looks = [
+            (
+                _trial_columns(t),
+                {change.layer: asdict(change) for change in t.inspected.layers},
+                _later(t, added),
+            )
             for t in run.trials
             if t.inspected and t.described == described
         ]
-        for trial, changes in looks or [(None, {})]:
-            first, last = (_trial_columns(trial), _later(trial, added)) if trial else ({}, {})
+        for first, changes, last in looks or [({}, {}, {})]:
             for layer in described.layers:
                 row = {"model": described.model, "image_size": described.image_size}
                 row |= asdict(layer) | {"output_shape": "x".join(map(str, layer.output_shape))}
